@@ -1,0 +1,61 @@
+# Every target that needs the virtual environment makes it first, with uv when there is one, else with venv and pip.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CONSTRAINTS := $(wildcard constraints/py3.*.txt)
+SPEC ?= deployments/specs/adult.yaml
+TEST_ARGS ?= -n 2
+PYTHON ?= python3.11 python3.12 python3.13 python3
+UV ?= $(shell command -v uv 2>/dev/null)
+
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+MINOR := import sys; print("py%d.%d" % sys.version_info[:2])
+
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+# As pip does: a certificate authority that the system trusts, such as a company's own, counts for uv too.
+export UV_SYSTEM_CERTS ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help audit test check clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+
+audit: $(STAMP)  ## audit a random forest on UCI Adult, or SPEC=path/to/spec.yaml
+	@$(BIN)/umbrameter audit $(SPEC)
+
+test: $(STAMP)  ## run all tests, slow ones too (TEST_ARGS="-n 4 -m 'not slow'" chooses)
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(STAMP)  ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+clean:  ## remove the virtual environment and the caches; audits under runs/ stay
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A Python found on the path may be a shim that does not run, or lack ensurepip: each candidate is tried, not trusted.
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@set -eu; \
+	if ! $(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || { [ -z "$(UV)" ] && ! $(BIN)/python -m pip --version >/dev/null 2>&1; }; then \
+	    rm -rf $(VENV); found=; \
+	    for python in $(PYTHON); do \
+	        if $$python -c '$(SUPPORTED)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	    done; \
+	    if [ -n "$(UV)" ]; then $(UV) venv --quiet --python "$${found:->=3.11,<3.14}" $(VENV); \
+	    elif [ -n "$$found" ]; then $$found -m venv $(VENV); \
+	    else echo "umbrameter needs Python 3.11, 3.12 or 3.13 with venv; none of these runs: $(PYTHON)." \
+	        "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; fi; \
+	fi; \
+	constraints=constraints/$$($(BIN)/python -c '$(MINOR)').txt; \
+	if [ -n "$(UV)" ]; then echo "Installing into $(VENV) with uv (seconds to a minute)"; \
+	    $(UV) pip install --quiet --python $(BIN)/python -c "$$constraints" -e '.[pipeline,test]'; \
+	else echo "Installing into $(VENV) with pip (one to three minutes)"; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c "$$constraints" -e '.[pipeline,test]'; fi; \
+	touch $@

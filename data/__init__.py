@@ -1,0 +1,1 @@
+"""The data catalogue: how each data set that a spec can name is found or built."""

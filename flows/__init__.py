@@ -1,0 +1,1 @@
+"""Flows: the order of the work and nothing else."""

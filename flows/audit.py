@@ -1,0 +1,47 @@
+"""The audit, from a spec to a report in MLflow."""
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from tasks import stages
+from tasks.cluster import Compute
+from tasks.session import read_spec, session
+from umbrameter.spec import AuditSpec
+
+
+@flow(
+    name="audit",
+    flow_run_name=stages.run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=256),  # type: ignore[arg-type]  # threads that only wait
+    description="Measure how much a trained classifier gives away about who was in its training data.",
+)
+def audit(
+    spec: AuditSpec | str, root: str = "runs", compute: Compute | None = None, tracking_uri: str | None = None
+) -> str:
+    """Run one audit and return its run folder, relative to the root.
+
+    Parameters
+    ----------
+    spec
+        What to audit, or the path of its YAML file.
+    root
+        Where artefacts and run folders lie: a local path or a bucket's address.
+    compute
+        Where the heavy work runs; local worker processes, one a core, if unset.
+    tracking_uri
+        Where MLflow is; a SQLite file under the root if unset.
+    """
+    with session(read_spec(spec), root, compute or Compute()) as run:
+        records = stages.prepare(run)
+        split = stages.split_records(run, records)
+        variants = stages.plan(run, records, split)
+        stages.train_targets(run, variants)
+        stages.query_targets(run, variants)
+        stages.fit_shadows(run, variants)
+        stages.merge(run, variants)
+        stages.fit_attacks(run, variants)
+        stages.score(run, variants)
+        stages.evaluate(run, variants)
+        folder = stages.report(run, variants)
+    stages.track(run, folder, tracking_uri)
+    return folder

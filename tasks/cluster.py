@@ -1,0 +1,203 @@
+"""The one door to Dask: where heavy work runs, and what is said when it cannot.
+
+Belongs here: starting, reaching, checking and closing a cluster. Does not belong here: what the work is, or what is
+in the store already.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from umbrameter import __version__
+from umbrameter.errors import ComputeError
+from umbrameter.store import digest
+from umbrameter.work import Work, perform
+
+if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
+    from distributed import Client, Security
+
+QUIET = ("distributed", "tornado", "asyncio")
+"""Loggers that would print a closing connection as a traceback."""
+
+
+class Compute(BaseModel):
+    """Where the heavy work runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int | None = Field(
+        None, ge=0, le=1024, description="Local worker processes, one thread each; one a core if unset; 0 for none."
+    )
+    dask: str | None = Field(
+        None, pattern=r"^(tcp|tls)://[^\s/]+$", description="Address of a cluster that exists: tcp://... or tls://..."
+    )
+    tls_ca: str | None = Field(None, description="Certificate of the authority that signed the cluster's.")
+    tls_cert: str | None = Field(None, description="This client's certificate.")
+    tls_key: str | None = Field(None, description="This client's key.")
+    patience: float = Field(30.0, gt=0, description="Seconds to wait for a cluster to answer and have a worker.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Compute":
+        if self.dask is not None and self.workers is not None:
+            raise ValueError("workers and dask exclude each other: workers starts processes here, dask names a cluster")
+        if str(self.dask).startswith("tls://") and not (self.tls_ca and self.tls_cert and self.tls_key):
+            raise ValueError("a tls:// address needs tls_ca, tls_cert and tls_key, the paths of three PEM files")
+        return self
+
+    @property
+    def n_workers(self) -> int:
+        """How many local workers run at once."""
+        if self.workers is not None:
+            return max(1, self.workers)
+        from dask.system import CPU_COUNT
+
+        return int(CPU_COUNT)
+
+
+class Cluster:
+    """Workers, started or reached when the first work comes, closed at the end of the `with` block.
+
+    Parameters
+    ----------
+    compute
+        Where they are.
+    """
+
+    def __init__(self, compute: Compute):
+        self.compute = compute
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+        self._open = ExitStack()
+
+    def __enter__(self) -> "Cluster":
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop what was started; work that still runs is given up when the block ends by an error."""
+        self._open.close()
+
+    def perform(self, root: str, works: Sequence[Work]) -> list[str]:
+        """Make some works as one task on a worker, and wait for it.
+
+        Raises
+        ------
+        ComputeError
+            When the cluster cannot be reached, has no worker, or loses each worker that tries.
+        UmbrameterError
+            What the work itself raises.
+        """
+        from distributed import KilledWorker
+
+        client = self._connected()
+        key = f"{works[0].recipe.kind}-{digest([work.recipe.key for work in works])[:24]}"
+        future = client.submit(perform, root, tuple(works), key=key, pure=True)
+        try:
+            paths: list[str] = future.result()
+        except KilledWorker as error:
+            raise ComputeError(
+                f"the worker died {error.allowed_failures + 1} times over one piece of work ({key}), most likely for "
+                "want of memory; use fewer workers (--workers) or machines with more memory, and run again: finished "
+                "models are kept"
+            ) from None
+        finally:
+            future.release()
+        return paths
+
+    def n_workers(self) -> int:
+        """Return how many pieces of work run at once."""
+        if self.compute.dask is None:
+            return self.compute.n_workers
+        return max(1, sum(int(n) for n in self._connected().nthreads().values()))
+
+    def _connected(self) -> "Client":
+        with self._lock:
+            if self._client is None:
+                self._client = self._reach() if self.compute.dask else self._start()
+            return self._client
+
+    def _start(self) -> "Client":
+        import dask
+        from distributed import Client, LocalCluster
+
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        settings = {"distributed.worker.daemon": True, "distributed.admin.tick.limit": "1h"}
+        self._open.enter_context(dask.config.set(settings))
+        processes = self.compute.workers != 0
+        cluster = LocalCluster(
+            n_workers=self.compute.n_workers,
+            threads_per_worker=1,
+            processes=processes,
+            protocol="tcp://" if processes else "inproc://",
+            host="127.0.0.1" if processes else None,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        self._open.callback(cluster.close, timeout=5)
+        client: Client = self._open.enter_context(Client(cluster, set_as_default=False))
+        return client
+
+    def _reach(self) -> "Client":
+        from distributed import Client
+
+        compute, address = self.compute, str(self.compute.dask)
+        try:
+            client = Client(address, timeout=compute.patience, set_as_default=False, security=_security(compute))
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            raise ComputeError(
+                f"dask={address!r}: no scheduler answers there within {compute.patience:g} s ({_short(error)}); check "
+                "the address, that it runs, and for tls:// the certificates; or leave it out to work on this machine"
+            ) from None
+        self._open.enter_context(client)
+        try:
+            client.wait_for_workers(1, timeout=compute.patience)
+            found = client.run(_version)
+        except TimeoutError:
+            raise ComputeError(
+                f"dask={address!r}: the cluster has no worker after {compute.patience:g} s; start workers "
+                f"(dask worker {address}) and run again"
+            ) from None
+        except ImportError as error:
+            raise ComputeError(
+                f"dask={address!r}: a worker lacks what it needs ({error}); install umbrameter there"
+            ) from None
+        other = sorted({version for version in found.values() if version != __version__})
+        if other:
+            raise ComputeError(
+                f"dask={address!r}: workers have umbrameter {', '.join(other)}, this is {__version__}; results would "
+                "not be comparable: install the same version everywhere"
+            )
+        return client
+
+
+def _version() -> str:
+    """Return the version of umbrameter on the worker that runs this."""
+    from umbrameter import __version__ as version
+
+    return version
+
+
+def _security(compute: Compute) -> "Security | None":
+    from distributed import Security
+
+    if not str(compute.dask).startswith("tls://"):
+        return None
+    files = {"tls_ca_file": compute.tls_ca, "tls_client_cert": compute.tls_cert, "tls_client_key": compute.tls_key}
+    missing = [f"{name}={path!r}" for name, path in files.items() if not Path(str(path)).is_file()]
+    if missing:
+        raise ComputeError(f"{', '.join(missing)}: no such file; give the three PEM files of the cluster")
+    return Security(require_encryption=True, **files)
+
+
+def _short(error: BaseException) -> Any:
+    return " ".join(str(error).split())[:200] or type(error).__name__

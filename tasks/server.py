@@ -1,0 +1,106 @@
+"""Prefect's temporary server, started while everything else is still being imported.
+
+Without a server of one's own, Prefect starts a temporary one in the first flow and waits for it; that costs some eight
+seconds of every command. Started first, in a process that ends with this one however that ends, it costs next to none.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+PATIENCE = 60.0
+"""Seconds after which the server is given up; the flow then starts one itself, and says what is wrong."""
+
+
+@contextmanager
+def temporary_server() -> Iterator[Callable[[], AbstractContextManager[object]]]:
+    """Start a temporary server, unless Prefect is set to talk to another; stop it at the end of the block.
+
+    Yields
+    ------
+    A function that waits until the server answers and returns a context in which Prefect talks to it.
+    """
+    from prefect.client.base import ServerType, determine_server_type
+
+    if determine_server_type() is not ServerType.EPHEMERAL:
+        yield contextlib.nullcontext
+        return
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        process = _start(listening)
+    try:
+        yield lambda: _talking_to(url) if _answers(process, url) else contextlib.nullcontext()
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+
+
+def _start(listening: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start the server on a socket that is bound already, so that no one else can take the port."""
+    settings = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    return subprocess.Popen(
+        [sys.executable, __file__, str(listening.fileno())],
+        env=os.environ | settings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=None if os.environ.get("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL") == "DEBUG" else subprocess.DEVNULL,
+        pass_fds=[listening.fileno()],
+        start_new_session=True,  # Ctrl-C is for the audit, which then stops the server
+    )
+
+
+def _answers(process: "subprocess.Popen[bytes]", url: str) -> bool:
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        with (
+            contextlib.suppress(urllib.error.URLError, TimeoutError),
+            urllib.request.urlopen(f"{url}/health", timeout=5),
+        ):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@contextmanager
+def _talking_to(url: str) -> Iterator[None]:
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        try:
+            yield
+        finally:  # what is still in the queues is for a server that is about to stop
+            APILogHandler().flush()
+            EventsWorker.drain_all(timeout=5)
+
+
+def serve(descriptor: int) -> None:
+    """Serve on an inherited socket until standard input ends, which it does when the parent ends in any way."""
+    import threading
+
+    import uvicorn
+
+    app = "prefect.server.api.server:create_app"
+    server = uvicorn.Server(uvicorn.Config(app, factory=True, log_level="error"))
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=descriptor)])
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

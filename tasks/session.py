@@ -1,0 +1,166 @@
+"""One audit while it runs: its spec, its store, its cluster, and the tally of what was made and what was there.
+
+Belongs here: the question to the store before any work, progress, and the count that the report's ledger is made of.
+Does not belong here: the order of the steps (`flows.audit`) or what they are (`umbrameter.steps`).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from tasks.cluster import Cluster, Compute
+from umbrameter.report.assemble import Cost
+from umbrameter.spec import AuditSpec
+from umbrameter.store import Store
+from umbrameter.work import Work, peak_rss_mb
+
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+log = logging.getLogger("umbrameter.audit")
+
+TASK_SECONDS = 5.0
+"""How long one piece of shadow training should take: long against the overhead, short against the whole."""
+
+CHUNKS_A_WORKER = 4
+"""Pieces that each worker gets of a stage, at least, so that all of them finish together."""
+
+
+LOG_EVERY = 2.0
+"""Seconds between two lines about one stage, at least."""
+
+
+@dataclass
+class Progress:
+    """How far one stage is."""
+
+    name: str
+    total: int
+    made: int = 0
+    reused: int = 0
+    start: float = field(default_factory=time.perf_counter)
+    logged: float = field(default_factory=time.perf_counter)
+
+    def seconds(self) -> float:
+        """Return the seconds since the stage began."""
+        return time.perf_counter() - self.start
+
+    def step(self, n_works: int, n_made: int) -> str | None:
+        """Count some finished works; return a line to log when it is time for one."""
+        self.made += n_made
+        self.reused += n_works - n_made
+        done = self.made + self.reused
+        if done < self.total and time.perf_counter() - self.logged < LOG_EVERY:
+            return None
+        self.logged = time.perf_counter()
+        left = self.seconds() / max(self.made, 1) * (self.total - done)
+        rest = f", about {left:.0f} s left" if done < self.total else f", {self.seconds():.1f} s"
+        return f"{self.name}: {done} of {self.total} done ({self.made} made, {self.reused} reused){rest}"
+
+
+class Session:
+    """What the tasks of one run share.
+
+    Parameters
+    ----------
+    spec
+        What is audited.
+    root
+        Where artefacts and run folders lie.
+    cluster
+        Where the heavy work runs.
+    """
+
+    def __init__(self, spec: AuditSpec, root: str, cluster: Cluster):
+        self.spec = spec
+        self.store = Store(root)
+        self.cluster = cluster
+        self.made: set[str] = set()
+        self.reused: set[str] = set()
+        self._stages: dict[str, float] = {}
+        self._progress: Progress | None = None
+        self._lock = threading.Lock()
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    def make(self, works: Sequence[Work]) -> bool:
+        """Make what is not in the store, as one piece of work on the cluster; return whether all of it was there."""
+        missing = self._missing(works)
+        if missing:
+            self.cluster.perform(self.store.root, missing)
+        self.count({work.recipe.path for work in works}, {work.recipe.path for work in missing})
+        return not missing
+
+    def count(self, paths: set[str], made: set[str]) -> None:
+        """Note which of some finished artefacts this run made, and log how far the stage is."""
+        with self._lock:
+            self.made |= made
+            self.reused |= paths - self.made
+            if self._progress is not None and (line := self._progress.step(len(paths), len(made))):
+                log.info(line)
+
+    def pieces(self, works: Sequence[AnyWork], seconds: float | None = None) -> list[tuple[AnyWork, ...]]:
+        """Deal works into pieces: what is in the store already in one, the rest in pieces for all workers.
+
+        Parameters
+        ----------
+        works
+            Of one stage.
+        seconds
+            What one work takes; None when it is not known, which gives each worker the same number of pieces.
+        """
+        missing = self._missing(works)
+        paths = {work.recipe.path for work in missing}
+        there = tuple(work for work in works if work.recipe.path not in paths)
+        n_workers = self.cluster.n_workers() if missing else 1
+        size = max(1, -(-len(missing) // (CHUNKS_A_WORKER * n_workers)))
+        if seconds is not None:
+            size = min(size, max(1, round(TASK_SECONDS / max(seconds, 1e-9))))
+        pieces = [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
+        return ([there] if there else []) + pieces
+
+    def _missing(self, works: Sequence[AnyWork]) -> list[AnyWork]:
+        return [work for work in works if self.store.find(work.recipe) is None]
+
+    @contextmanager
+    def stage(self, name: str, n_works: int) -> Iterator[None]:
+        """Count the seconds of a stage and log its progress."""
+        self._progress = Progress(name, n_works)
+        try:
+            yield
+        finally:
+            self._stages[name] = self._stages.get(name, 0.0) + self._progress.seconds()
+            self._progress = None
+
+    def cost(self) -> Cost:
+        """Return what the run has taken so far."""
+        return Cost(
+            started=self._started.isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - self._clock,
+            stages=dict(self._stages),
+            made=frozenset(self.made),
+            reused=len(self.reused),
+            peak_rss_mb=peak_rss_mb(),
+        )
+
+    def run_folder(self) -> str:
+        """Return a path for the run's folder that no other run has, relative to the root."""
+        base = f"runs/{self.spec.name}-{self._started:%Y%m%dT%H%M%S}"
+        names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
+        return next(name for name in names if self.store.fs.get_file_info(name).type.name == "NotFound")
+
+
+@contextmanager
+def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
+    """Open a session; its cluster is closed with it, however it ends."""
+    with Cluster(compute) as cluster:
+        yield Session(spec, root, cluster)
+
+
+def read_spec(spec: AuditSpec | str) -> AuditSpec:
+    """Return a spec as it is, or read it from a YAML file."""
+    return AuditSpec.load(spec) if isinstance(spec, str) else spec

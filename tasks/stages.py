@@ -1,0 +1,224 @@
+"""The stages of an audit as Prefect tasks: each asks the store, hands what is missing to the cluster, and waits.
+
+Belongs here: names, states, retries, and how a stage's work is dealt out. Does not belong here: the work itself
+(`umbrameter`), nor the order of the stages (`flows.audit`).
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from prefect import task, unmapped
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from data.catalogue import locate
+from tasks.session import Session
+from umbrameter.errors import ComputeError, UmbrameterError
+from umbrameter.records import CatalogueData, Records, build, records_recipe
+from umbrameter.report import Report, html
+from umbrameter.report.assemble import assemble, draw
+from umbrameter.report.words import figure, mitigation_name, number, reading
+from umbrameter.spec import AuditSpec
+from umbrameter.split import Split
+from umbrameter.steps import Case, Variant, variants
+from umbrameter.work import Work
+
+
+class Piece:
+    """Works that are made together, with a title for people; opaque, so that nothing looks for futures inside."""
+
+    def __init__(self, title: str, works: Sequence[Work]):
+        self.title = title
+        self.works = works
+
+
+def _worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Say whether a failure may pass: the cluster's may, a spec or data that are wrong will stay so."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ComputeError) or not isinstance(error, UmbrameterError)
+
+
+def run_name() -> str:
+    """Return a flow run's name: the audit's, as the spec or its path gives it."""
+    spec = flow_run.parameters["spec"]
+    if isinstance(spec, str):
+        return spec.rpartition("/")[2].removesuffix(".yaml")
+    return str(spec.name if isinstance(spec, AuditSpec) else spec["name"])
+
+
+@task(
+    task_run_name="{piece.title}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=_worth_retrying,
+)
+def make(session: Session, piece: Piece) -> State[None]:
+    """Make one piece of a stage; the state is named `Cached` when all of it was in the store."""
+    reused = session.make(piece.works)
+    n = len(piece.works)
+    return Completed(name="Cached", message=f"{n} in the store already") if reused else Completed(message=f"{n} made")
+
+
+def in_stage(session: Session, stage: str, pieces: Sequence[Piece]) -> None:
+    """Make all pieces of a stage side by side and wait for them."""
+    if pieces:
+        with session.stage(stage, sum(len(piece.works) for piece in pieces)):
+            make.with_options(name=stage).map(unmapped(session), pieces).result()
+
+
+@task(cache_policy=NO_CACHE, task_run_name="prepare the records")
+def prepare(session: Session) -> str:
+    """Write the records as Parquet parts, checked, and return their path."""
+    source = session.spec.data
+    with session.stage("prepare", 1):
+        found = locate(source.name, session.store.root) if isinstance(source, CatalogueData) else source
+        path = records_recipe(found).path
+        there = session.store.find(records_recipe(found)) is not None
+        path = build(found, session.store).path
+        session.count({path}, set() if there else {path})
+    return path
+
+
+def split_records(session: Session, records: str) -> str:
+    """Deal the records into members, non-members and pool, and return the split's path."""
+    spec = session.spec
+    work = Split(records, spec.split.members, spec.n_nonmembers, spec.seed)
+    in_stage(session, "split", [Piece("split the records", [work])])
+    return work.recipe.path
+
+
+@task(cache_policy=NO_CACHE, task_run_name="plan the audit")
+def plan(session: Session, records: str, split: str) -> tuple[Variant, ...]:
+    """Lay out every step, so that an impossible plan ends here."""
+    return variants(session.spec, records, split, Records.open(session.store, records))
+
+
+def train_targets(session: Session, variants: Sequence[Variant]) -> None:
+    """Train the target, and one more for each mitigation of the training."""
+    in_stage(session, "train target", [Piece(f"train {v.title}", [v.target]) for v in variants])
+
+
+def query_targets(session: Session, variants: Sequence[Variant]) -> None:
+    """Ask each target about members and non-members."""
+    in_stage(session, "query target", [Piece(f"query {v.title}", [v.query]) for v in variants])
+
+
+def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
+    """Train the shadow models and ask them, in pieces of some seconds, as the target's training lets expect."""
+    pieces = []
+    for v in variants:
+        seconds = session.store.open(v.target.recipe.path).meta["seconds"]
+        for works in session.pieces(v.shadows, seconds):
+            pieces.append(Piece(f"shadow models {_span([w.model_id for w in works])} of {v.title}", works))
+    in_stage(session, "fit shadow models", pieces)
+
+
+def merge(session: Session, variants: Sequence[Variant]) -> None:
+    """Merge the shadow models' answers into labelled IN/OUT vectors, one partition a class."""
+    merges = [(v, work) for v in variants for work in v.merges]
+    in_stage(session, "merge", [Piece(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges])
+
+
+def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
+    """Fit the attack models, over pieces of the classes."""
+    pieces = []
+    for case in _cases(variants):
+        for works in session.pieces(case.fits):
+            pieces.append(Piece(f"{case.title}: classes {_span([w.label for w in works])}", works))
+    in_stage(session, "fit attack models", pieces)
+
+
+def score(session: Session, variants: Sequence[Variant]) -> None:
+    """Score the audited records by each attack on each variant and mitigation."""
+    in_stage(session, "score", [Piece(f"score {case.title}", [case.scoring]) for case in _cases(variants)])
+
+
+def evaluate(session: Session, variants: Sequence[Variant]) -> None:
+    """Measure each attack, with intervals."""
+    in_stage(session, "evaluate", [Piece(f"evaluate {case.title}", [case.evaluation]) for case in _cases(variants)])
+
+
+@task(cache_policy=NO_CACHE, task_run_name="write the report")
+def report(session: Session, variants: Sequence[Variant]) -> str:
+    """Write the run's folder: report, figures, spec and the list of artefacts; return its path under the root."""
+    store, folder = session.store, session.run_folder()
+    with session.stage("report", 0):
+        figures = draw(assemble(session.spec, store, variants, session.cost()), store, variants)
+    found = assemble(session.spec, store, variants, session.cost())
+    files = {
+        "report.html": html.render(found, figures).encode(),
+        "spec.yaml": yaml.safe_dump(session.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode(),
+        "artefacts.json": json.dumps(_artefacts(variants), indent=1).encode(),
+        **{f"figures/{name}.png": png for name, png in figures.items()},
+        "report.json": found.model_dump_json(indent=1).encode(),
+    }
+    store.put(folder, files)
+    create_table_artifact(table=_table(found), key=_slug(f"audit-{found.audit.name}"), description=reading(found))
+    return folder
+
+
+@task(cache_policy=NO_CACHE, task_run_name="log to MLflow")
+def track(session: Session, folder: str, tracking_uri: str | None) -> str:
+    """Log the finished run to MLflow; the audit is complete on disk whatever happens here."""
+    from tasks.track import log_run
+
+    return log_run(session.store.root, folder, tracking_uri)
+
+
+def _cases(variants: Sequence[Variant]) -> list[Case]:
+    return [case for variant in variants for case in variant.cases]
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """Return numbers in short: `3`, or `0-7`, or `0-7 (5 of them)` with gaps."""
+    first, last = min(numbers), max(numbers)
+    if first == last:
+        return str(first)
+    gaps = "" if last - first + 1 == len(numbers) else f" ({len(numbers)} of them)"
+    return f"{first}-{last}{gaps}"
+
+
+def _slug(name: str) -> str:
+    """Return a name as Prefect wants an artefact's key: lower case, digits, dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
+    """Return the paths of all artefacts of a run, by what they are."""
+    return {
+        "records": variants[0].training.records,
+        "split": variants[0].training.split,
+        "targets": [v.target.recipe.path for v in variants],
+        "target_predictions": [v.query.recipe.path for v in variants],
+        "shadow_predictions": [w.recipe.path for v in variants for w in v.shadows],
+        "attack_data": [w.recipe.path for v in variants for w in v.merges],
+        "attack_models": [_of_case(c) | {"paths": [f.recipe.path for f in c.fits]} for c in _cases(variants) if c.fits],
+        "scores": [_of_case(c) | {"path": c.scoring.recipe.path} for c in _cases(variants)],
+        "evaluations": [_of_case(c) | {"path": c.evaluation.recipe.path} for c in _cases(variants)],
+    }
+
+
+def _of_case(case: Case) -> dict[str, str | None]:
+    return {"attack": case.attack.label, "mitigation": case.mitigation}
+
+
+def _table(report: Report) -> list[dict[str, str]]:
+    """Return the results as rows for people."""
+    return [
+        {
+            "mitigation": mitigation_name(result),
+            "attack": result.attack,
+            "AUC [low, high]": figure(result.metrics["auc"]),
+            "attack accuracy [low, high]": figure(result.metrics["accuracy"]),
+            "TPR at 1 % FPR [low, high]": figure(result.metrics["tpr_at_fpr_0.01"]),
+            "target's test accuracy": number(result.utility["test_accuracy"]),
+        }
+        for result in report.results
+    ]

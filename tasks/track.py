@@ -1,0 +1,414 @@
+"""The one door to MLflow: a finished run folder, logged as a parent run with a child for each attack and mitigation.
+
+Belongs here: which figure goes where in MLflow, and what is said when it cannot be reached. Does not belong here: any
+figure's computation; everything is read from the run's folder and the store.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+import yaml
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from sqlalchemy.exc import SQLAlchemyError
+
+from umbrameter.bundles import AttackModelBundle
+from umbrameter.errors import StoreError, TrackingError
+from umbrameter.intervals import Interval, NotMeasured
+from umbrameter.report import Report, Result
+from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
+from umbrameter.store import Store
+from umbrameter.work import load_model, versions
+
+PARAM_LENGTH = 500
+"""Characters of a parameter's value that are kept: MLflow's limit is higher, a person's is not."""
+
+FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
+"""What a tracking store that is away or full raises."""
+
+
+def default_uri(root: str) -> str:
+    """Return the address of the SQLite store under a local root.
+
+    Raises
+    ------
+    TrackingError
+        When the root is a bucket, which cannot hold a SQLite file.
+    """
+    if "://" in root:
+        raise TrackingError(f"root={root!r} is no local folder, so MLflow needs an address of its own: --tracking-uri")
+    return f"sqlite:///{Path(root).resolve() / 'mlflow.db'}"
+
+
+def ui_command(root: str, uri: str | None, port: int) -> list[str]:
+    """Return the command that serves the MLflow UI on this machine.
+
+    Raises
+    ------
+    TrackingError
+        When there is nothing to show yet.
+    """
+    address = uri or default_uri(root)
+    if uri is None and not Path(root, "mlflow.db").is_file():
+        raise TrackingError(f"root={root!r} has no MLflow store yet; run an audit there first, or give --tracking-uri")
+    options = ["--backend-store-uri", address, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return [sys.executable, "-m", "mlflow", "server", *options]
+
+
+def log_run(root: str, folder: str, uri: str | None = None) -> str:
+    """Log a finished run's folder; one that is logged already stays as it is.
+
+    Parameters
+    ----------
+    root
+        Where the store is.
+    folder
+        The run's folder under it: `runs/<name>-<time>`.
+    uri
+        MLflow's address; a SQLite file under the root if unset.
+
+    Returns
+    -------
+    The parent run's id.
+
+    Raises
+    ------
+    TrackingError
+        When MLflow cannot be reached or refuses; the audit on disk is complete all the same.
+    """
+    address = uri or default_uri(root)
+    try:
+        with _quietly():
+            return _log(Store(root), folder, address, uri is None)
+    except FAILURES as error:
+        known = TrackingError(
+            f"tracking_uri={without_secrets(address)!r}: MLflow did not take the results "
+            f"({without_secrets(_short(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
+            f"umbrameter track {root}/{folder}" + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
+        )
+        known.run = folder
+        raise known from None
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with `user:password@` in addresses hidden."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
+    report = Report.model_validate_json(_read(store, f"{folder}/report.json"))
+    client = mlflow.MlflowClient(tracking_uri=address)
+    experiment = _experiment(client, report.audit.name, f"{store.root}/mlartifacts" if is_default else None)
+    logged = _earlier(client, experiment, folder, report)
+    if logged is not None:
+        return logged
+    name = folder.rpartition("/")[2]
+    parent: str = client.create_run(experiment, run_name=name, tags=_parent_tags(report, folder)).info.run_id
+    try:
+        _log_parent(client, parent, store, folder, report)
+        for result in report.results:
+            if result.mitigation is None:
+                _log_attack(client, experiment, parent, store, folder, report, result, address)
+        for label in dict.fromkeys(r.mitigation for r in report.results if r.mitigation is not None):
+            _log_mitigation(client, experiment, parent, report, label)
+    except BaseException:
+        client.set_terminated(parent, "FAILED")
+        raise
+    client.set_terminated(parent, "FINISHED")
+    return parent
+
+
+def _experiment(client: mlflow.MlflowClient, name: str, artifacts: str | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(client.create_experiment(name, artifact_location=artifacts and Path(artifacts, name).as_uri()))
+
+
+def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, report: Report) -> str | None:
+    """Return the finished parent run of this folder, after removing what an interrupted attempt left."""
+    same = f"tags.run_folder = '{folder}' AND tags.spec_digest = '{report.audit.spec_digest}'"
+    for run in client.search_runs([experiment], same):
+        if run.info.status == "FINISHED":
+            return str(run.info.run_id)
+        for child in client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run.info.run_id}'"):
+            client.delete_run(child.info.run_id)
+        client.delete_run(run.info.run_id)
+    return None
+
+
+def _parent_tags(report: Report, folder: str) -> dict[str, str]:
+    return {
+        "run_folder": folder,
+        "spec_digest": report.audit.spec_digest,
+        "verdict": report.verdict.status,
+        "umbrameter": report.audit.version,
+        "mlflow.note.content": _note(report),
+    }
+
+
+def _note(report: Report) -> str:
+    """Return the run's description in Markdown: what was audited, the table, how it reads."""
+    target = report.target
+    rows = [
+        f"| {mitigation_name(r)} | {r.attack} | {figure(r.metrics['auc'])} | {number(r.utility['test_accuracy'])} |"
+        for r in report.results
+    ]
+    return "\n".join(
+        [
+            f"**Target:** {target.description} on {report.data.name}, {target.n_members:,} members and "
+            f"{target.n_nonmembers:,} non-members; {report.shadows.n_models} shadow models.",
+            "",
+            reading(report),
+            "",
+            "| mitigation | attack | AUC [low, high] | test accuracy |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            "",
+            "An AUC of 0.5 is guessing. The whole report is the artefact `report.html`.",
+        ]
+    )
+
+
+def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str, report: Report) -> None:
+    spec = yaml.safe_load(_read(store, f"{folder}/spec.yaml"))
+    target, shadows = report.target, report.shadows
+    metrics = {
+        "target_train_accuracy": target.train_accuracy,
+        "target_test_accuracy": target.test_accuracy,
+        "shadows_trained": float(shadows.n_trained),
+        "shadows_reused": float(shadows.n_reused),
+        "seconds": report.audit.seconds,
+        "queries": float(report.ledger.queries),
+        "fits": float(report.ledger.fits),
+    }
+    worst = leaks(report).get("none")
+    if worst is not None:
+        metrics |= {f"strongest_{name}": value for name, value in _flat_metrics(worst.result).items()}
+        client.set_tag(run, "strongest_attack", worst.result.attack)
+    client.log_batch(run, metrics=_metrics(metrics), params=_params(spec))
+    client.log_inputs(run, datasets=_inputs(store, folder, report))
+    for name in ("report.html", "report.json", "spec.yaml", *_figures(store, folder)):
+        _upload(client, run, name, _read(store, f"{folder}/{name}"))
+
+
+def _log_attack(
+    client: mlflow.MlflowClient,
+    experiment: str,
+    parent: str,
+    store: Store,
+    folder: str,
+    report: Report,
+    result: Result,
+    address: str,
+) -> None:
+    run = _child(client, experiment, parent, f"attack:{result.attack}", result)
+    now = int(time.time() * 1000)
+    series = [
+        Metric(f"class_{name}", metric.value, now, step)
+        for step, entry in enumerate(result.by_class)
+        for name in ("accuracy", "precision", "recall", "auc")
+        if isinstance(metric := getattr(entry, name), Interval)
+    ]
+    for start in range(0, len(series), 1000):
+        client.log_batch(run, metrics=series[start : start + 1000])
+    for name in _figures(store, folder):
+        if "mitigations" not in name:
+            _upload(client, run, name, _read(store, f"{folder}/{name}"))
+    artefacts = json.loads(_read(store, f"{folder}/artefacts.json"))
+    for entry in artefacts["attack_models"]:
+        if entry["attack"] == result.attack and entry["mitigation"] is None:
+            _log_models(run, store, entry["paths"], report.target.n_classes, address)
+    client.set_terminated(run, "FINISHED")
+
+
+def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, report: Report, label: str) -> None:
+    """Log one mitigation: the figures of the strongest attack on it, and each attack's AUC."""
+    results = [r for r in report.results if r.mitigation == label]
+    worst = leaks(report).get(label)
+    strongest = results[0] if worst is None else worst.result
+    run = _child(client, experiment, parent, f"mitigation:{label}", strongest)
+    client.set_tag(run, "strongest_attack", strongest.attack)
+    aucs = {f"auc_{_allowed(r.attack)}": m.value for r in results if isinstance(m := r.metrics["auc"], Interval)}
+    client.log_batch(run, metrics=_metrics(aucs))
+    client.set_terminated(run, "FINISHED")
+
+
+def _child(client: mlflow.MlflowClient, experiment: str, parent: str, name: str, result: Result) -> str:
+    tags = {"mlflow.parentRunId": parent, "attack": result.attack, "mitigation": mitigation_name(result)}
+    run: str = client.create_run(experiment, run_name=name, tags=tags).info.run_id
+    absent = [f"{k}: {m.not_measured}" for k, m in result.metrics.items() if isinstance(m, NotMeasured)]
+    notes = [RunTag("not_measured", "; ".join(absent))] if absent else []
+    client.log_batch(run, metrics=_metrics(_flat_metrics(result)), params=_params(result.params), tags=notes)
+    return run
+
+
+def _flat_metrics(result: Result) -> dict[str, float]:
+    """Return every measured figure with its bounds, and the target's accuracy."""
+    flat: dict[str, float] = dict(result.utility)
+    for name, metric in result.metrics.items():
+        if isinstance(metric, Interval):
+            flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+    return flat
+
+
+def _metrics(values: Mapping[str, float]) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, 0) for name, value in values.items()]
+
+
+def _params(nested: Mapping[str, Any]) -> list[Param]:
+    return [Param(key, without_secrets(str(value))[:PARAM_LENGTH]) for key, value in _flatten(nested)]
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give a nested mapping's leaves by dotted path; what a spec leaves unset is left out."""
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+    elif value is not None:
+        yield _allowed(path), value
+
+
+def _allowed(name: str) -> str:
+    """Return a name with only what MLflow allows in names."""
+    return re.sub(r"[^\w./ -]", "_", name).rstrip("_")
+
+
+class _RecordsSource(DatasetSource):
+    """Where the records come from, in words: never a path or an address, which may say more than it should."""
+
+    def __init__(self, name: str, key: str):
+        self.name, self.key = name, key
+
+    @staticmethod
+    def _get_source_type() -> str:
+        return "umbrameter_records"
+
+    def load(self) -> None:
+        """Load nothing: records never go to MLflow."""
+
+    @staticmethod
+    def _can_resolve(raw_source: Any) -> bool:
+        return False
+
+    @classmethod
+    def _resolve(cls, raw_source: Any) -> "_RecordsSource":
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[Any, Any]:
+        return {"data": self.name, "records": self.key}
+
+    @classmethod
+    def from_dict(cls, source_dict: dict[Any, Any]) -> "_RecordsSource":
+        return cls(source_dict["data"], source_dict["records"])
+
+
+def _inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
+    """Return the record sets by context, each with the digest of what decides it; no record."""
+    artefacts = json.loads(_read(store, f"{folder}/artefacts.json"))
+    digest = artefacts["records"].rpartition("/")[2]
+    source = _RecordsSource(report.data.name, digest)
+    pool = report.data.n_records - report.target.n_members - report.target.n_nonmembers
+    sizes = {"members": report.target.n_members, "non-members": report.target.n_nonmembers, "pool": pool}
+    found = []
+    for context, size in sizes.items():
+        data = MetaDataset(  # type: ignore[abstract]  # it inherits what it needs
+            source, name=f"{report.data.name} {context} ({size:,})", digest=digest[:8]
+        )
+        found.append(DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", context)]))
+    return found
+
+
+def _log_models(run: str, store: Store, paths: list[str], n_classes: int, address: str) -> None:
+    """Log an attack's models as one classifier: prediction vector and label in, P(OUT) and P(IN) out."""
+    parts = [store.open(path) for path in paths]
+    models = {a.meta["label"]: load_model(a.data("model.skops")) for a in parts if a.meta["fitted"]}
+    bundle = AttackModelBundle.from_models(models, n_classes)
+    example = np.zeros((1, n_classes + 1))
+    example[0, 0] = 1
+    from umbrameter import __version__
+
+    with _at(address), mlflow.start_run(run_id=run):
+        mlflow.sklearn.log_model(
+            bundle,
+            name="attack_models",
+            serialization_format="skops",
+            skops_trusted_types=_types(bundle),
+            signature=infer_signature(example, bundle.predict_proba(example)),
+            pyfunc_predict_fn="predict_proba",
+            pip_requirements=[f"{name}=={v}" for name, v in {**versions(), "umbrameter": __version__}.items()],
+        )
+
+
+def _types(model: Any) -> list[str]:
+    import skops.io
+
+    types: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    return types
+
+
+@contextmanager
+def _at(address: str) -> Iterator[None]:
+    """Point MLflow's process-wide functions at an address for a while."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep MLflow's own progress and hints off the terminal."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _figures(store: Store, folder: str) -> list[str]:
+    names = ("figures/roc.png", "figures/class_precision.png", "figures/mitigations.png")
+    return [name for name in names if store.fs.get_file_info(f"{folder}/{name}").type.name == "File"]
+
+
+def _read(store: Store, path: str) -> bytes:
+    try:
+        with store.fs.open_input_stream(path) as stream:
+            return bytes(stream.read())
+    except FileNotFoundError:
+        raise StoreError(f"{store.root}/{path} is missing; give the folder of a finished run") from None
+
+
+def _upload(client: mlflow.MlflowClient, run: str, name: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, Path(name).name)
+        path.write_bytes(content)
+        client.log_artifact(run, str(path), artifact_path=str(Path(name).parent) if "/" in name else None)
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

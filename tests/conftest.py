@@ -1,0 +1,20 @@
+"""What all tests share: one BLAS thread, and the folder of the full data sets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of the full data sets; without one the test is skipped, and fails where CI=true."""
+    named = os.environ.get("UMBRAMETER_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "datasets"
+    if not folder.is_dir():
+        text = f"no data sets at {folder}: set UMBRAMETER_DATA to the folder that holds location30.parquet and others"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(text)
+    return folder

@@ -1,0 +1,155 @@
+"""A report such as the embedded default audit gives, for the tests of everything that shows reports."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from umbrameter.intervals import Interval, Metric, NotMeasured
+from umbrameter.metrics import ClassMetrics
+from umbrameter.report import (
+    AuditInfo,
+    DataInfo,
+    Ledger,
+    LimitOutcome,
+    Report,
+    Result,
+    ShadowInfo,
+    Status,
+    TargetInfo,
+    Verdict,
+)
+
+TOO_FEW = "an FPR of 0.001 needs at least 1,000 non-members; there are 500"
+ATTACKS = {
+    "shokri(mlp)": (
+        "the attacker sees whole prediction vectors, knows the record's true label, knows the kind of model and has "
+        "records of the same distribution to train shadow models on"
+    ),
+    "loss": "the attacker sees the model's confidence in the record's true label; shadow models only set the threshold",
+}
+AUCS = {
+    None: (0.617, 0.621),
+    "rounding(1)": (0.607, 0.611),
+    "top_k(1)": (0.598, 0.604),
+    "label_only": (0.575, 0.577),
+    "params(min_samples_leaf=20)": (0.503, 0.506),
+}
+ACCURACIES = dict.fromkeys(AUCS, 0.8472) | {"params(min_samples_leaf=20)": 0.8514}
+
+
+def interval(value: float, half: float = 0.011, method: str = "DeLong") -> Interval:
+    low, high = max(value - half, 0.0), min(value + half, 1.0)
+    return Interval(value=value, low=low, high=high, confidence=0.95, method=method)
+
+
+def metrics(auc: float) -> dict[str, Metric]:
+    accuracy = 0.5 + 0.6 * (auc - 0.5)
+    return {
+        "auc": interval(auc),
+        "accuracy": interval(accuracy, 0.009, "Miettinen-Nurminen"),
+        "precision": interval(accuracy + 0.004, 0.01, "MOVER"),
+        "recall": interval(0.731, 0.013, "Clopper-Pearson"),
+        "advantage": interval(2 * accuracy - 1, 0.018, "Miettinen-Nurminen"),
+        "tpr_at_fpr_0.1": interval(0.1 + 0.3 * (auc - 0.5), 0.014, "order statistics"),
+        "tpr_at_fpr_0.01": interval(0.0104, 0.0041, "order statistics"),
+        "tpr_at_fpr_0.001": NotMeasured(not_measured=TOO_FEW),
+        "precision_at_prior_0.1": interval(0.13, 0.01, "MOVER"),
+        "precision_at_prior_0.01": interval(0.0127, 0.001, "MOVER"),
+    }
+
+
+def by_class(n_classes: int, seed: int = 0, n_missing: int = 0) -> list[ClassMetrics]:
+    draws = np.random.default_rng(seed).beta(8, 4, n_classes)
+    missing = NotMeasured(not_measured="there are no members")
+    entries = []
+    for label, draw in enumerate(draws.tolist()):
+        absent = label < n_missing
+        figures = {name: missing if absent else interval(draw, 0.08) for name in ("accuracy", "recall", "auc")}
+        called = not absent and label != n_missing
+        precision = interval(draw, 0.08) if called else NotMeasured(not_measured="the attack called nobody a member")
+        entries.append(
+            ClassMetrics(label=f"class {label}", n_members=40, n_nonmembers=38, precision=precision, **figures)
+        )
+    return entries
+
+
+def results() -> list[Result]:
+    return [
+        Result(
+            attack=attack,
+            mitigation=mitigation,
+            params={"attack": {"kind": attack}},
+            assumption=assumption,
+            metrics=metrics(auc),
+            utility={"train_accuracy": 0.9998, "test_accuracy": ACCURACIES[mitigation]},
+            by_class=by_class(3),
+        )
+        for mitigation, aucs in AUCS.items()
+        for (attack, assumption), auc in zip(ATTACKS.items(), aucs, strict=True)
+    ]
+
+
+def build(name: str = "adult-forest", status: Status = "not_measured", **changes: object) -> Report:
+    """Return the sample; `changes` replace whole parts of it."""
+    limits = LimitOutcome(
+        metric="auc", attack="loss", limit=0.6, observed=0.621, bound=0.632, status=status, source="the data owner"
+    )
+    parts: dict[str, object] = {
+        "audit": AuditInfo(
+            name=name,
+            spec_digest="9f2c" * 16,
+            seed=0,
+            version="0.1.0",
+            started="2026-11-24T09:21:07+00:00",
+            seconds=48.2,
+        ),
+        "data": DataInfo(
+            name="adult", n_records=48_842, n_features=14, n_classes=2, warnings=["52 records occur more than once"]
+        ),
+        "target": TargetInfo(
+            kind="train",
+            description="random_forest, trained here",
+            train_accuracy=0.9998,
+            test_accuracy=0.8472,
+            n_members=5_000,
+            n_nonmembers=500,
+            n_classes=2,
+        ),
+        "shadows": ShadowInfo(
+            n_models=16,
+            n_trained=12,
+            n_reused=4,
+            design="disjoint",
+            data="real records of the pool, apart from members and non-members",
+            size=5_000,
+            train_accuracy=0.9998,
+            test_accuracy=0.8469,
+        ),
+        "results": results(),
+        "controls": {"shuffled membership": {"auc": 0.498}},
+        "verdict": Verdict(
+            status=status,
+            reason="The spec sets no limits." if status == "not_measured" else "One limit was held against the audit.",
+            limits=[] if status == "not_measured" else [limits],
+        ),
+        "ledger": Ledger(
+            queries=10_000, fits=29, reused=4, seconds={"fit shadows": 30.1, "score": 12.0}, peak_rss_mb=612.4
+        ),
+    }
+    return Report.model_validate(parts | changes)
+
+
+@pytest.fixture
+def report() -> Report:
+    return build()
+
+
+@pytest.fixture
+def build_report() -> Callable[..., Report]:
+    return build
+
+
+@pytest.fixture
+def build_classes() -> Callable[..., list[ClassMetrics]]:
+    return by_class

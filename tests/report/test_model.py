@@ -1,0 +1,93 @@
+"""`report.json`: its schema, its round trip, and the bytes by which two runs are compared."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from umbrameter.intervals import Interval, NotMeasured
+from umbrameter.report import Report, schema
+
+
+def test_round_trip_keeps_every_field(report):
+    text = report.model_dump_json()
+    again = Report.model_validate_json(text)
+    assert again == report
+    assert again.model_dump_json() == text
+
+
+def test_measured_and_not_measured_come_back_as_what_they_were(report):
+    metrics = Report.model_validate_json(report.model_dump_json()).results[0].metrics
+    assert isinstance(metrics["auc"], Interval)
+    assert isinstance(metrics["tpr_at_fpr_0.001"], NotMeasured)
+
+
+def test_not_measured_has_no_value_in_json(report):
+    entry = json.loads(report.model_dump_json())["results"][0]["metrics"]["tpr_at_fpr_0.001"]
+    assert list(entry) == ["not_measured"]
+
+
+def test_top_level_names_are_those_of_the_contract(report):
+    assert list(json.loads(report.model_dump_json())) == [
+        "schema_version",
+        "audit",
+        "data",
+        "target",
+        "shadows",
+        "results",
+        "controls",
+        "verdict",
+        "ledger",
+    ]
+
+
+def test_every_field_of_the_report_is_described():
+    parts: dict[str, Any] = {"Report": schema()} | schema()["$defs"]
+    ours = {name: part for name, part in parts.items() if name not in {"Interval", "NotMeasured", "ClassMetrics"}}
+    missing = [
+        f"{n}.{f}" for n, part in ours.items() for f, v in part["properties"].items() if not v.get("description")
+    ]
+    assert len(ours) == 9
+    assert missing == []
+
+
+def test_schema_refuses_what_it_does_not_know():
+    parts = [schema(), *schema()["$defs"].values()]
+    assert all(part["additionalProperties"] is False for part in parts)
+
+
+def test_unknown_field_is_refused(report):
+    with pytest.raises(ValidationError, match="surprise"):
+        Report.model_validate(report.model_dump() | {"surprise": 1})
+
+
+def test_status_outside_the_four_is_refused(report):
+    with pytest.raises(ValidationError, match="not_measured"):
+        Report.model_validate(report.model_dump() | {"verdict": {"status": "green", "reason": ""}})
+
+
+def test_report_is_frozen(report):
+    with pytest.raises(ValidationError, match="frozen"):
+        report.schema_version = 2
+
+
+def test_results_json_ignores_all_but_results(report, build_report):
+    other = build_report(name="other", ledger=report.ledger.model_copy(update={"seconds": {"fit": 9.0}}))
+    assert other.results_json() == report.results_json()
+
+
+def test_results_json_shows_the_last_bit_of_a_figure(report):
+    first = report.results[0]
+    auc = first.metrics["auc"]
+    nudged = first.model_copy(update={"metrics": first.metrics | {"auc": auc.model_copy(update={"value": 0.61700001})}})
+    other = report.model_copy(update={"results": [nudged, *report.results[1:]]})
+    assert other.results_json() != report.results_json()
+
+
+def test_results_json_does_not_depend_on_the_order_of_names(report):
+    first = report.results[0]
+    turned = first.model_copy(update={"metrics": dict(reversed(first.metrics.items()))})
+    other = report.model_copy(update={"results": [turned, *report.results[1:]]})
+    assert other.results_json() == report.results_json()
+    assert json.loads(report.results_json())[0]["attack"] == "shokri(mlp)"

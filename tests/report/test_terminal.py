@@ -1,0 +1,92 @@
+"""The summary on a terminal: what it says, at the widths people have, without colour."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from umbrameter.intervals import NotMeasured
+from umbrameter.report.terminal import summary
+
+PLACES = {"Report": "runs/runs/adult/report.html", "MLflow UI": "umbrameter ui --root runs"}
+
+
+def shown(report, width, places=PLACES):
+    console = Console(width=width, file=StringIO(), record=True, color_system=None)
+    console.print(summary(report, places))
+    return console.export_text()
+
+
+def table_of(text):
+    lines = [line.rstrip() for line in text.splitlines()]
+    return lines[next(i for i, line in enumerate(lines) if line.startswith("---")) + 1 :]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_table_reads_line_by_line(report, width):
+    lines = table_of(shown(report, width))
+    assert lines[0].split(None, 1) == ["none", "test accuracy 0.847"]
+    assert lines[1].split("  ") == [
+        " shokri(mlp)",
+        "",
+        "0.617 [0.606, 0.628]",
+        "0.570 [0.561, 0.579]",
+        "0.010",
+    ]
+    assert lines[2].startswith(" loss           0.621 [0.610, 0.632]  0.573 [0.564, 0.582]  0.010")
+    assert lines[12].split(None, 1) == ["params(min_samples_leaf=20)", "test accuracy 0.851"]
+    assert lines[15].startswith("---")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_line_is_wider_than_the_terminal(report, width):
+    text = shown(report, width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert "…" not in text
+
+
+def test_long_attack_names_keep_the_figures_whole(report):
+    results = [r.model_copy(update={"attack": "shokri(random_forest)"}) for r in report.results[::2]]
+    lines = table_of(shown(report.model_copy(update={"results": results}), 80))
+    assert lines[1].rstrip() == " shokri(random_forest)  0.617 [0.606, 0.628]  0.570 [0.561, 0.579]  0.010"
+
+
+def test_summary_says_what_was_audited_and_where_things_are(report):
+    text = " ".join(shown(report, 80).split())
+    assert "umbrameter audit: adult-forest" in text
+    assert "adult: 48,842 records, 14 features, 2 classes" in text
+    assert "16 models of 5,000 records each (12 trained, 4 reused)" in text
+    assert "Verdict: not measured The spec sets no limits." in text
+    assert "Report runs/runs/adult/report.html" in text
+    assert "MLflow UI umbrameter ui --root runs" in text
+    assert "95 % interval; rates are fractions of 1" in text
+    assert "params(min_samples_leaf=20) leaves the lowest upper bound of AUC" in text
+
+
+def test_not_measured_is_words_and_never_zero(report):
+    lost = NotMeasured(not_measured="there are no members")
+    results = [r.model_copy(update={"metrics": dict.fromkeys(r.metrics, lost), "utility": {}}) for r in report.results]
+    text = shown(report.model_copy(update={"results": results}), 80)
+    lines = table_of(text)
+    assert lines[0].split(None, 1) == ["none", "test accuracy not measured"]
+    assert lines[1].split(None, 1)[1].split("  ") == [
+        "not measured",
+        *[""] * 4,
+        "not measured",
+        *[""] * 4,
+        "not measured",
+    ]
+    assert "there are no members." in text
+
+
+def test_markup_in_names_is_printed_as_it_is(build_report):
+    hostile = build_report(name="[red]a[/red] [/nonsense]")
+    assert "umbrameter audit: [red]a[/red] [/nonsense]" in shown(hostile, 80, {"[bold]x": "[/y]"})
+    assert "[bold]x  [/y]" in shown(hostile, 80, {"[bold]x": "[/y]"})
+
+
+def test_report_without_results_is_still_readable(report):
+    shadows = report.shadows.model_copy(update={"n_models": 0})
+    text = shown(report.model_copy(update={"results": [], "shadows": shadows}), 80)
+    assert "none needed" in text
+    assert "not measured by every attack" in text

@@ -1,0 +1,107 @@
+"""Intervals at 95 % hold the true figure in at least 95 of 100 audits, as far as 1,000 simulated audits can tell.
+
+Scores are normal, N(shift, 1) for members and N(0, 1) for non-members, whose AUC, TPR and FPR have closed forms; and
+the same rounded to a coarse grid, so that ties are everywhere.
+"""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from umbrameter.intervals import NotMeasured, auc, difference, precision, tpr_at_fpr
+
+pytestmark = pytest.mark.slow
+
+CONFIDENCE = 0.95
+N_AUDITS = 1000
+GRID = np.arange(-8, 10, 0.5)
+
+sizes = pytest.mark.parametrize("n", [100, 1000])
+strengths = pytest.mark.parametrize("true_auc", [0.5, 0.6, 0.9])
+
+
+def audits(n, true_auc, seed=0):
+    """Give pairs of members' and non-members' scores, each of shape (n,)."""
+    rng = np.random.default_rng([seed, n, round(100 * true_auc)])
+    for _ in range(N_AUDITS):
+        yield rng.normal(shift(true_auc), 1, n), rng.normal(0, 1, n)
+
+
+def shift(true_auc):
+    return np.sqrt(2) * norm.ppf(true_auc)
+
+
+def gridded(scores):
+    return np.round(2 * scores) / 2
+
+
+def grid_shares(mean):
+    """The probability of each grid point when N(mean, 1) is rounded to it."""
+    return norm.cdf(GRID + 0.25 - mean) - norm.cdf(GRID - 0.25 - mean)
+
+
+def assert_covers(metrics, truth):
+    held = [metric.low <= truth <= metric.high for metric in metrics]
+    error = np.sqrt(CONFIDENCE * (1 - CONFIDENCE) / len(held))
+    assert np.mean(held) >= CONFIDENCE - 3 * error
+
+
+@sizes
+@strengths
+def test_auc(n, true_auc):
+    assert_covers([auc(members, nonmembers) for members, nonmembers in audits(n, true_auc)], true_auc)
+
+
+@sizes
+@strengths
+def test_auc_with_ties(n, true_auc):
+    member, nonmember = grid_shares(shift(true_auc)), grid_shares(0)
+    below = np.cumsum(nonmember) - nonmember
+    truth = np.sum(member * (below + nonmember / 2))
+    assert_covers([auc(gridded(m), gridded(n)) for m, n in audits(n, true_auc)], truth)
+
+
+@pytest.mark.parametrize("differ", [0.001, 0.01, 0.05])
+def test_auc_when_nearly_all_scores_are_tied(differ):
+    rng = np.random.default_rng(1)
+    members = rng.random((N_AUDITS, 50)) < differ
+    tied = [auc(row, np.zeros(50)) for row in members if not row.any()]
+    # Only the all-tied audits have the exact bound; were it wrong, it would be wrong in all of them at once.
+    wrong = sum(not metric.low <= 0.5 + differ / 2 <= metric.high for metric in tied)
+    assert wrong <= (1 - CONFIDENCE) * N_AUDITS
+
+
+@sizes
+@strengths
+@pytest.mark.parametrize("fpr", [0.01, 0.1])
+def test_tpr_at_fpr(n, true_auc, fpr):
+    truth = norm.cdf(shift(true_auc) + norm.ppf(fpr))
+    assert_covers([tpr_at_fpr(m, non, fpr) for m, non in audits(n, true_auc)], truth)
+
+
+@sizes
+@strengths
+def test_tpr_at_fpr_with_ties(n, true_auc):
+    false, true = (np.cumsum(grid_shares(mean)[::-1])[::-1] for mean in (0, shift(true_auc)))
+    truth = true[false <= 0.1].max()
+    assert_covers([tpr_at_fpr(gridded(m), gridded(non), 0.1) for m, non in audits(n, true_auc)], truth)
+
+
+@sizes
+@strengths
+@pytest.mark.parametrize("threshold", [0.0, 2.0])
+def test_advantage(n, true_auc, threshold):
+    called = [(int(np.sum(m >= threshold)), int(np.sum(non >= threshold))) for m, non in audits(n, true_auc)]
+    truth = norm.sf(threshold - shift(true_auc)) - norm.sf(threshold)
+    assert_covers([difference(tp, n, fp, n) for tp, fp in called], truth)
+
+
+@sizes
+@strengths
+@pytest.mark.parametrize("prior", [0.5, 0.01])
+def test_precision(n, true_auc, prior):
+    called = [(int(np.sum(m >= 1.5)), int(np.sum(non >= 1.5))) for m, non in audits(n, true_auc)]
+    tpr, fpr = norm.sf(1.5 - shift(true_auc)), norm.sf(1.5)
+    metrics = [precision(tp, n, fp, n, prior) for tp, fp in called]
+    measured = [metric for metric in metrics if not isinstance(metric, NotMeasured)]
+    assert_covers(measured, prior * tpr / (prior * tpr + (1 - prior) * fpr))

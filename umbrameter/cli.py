@@ -1,0 +1,268 @@
+"""The command line: `umbrameter audit spec.yaml` and what belongs to it.
+
+Belongs here: arguments, what is printed where, exit codes. Does not belong here: any work.
+
+Exit codes: 0 done and no limit exceeded, 1 the tool or its input failed, 2 a limit is exceeded, 3 something a limit
+needs was not measured, 130 stopped by Ctrl-C.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+import umbrameter
+from umbrameter.errors import MissingRingError, SpecError, StoreError, TrackingError, UmbrameterError
+
+app = typer.Typer(
+    help="Measure how much a trained classifier gives away about who was in its training data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "umbrameter",
+}
+"""Environment of an audit from the command line, where not set otherwise: our own lines on the terminal alone."""
+
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
+Root = Annotated[str, typer.Option(help="Where artefacts and run folders lie: a folder or a bucket's address.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the spec.")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="Where MLflow is; a SQLite file under the root if unset.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print report.json on standard output, and nothing else there.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")]
+
+
+@app.command()
+def audit(
+    spec: Spec,
+    root: Root = "runs",
+    settings: Settings = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Local worker processes; one a core if unset; 0 works in this process.")
+    ] = None,
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask cluster: tcp://... or tls://...")] = None,
+    tls_ca: Annotated[str | None, typer.Option(help="For tls://: the authority's certificate (PEM).")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="For tls://: this client's key (PEM).")] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run an audit from its spec to a report in MLflow; what an earlier run has finished is reused."""
+    _log_to_stderr(debug)
+    cluster = {"workers": workers, "dask": dask, "tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
+    try:
+        with _pipeline("tasks.server").temporary_server() as when_it_answers:
+            from umbrameter.spec import AuditSpec
+
+            checked = AuditSpec.load(spec, settings or ())
+            flow, compute = _pipeline("flows.audit").audit, _compute(cluster)
+            with when_it_answers():
+                run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
+    except TrackingError as error:
+        if error.run is not None:
+            _show(root, error.run, tracking_uri, as_json)
+        raise
+    raise typer.Exit(_show(root, run, tracking_uri, as_json))
+
+
+@app.command()
+def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show the report of a finished run again."""
+    root, folder = _root_and_folder(run)
+    raise typer.Exit(_show(root, folder, None, as_json))
+
+
+@app.command()
+def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> None:
+    """Log a finished run to MLflow, such as one whose tracking failed."""
+    root, folder = _root_and_folder(run)
+    _read(root, folder, "report.json")
+    parent = _pipeline("tasks.track").log_run(root, folder, tracking_uri)
+    typer.echo(f"Logged to MLflow as run {parent}.")
+
+
+@app.command()
+def ui(
+    root: Root = "runs",
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    debug: Debug = False,
+) -> None:
+    """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
+    command = _pipeline("tasks.track").ui_command(root, tracking_uri, port)
+    typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)
+
+
+@app.command()
+def datasets(root: Root = "runs", debug: Debug = False) -> None:
+    """List the data sets that a spec can name, and where each is found."""
+    for entry, where in _pipeline("data.catalogue").available(root):
+        typer.echo(f"{entry.name}: {entry.title}; {entry.records:,} records, {entry.features:,} features, ", nl=False)
+        typer.echo(f"{entry.classes} classes; {entry.licence}\n    {where}")
+
+
+@app.command()
+def schema(
+    of: Annotated[Literal["spec", "report"], typer.Argument(help="Of an audit's spec, or of report.json.")] = "spec",
+    debug: Debug = False,
+) -> None:
+    """Print a JSON schema."""
+    from umbrameter.report import schema as report_schema
+    from umbrameter.spec import AuditSpec
+
+    typer.echo(json.dumps(AuditSpec.model_json_schema() if of == "spec" else report_schema(), indent=1))
+
+
+@app.command()
+def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> None:
+    """Check a spec without running it."""
+    from umbrameter.spec import AuditSpec
+
+    checked = AuditSpec.load(spec, settings or ())
+    typer.echo(
+        f"{spec} is valid: {checked.name}, {checked.n_shadows} shadow models, "
+        f"attacks {', '.join(a.label for a in checked.attacks)}; "
+        f"mitigations {', '.join(m.label for m in checked.mitigations) or 'none'}"
+    )
+
+
+@app.command()
+def version(debug: Debug = False) -> None:
+    """Print the version."""
+    typer.echo(umbrameter.__version__)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped; what was finished is kept, and the same command continues from there", debug, 130)
+    except UmbrameterError as error:
+        _fail(str(error), debug)
+    except TyperException as error:
+        _fail(f"{error.format_message()}; see umbrameter --help", debug)
+    except Exception as error:
+        _fail(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; run again with --debug", debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"umbrameter: {text}", err=True)
+    sys.exit(code)
+
+
+def _pipeline(module: str) -> Any:
+    """Import a module of the checkout: `flows`, `tasks` and `data` are no part of the installed package.
+
+    Raises
+    ------
+    MissingRingError
+        When there is no checkout, or the libraries of the pipeline are not installed.
+    """
+    home = Path(umbrameter.__file__).resolve().parents[1]
+    checkout = home if (home / "flows" / "audit.py").is_file() else Path.cwd()
+    if not (checkout / "flows" / "audit.py").is_file():
+        raise MissingRingError(
+            f"this command runs from a checkout of umbrameter, and {checkout} is none (it has no flows/audit.py); "
+            "change into one, or use umbrameter as a library"
+        )
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if str(checkout) not in sys.path:
+        sys.path.insert(0, str(checkout))
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        ring = (error.name or "").partition(".")[0]
+        if ring not in ("prefect", "dask", "distributed", "mlflow", "httpx"):
+            raise
+        raise MissingRingError(f"{ring} is not installed; run: pip install 'umbrameter[pipeline]'") from None
+
+
+def _compute(settings: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return _pipeline("tasks.cluster").Compute(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])
+        raise SpecError(where + str(first["msg"]).removeprefix("Value error, ")) from None
+
+
+def _log_to_stderr(debug: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("umbrameter")
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    if debug:
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "DEBUG"
+
+
+def _root_and_folder(run: str) -> tuple[str, str]:
+    """Return the root and, relative to it, the run's folder: `<root>/runs/<name>-<time>`."""
+    parts = (run if "://" in run else str(Path(run).resolve())).rstrip("/").rsplit("/", 2)
+    if len(parts) != 3 or parts[1] != "runs":
+        raise StoreError(f"RUN={run!r} is not a run's folder; expected <root>/runs/<name>-<time>")
+    return parts[0], f"runs/{parts[2]}"
+
+
+def _read(root: str, folder: str, name: str) -> bytes:
+    from umbrameter.store import Store
+
+    if "://" not in root and not Path(root, folder, name).is_file():
+        raise StoreError(f"RUN={root}/{folder}: there is no {name} in it; give the folder of a finished run")
+    with Store(root).fs.open_input_stream(f"{folder}/{name}") as stream:
+        return bytes(stream.read())
+
+
+def _show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
+    """Print a run's report and return the exit code that it means."""
+    from umbrameter.report import Report
+    from umbrameter.report.terminal import summary
+
+    content = _read(root, folder, "report.json")
+    found = Report.model_validate_json(content)
+    if as_json:
+        typer.echo(content)
+    else:
+        places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}
+        Console().print(summary(found, places | {"MLflow UI": _ui_hint(root, tracking_uri)}))
+    if found.verdict.status == "not_measured":
+        return 3 if found.verdict.limits else 0
+    return 2 if found.verdict.status == "fail" else 0
+
+
+def _ui_hint(root: str, tracking_uri: str | None) -> str:
+    program = sys.argv[0].removeprefix(f"{Path.cwd()}/") if "/" in sys.argv[0] else "umbrameter"
+    if tracking_uri is not None:
+        return tracking_uri.rpartition("@")[2] if "@" in tracking_uri else tracking_uri
+    return f"{program} ui" + ("" if root == "runs" else f" --root {root}") + ", then http://127.0.0.1:5000"

@@ -1,0 +1,35 @@
+"""The errors that a user can act on; each text names the parameter, the value, what was expected and what to do."""
+
+
+class UmbrameterError(Exception):
+    """Base of all errors that are a user's to mend: shown without a traceback, exit code 1."""
+
+
+class SpecError(UmbrameterError):
+    """A spec, or a setting in it, is not valid."""
+
+
+class DataError(UmbrameterError):
+    """The data cannot be read, or cannot be audited as they are."""
+
+
+class PlanError(UmbrameterError):
+    """The plan asks for more than the data hold."""
+
+
+class StoreError(UmbrameterError):
+    """The run's folder cannot be read or written."""
+
+
+class ComputeError(UmbrameterError):
+    """The cluster cannot be reached, or cannot do the work."""
+
+
+class TrackingError(UmbrameterError):
+    """MLflow cannot be reached, or refused what was logged; `run` is the folder of the audit, complete on disk."""
+
+    run: str | None = None
+
+
+class MissingRingError(UmbrameterError):
+    """An optional dependency is not installed; the text holds the line that installs it."""

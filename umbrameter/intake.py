@@ -1,0 +1,342 @@
+"""Somebody's Parquet, checked at the border and turned into numbers.
+
+Belongs here: which column is what, what is refused and why, the codes of categories and labels. Does not belong here:
+how records are stored or read back (`records`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+
+from umbrameter.errors import DataError
+from umbrameter.seeds import generator
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+BATCH = 16_384
+"""Rows read at once."""
+
+MANY_CATEGORIES = 1000
+"""A text column with more distinct values than this, and more than half as many as rows, is taken for an identifier."""
+
+EXACT = 2**24
+"""Integers beyond this are not exact in float32."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a source is what."""
+
+    label: str
+    id: str | None
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+    vector: str | None
+    width: int
+    slices: tuple[str, ...]
+
+    @property
+    def used(self) -> list[str]:
+        """All columns that are read."""
+        vector = [] if self.vector is None else [self.vector]
+        ident = [] if self.id is None else [self.id]
+        return list(dict.fromkeys([self.label, *ident, *self.numbers, *self.categories, *vector, *self.slices]))
+
+
+def open_source(path: str) -> pads.Dataset:
+    """Open a Parquet file or a (hive-partitioned) folder.
+
+    Raises
+    ------
+    DataError
+        When there is nothing, nothing readable, or no row.
+    """
+    fs, base = filesystem(path)
+    kind = fs.get_file_info(base).type
+    if kind == pafs.FileType.NotFound:
+        raise DataError(f"data.path={path!r} does not exist; give a Parquet file or a folder of them")
+    try:
+        source = pads.dataset(base, filesystem=fs, format="parquet", partitioning="hive")
+        if kind == pafs.FileType.Directory and source.files:  # in an order that every file system gives alike
+            scheme = pads.partitioning(flavor="hive")
+            files = sorted(source.files)
+            source = pads.dataset(files, filesystem=fs, format="parquet", partitioning=scheme, partition_base_dir=base)
+        rows = source.count_rows() if source.files else 0
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"data.path={path!r} cannot be read as Parquet ({_short(error)}); write it again") from None
+    if not source.files:
+        raise DataError(f"data.path={path!r} holds no Parquet file; give a Parquet file or a folder of them")
+    if rows == 0:
+        raise DataError(f"data.path={path!r} has no rows; an audit needs records")
+    return source
+
+
+def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
+    """Return the file system and the path within it of a local path or a bucket's address."""
+    if "://" in path:
+        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
+        return found
+    return pafs.LocalFileSystem(), path
+
+
+def columns_of(
+    source: pads.Dataset,
+    label: str,
+    ident: str | None,
+    features: Sequence[str] | None,
+    ignore: Sequence[str],
+    slices: Sequence[str],
+) -> Columns:
+    """Return each column's role, by name and type.
+
+    Raises
+    ------
+    DataError
+        When a named column is missing, or a feature is of a type that cannot be one.
+    """
+    schema: pa.Schema = source.schema
+    named = {"label": [label], "id": [ident] if ident else [], "features": features or (), "ignore": ignore}
+    for setting, names in (named | {"slices": slices}).items():
+        for name in names:
+            if name not in schema.names:
+                raise DataError(f"data.{setting}={name!r} is no column; the columns are {', '.join(schema.names)}")
+    left_out = {label, ident, *ignore} | (set(slices) - set(features or ()))
+    chosen = list(features) if features is not None else [n for n in schema.names if n not in left_out]
+    if label in chosen:
+        raise DataError(f"data.features lists the label {label!r}; a model that sees its answer cannot be audited")
+    return _by_type(schema, label, ident, chosen, tuple(slices))
+
+
+def _by_type(schema: pa.Schema, label: str, ident: str | None, chosen: list[str], slices: tuple[str, ...]) -> Columns:
+    types = {name: schema.field(name).type for name in chosen}
+    numbers = tuple(n for n, t in types.items() if pa.types.is_boolean(t) or _is_number(t))
+    categories = tuple(n for n, t in types.items() if _is_text(t))
+    vectors = [n for n, t in types.items() if pa.types.is_fixed_size_list(t) and _is_number(t.value_type)]
+    other = [f"{n} ({types[n]})" for n in chosen if n not in {*numbers, *categories, *vectors}]
+    if other:
+        raise DataError(
+            f"column {', '.join(other)}: not a number, boolean, text, category or fixed-size list of numbers; convert "
+            "it, or list it under data.ignore"
+        )
+    if len(vectors) > 1 or (vectors and len(chosen) > 1):
+        raise DataError(
+            f"columns {', '.join(chosen)}: a fixed-size list column must be the only feature; put all into one, or "
+            "choose by data.features"
+        )
+    if not chosen:
+        raise DataError("data.features: no column is left as a feature; the others are label, id, ignored or slices")
+    width = types[vectors[0]].list_size if vectors else 0
+    return Columns(label, ident, numbers, categories, vectors[0] if vectors else None, width, slices)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+@dataclass(frozen=True)
+class Codes:
+    """How values become numbers: the classes, and each category column's categories, both in sorted order."""
+
+    classes: tuple[Any, ...]
+    categories: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A source with its columns' roles: batches of numbers, in the order of the rows."""
+
+    source: pads.Dataset
+    columns: Columns
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The features' names in the order of the matrix: numbers, then categories; or the vector's places."""
+        c = self.columns
+        return [f"{c.vector}[{i}]" for i in range(c.width)] if c.vector else [*c.numbers, *c.categories]
+
+    @property
+    def categorical(self) -> list[int]:
+        """Which columns of the matrix hold codes."""
+        return list(range(len(self.columns.numbers), len(self.columns.numbers) + len(self.columns.categories)))
+
+    def batches(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Give the number of each batch's first row, and the batch."""
+        start = 0
+        try:
+            for batch in self.source.to_batches(columns=self.columns.used, batch_size=BATCH, use_threads=False):
+                if batch.num_rows:
+                    yield start, batch
+                    start += batch.num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"data.path: the Parquet file is damaged ({_short(error)}); write it again") from None
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The classes and categories, from one pass over the source, in which missing values are refused.
+
+        Raises
+        ------
+        DataError
+            When a value is missing, labels are not integers or text, there is one class only, or a text column looks
+            like an identifier.
+        """
+        labels: set[Any] = set()
+        seen: dict[str, set[str]] = {name: set() for name in self.columns.categories}
+        n_rows = 0
+        for start, batch in self.batches():
+            _refuse_missing(batch, start)
+            labels.update(pc.unique(_plain(batch[self.columns.label])).to_pylist())
+            for name, values in seen.items():
+                values.update(pc.unique(_plain(batch[name])).to_pylist())
+            n_rows += batch.num_rows
+        self._refuse_identifiers(seen, n_rows)
+        classes = _classes(labels, self.columns.label)
+        return Codes(classes, {name: tuple(sorted(values)) for name, values in seen.items()})
+
+    def _refuse_identifiers(self, seen: Mapping[str, set[str]], n_rows: int) -> None:
+        for name, values in seen.items():
+            if len(values) > max(MANY_CATEGORIES, n_rows / 2):
+                raise DataError(
+                    f"column {name!r} has {len(values)} different values in {n_rows} rows, which looks like an "
+                    f"identifier; set data.id={name}, or list it under data.ignore"
+                )
+
+    def encode(self, batch: pa.RecordBatch, start: int) -> tuple[Floats, Ints]:
+        """Return a batch's features, float32, shape (n_rows, n_features), and its labels as codes, int32.
+
+        Raises
+        ------
+        DataError
+            When a number is not finite.
+        """
+        if self.columns.vector is not None:
+            column = batch[self.columns.vector]
+            X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(np.float32)
+        else:
+            parts = [_numbers(batch[name]) for name in self.columns.numbers]
+            parts += [_code(batch[name], self.codes.categories[name]) for name in self.columns.categories]
+            X = np.column_stack(parts).astype(np.float32)
+        _refuse_infinite(X, start, self.feature_names)
+        return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
+
+
+def _refuse_missing(batch: pa.RecordBatch, start: int) -> None:
+    for name in batch.schema.names:
+        column = batch[name]
+        missing = pc.is_null(column, nan_is_null=True)
+        if pa.types.is_fixed_size_list(column.type) and not column.null_count:
+            width = column.type.list_size
+            bad = np.asarray(pc.is_null(column.flatten(), nan_is_null=True)).reshape(-1, width)
+            missing = pa.array(bad.any(axis=1))
+        if pc.any(missing).as_py():
+            first = start + int(np.asarray(missing).argmax())
+            raise DataError(
+                f"column {name!r} has missing values (null or NaN), the first in row {first}; fill them in, drop the "
+                "rows, or list the column under data.ignore"
+            )
+
+
+def _refuse_infinite(X: Floats, start: int, names: Sequence[str]) -> None:
+    finite = np.isfinite(X)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise DataError(
+            f"column {names[column]!r} is infinite, or too large for float32, in row {start + row}; correct the value, "
+            "or list the column under data.ignore"
+        )
+
+
+def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
+    for value in labels:
+        if isinstance(value, float) and not value.is_integer():
+            raise DataError(
+                f"data.label={name!r} holds {value!r}; expected classes (integers or text), not measurements"
+            )
+        if not isinstance(value, int | float | str | bool):
+            raise DataError(f"data.label={name!r} holds {type(value).__name__}; expected integers, booleans or text")
+    if len(labels) < 2:
+        raise DataError(
+            f"data.label={name!r} has one class only ({next(iter(labels))!r}); a classifier needs two or more"
+        )
+    return tuple(sorted(int(v) if isinstance(v, float) else v for v in labels))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a dictionary-encoded column as its values, any other as it is."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _numbers(column: pa.Array) -> Array:
+    return np.asarray(pc.cast(column, pa.float64(), safe=False))
+
+
+def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
+    """Return each value's place among the sorted values."""
+    plain = _plain(column)
+    codes: Ints = np.asarray(pc.index_in(plain, pa.array(values).cast(plain.type)))
+    return codes
+
+
+@dataclass
+class Census:
+    """What a pass over the encoded batches finds: ranges, precision, label counts, and a fingerprint of each row."""
+
+    intake: Intake
+
+    def __post_init__(self) -> None:
+        """Walk over the source once."""
+        width = len(self.intake.feature_names)
+        self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
+        self.integral = np.ones(width, dtype=bool)
+        weights = generator(0, "fingerprint").integers(0, 2**63, (width + 1, 2), dtype=np.uint64) * 2 + 1
+        prints, counts = [], np.zeros(len(self.intake.codes.classes), dtype=np.int64)
+        for start, batch in self.intake.batches():
+            X, y = self.intake.encode(batch, start)
+            self.low, self.high = np.minimum(self.low, X.min(axis=0)), np.maximum(self.high, X.max(axis=0))
+            self.integral &= (np.floor(X) == X).all(axis=0)
+            counts += np.bincount(y, minlength=len(counts))
+            bits = np.column_stack([(X + 0.0).view(np.uint32), y]).astype(np.uint64)
+            prints.append(_mix(bits) @ weights)
+        self.label_counts = counts.tolist()
+        self.fingerprints = np.concatenate(prints)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the source."""
+        return len(self.fingerprints)
+
+    def repeated(self) -> tuple[Bools, tuple[int, int] | None]:
+        """Return which rows repeat an earlier one (features and label), and the first such pair.
+
+        Rows are compared by 128-bit fingerprints: two different rows are taken for equal with a chance below 1e-20 in
+        a set of a billion.
+        """
+        whole = np.ascontiguousarray(self.fingerprints).view([("a", np.uint64), ("b", np.uint64)]).ravel()
+        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+        earlier = first[inverse]
+        repeats = earlier != np.arange(self.n_rows)
+        pair = (int(earlier[repeats.argmax()]), int(repeats.argmax())) if repeats.any() else None
+        return repeats, pair
+
+
+def _mix(bits: Array) -> Array:
+    """Scatter the bits of each value (the finaliser of MurmurHash3), so that the weighted sum is a fair fingerprint."""
+    bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return np.asarray(bits ^ (bits >> np.uint64(33)))
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160]

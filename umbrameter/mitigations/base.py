@@ -1,0 +1,83 @@
+"""What every mitigation is: something that wraps a classifier into a classifier that leaks less."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from umbrameter.typing import Array, Floats
+
+
+class Mitigation(BaseModel, ABC):
+    """A change to a model, or to its answers, that makes it leak less."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The mitigation in a few words, such as `rounding(1)`."""
+
+    @abstractmethod
+    def wrap(self, estimator: Any) -> Any:
+        """Return a scikit-learn classifier again, mitigated."""
+
+
+class PostHoc(Mitigation):
+    """A mitigation of the answer: needs no training, and stored prediction vectors can be transformed."""
+
+    @abstractmethod
+    def transform(self, predictions: Floats) -> Floats:
+        """Return the mitigated prediction vectors, shape (n_records, n_classes) as given."""
+
+    def wrap(self, estimator: Any) -> "MitigatedClassifier":
+        """Return a classifier that answers with mitigated prediction vectors."""
+        return MitigatedClassifier(estimator, self)
+
+
+class InTraining(Mitigation):
+    """A mitigation of the training: target and shadow models are trained anew."""
+
+
+class MitigatedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier whose prediction vectors pass through a post-hoc mitigation.
+
+    Parameters
+    ----------
+    estimator
+        The classifier to wrap.
+    mitigation
+        What its answers pass through.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from umbrameter.mitigations import Rounding
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Rounding(decimals=1).wrap(GaussianNB()).fit(X, y).predict_proba(X[70:71])
+    array([[0. , 0.1, 0.9]])
+    """
+
+    def __init__(self, estimator: Any, mitigation: PostHoc):
+        self.estimator = estimator
+        self.mitigation = mitigation
+
+    def fit(self, X: Array, y: Array, **fit_params: Any) -> "MitigatedClassifier":
+        """Fit a clone of the estimator."""
+        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def predict_proba(self, X: Array) -> Floats:
+        """Return mitigated prediction vectors, shape (n_records, n_classes)."""
+        check_is_fitted(self)
+        return self.mitigation.transform(self.estimator_.predict_proba(X))
+
+    def predict(self, X: Array) -> Array:
+        """Return the estimator's own labels, shape (n_records,)."""
+        check_is_fitted(self)
+        labels: Array = self.estimator_.predict(X)
+        return labels

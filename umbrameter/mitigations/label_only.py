@@ -1,0 +1,33 @@
+"""Label only: the answer is the predicted class and nothing else (Shokri et al. 2017, section IX)."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from umbrameter.mitigations.base import PostHoc
+from umbrameter.typing import Floats
+
+
+class LabelOnly(PostHoc):
+    """Answer 1 for the predicted class and 0 for the others; of equal confidences the earlier class wins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LabelOnly().transform(np.array([[0.2, 0.7, 0.1]]))
+    array([[0., 1., 0.]])
+    """
+
+    kind: Literal["label_only"] = Field("label_only", description="Only the predicted class is answered.")
+
+    @property
+    def label(self) -> str:
+        """The mitigation in a few words."""
+        return "label_only"
+
+    def transform(self, predictions: Floats) -> Floats:
+        """Return one-hot vectors of the predicted classes."""
+        out = np.zeros_like(predictions)
+        out[np.arange(len(predictions)), predictions.argmax(axis=1)] = 1
+        return out

@@ -1,0 +1,53 @@
+"""Other parameters: the same estimator trained with parameters that overfit less.
+
+Overfitting is what membership inference feeds on (Yeom et al. 2018, arXiv 1709.01604), so that the parameters which
+hold it back (leaf sizes, depths, penalties) are the first mitigation to try.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+from sklearn.base import clone
+
+from umbrameter.errors import SpecError
+from umbrameter.mitigations.base import InTraining
+
+
+class Params(InTraining):
+    """Train with other parameters.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> Params(params={"min_samples_leaf": 20}).wrap(DecisionTreeClassifier())
+    DecisionTreeClassifier(min_samples_leaf=20)
+    """
+
+    kind: Literal["params"] = Field("params", description="The target trained with other parameters.")
+    params: dict[str, Any] = Field(
+        min_length=1, description="Parameters of the classifier by name; in a pipeline, of its last step."
+    )
+
+    @property
+    def label(self) -> str:
+        """The mitigation in a few words."""
+        return ", ".join(f"{name}={value}" for name, value in self.params.items())
+
+    def wrap(self, estimator: Any) -> Any:
+        """Return a clone with the parameters set.
+
+        Raises
+        ------
+        SpecError
+            When the estimator has no such parameter, or refuses the value.
+        """
+        wrapped = clone(estimator)
+        last = wrapped.steps[-1][1] if hasattr(wrapped, "steps") else wrapped
+        unknown = sorted(set(self.params) - set(last.get_params()))
+        if unknown:
+            raise SpecError(
+                f"mitigation params: {type(last).__name__} has no parameter {', '.join(unknown)}; "
+                f"it has {', '.join(sorted(last.get_params()))}"
+            )
+        last.set_params(**self.params)
+        return wrapped

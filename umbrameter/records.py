@@ -1,0 +1,273 @@
+"""A data set on disk: built once from somebody's Parquet, then read by rows without loading it whole.
+
+Belongs here: the `data` part of a spec, the `records` artefact and its reader. Does not belong here: what is refused at
+the border (`intake`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from umbrameter.errors import DataError
+from umbrameter.intake import EXACT, Census, Intake, columns_of, filesystem, open_source
+from umbrameter.store import Artefact, Draft, Recipe, Store, sha256
+from umbrameter.tables import vector_column, vectors
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+ROW_GROUP = 4096
+"""Records of one row group: what is read when one record of it is wanted."""
+
+KEPT_BYTES = 256 * 2**20
+"""Features that one process keeps at hand, so that one model after another need not read them again."""
+
+
+class ParquetData(BaseModel):
+    """Records from a Parquet file or a folder of them.
+
+    Examples
+    --------
+    >>> ParquetData(path="people.parquet", label="income", id="person").duplicates
+    'error'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["parquet"] = Field("parquet", description="A Parquet file or a (hive-partitioned) folder.")
+    path: str = Field(min_length=1, description="Where it is: a local path or a bucket's address.")
+    label: str = Field(description="The column with the class: integers, booleans or text.")
+    id: str | None = Field(None, description="A column that names each record; no feature, and checked to be unique.")
+    features: tuple[str, ...] | None = Field(
+        None, min_length=1, description="The columns to learn from; all that are not label, id, ignored or slices."
+    )
+    ignore: tuple[str, ...] = Field((), description="Columns that are neither features nor anything else.")
+    slices: tuple[str, ...] = Field((), description="Columns to break results down by; features only if listed there.")
+    duplicates: Literal["error", "drop", "keep"] = Field(
+        "error", description="Equal records would be member and non-member at once: stop, keep the first, or keep all."
+    )
+
+
+class CatalogueData(BaseModel):
+    """Records of a data set that umbrameter knows by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["catalogue"] = Field("catalogue", description="A data set known by name; see `umbrameter datasets`.")
+    name: str = Field(description="Its name, such as adult.")
+
+
+def records_recipe(source: ParquetData) -> Recipe:
+    """Return what decides the records: the settings and the files' content, wherever they lie.
+
+    Raises
+    ------
+    DataError
+        When the path is missing or holds no Parquet.
+    """
+    fs, base = filesystem(source.path)
+    files = {path.removeprefix(base).strip("/"): sha256(fs, path) for path in open_source(source.path).files}
+    return Recipe("records", {"source": source.model_dump(mode="json", exclude={"path"}), "files": files})
+
+
+def build(source: ParquetData, store: Store) -> Artefact:
+    """Write a source as a `records` artefact, in streaming passes; or find it, when it was written before.
+
+    Parameters
+    ----------
+    source
+        What to read.
+    store
+        Where the artefact goes.
+
+    Raises
+    ------
+    DataError
+        When the source cannot be audited as it is.
+    """
+    recipe = records_recipe(source)
+    found = store.find(recipe)
+    if found is not None:
+        return found
+    intake, census, dropped, warnings = _check(source)
+    with store.write(recipe) as draft:
+        _write(intake, census, dropped, draft)
+        draft.meta |= _meta(intake, census, dropped) | {"warnings": warnings}
+    return store.open(recipe.path)
+
+
+def _check(source: ParquetData) -> tuple[Intake, Census, Bools, list[str]]:
+    """Walk over the source and return all that is known of it, the rows to drop, and what is odd."""
+    dataset = open_source(source.path)
+    columns = columns_of(dataset, source.label, source.id, source.features, source.ignore, source.slices)
+    intake = Intake(dataset, columns)
+    if source.id is not None:
+        _refuse_repeated_ids(intake, source.id)
+    census = Census(intake)
+    repeats, pair = census.repeated()
+    warnings = _oddities(census)
+    if pair is not None:
+        text = f"{int(repeats.sum())} of {census.n_rows} records repeat an earlier one in features and label"
+        if source.duplicates == "error":
+            raise DataError(
+                f"{text}, first row {pair[1]} (equal to row {pair[0]}): the same record could be member and non-member "
+                "at once; set data.duplicates to drop (keeps the first) or keep"
+            )
+        warnings.append(f"{text}; {'these were left out' if source.duplicates == 'drop' else 'these were kept'}")
+    return intake, census, repeats & (source.duplicates == "drop"), warnings
+
+
+def _refuse_repeated_ids(intake: Intake, name: str) -> None:
+    seen: set[Any] = set()
+    for start, batch in intake.batches():
+        for row, value in enumerate(batch[name].to_pylist(), start):
+            if value in seen:
+                raise DataError(f"data.id={name!r} is not unique: row {row} repeats {value!r}; remove repeated records")
+            seen.add(value)
+
+
+def _oddities(census: Census) -> list[str]:
+    names = np.array(census.intake.feature_names)
+    constant, wide = names[census.low == census.high], names[(census.integral) & (census.high > EXACT)]
+    found = []
+    if len(constant):
+        found.append(f"{_some(constant)} the same in every record, which no model can learn from")
+    if len(wide):
+        found.append(f"{_some(wide)} beyond 2**24, where float32 rounds integers")
+    return found
+
+
+def _some(names: Array) -> str:
+    shown = ", ".join(names[:5].tolist()) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"column{'s' if len(names) > 1 else ''} {shown} {'are' if len(names) > 1 else 'is'}"
+
+
+def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None:
+    """Write record_id, label, x and the slices, row group by row group."""
+    bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
+    kind = np.uint8 if bytewide else np.float32
+    slices = intake.columns.slices
+    x = pa.list_(pa.uint8() if bytewide else pa.float32(), len(intake.feature_names))
+    fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
+    schema, n_written = pa.schema(fields), 0
+    with draft.writer("records.parquet", schema) as writer:
+        for start, batch in intake.batches():
+            keep = ~dropped[start : start + batch.num_rows]
+            X, y = intake.encode(batch, start)
+            ids = np.arange(n_written, n_written + int(keep.sum()))
+            text = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
+            columns = [pa.array(ids), pa.array(y[keep]), vector_column(X[keep].astype(kind)), *text]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
+            n_written += len(ids)
+
+
+def _meta(intake: Intake, census: Census, dropped: Bools) -> dict[str, Any]:
+    codes, categorical = intake.codes, intake.categorical
+    others = np.delete(np.arange(len(intake.feature_names)), categorical)
+    return {
+        "n_records": census.n_rows - int(dropped.sum()),
+        "n_features": len(intake.feature_names),
+        "classes": list(codes.classes),
+        "feature_names": intake.feature_names,
+        "categorical": categorical,
+        "categories": {name: list(values) for name, values in codes.categories.items()},
+        "binary": bool((census.integral & (census.low >= 0) & (census.high <= 1))[others].all()),
+    }
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a finished artefact, read by row."""
+
+    artefact: Artefact
+
+    @classmethod
+    def open(cls, store: Store, path: str) -> "Records":
+        """Open the records at a path under the store's root."""
+        return _open(store.root, path)
+
+    @property
+    def n_records(self) -> int:
+        """Number of records."""
+        return int(self.artefact.meta["n_records"])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the feature matrix."""
+        return int(self.artefact.meta["n_features"])
+
+    @property
+    def classes(self) -> list[Any]:
+        """What the labels 0 .. n_classes - 1 stand for."""
+        return list(self.artefact.meta["classes"])
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """Which columns hold codes of categories."""
+        return tuple(self.artefact.meta["categorical"])
+
+    @property
+    def binary(self) -> bool:
+        """Whether all other columns hold only 0 and 1."""
+        return bool(self.artefact.meta["binary"])
+
+    @cached_property
+    def _labels(self) -> Ints:
+        return np.asarray(self.artefact.table("records.parquet", ["label"])["label"]).astype(np.int64)
+
+    @cached_property
+    def _small(self) -> Array | None:
+        """All features, when they are few enough to keep."""
+        with self.artefact.parquet("records.parquet") as source:
+            width = source.schema_arrow.field("x").type.value_type.bit_width // 8
+            if self.n_records * self.n_features * width > KEPT_BYTES:
+                return None
+            return vectors(source.read(columns=["x"], use_threads=False)["x"])
+
+    def labels(self) -> Ints:
+        """Return every record's label, 0 .. n_classes - 1, shape (n_records,)."""
+        return self._labels
+
+    def slice_values(self, name: str) -> Array:
+        """Return every record's value of a slice column, as text, shape (n_records,)."""
+        return np.asarray(self.artefact.table("records.parquet", [name])[name].to_numpy(zero_copy_only=False))
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
+        """Return some records, in the order asked for.
+
+        Parameters
+        ----------
+        rows
+            Record ids, shape (n_rows,).
+
+        Returns
+        -------
+        X
+            float32, shape (n_rows, n_features).
+        y
+            int64, shape (n_rows,).
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        X = self._read(chosen) if self._small is None else self._small[chosen].astype(np.float32)
+        return X, self._labels[chosen]
+
+    def _read(self, rows: Ints) -> Floats:
+        """Read only the row groups that hold some of the rows, one at a time."""
+        X = np.empty((len(rows), self.n_features), dtype=np.float32)
+        with self.artefact.parquet("records.parquet") as source:
+            sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
+            starts = np.concatenate([[0], np.cumsum(sizes)])
+            group_of = np.searchsorted(starts, rows, side="right") - 1
+            for group in np.unique(group_of):
+                here = group_of == group
+                part = vectors(source.read_row_group(int(group), columns=["x"], use_threads=False)["x"])
+                X[here] = part[rows[here] - starts[group]]
+        return X
+
+
+@lru_cache(maxsize=2)
+def _open(root: str, path: str) -> Records:
+    return Records(Store(root).open(path))

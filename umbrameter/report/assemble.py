@@ -1,0 +1,186 @@
+"""Build the report from the finished artefacts.
+
+Belongs here: which artefact fills which field. Does not belong here: how a figure is computed (`evaluation`) or shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from umbrameter import __version__
+from umbrameter.evaluation import read_evaluation, utility
+from umbrameter.report import figures
+from umbrameter.report.model import (
+    AuditInfo,
+    DataInfo,
+    Ledger,
+    Report,
+    Result,
+    ShadowInfo,
+    TargetInfo,
+    Verdict,
+)
+from umbrameter.spec import AuditSpec
+from umbrameter.steps import Case, Variant
+from umbrameter.store import Artefact, Store
+from umbrameter.typing import Floats
+
+DESIGNS = {"disjoint": "each draws its own IN and OUT records from the pool"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took.
+
+    Parameters
+    ----------
+    started
+        ISO 8601, UTC.
+    seconds
+        The whole run.
+    stages
+        Seconds by stage.
+    made
+        Paths of the artefacts that this run made.
+    reused
+        How many were in the store already.
+    peak_rss_mb
+        Of this process, MiB.
+    """
+
+    started: str
+    seconds: float
+    stages: Mapping[str, float]
+    made: frozenset[str]
+    reused: int
+    peak_rss_mb: float
+
+
+def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: Cost) -> Report:
+    """Return the report of a finished audit.
+
+    Parameters
+    ----------
+    spec
+        The audit.
+    store
+        Where its artefacts are.
+    variants
+        Its steps, all of them taken.
+    cost
+        What they took.
+    """
+    records = store.open(variants[0].training.records)
+    return Report(
+        audit=AuditInfo(
+            name=spec.name,
+            spec_digest=spec.digest(),
+            seed=spec.seed,
+            version=__version__,
+            started=cost.started,
+            seconds=cost.seconds,
+        ),
+        data=_data(spec, records),
+        target=_target(spec, store, variants[0], records),
+        shadows=_shadows(spec, store, variants[0], cost),
+        results=[_result(store, case) for variant in variants for case in variant.cases],
+        verdict=Verdict(status="not_measured", reason="The spec sets no limits, so there is nothing to decide on."),
+        ledger=_ledger(store, cost),
+    )
+
+
+def draw(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str, bytes]:
+    """Return the report's figures as PNG files by name.
+
+    Parameters
+    ----------
+    report
+        The report.
+    store, variants
+        As of `assemble`.
+    """
+    bare = [case for case in variants[0].cases if case.mitigation is None]
+    curves = {case.attack.label: _curve(store, case) for case in bare}
+    classes = {result.attack: result.by_class for result in report.results if result.mitigation is None}
+    drawn = {
+        "roc": figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the target as it is"),
+        "class_precision": figures.class_precision(classes),
+        "mitigations": figures.mitigations(report),
+    }
+    return {name: figures.png(figure) for name, figure in drawn.items()}
+
+
+def _curve(store: Store, case: Case) -> tuple[Floats, Floats]:
+    table = store.open(case.evaluation.recipe.path).table("roc.parquet")
+    return np.asarray(table["fpr"]), np.asarray(table["tpr"])
+
+
+def _data(spec: AuditSpec, records: Artefact) -> DataInfo:
+    meta = records.meta
+    name = spec.data.name if spec.data.kind == "catalogue" else spec.data.path.rstrip("/").rpartition("/")[2]
+    return DataInfo(
+        name=name,
+        n_records=meta["n_records"],
+        n_features=meta["n_features"],
+        n_classes=len(meta["classes"]),
+        warnings=meta["warnings"],
+    )
+
+
+def _target(spec: AuditSpec, store: Store, variant: Variant, records: Artefact) -> TargetInfo:
+    accuracy = utility(store.open(variant.query.recipe.path), None)
+    return TargetInfo(
+        kind=spec.target.kind,
+        description=spec.target.estimator.describe(),
+        train_accuracy=accuracy["train_accuracy"],
+        test_accuracy=accuracy["test_accuracy"],
+        n_members=spec.split.members,
+        n_nonmembers=spec.n_nonmembers,
+        n_classes=len(records.meta["classes"]),
+    )
+
+
+def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> ShadowInfo:
+    paths = [shadow.recipe.path for shadow in variant.shadows]
+    metas = [store.open(path).meta for path in paths]
+    trained = sum(path in cost.made for path in paths)
+    return ShadowInfo(
+        n_models=len(paths),
+        n_trained=trained,
+        n_reused=len(paths) - trained,
+        design=DESIGNS[spec.shadows.design],
+        data="records of the same source, apart from members and non-members",
+        size=spec.shadow_size if paths else 0,
+        train_accuracy=float(np.mean([m["train_accuracy"] for m in metas])) if metas else None,
+        test_accuracy=float(np.mean([m["test_accuracy"] for m in metas])) if metas else None,
+    )
+
+
+def _result(store: Store, case: Case) -> Result:
+    mitigation = case.in_training or case.post_hoc
+    params = {"attack": case.attack.model_dump(mode="json")}
+    if mitigation is not None:
+        params["mitigation"] = mitigation.model_dump(mode="json")
+    return Result(
+        attack=case.attack.label,
+        mitigation=case.mitigation,
+        params=params,
+        assumption=case.attack.assumption,
+        **read_evaluation(store.open(case.evaluation.recipe.path)),
+    )
+
+
+def _ledger(store: Store, cost: Cost) -> Ledger:
+    made = {path: store.open(path).meta for path in sorted(cost.made)}
+    return Ledger(
+        queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) == "target_predictions"),
+        fits=sum(_kind(path) in ("targets", "shadow_predictions") for path in made),
+        reused=cost.reused,
+        seconds=dict(cost.stages),
+        peak_rss_mb=max([cost.peak_rss_mb, *(meta.get("peak_rss_mb", 0.0) for meta in made.values())]),
+    )
+
+
+def _kind(path: str) -> str:
+    return path.split("/")[1]

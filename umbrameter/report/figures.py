@@ -1,0 +1,268 @@
+"""The figures of a report, made with matplotlib's object interface: no pyplot, no global state, equal bytes each time.
+
+Belongs here: one function a figure, from results to a `Figure`. Does not belong here: where figures go (MLflow, HTML).
+"""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
+
+from umbrameter.intervals import Interval
+from umbrameter.metrics import ClassMetrics
+from umbrameter.report.model import Report
+from umbrameter.report.words import Leak, leaks, percent
+from umbrameter.typing import Floats
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
+
+DASHES = ("-", "--", "-.", ":")
+
+MOST_NAMED_CLASSES = 40
+"""Up to this many classes each has its name at the axis."""
+
+_GREY = "0.45"
+
+
+def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: str) -> Figure:
+    """Draw ROC curves with logarithmic axes, which show the small false-positive rates that matter for privacy.
+
+    Parameters
+    ----------
+    curves
+        False- and true-positive rates by the curve's name, from (0, 0) to (1, 1), as `metrics.roc_curve` returns them.
+        Between two points the line is what an attacker reaches by tossing a coin.
+    n_nonmembers
+        The number of audited non-members; below one in so many, a false-positive rate cannot be measured.
+    title
+        Printed above the figure.
+
+    References
+    ----------
+    Carlini et al. (2022), "Membership inference attacks from first principles", arXiv 2112.03570.
+    """
+    figure, axes = _one_panel(title, size=(6.4, 5.6))
+    floor = 1 / max(n_nonmembers, 2)
+    low = floor / 2
+    for (name, (fpr, tpr)), colour, dash in zip(curves.items(), cycle(COLOURS), cycle(DASHES)):
+        axes.plot(*_dense(fpr, tpr, floor, low), color=colour, linestyle=dash, linewidth=1.8, label=name)
+    axes.plot([low, 1], [low, 1], color=_GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing")
+    axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1.15))
+    axes.set_xlabel("false-positive rate: share of non-members called members")
+    axes.set_ylabel("true-positive rate: share of members found")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda rate, _: percent(rate))
+    axes.axvspan(low, floor, color="0.92", zorder=0)
+    text = f"floor: 1 in {n_nonmembers:,} non-members;\nnothing to the left can be measured"
+    axes.axvline(floor, color=_GREY, linewidth=1, zorder=1, label=text)
+    _legend(axes, loc="lower right")
+    return figure
+
+
+def _dense(fpr: Floats, tpr: Floats, floor: float, low: float) -> tuple[Floats, Floats]:
+    """Return a curve's points from the floor on, and many between: lines that are straight bend on log axes."""
+    grid = np.geomspace(floor, 1, 300)
+    x, y = np.append(fpr, grid), np.append(tpr, np.interp(grid, fpr, tpr))
+    order = np.lexsort((y, x))
+    order = order[x[order] >= floor]
+    return x[order], np.maximum(y[order], low)
+
+
+def class_precision(by_class_of: Mapping[str, Sequence[ClassMetrics]]) -> Figure:
+    """Draw each class's attack precision with its interval: one panel a series, classes in rising order.
+
+    Parameters
+    ----------
+    by_class_of
+        The classes' figures by the series' name. Classes that were not measured are counted below the panel and not
+        drawn.
+
+    References
+    ----------
+    Shokri et al. (2017), "Membership inference attacks against machine learning models", arXiv 1610.05820, figure 8.
+    """
+    n_classes = max((len(entries) for entries in by_class_of.values()), default=0)
+    width = min(max(5.0, 2.4 + 0.2 * n_classes), 11.0)
+    figure = Figure(figsize=(width, 0.4 + 3.2 * max(len(by_class_of), 1)), dpi=120, layout="constrained")
+    panels = figure.subplots(max(len(by_class_of), 1), 1, squeeze=False, sharey=True)[:, 0]
+    for axes, (name, entries), colour in zip(panels, by_class_of.items(), cycle(COLOURS)):
+        _class_panel(axes, name, entries, colour)
+    lows = [x.low for entries in by_class_of.values() for x, _ in _measured(entries)]
+    panels[0].set_ylim(max(min([0.4, *(low - 0.03 for low in lows)]), -0.03), 1.03)
+    return figure
+
+
+def _measured(entries: Sequence[ClassMetrics]) -> list[tuple[Interval, str]]:
+    """Return the precision and name of each class that has one, in rising order."""
+    pairs = [(entry.precision, entry.label) for entry in entries if isinstance(entry.precision, Interval)]
+    return sorted(pairs, key=lambda pair: pair[0].value)
+
+
+def _class_panel(axes: Axes, name: str, entries: Sequence[ClassMetrics], colour: str) -> None:
+    measured = _measured(entries)
+    missing = len(entries) - len(measured)
+    axes.set_title(_short(name, 40), fontsize=10, loc="left", parse_math=False)
+    axes.set_ylabel("attack precision (of 1)")
+    axes.axhline(0.5, color=_GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing: 0.5")
+    if measured:
+        _class_dots(axes, [interval for interval, _ in measured], colour)
+        _name_classes(axes, [label for _, label in measured])
+    else:
+        axes.text(0.5, 0.75, "not measured in any class", transform=axes.transAxes, ha="center")
+        axes.set_xticks([])
+    note = f" ({missing} of {len(entries)} not measured)" if missing else ""
+    axes.set_xlabel(f"{len(measured)} classes in rising order of precision{note}")
+    _tidy(axes)
+    _legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+
+
+def _class_dots(axes: Axes, intervals: Sequence[Interval], colour: str) -> None:
+    values = np.array([interval.value for interval in intervals])
+    size = 5.0 if len(values) <= MOST_NAMED_CLASSES else 3.0
+    style: dict[str, Any] = {"fmt": "o", "color": colour, "markersize": size, "elinewidth": 1.0, "capsize": size / 2.5}
+    axes.errorbar(np.arange(len(values)), values, yerr=_arms(intervals), **style)
+    median = float(np.median(values))
+    axes.axhline(median, color=colour, linewidth=1, label=f"median: {median:.3f}")
+    axes.set_xlim(-0.7, len(values) - 0.3)
+
+
+def _name_classes(axes: Axes, labels: Sequence[str]) -> None:
+    if len(labels) > MOST_NAMED_CLASSES:
+        axes.set_xticks([])
+        return
+    upright = len(labels) <= 12 and max(map(len, labels)) * len(labels) < 60
+    turn: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(np.arange(len(labels)), [_short(label) for label in labels], fontsize=8, parse_math=False, **turn)
+
+
+def mitigations(report: Report) -> Figure:
+    """Draw what each mitigation leaves of the leak against what it costs.
+
+    The vertical axis is the AUC of the strongest attack with its interval, the horizontal one the target's test
+    accuracy; down and to the right is better. Mitigations whose AUC was not measured are not drawn.
+
+    Parameters
+    ----------
+    report
+        The audit's report.
+    """
+    points = {n: e for n, e in leaks(report).items() if "test_accuracy" in e.result.utility}
+    size = (7.6, max(4.8, 0.4 * len(points)))
+    figure, axes = _one_panel("What each mitigation leaves and costs (low and right is best)", size)
+    axes.axhline(0.5, color=_GREY, linewidth=1, linestyle=(0, (1, 2)))
+    axes.set_ylabel("AUC of the strongest attack (dotted: guessing)")
+    if points:
+        _limits(axes, list(points.values()))
+        shifts = _shifts([entry.result.utility["test_accuracy"] for entry in points.values()], axes)
+        _points(axes, points, shifts)
+        note = "\n(points at nearly the same accuracy are drawn side by side)" if any(shifts) else ""
+        axes.set_xlabel(f"test accuracy of the target (of 1){note}")
+    else:
+        axes.text(0.5, 0.6, "not measured", transform=axes.transAxes, ha="center")
+        axes.set(ylim=(0.4, 1), xticks=[])
+    return figure
+
+
+def _limits(axes: Axes, entries: Sequence[Leak]) -> None:
+    accuracies = [entry.result.utility["test_accuracy"] for entry in entries]
+    margin = max(0.12 * (max(accuracies) - min(accuracies)), 0.01)
+    low, high = min(entry.auc.low for entry in entries), max(entry.auc.high for entry in entries)
+    axes.set_xlim(min(accuracies) - margin, max(accuracies) + margin)
+    axes.set_ylim(min(low, 0.5) - 0.03, max(high, 0.5) + 0.03)
+
+
+def _points(axes: Axes, points: Mapping[str, Leak], shifts: Sequence[float]) -> None:
+    """Draw the points, each tied to its name in a column at the right, where names cannot overlap."""
+    low, high = axes.get_ylim()
+    aucs = np.array([entry.auc.value for entry in points.values()])
+    places = _spread((aucs - low) / (high - low), gap=min(0.075, 0.9 / len(aucs)))
+    colours = islice(cycle(COLOURS), len(points))
+    for (name, entry), place, shift, colour in zip(points.items(), places, shifts, colours, strict=True):
+        _point(axes, f"{_short(name, 34)}: {entry.auc.value:.3f}", entry, place, shift, colour)
+
+
+def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colour: str) -> None:
+    accuracy, auc = entry.result.utility["test_accuracy"], entry.auc
+    figure = axes.get_figure(root=True)
+    aside = ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans) if figure else None
+    moved = axes.transData + aside if aside else axes.transData
+    axes.errorbar([accuracy], [auc.value], yerr=_arms([auc]), fmt="o", color=colour, capsize=3, transform=moved)
+    axes.annotate(
+        name,
+        (accuracy, auc.value),
+        xycoords=moved,
+        xytext=(1.03, place),
+        textcoords="axes fraction",
+        va="center",
+        fontsize=9,
+        color="0.15",
+        parse_math=False,
+        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkB": 4},
+    )
+
+
+def _shifts(values: Sequence[float], axes: Axes, step: float = 9.0) -> list[float]:
+    """Return by how many typographic points to move each point aside, so that equal accuracies do not cover another."""
+    low, high = axes.get_xlim()
+    order = np.argsort(values, kind="stable")
+    group = np.cumsum(np.diff(np.array(values)[order], prepend=-np.inf) > (high - low) / 40)
+    shifts = np.empty(len(order))
+    for number in np.unique(group):
+        together = order[group == number]
+        shifts[together] = step * (np.arange(len(together)) - (len(together) - 1) / 2)
+    return [float(shift) for shift in shifts]
+
+
+def _spread(heights: Floats, gap: float) -> Floats:
+    """Return heights at least `gap` apart, in the order of the given ones and near them, within 0 and 1 if they fit."""
+    order = np.argsort(heights, kind="stable")
+    steps = gap * np.arange(len(heights))
+    spread = np.maximum.accumulate(heights[order] - steps) + steps
+    overflow = spread - np.minimum(spread, 1 - steps[::-1])
+    placed: Floats = np.empty_like(spread)
+    placed[order] = spread - overflow
+    return placed
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file: the same bytes for the same figure, without date or version in its metadata."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _one_panel(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=11, loc="left", parse_math=False)
+    _tidy(axes)
+    return figure, axes
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, axis="y", color="0.9", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def _legend(axes: Axes, **where: Any) -> None:
+    legend = axes.legend(frameon=False, fontsize=8, **where)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _arms(intervals: Sequence[Interval]) -> Floats:
+    """Return the lengths of the error bars below and above, shape (2, n)."""
+    arms = [(interval.value - interval.low, interval.high - interval.value) for interval in intervals]
+    lengths: Floats = np.maximum(np.array(arms).T, 0.0)
+    return lengths
+
+
+def _short(text: str, most: int = 24) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,324 @@
+"""The report as one HTML file for readers who were not there: no scripts, nothing fetched from anywhere.
+
+Belongs here: the page's parts and its style. Does not belong here: what is said (`words`) or drawn (`figures`). All
+text that comes from a report is escaped in `_cells`, `_items` or where it is put in.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from umbrameter.intervals import Interval, Metric
+from umbrameter.report.model import LimitOutcome, Report, Result
+from umbrameter.report.words import (
+    NO_PROOF,
+    STATUS,
+    by_mitigation,
+    confidence,
+    figure,
+    leaks,
+    metric_name,
+    mitigation_name,
+    not_measured,
+    number,
+    reading,
+)
+
+CAPTIONS = {
+    "roc": "True- against false-positive rate on logarithmic axes. The further a line lies above the dotted diagonal, "
+    "the more members an attacker finds at the price of few mistakes.",
+    "class_precision": "Of the records that the attack calls members, how many are, class by class, with 95 % "
+    "intervals. Classes far above the dotted line leak more than the figures over all classes say.",
+    "mitigations": "What each mitigation leaves of the strongest attack, and the test accuracy that the target keeps. "
+    "Bars are 95 % intervals.",
+}
+"""What a figure of that name shows."""
+
+_COLOURS = {"pass": "#1a7f4b", "warn": "#9a6700", "fail": "#b3261e", "not_measured": "#57606a"}
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2328;
+  max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #d0d7de; padding-bottom: .2rem; }
+.small, caption, figcaption { color: #57606a; font-size: .875rem; }
+.verdict { border-left: .5rem solid; padding: .6rem 1rem; margin: 1.2rem 0; background: #f6f8fa; }
+.verdict strong { font-size: 1.15rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .6rem 0; }
+caption { text-align: left; padding-bottom: .4rem; }
+th, td { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid #eaeef2; }
+thead th { border-bottom: 2px solid #8c959f; }
+th .small { font-weight: normal; display: block; }
+tbody th { font-weight: 600; max-width: 20rem; overflow-wrap: anywhere; }
+.group td { white-space: nowrap; }
+td.none { color: #57606a; font-style: italic; }
+tbody.group { border-top: 1px solid #8c959f; }
+figure { margin: 1.2rem 0; }
+figure img { max-width: 100%; height: auto; }
+dt { font-weight: 600; margin-top: .5rem; }
+dd { margin-left: 0; overflow-wrap: anywhere; }
+summary { cursor: pointer; margin: .5rem 0; }
+@media print { details { display: block; } body { margin: 0; } figure, tr { break-inside: avoid; } }
+"""
+
+_CLASS_COLUMNS = (
+    "class",
+    "members",
+    "non-members",
+    "AUC",
+    "attack accuracy (of 1)",
+    "attack precision (of 1)",
+    "attack recall (of 1)",
+)
+
+
+def render(report: Report, figures: Mapping[str, bytes]) -> str:
+    """Return a report as one self-contained HTML page.
+
+    Parameters
+    ----------
+    report
+        The audit's report.
+    figures
+        PNG files by name; the names in `CAPTIONS` are printed with what the figure shows, others with their name.
+
+    Returns
+    -------
+    str
+        The page. It loads nothing, runs nothing, and everything that comes from the report is escaped.
+    """
+    title = f"Membership-inference audit: {escape(report.audit.name)}"
+    parts = (
+        _head(report),
+        _verdict(report),
+        _section("In short", _summary(report)),
+        _section("Attacks and mitigations", _overview(report) + _all_figures(report)),
+        _section("Figures", "".join(_figure(name, png) for name, png in figures.items())) if figures else "",
+        _section("Class by class", _classes(report)),
+        _section("What was not measured", _items(not_measured(report)) or "<p>Everything asked for was measured.</p>"),
+        _section("Set-up", _set_up(report)),
+        _section("What the audit cost", _ledger(report)),
+        _section("How to read this, and its limits", _limits_of_method()),
+    )
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{''.join(parts)}</body>\n</html>\n"
+    )
+
+
+def _head(report: Report) -> str:
+    started = report.audit.started.replace("T", " ")[:16]
+    line = f"{report.data.name}; started {started} UTC; umbrameter {report.audit.version}"
+    return f'<h1>{escape(report.audit.name)}</h1>\n<p class="small">Membership-inference audit of {escape(line)}</p>\n'
+
+
+def _verdict(report: Report) -> str:
+    verdict = report.verdict
+    rows = [_limit(outcome) for outcome in verdict.limits]
+    columns = ("limit on", "attack", "at most", "measured", "bound held against it", "outcome", "set by")
+    return (
+        f'<div class="verdict" style="border-color: {_COLOURS[verdict.status]}">'
+        f'<strong style="color: {_COLOURS[verdict.status]}">Verdict: {STATUS[verdict.status]}</strong>'
+        f"<br>{escape(verdict.reason)}{_table(columns, rows) if rows else ''}</div>\n"
+    )
+
+
+def _limit(outcome: LimitOutcome) -> tuple[str, ...]:
+    figures = (number(outcome.limit), _or_not(outcome.observed), _or_not(outcome.bound))
+    return (metric_name(outcome.metric), outcome.attack, *figures, STATUS[outcome.status], outcome.source)
+
+
+def _summary(report: Report) -> str:
+    target, n_attacks = report.target, len({result.attack for result in report.results})
+    asked = (
+        f"{n_attacks} {'attack' if n_attacks == 1 else 'attacks'} had to tell {target.n_members:,} records that the "
+        f"model was trained on (members) from {target.n_nonmembers:,} that it was not (non-members), by the model's "
+        f"answers. The model ({target.description}) is right on {100 * target.train_accuracy:.1f} % of the members and "
+        f"on {100 * target.test_accuracy:.1f} % of the non-members."
+    )
+    texts = [asked, reading(report), *_what_it_takes(report), NO_PROOF]
+    return "".join(f"<p>{escape(text)}</p>\n" for text in texts).replace(" %", "\u00a0%")
+
+
+def _what_it_takes(report: Report) -> list[str]:
+    """Return what the strongest attack assumes and how many members it finds with few mistakes."""
+    base = leaks(report).get("none")
+    if base is None:
+        return []
+    text = f"This attack ({base.result.attack}) assumes that {base.result.assumption}."
+    tpr = base.result.metrics.get("tpr_at_fpr_0.01")
+    if not isinstance(tpr, Interval):
+        return [text]
+    value, low, high = (f"{100 * share:.1f}" for share in (tpr.value, tpr.low, tpr.high))
+    found = f"When 1 % of the non-members may be called members by mistake, it finds {value} % of the members"
+    return [f"{text} {found} (between {low} and {high} %; guessing finds 1 %)."]
+
+
+def _overview(report: Report) -> str:
+    """Return the table mitigation × attack: a body a mitigation, which heads the rows of its attacks."""
+    groups = by_mitigation(report.results)
+    caption = (
+        f"Figures with [low, high], the {confidence(report)} confidence interval. Rates are "
+        "fractions of 1. TPR: share of the members found; FPR: share of the non-members called members by mistake."
+    )
+    bodies = "".join(_group(name, results) for name, results in groups.items())
+    columns = (
+        _column("mitigation"),
+        _column("test accuracy", "of 1"),
+        _column("attack"),
+        _column("AUC", "0.5 guessing, 1 certainty"),
+        _column("attack accuracy", "of 1; 0.5 guessing"),
+        _column("TPR at 1 % FPR", "of 1; 0.01 guessing"),
+    )
+    head = f"<caption>{caption}</caption><thead><tr>{''.join(columns)}</tr></thead>"
+    return f'<div class="wide"><table>{head}{bodies}</table></div>\n'
+
+
+def _column(name: str, unit: str = "") -> str:
+    return f'<th scope="col">{name}<span class="small">{unit}</span></th>'
+
+
+def _group(name: str, results: Sequence[Result]) -> str:
+    span = f'rowspan="{len(results)}"'
+    accuracy = _or_not(results[0].utility.get("test_accuracy"))
+    first = f'<th scope="rowgroup" {span}>{escape(name)}</th><td {span}>{escape(accuracy)}</td>'
+    rows = [_cells((result.attack, *_main_figures(result))) for result in results]
+    return f'<tbody class="group"><tr>{first}{"</tr><tr>".join(rows)}</tr></tbody>'
+
+
+def _main_figures(result: Result) -> tuple[str, ...]:
+    names = ("auc", "accuracy", "tpr_at_fpr_0.01")
+    return tuple(_unbroken(result.metrics.get(name)) for name in names)
+
+
+def _all_figures(report: Report) -> str:
+    names = list(dict.fromkeys(name for result in report.results for name in result.metrics))
+    rows = [(mitigation_name(r), r.attack, *(_unbroken(r.metrics.get(n)) for n in names)) for r in report.results]
+    table = _table(("mitigation", "attack", *map(metric_name, names)), rows)
+    methods = {n: {m.method for r in report.results if isinstance(m := r.metrics.get(n), Interval)} for n in names}
+    stated = "; ".join(f"{metric_name(n)}: {', '.join(sorted(found))}" for n, found in methods.items() if found)
+    return _details("All figures", f'{table}<p class="small">Intervals by {escape(stated)}.</p>')
+
+
+def _figure(name: str, png: bytes) -> str:
+    caption = escape(CAPTIONS.get(name, name.replace("_", " ")))
+    source = f"data:image/png;base64,{b64encode(png).decode()}"
+    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>\n'
+
+
+def _classes(report: Report) -> str:
+    """Return the tables of the target as it is; mitigated ones would make the page long and are in report.json."""
+    base = [result for result in report.results if result.mitigation is None and result.by_class]
+    if not base:
+        return "<p>No figures by class.</p>"
+    tables = "".join(_class_table(result) for result in base)
+    return f'<p class="small">Without mitigation; report.json has the classes of every mitigation.</p>{tables}'
+
+
+def _class_table(result: Result) -> str:
+    rows = [
+        (
+            c.label,
+            f"{c.n_members:,}",
+            f"{c.n_nonmembers:,}",
+            *map(_unbroken, (c.auc, c.accuracy, c.precision, c.recall)),
+        )
+        for c in result.by_class
+    ]
+    return _details(f"{result.attack}: {len(rows)} classes", _table(_CLASS_COLUMNS, rows))
+
+
+def _set_up(report: Report) -> str:
+    audit, data, target, shadows = report.audit, report.data, report.target, report.shadows
+    made = f"{shadows.n_trained} trained now, {shadows.n_reused} taken from earlier runs"
+    right = f"right on {_or_not(shadows.train_accuracy)} of IN and {_or_not(shadows.test_accuracy)} of OUT records"
+    size = f"{data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes"
+    entries = {
+        "Data": f"{data.name}: {size}",
+        "Target": f"{target.kind}: {target.description}, {target.n_classes:,} classes",
+        "Shadow models": f"{shadows.n_models} models of {shadows.size:,} records each ({made}), {right}; design "
+        f"{shadows.design}; data: {shadows.data}"
+        if shadows.n_models
+        else "none needed",
+        **{f"What {r.attack} assumes": r.assumption for r in report.results},
+        **{f"Control: {name}": json.dumps(value) for name, value in report.controls.items()},
+        "Seed": str(audit.seed),
+        "Spec": f"SHA-256 {audit.spec_digest}",
+    }
+    return _definitions(entries) + _warnings(data.warnings)
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    return f"<p>Warnings about the data:</p>{_items(warnings)}" if warnings else ""
+
+
+def _ledger(report: Report) -> str:
+    ledger = report.ledger
+    entries = {
+        "Time": f"{report.audit.seconds:,.1f} s from start to end",
+        "Queries": f"{ledger.queries:,} records sent to the target",
+        "Models trained": f"{ledger.fits:,}",
+        "Results taken from earlier runs": f"{ledger.reused:,}",
+        "Peak memory": f"{ledger.peak_rss_mb:,.0f} MB in one process",
+    }
+    rows = [(stage, f"{seconds:,.1f}") for stage, seconds in ledger.seconds.items()]
+    return _definitions(entries) + (_table(("stage", "seconds, over all workers"), rows) if rows else "")
+
+
+def _limits_of_method() -> str:
+    texts = (
+        "AUC is the probability that the attack finds a random member more suspicious than a random non-member: 0.5 "
+        "is guessing, 1 is certainty. An interval that includes 0.5 means that no leak was shown, not that there is "
+        "none.",
+        "The attack's yes or no uses a threshold chosen on shadow data alone, as a real attacker would have to; "
+        "attack accuracy, precision and recall are for as many members as non-members.",
+        "The intervals answer for the choice of the audited records, not for the training of another model.",
+        NO_PROOF,
+    )
+    return "".join(f"<p>{escape(text)}</p>\n" for text in texts)
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{title}</h2>\n{content}</section>\n"
+
+
+def _details(title: str, content: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{content}</details>\n"
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join(f"<tr>{_cells(row)}</tr>\n" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return "".join(_cell(text) for text in texts)
+
+
+def _cell(text: str) -> str:
+    return f'<td class="none">{text}</td>' if text == "not measured" else f"<td>{escape(text)}</td>"
+
+
+def _unbroken(metric: Metric | None) -> str:
+    """Return a figure whose interval is not broken over two lines."""
+    return "not measured" if metric is None else figure(metric).replace(", ", ",\u00a0")
+
+
+def _items(texts: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(text)}</li>\n" for text in texts)
+    return f"<ul>{items}</ul>\n" if items else ""
+
+
+def _definitions(entries: Mapping[str, str]) -> str:
+    rows = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>\n" for name, text in entries.items())
+    return f"<dl>{''.join(rows)}</dl>\n"
+
+
+def _or_not(value: float | None) -> str:
+    return "not measured" if value is None else number(value)

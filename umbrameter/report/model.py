@@ -1,0 +1,164 @@
+"""What an audit found: the frozen models behind `report.json`.
+
+Belongs here: names, types and meaning of every field, and the canonical bytes of the results. Does not belong here:
+how a figure is computed (`metrics`) or how a report looks (`html`, `terminal`, `figures`).
+"""
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from umbrameter.intervals import Interval, Metric, NotMeasured
+from umbrameter.metrics import ClassMetrics
+
+Status = Literal["pass", "warn", "fail", "not_measured"]
+"""How a limit, or the whole audit, came out."""
+
+SCHEMA_VERSION = 1
+"""Raised with every change of the report that an old reader would not understand."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AuditInfo(_Part):
+    """Which audit this is, and when it ran."""
+
+    name: str = Field(description="The audit's name, from the spec.")
+    spec_digest: str = Field(description="The SHA-256 of the spec, in hexadecimal digits.")
+    seed: int = Field(description="The seed from which every random choice is derived.")
+    version: str = Field(description="The version of umbrameter.")
+    started: str = Field(description="When the audit started: ISO 8601, UTC.")
+    seconds: float = Field(description="How long it took, in seconds.")
+
+
+class DataInfo(_Part):
+    """The records that the audit drew from."""
+
+    name: str = Field(description="The data set's name.")
+    n_records: int = Field(description="Number of records.")
+    n_features: int = Field(description="Number of features, before any encoding.")
+    n_classes: int = Field(description="Number of classes.")
+    warnings: list[str] = Field(default=[], description="What is odd about the data but did not stop the audit.")
+
+
+class TargetInfo(_Part):
+    """The audited model."""
+
+    kind: str = Field(description="Where the target comes from, such as train.")
+    description: str = Field(description="What the target is, in a line.")
+    train_accuracy: float = Field(description="Its accuracy on the members; a fraction.")
+    test_accuracy: float = Field(description="Its accuracy on the non-members; a fraction.")
+    n_members: int = Field(description="Number of audited records in its training set.")
+    n_nonmembers: int = Field(description="Number of audited records not in its training set.")
+    n_classes: int = Field(description="Number of classes it tells apart.")
+
+
+class ShadowInfo(_Part):
+    """The models trained by the auditor with known IN and OUT."""
+
+    n_models: int = Field(description="Number of shadow models; 0 when no attack needs any.")
+    n_trained: int = Field(description="How many of them this run trained, mitigated ones not counted.")
+    n_reused: int = Field(description="How many of them were in the store already.")
+    design: str = Field(description="How IN and OUT were drawn, in words.")
+    data: str = Field(description="Where the shadow models' records come from, in words.")
+    size: int = Field(description="Number of IN records of one shadow model.")
+    train_accuracy: float | None = Field(default=None, description="Mean accuracy on their IN records; a fraction.")
+    test_accuracy: float | None = Field(default=None, description="Mean accuracy on their OUT records; a fraction.")
+
+
+class Result(_Part):
+    """One attack on the target, without or with one mitigation."""
+
+    attack: str = Field(description="The attack's name.")
+    mitigation: str | None = Field(default=None, description="The mitigation, such as rounding(1); null for none.")
+    params: dict[str, Any] = Field(default={}, description="The attack's and the mitigation's settings.")
+    assumption: str = Field(description="Which knowledge the attack assumes, in words.")
+    metrics: dict[str, Metric] = Field(description="The figures by name, each with its interval or why it has none.")
+    utility: dict[str, float] = Field(
+        default={}, description="What the mitigated target is worth: train_accuracy, test_accuracy; fractions."
+    )
+    by_class: list[ClassMetrics] = Field(default=[], description="The figures class by class.")
+
+
+class LimitOutcome(_Part):
+    """One limit of the spec, and how it came out."""
+
+    metric: str = Field(description="The figure that is limited.")
+    attack: str = Field(description="The attack whose figure it is.")
+    limit: float = Field(description="The largest value that is accepted.")
+    observed: float | None = Field(description="The figure; null when it was not measured.")
+    bound: float | None = Field(description="The confidence bound held against the limit; null as above.")
+    status: Status = Field(description="How it came out.")
+    source: str = Field(description="Who set the limit and why.")
+
+
+class Verdict(_Part):
+    """What the audit comes to."""
+
+    status: Status = Field(description="The worst of the limits; not_measured when there are none.")
+    reason: str = Field(description="Why, in a sentence.")
+    limits: list[LimitOutcome] = Field(default=[], description="Each limit's outcome.")
+
+
+class Ledger(_Part):
+    """What the audit cost."""
+
+    queries: int = Field(description="Number of records that this run sent to targets.")
+    fits: int = Field(description="Number of target and shadow models that this run trained.")
+    reused: int = Field(description="Number of artefacts taken from the store instead of made.")
+    seconds: dict[str, float] = Field(default={}, description="Seconds by stage.")
+    peak_rss_mb: float = Field(description="The largest resident memory of any one process, in MB.")
+
+
+class Report(_Part):
+    """A whole audit, as `report.json` holds it."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, description="The version of this schema.")
+    audit: AuditInfo = Field(description="Which audit this is.")
+    data: DataInfo = Field(description="The records.")
+    target: TargetInfo = Field(description="The model that was audited.")
+    shadows: ShadowInfo = Field(description="The auditor's own models.")
+    results: list[Result] = Field(description="One entry for each attack and mitigation.")
+    controls: dict[str, Any] = Field(default={}, description="Checks of the audit itself, by name.")
+    verdict: Verdict = Field(description="What it comes to.")
+    ledger: Ledger = Field(description="What it cost.")
+
+    def results_json(self) -> bytes:
+        """Return the canonical bytes of `results` alone: equal bytes for equal results, whatever the run took.
+
+        Returns
+        -------
+        bytes
+            UTF-8 JSON with sorted keys and no white space; floats in their shortest exact form.
+        """
+        results = [result.model_dump(mode="json") for result in self.results]
+        text = json.dumps(results, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of `report.json`."""
+    return Report.model_json_schema()
+
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "AuditInfo",
+    "ClassMetrics",
+    "DataInfo",
+    "Interval",
+    "Ledger",
+    "LimitOutcome",
+    "Metric",
+    "NotMeasured",
+    "Report",
+    "Result",
+    "ShadowInfo",
+    "Status",
+    "TargetInfo",
+    "Verdict",
+    "schema",
+]

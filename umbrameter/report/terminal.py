@@ -1,0 +1,142 @@
+"""The report on a terminal: what an engineer reads after `umbrameter audit`, in one screen, colour or not.
+
+Belongs here: layout for a screen of 80 columns or more. Does not belong here: what is said (`words`).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from umbrameter.report.model import Report, Result
+from umbrameter.report.words import (
+    NO_PROOF,
+    STATUS,
+    by_mitigation,
+    confidence,
+    figure,
+    not_measured,
+    number,
+    point,
+    reading,
+)
+
+_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan"}
+
+_FIGURES_WIDTH = 58
+"""The three columns of figures and the gaps between them."""
+
+
+def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
+    """Return what `print` of a rich console shows of a report.
+
+    Parameters
+    ----------
+    report
+        The audit's report.
+    places
+        Where things are and how they are opened, by what they are, such as `{"Report": "runs/demo/report.html"}`.
+
+    Returns
+    -------
+    RenderableType
+        Reads well from 80 columns on, and says nothing by colour alone.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> Console().print(summary(report, {"Report": "report.html"}))  # doctest: +SKIP
+    """
+    verdict = report.verdict
+    notes = not_measured(report)
+    parts: list[RenderableType] = [
+        Text(f"umbrameter audit: {report.audit.name}", style="bold"),
+        _pairs(_audited(report)),
+        *_results(report),
+        Text(),
+        Text.assemble(("Verdict: ", "bold"), (STATUS[verdict.status], f"bold {_COLOURS[verdict.status]}")),
+        Padding(Text(verdict.reason), (0, 0, 0, 2)),
+        Text("Reading", style="bold"),
+        Padding(Text(f"{reading(report)} {NO_PROOF}"), (0, 0, 0, 2)),
+        *([Text("Not measured", style="bold"), *(_bullet(note) for note in notes)] if notes else []),
+        Text("Where", style="bold"),
+        _pairs(places),
+    ]
+    return Group(*parts)
+
+
+def _audited(report: Report) -> dict[str, str]:
+    data, target, shadows = report.data, report.target, report.shadows
+    reused = f"{shadows.n_trained} trained, {shadows.n_reused} reused"
+    shadow = f"{shadows.n_models} models of {shadows.size:,} records each ({reused}); {shadows.design}: {shadows.data}"
+    return {
+        "Data": f"{data.name}: {data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes",
+        "Target": f"{target.description}; accuracy {number(target.train_accuracy)} on {target.n_members:,} members, "
+        f"{number(target.test_accuracy)} on {target.n_nonmembers:,} non-members (of 1)",
+        "Shadows": shadow if shadows.n_models else "none needed",
+        "Took": f"{report.audit.seconds:,.1f} s; {report.ledger.fits:,} models trained, "
+        f"{report.ledger.reused:,} results reused, {report.ledger.queries:,} queries",
+        **({"Warning": "; ".join(data.warnings)} if data.warnings else {}),
+    }
+
+
+def _results(report: Report) -> list[RenderableType]:
+    """Return the table: a line a mitigation with the test accuracy it leaves, below it a line an attack."""
+    longest = max((len(result.attack) for result in report.results), default=6)
+    first = min(max(longest + 1, 14), 22)
+    head = _grid(first)
+    head.add_row("mitigation", "AUC [low, high]", "attack accuracy", "TPR at")
+    head.add_row(" attack", "0.5 is guessing", "0.5 is guessing", "1 % FPR")
+    note = f"[low, high]: {confidence(report)} interval; rates are fractions of 1"
+    rule = Text("-" * (first + _FIGURES_WIDTH), no_wrap=True, overflow="crop")
+    groups = [
+        part
+        for name, results in by_mitigation(report.results).items()
+        for part in (_heading(name, results[0], first + _FIGURES_WIDTH), _rows(results, first))
+    ]
+    return [Text(), head, rule, *groups, rule, Text(note)]
+
+
+def _heading(mitigation: str, result: Result, width: int) -> RenderableType:
+    accuracy = result.utility.get("test_accuracy")
+    kept = "test accuracy not measured" if accuracy is None else f"test accuracy {number(accuracy)}"
+    line = Table.grid(expand=True)
+    line.width = width
+    line.add_column(overflow="fold")
+    line.add_column(justify="right", no_wrap=True)
+    line.add_row(Text(mitigation, style="bold"), Text(kept, style="bold"))
+    return line
+
+
+def _rows(results: Sequence[Result], first: int) -> Table:
+    rows = _grid(first)
+    for result in results:
+        auc, accuracy, tpr = (result.metrics.get(name) for name in ("auc", "accuracy", "tpr_at_fpr_0.01"))
+        texts = (f" {result.attack}", *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
+        rows.add_row(*map(Text, texts), Text("not measured" if tpr is None else point(tpr)))
+    return rows
+
+
+def _grid(first: int) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=first, overflow="fold")
+    for width in (20, 20, 12):
+        grid.add_column(width=width)
+    return grid
+
+
+def _pairs(entries: Mapping[str, str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in entries.items():
+        grid.add_row(Text(f"  {name}"), Text(text))
+    return grid
+
+
+def _bullet(text: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text("  -"), Text(text, overflow="fold"))
+    return grid

@@ -1,0 +1,234 @@
+"""A report in words: numbers as text, names as people say them, and what the results come to in a sentence or two.
+
+Belongs here: plain text that the HTML page and the terminal share. Does not belong here: escaping, layout, colour.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from umbrameter.intervals import Interval, Metric, NotMeasured
+from umbrameter.report.model import LimitOutcome, Report, Result
+
+ACCEPTED_LOSS = 0.01
+"""The loss of test accuracy, a fraction, up to which a mitigation counts as cheap."""
+
+NO_PROOF = (
+    "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
+    "not."
+)
+"""What every report has to say, however good its figures are."""
+
+STATUS = {"pass": "pass", "warn": "pass, with a warning", "fail": "fail", "not_measured": "not measured"}
+"""A verdict's status as it is printed."""
+
+_METRICS = {
+    "auc": "AUC",
+    "accuracy": "attack accuracy",
+    "precision": "attack precision",
+    "recall": "attack recall",
+    "advantage": "advantage (TPR - FPR)",
+    "epsilon_lower_bound": "lower bound of ε",
+}
+
+
+def number(value: float, near: float | None = None) -> str:
+    """Return a figure with three decimals, or with four where three would hide most of it.
+
+    Parameters
+    ----------
+    value
+        The figure, mostly a fraction.
+    near
+        Take as many decimals as this figure would have; the figure itself if unset.
+
+    Examples
+    --------
+    >>> number(0.62149), number(0.00123), number(0.00001), number(0)
+    ('0.621', '0.0012', '<0.0001', '0')
+    """
+    if value == 0:
+        return "0"
+    if 0 < value < 0.00005:
+        return "<0.0001"
+    text = f"{value:.{4 if abs(value if near is None else near) < 0.01 else 3}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def figure(metric: Metric) -> str:
+    """Return a figure with its interval, or that it was not measured.
+
+    Examples
+    --------
+    >>> figure(Interval(value=0.62, low=0.6, high=0.64, confidence=0.95, method="DeLong"))
+    '0.620 [0.600, 0.640]'
+    >>> figure(NotMeasured(not_measured="there are no members"))
+    'not measured'
+    """
+    if isinstance(metric, NotMeasured):
+        return "not measured"
+    low, high = (number(bound, near=metric.value) for bound in (metric.low, metric.high))
+    return f"{number(metric.value)} [{low}, {high}]"
+
+
+def point(metric: Metric) -> str:
+    """Return a figure without its interval, or that it was not measured."""
+    return "not measured" if isinstance(metric, NotMeasured) else number(metric.value)
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage with its unit.
+
+    Examples
+    --------
+    >>> percent(0.001), percent(0.1)
+    ('0.1 %', '10 %')
+    """
+    return f"{100 * fraction:g} %"
+
+
+def metric_name(name: str) -> str:
+    """Return a figure's name as people say it.
+
+    Examples
+    --------
+    >>> metric_name("tpr_at_fpr_0.01"), metric_name("precision_at_prior_0.1"), metric_name("best_accuracy")
+    ('TPR at 1 % FPR', 'precision where 10 % are members', 'best accuracy')
+    """
+    for prefix, text in (("tpr_at_fpr_", "TPR at {} FPR"), ("precision_at_prior_", "precision where {} are members")):
+        if name.startswith(prefix):
+            return text.format(percent(float(name.removeprefix(prefix))))
+    return _METRICS.get(name, name.replace("_", " "))
+
+
+def mitigation_name(result: Result) -> str:
+    """Return the mitigation of a result, or `none`."""
+    return result.mitigation or "none"
+
+
+def by_mitigation(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Return the results by mitigation, none first, else in the order given."""
+    grouped: dict[str, list[Result]] = {"none": []}
+    for result in results:
+        grouped.setdefault(mitigation_name(result), []).append(result)
+    return {name: group for name, group in grouped.items() if group}
+
+
+def confidence(report: Report) -> str:
+    """Return the confidence of a report's intervals, such as `95 %`."""
+    metrics = [metric for result in report.results for metric in result.metrics.values()]
+    found = {percent(metric.confidence) for metric in metrics if isinstance(metric, Interval)}
+    return " or ".join(sorted(found)) or "95 %"
+
+
+def measured_auc(result: Result) -> Interval | None:
+    """Return a result's AUC, or None when it was not measured."""
+    auc = result.metrics.get("auc")
+    return auc if isinstance(auc, Interval) else None
+
+
+class Leak(NamedTuple):
+    """How much a target leaks, by the strongest of the attacks on it.
+
+    Parameters
+    ----------
+    result
+        The strongest attack's result: the one of highest AUC.
+    auc
+        Its AUC.
+    upper
+        The highest upper bound of AUC over all the attacks, the strongest or not.
+    """
+
+    result: Result
+    auc: Interval
+    upper: float
+
+
+def leak(results: Sequence[Result]) -> Leak | None:
+    """Return the leak that results of one mitigation show, or None where the AUC of any of the attacks is missing."""
+    aucs = [auc for result in results if (auc := measured_auc(result))]
+    if not results or len(aucs) < len(results):
+        return None
+    auc, result = max(zip(aucs, results, strict=True), key=lambda pair: pair[0].value)
+    return Leak(result, auc, max(auc.high for auc in aucs))
+
+
+def leaks(report: Report) -> dict[str, Leak]:
+    """Return the leak under each mitigation where it was measured, none first."""
+    found = {name: leak(group) for name, group in by_mitigation(report.results).items()}
+    return {name: entry for name, entry in found.items() if entry}
+
+
+def reading(report: Report) -> str:
+    """Return what the results come to: the strongest attack, and the mitigation that leaves least at little cost."""
+    found = leaks(report)
+    base = found.pop("none", None)
+    if base is None:
+        return "How much the target leaks as it is was not measured by every attack; the list of reasons says why."
+    attack = f"the strongest attack, {base.result.attack}, has AUC {figure(base.auc)} (0.5 is guessing, 1 is certainty)"
+    if base.auc.low <= 0.5:
+        return f"No attack was shown to do better than guessing on the target as it is: {attack}."
+    first = f"Members can be told from non-members: {attack} on the target as it is."
+    return f"{first} {_advice(base, found)}" if found else first
+
+
+def _advice(base: Leak, mitigated: dict[str, Leak]) -> str:
+    accuracy = base.result.utility.get("test_accuracy")
+    cheap = {n: e for n, e in mitigated.items() if e.upper < base.upper and _is_cheap(e.result, accuracy)}
+    cost = f"at most {ACCEPTED_LOSS} of test accuracy"
+    if accuracy is None or not cheap:
+        return f"No measured mitigation that costs {cost} lowers the upper bound of AUC, {number(base.upper)}."
+    name, best = min(cheap.items(), key=lambda item: item[1].upper)
+    kept = number(best.result.utility["test_accuracy"])
+    return (
+        f"Of the mitigations that cost {cost}, {name} leaves the lowest upper bound of AUC: {number(best.upper)} "
+        f"instead of {number(base.upper)}, at test accuracy {kept} instead of {number(accuracy)}."
+    )
+
+
+def _is_cheap(result: Result, accuracy: float | None) -> bool:
+    kept = result.utility.get("test_accuracy")
+    return kept is not None and accuracy is not None and kept >= accuracy - ACCEPTED_LOSS
+
+
+def not_measured(report: Report) -> list[str]:
+    """Return what was not measured and why, a sentence for each reason, alike ones taken together."""
+    places: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for result in report.results:
+        for name, metric in result.metrics.items():
+            if isinstance(metric, NotMeasured):
+                place = places.setdefault((metric_name(name), metric.not_measured), {})
+                place.setdefault(result.attack, []).append(mitigation_name(result))
+    n_mitigations = len(by_mitigation(report.results))
+    n_attacks = len({result.attack for result in report.results})
+    said = {reason for _, reason in places}
+    return [
+        *(f"{name} ({_where(place, n_attacks, n_mitigations)}): {reason}." for (name, reason), place in places.items()),
+        *(line for reason, line in _classes_not_measured(report).items() if reason not in said),
+        *(f"Limit on {metric_name(x.metric)} of {x.attack}." for x in _open_limits(report)),
+    ]
+
+
+def _where(place: dict[str, list[str]], n_attacks: int, n_mitigations: int) -> str:
+    if len(place) == n_attacks and all(len(mitigations) == n_mitigations for mitigations in place.values()):
+        return "every attack"
+    return "; ".join(f"{attack}, mitigation {', '.join(mitigations)}" for attack, mitigations in place.items())
+
+
+def _classes_not_measured(report: Report) -> dict[str, str]:
+    """Return a line for each reason why a class lacks a figure."""
+    classes: dict[str, dict[str, None]] = {}
+    for result in report.results:
+        for entry in result.by_class:
+            for metric in (entry.auc, entry.accuracy, entry.precision, entry.recall):
+                if isinstance(metric, NotMeasured):
+                    classes.setdefault(metric.not_measured, {})[entry.label] = None
+    return {reason: f"By class ({_listed(list(labels))}): {reason}." for reason, labels in classes.items()}
+
+
+def _listed(labels: list[str], most: int = 8) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+
+
+def _open_limits(report: Report) -> list[LimitOutcome]:
+    return [limit for limit in report.verdict.limits if limit.status == "not_measured"]

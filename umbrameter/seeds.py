@@ -1,0 +1,34 @@
+"""Random numbers keyed by role and index, never by order of execution, so that 1 worker and N give the same bits."""
+
+import zlib
+
+import numpy as np
+
+
+def generator(seed: int, role: str, *index: int) -> np.random.Generator:
+    """Return the generator of one role and index.
+
+    Parameters
+    ----------
+    seed
+        The audit's one seed, 0 or more.
+    role
+        What the numbers are for: `"split"`, `"shadow"`, ...
+    index
+        Which one of that role, such as the shadow model's number.
+
+    Examples
+    --------
+    >>> int(generator(0, "split").integers(1000)) == int(generator(0, "split").integers(1000))
+    True
+    """
+    return np.random.default_rng(_sequence(seed, role, index))
+
+
+def integer(seed: int, role: str, *index: int) -> int:
+    """Return a 32-bit seed of one role and index, for libraries that take an integer."""
+    return int(_sequence(seed, role, index).generate_state(1)[0])
+
+
+def _sequence(seed: int, role: str, index: tuple[int, ...]) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(zlib.crc32(role.encode()), *index))

@@ -1,0 +1,242 @@
+"""What to audit and how: `AuditSpec`, read from YAML.
+
+Belongs here: the fields, their limits, and errors that show the YAML path. Does not belong here: any work.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import TypeIs
+
+from umbrameter.attacks import AnyAttack
+from umbrameter.errors import SpecError
+from umbrameter.mitigations import AnyMitigation, InTraining, PostHoc
+from umbrameter.records import CatalogueData, ParquetData
+from umbrameter.store import digest
+from umbrameter.targets import AnyTarget
+
+
+class SplitSpec(BaseModel):
+    """How many records the target is trained on, and how many more it is audited with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(ge=2, description="Records the target is trained on.")
+    nonmembers: int | None = Field(None, ge=2, description="Records it is not trained on; as many as members if unset.")
+
+
+class ShadowSpec(BaseModel):
+    """How many shadow models there are and what they are trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int = Field(16, ge=1, description="Number of shadow models.")
+    size: int | None = Field(None, ge=2, description="IN records of each; as many as the target's members if unset.")
+    design: Literal["disjoint"] = Field(
+        "disjoint", description="`disjoint`: records from the pool, apart from the target's members and non-members."
+    )
+
+
+class AuditSpec(BaseModel):
+    """An audit: one target, one report.
+
+    Examples
+    --------
+    >>> spec = AuditSpec.from_yaml('''
+    ... name: demo
+    ... data: {kind: catalogue, name: adult}
+    ... split: {members: 1000}
+    ... target: {kind: train, estimator: {kind: random_forest}}
+    ... ''')
+    >>> spec.shadow_size, [attack.label for attack in spec.attacks]
+    (1000, ['shokri(mlp)', 'loss'])
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
+    data: Annotated[CatalogueData | ParquetData, Field(discriminator="kind")] = Field(description="The records.")
+    split: SplitSpec = Field(description="Members and non-members; the rest of the records is the pool.")
+    target: AnyTarget = Field(description="The audited model.")
+    shadows: ShadowSpec = Field(default_factory=lambda: ShadowSpec(), description="The shadow models.")
+    attacks: tuple[AnyAttack, ...] = Field(
+        default=({"kind": "shokri"}, {"kind": "loss"}),
+        validate_default=True,
+        min_length=1,
+        description="The attacks.",
+    )
+    mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to measure beside none.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "AuditSpec":
+        for what, labels in (("attacks", [a.label for a in self.attacks]), ("mitigations", self._mitigation_labels())):
+            twice = sorted({label for label in labels if labels.count(label) > 1})
+            if twice:
+                raise ValueError(f"{what}: {', '.join(twice)} is listed twice; remove one of the two")
+        return self
+
+    def _mitigation_labels(self) -> list[str]:
+        return [m.label for m in self.mitigations]
+
+    @model_validator(mode="after")
+    def _mitigable(self) -> "AuditSpec":
+        for mitigation in self.in_training:
+            self.target.build(seed=0, mitigation=mitigation)
+        return self
+
+    @property
+    def n_nonmembers(self) -> int:
+        """Non-members asked for."""
+        return self.split.nonmembers or self.split.members
+
+    @property
+    def shadow_size(self) -> int:
+        """IN records of each shadow model."""
+        return self.shadows.size or self.split.members
+
+    @property
+    def n_shadows(self) -> int:
+        """Shadow models that the attacks need: 0 when no attack needs any."""
+        return self.shadows.count if any(a.needs == "shadow predictions" for a in self.attacks) else 0
+
+    @property
+    def in_training(self) -> tuple[InTraining | None, ...]:
+        """None (the target as it is) and every mitigation that trains a target of its own."""
+        return (None, *(m for m in self.mitigations if isinstance(m, InTraining)))
+
+    @property
+    def post_hoc(self) -> tuple[PostHoc | None, ...]:
+        """None (the answers as they are) and every mitigation of the answers."""
+        return (None, *(m for m in self.mitigations if isinstance(m, PostHoc)))
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hexadecimal) of the spec with all its defaults."""
+        return digest(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_yaml(cls, text: str, overrides: Iterable[str] = ()) -> "AuditSpec":
+        """Read a spec from YAML text.
+
+        Parameters
+        ----------
+        text
+            The YAML.
+        overrides
+            `key=value` settings that replace what the text says; a dotted key reaches into parts and lists.
+
+        Raises
+        ------
+        SpecError
+            When it is not YAML, or not a spec: the text gives the path, the value and what is allowed.
+        """
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SpecError(f"the spec is not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict):
+            raise SpecError(f"the spec must be a mapping of {', '.join(cls.model_fields)}; it is {content!r}")
+        for override in overrides:
+            _override(content, override)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise SpecError("\n".join(_explain(cls, e) for e in error.errors())) from None
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> "AuditSpec":
+        """Read a spec from a YAML file.
+
+        Raises
+        ------
+        SpecError
+            When the file is missing or is not a spec.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"SPEC={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
+        return cls.from_yaml(text, overrides)
+
+
+def _override(content: dict[str, Any], setting: str) -> None:
+    """Set `a.b.0.c=value` in a nested mapping; the value is read as YAML."""
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise SpecError(f"--set {setting!r} must be key=value, such as shadows.count=24")
+    *parents, last = key.split(".")
+    place: Any = content
+    try:
+        for name in parents:
+            place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+        if isinstance(place, list):
+            place[int(last)] = yaml.safe_load(value)
+        else:
+            place[last] = yaml.safe_load(value)
+    except (IndexError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+        raise SpecError(f"--set {setting!r}: the spec has no place {key!r}, or the value is not YAML") from None
+
+
+def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
+    """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
+    path, owner = _place(model, error["loc"])
+    value = error.get("input")
+    shown = "" if error["type"] == "missing" or isinstance(value, dict | BaseModel) else f"={value!r}"
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        text = "there is no such setting"
+    elif error["type"] == "union_tag_invalid":
+        path, shown = f"{path}.kind", f"={error['ctx']['tag']!r}"
+        text = f"unknown kind; expected one of {error['ctx']['expected_tags']}"
+    elif error["type"] == "union_tag_not_found":
+        path, text = f"{path}.kind", f"is missing; say which kind: {_kinds(owner)}"
+    if error["type"] in ("extra_forbidden", "missing") and _is_model(owner):
+        text += f"; the settings here are {', '.join(owner.model_fields)}"
+    return f"{path or 'spec'}{shown}: {text}"
+
+
+def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any]:
+    """Return an error's path as in the YAML (without pydantic's union tags) and the model that owns its last key."""
+    path: list[str] = []
+    owner: Any = model
+    here: Any = model
+    for step in loc:
+        choices = {k: m for m in _models(here) for k in (_kind(m),) if k}
+        if isinstance(step, str) and step in choices and not (_is_model(here) and step in here.model_fields):
+            here = choices[step]
+            owner = here
+            continue
+        path.append(f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step))
+        if isinstance(step, str) and _is_model(here):
+            owner = here
+            field = here.model_fields.get(step)
+            here = None if field is None else _bare(field.annotation)
+    return "".join(path), owner
+
+
+def _is_model(value: Any) -> TypeIs[type[BaseModel]]:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _bare(annotation: Any) -> Any:
+    """Return the one model in an annotation, or the annotation itself when it holds several or none."""
+    models = _models(annotation)
+    return models[0] if len(models) == 1 else annotation
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if _is_model(annotation):
+        return [annotation]
+    return [m for part in get_args(annotation) for m in _models(part)]
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return None if field is None else next(iter(get_args(field.annotation)), None)
+
+
+def _kinds(owner: Any) -> str:
+    return ", ".join(k for m in _models(owner) if (k := _kind(m)))

@@ -1,0 +1,94 @@
+"""The unit of heavy work: what to make, and the one function that makes it, here or on a worker.
+
+A work is a small frozen value (paths, specs, seeds) that travels to a worker; what it makes is an artefact.
+"""
+
+import resource
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import skops.io
+from threadpoolctl import threadpool_limits
+
+from umbrameter.errors import StoreError
+from umbrameter.estimators import allowed_prefixes
+from umbrameter.store import Draft, Recipe, Store
+
+
+class Work(Protocol):
+    """Something to make: its recipe says what, `make` fills the artefact's draft."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the artefact's content."""
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the artefact's files into the draft."""
+
+
+def perform(root: str, works: Sequence[Work]) -> list[str]:
+    """Make what is not there yet and return the artefacts' paths, on one thread.
+
+    Parameters
+    ----------
+    root
+        The store's root.
+    works
+        What to make, in order. What is finished is in the store at once, so that a kill costs one piece at most.
+    """
+    store = Store(root)
+    with threadpool_limits(1):
+        return [ensure(store, work) for work in works]
+
+
+def ensure(store: Store, work: Work) -> str:
+    """Return the path of the work's artefact, made now unless it is there."""
+    found = store.find(work.recipe)
+    if found is not None:
+        return found.path
+    wall, cpu = time.perf_counter(), time.process_time()
+    with store.write(work.recipe) as draft:
+        work.make(store, draft)
+        draft.meta["seconds"] = time.perf_counter() - wall
+        draft.meta["cpu_seconds"] = time.process_time() - cpu
+        draft.meta["peak_rss_mb"] = peak_rss_mb()
+    return work.recipe.path
+
+
+def peak_rss_mb() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a fitted model, to be part of its key."""
+    return {name: version(name) for name in ("numpy", "scikit-learn")}
+
+
+def key_of(path: str) -> str:
+    """Return the key of the artefact at a path."""
+    return path.rpartition("/")[2]
+
+
+def dump_model(model: Any) -> bytes:
+    """Return a fitted classifier as a skops file, which can be loaded without running code from it."""
+    content: bytes = skops.io.dumps(model)
+    return content
+
+
+def load_model(content: bytes) -> Any:
+    """Load a classifier from a skops file.
+
+    Raises
+    ------
+    StoreError
+        When the file names types from outside numpy, scipy and the allowed prefixes.
+    """
+    trusted = ("numpy.", "scipy.", *allowed_prefixes())
+    types = skops.io.get_untrusted_types(data=content)
+    foreign = [name for name in types if not name.startswith(trusted)]
+    if foreign:
+        raise StoreError(f"a stored model holds {', '.join(foreign)}, which is not trusted; remove it and run again")
+    return skops.io.loads(content, trusted=types)
