@@ -5,12 +5,15 @@ A data set is looked for in the folder that `UMBRAMETER_DATA` names, then under 
 
 import csv
 import hashlib
+import http.client
 import io
 import os
 import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from umbrameter.errors import DataError, SpecError
+from umbrameter.errors import DataError, SpecError, StoreError
 from umbrameter.records import ParquetData
 from umbrameter.tables import vector_column
 
@@ -53,7 +56,23 @@ class Download:
 
 @dataclass(frozen=True)
 class Entry:
-    """One data set of the catalogue."""
+    """One data set of the catalogue.
+
+    Parameters
+    ----------
+    name, title
+        What a spec calls it, and what people call it.
+    records, features, classes
+        How many of each.
+    licence, source, citation
+        Its terms, the page of its publishers, and what to cite.
+    label, ignore, duplicates
+        As of `ParquetData`.
+    sample
+        The file, where it is shipped.
+    download
+        How the file is made, where it is not.
+    """
 
     name: str
     title: str
@@ -61,13 +80,15 @@ class Entry:
     features: int
     classes: int
     licence: str
+    source: str
+    citation: str
     label: str
     ignore: tuple[str, ...] = ()
     duplicates: str = "error"
     sample: Path | None = None
     download: Download | None = None
 
-    def source(self, path: Path) -> ParquetData:
+    def data(self, path: Path) -> ParquetData:
         """Return how the file at a path is read."""
         return ParquetData.model_validate(
             {"path": str(path), "label": self.label, "ignore": self.ignore, "duplicates": self.duplicates}
@@ -100,6 +121,8 @@ CATALOGUE: Mapping[str, Entry] = {
             features=14,
             classes=2,
             licence="CC BY 4.0",
+            source="https://archive.ics.uci.edu/dataset/2/adult",
+            citation="B. Becker, R. Kohavi: Adult. UCI Machine Learning Repository, 1996",
             label="income",
             ignore=("split", "fnlwgt"),
             duplicates="drop",
@@ -112,6 +135,9 @@ CATALOGUE: Mapping[str, Entry] = {
             features=446,
             classes=30,
             licence="none stated by its publishers",
+            source="https://github.com/privacytrustlab/datasets",
+            citation="R. Shokri, M. Stronati, C. Song, V. Shmatikov: Membership Inference Attacks Against Machine "
+            "Learning Models. IEEE Symposium on Security and Privacy, 2017",
             label="y",
             download=Download(
                 url="https://github.com/privacytrustlab/datasets/raw/master/dataset_location.tgz",
@@ -146,47 +172,91 @@ def locate(name: str, root: str) -> ParquetData:
     entry = CATALOGUE[name]
     for path in _places(entry, root):
         if path.is_file():
-            return entry.source(path)
+            return entry.data(path)
     kept = _kept(entry, root)
     try:
-        table = fetch(entry)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part")
-        pq.write_table(table, part, compression="zstd")
-        part.replace(kept)
-    except (OSError, tarfile.TarError, DataError) as error:
+        table = _downloaded(entry)
+    except DataError as error:
         raise DataError(
             f"data.name={name!r}: there is no {name}.parquet in the folder of {FOLDER_VARIABLE} "
-            f"({os.environ.get(FOLDER_VARIABLE) or 'not set'}), and it could not be had from "
-            f"{entry.download.url if entry.download else 'anywhere'} ({_short(error)}); either set {FOLDER_VARIABLE} "
-            "to a folder that holds the file, or run again with a connection to that address"
+            f"({os.environ.get(FOLDER_VARIABLE) or 'not set'}), and it could not be had otherwise: {error}; either set "
+            f"{FOLDER_VARIABLE} to a folder that holds the file (or put it at {kept}), or run again with a connection "
+            "to that address"
         ) from None
-    return entry.source(kept)
+    _keep(table, kept)
+    return entry.data(kept)
 
 
-def fetch(entry: Entry) -> pa.Table:
-    """Download a data set and return its table.
+def _downloaded(entry: Entry) -> pa.Table:
+    if entry.download is None:
+        raise DataError("it is not published for download")
+    return entry.download.parse(fetch(entry.download.url, entry.download.sha256, entry.download.member))
+
+
+def _keep(table: pa.Table, path: Path) -> None:
+    """Write a table in one step, so that a kill leaves the whole file or none."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, part, compression="zstd")
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"the data set could not be kept as {str(path)!r} ({_short(error)}); free some space or let that folder be "
+            f"written, or set {FOLDER_VARIABLE} to a folder that holds {path.name}"
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def fetch(url: str, sha256: str, member: str) -> bytes:
+    """Download a tar archive and return one file of it, checked.
+
+    Parameters
+    ----------
+    url
+        Address of the archive.
+    sha256
+        The file's digest (hexadecimal).
+    member
+        The file's name in the archive, in whatever folder; nothing is unpacked to disk.
 
     Raises
     ------
     DataError
-        When the file is not the published one, by its checksum.
-    OSError
-        When the address does not answer.
+        When the address does not answer, sends no archive that holds the file, or not the published file.
     """
-    if entry.download is None:
-        raise DataError("it is not published for download")
-    download = entry.download
-    with urllib.request.urlopen(download.url, timeout=TIMEOUT) as answer:
-        archive = answer.read()
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        inner = next((m for m in tar.getmembers() if m.isfile() and Path(m.name).name == download.member), None)
-        file = None if inner is None else tar.extractfile(inner)
-        content = b"" if file is None else file.read()
+    archive = _download(url)
+    try:
+        content = _extract(archive, member)
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(f"{url} could not be downloaded whole, as a tar archive ({_short(error)})") from None
+    if content is None:
+        raise DataError(f"{url} holds no file {member!r}")
     found = hashlib.sha256(content).hexdigest()
-    if found != download.sha256:
-        raise DataError(f"the SHA-256 of {download.member!r} in it is {found}, expected {download.sha256}")
-    return download.parse(content)
+    if found != sha256:
+        raise DataError(f"the SHA-256 of {member!r} in {url} is {found}, expected {sha256}")
+    return content
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            content: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise DataError(f"{url} could not be downloaded ({_short(error)})") from None
+    return content
+
+
+def _extract(archive: bytes, member: str) -> bytes | None:
+    """Return one plain file of a tar archive, or None when there is none of that name."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        inner = next((m for m in tar.getmembers() if m.isfile() and Path(m.name).name == member), None)
+        file = None if inner is None else tar.extractfile(inner)
+        return None if file is None else file.read()
 
 
 def available(root: str) -> list[tuple[Entry, str]]:

@@ -130,7 +130,11 @@ class Cluster:
 
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        settings = {"distributed.worker.daemon": True, "distributed.admin.tick.limit": "1h"}
+        settings = {
+            "distributed.admin.tick.limit": "1h",
+            # Dask's own value gives memory back after every batch: five times the time of a small network's training.
+            "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+        }
         self._open.enter_context(dask.config.set(settings))
         processes = self.compute.workers != 0
         cluster = LocalCluster(

@@ -58,7 +58,10 @@ def open_source(path: str) -> pads.Dataset:
         When there is nothing, nothing readable, or no row.
     """
     fs, base = filesystem(path)
-    kind = fs.get_file_info(base).type
+    try:
+        kind = fs.get_file_info(base).type
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"data.path={path!r} cannot be reached ({_short(error)}); correct it") from None
     if kind == pafs.FileType.NotFound:
         raise DataError(f"data.path={path!r} does not exist; give a Parquet file or a folder of them")
     try:
@@ -80,7 +83,10 @@ def open_source(path: str) -> pads.Dataset:
 def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     """Return the file system and the path within it of a local path or a bucket's address."""
     if "://" in path:
-        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
+        try:
+            found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"data.path={path!r} cannot be reached ({_short(error)}); correct the address") from None
         return found
     return pafs.LocalFileSystem(), path
 
@@ -110,6 +116,11 @@ def columns_of(
     chosen = list(features) if features is not None else [n for n in schema.names if n not in left_out]
     if label in chosen:
         raise DataError(f"data.features lists the label {label!r}; a model that sees its answer cannot be audited")
+    kind = schema.field(label).type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    whole = pa.types.is_boolean(value) or pa.types.is_integer(value) or pa.types.is_floating(value)
+    if not (whole or _is_text(value)):
+        raise DataError(f"data.label={label!r} holds {kind}; expected integers, booleans or text")
     return _by_type(schema, label, ident, chosen, tuple(slices))
 
 
@@ -180,7 +191,10 @@ class Intake:
                     yield start, batch
                     start += batch.num_rows
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"data.path: the Parquet file is damaged ({_short(error)}); write it again") from None
+            raise DataError(
+                f"data.path: the Parquet file is damaged, or holds a null where a list should be ({_short(error)}); "
+                "write it again"
+            ) from None
 
     @cached_property
     def codes(self) -> Codes:
@@ -193,14 +207,16 @@ class Intake:
             like an identifier.
         """
         labels: set[Any] = set()
+        missing: dict[str, list[int]] = {}
         seen: dict[str, set[str]] = {name: set() for name in self.columns.categories}
         n_rows = 0
         for start, batch in self.batches():
-            _refuse_missing(batch, start)
+            _note_missing(batch, start, missing)
             labels.update(pc.unique(_plain(batch[self.columns.label])).to_pylist())
             for name, values in seen.items():
                 values.update(pc.unique(_plain(batch[name])).to_pylist())
             n_rows += batch.num_rows
+        _refuse_missing(missing)
         self._refuse_identifiers(seen, n_rows)
         classes = _classes(labels, self.columns.label)
         return Codes(classes, {name: tuple(sorted(values)) for name, values in seen.items()})
@@ -223,29 +239,35 @@ class Intake:
         """
         if self.columns.vector is not None:
             column = batch[self.columns.vector]
-            X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(np.float32)
+            with np.errstate(over="ignore"):
+                X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(np.float32)
         else:
             parts = [_numbers(batch[name]) for name in self.columns.numbers]
             parts += [_code(batch[name], self.codes.categories[name]) for name in self.columns.categories]
-            X = np.column_stack(parts).astype(np.float32)
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+                X = np.column_stack(parts).astype(np.float32)
         _refuse_infinite(X, start, self.feature_names)
         return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
 
 
-def _refuse_missing(batch: pa.RecordBatch, start: int) -> None:
+def _note_missing(batch: pa.RecordBatch, start: int, found: dict[str, list[int]]) -> None:
+    """Add to each column's first row with a missing value, and number of such rows."""
     for name in batch.schema.names:
         column = batch[name]
-        missing = pc.is_null(column, nan_is_null=True)
+        missing: Bools = np.asarray(pc.is_null(column, nan_is_null=True))
         if pa.types.is_fixed_size_list(column.type) and not column.null_count:
-            width = column.type.list_size
-            bad = np.asarray(pc.is_null(column.flatten(), nan_is_null=True)).reshape(-1, width)
-            missing = pa.array(bad.any(axis=1))
-        if pc.any(missing).as_py():
-            first = start + int(np.asarray(missing).argmax())
-            raise DataError(
-                f"column {name!r} has missing values (null or NaN), the first in row {first}; fill them in, drop the "
-                "rows, or list the column under data.ignore"
-            )
+            bad = np.asarray(pc.is_null(column.flatten(), nan_is_null=True))
+            missing = np.any(bad.reshape(-1, column.type.list_size), axis=1)
+        if missing.any():
+            found.setdefault(name, [start + int(missing.argmax()), 0])[1] += int(missing.sum())
+
+
+def _refuse_missing(found: Mapping[str, Sequence[int]]) -> None:
+    for name, (first, count) in found.items():
+        raise DataError(
+            f"column {name!r} has missing values (null or NaN), the first in row {first}, {count} in all; fill them "
+            "in, drop the rows, or list the column under data.ignore"
+        )
 
 
 def _refuse_infinite(X: Floats, start: int, names: Sequence[str]) -> None:
@@ -260,12 +282,10 @@ def _refuse_infinite(X: Floats, start: int, names: Sequence[str]) -> None:
 
 def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
     for value in labels:
-        if isinstance(value, float) and not value.is_integer():
+        if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**63):
             raise DataError(
                 f"data.label={name!r} holds {value!r}; expected classes (integers or text), not measurements"
             )
-        if not isinstance(value, int | float | str | bool):
-            raise DataError(f"data.label={name!r} holds {type(value).__name__}; expected integers, booleans or text")
     if len(labels) < 2:
         raise DataError(
             f"data.label={name!r} has one class only ({next(iter(labels))!r}); a classifier needs two or more"
@@ -274,8 +294,9 @@ def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Return a dictionary-encoded column as its values, any other as it is."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    """Return a dictionary-encoded column as its values, a view as text, any other as it is."""
+    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
 def _numbers(column: pa.Array) -> Array:
@@ -285,7 +306,9 @@ def _numbers(column: pa.Array) -> Array:
 def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
     """Return each value's place among the sorted values."""
     plain = _plain(column)
-    codes: Ints = np.asarray(pc.index_in(plain, pa.array(values).cast(plain.type)))
+    if pa.types.is_floating(plain.type):  # whole numbers, as checked; -0.0 and 0.0 are one class
+        plain = plain.cast(pa.int64())
+    codes: Ints = np.asarray(pc.index_in(plain, pa.array(values, plain.type)))
     return codes
 
 

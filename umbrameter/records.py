@@ -5,12 +5,13 @@ the border (`intake`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import DataError
@@ -18,6 +19,9 @@ from umbrameter.intake import EXACT, Census, Intake, columns_of, filesystem, ope
 from umbrameter.store import Artefact, Draft, Recipe, Store, sha256
 from umbrameter.tables import vector_column, vectors
 from umbrameter.typing import Array, Bools, Floats, Ints
+
+OWN_COLUMNS = ("record_id", "label", "x")
+"""Columns that every `records` artefact has; slices come after them."""
 
 ROW_GROUP = 4096
 """Records of one row group: what is read when one record of it is wanted."""
@@ -103,10 +107,11 @@ def _check(source: ParquetData) -> tuple[Intake, Census, Bools, list[str]]:
     """Walk over the source and return all that is known of it, the rows to drop, and what is odd."""
     dataset = open_source(source.path)
     columns = columns_of(dataset, source.label, source.id, source.features, source.ignore, source.slices)
+    _refuse_types(dataset.schema, columns.id, columns.slices)
     intake = Intake(dataset, columns)
+    census = Census(intake)
     if source.id is not None:
         _refuse_repeated_ids(intake, source.id)
-    census = Census(intake)
     repeats, pair = census.repeated()
     warnings = _oddities(census)
     if pair is not None:
@@ -120,18 +125,46 @@ def _check(source: ParquetData) -> tuple[Intake, Census, Bools, list[str]]:
     return intake, census, repeats & (source.duplicates == "drop"), warnings
 
 
+def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -> None:
+    """Refuse an id or slices that are no plain values, and slices named as a column of the artefact."""
+    for setting, name in [*([("id", ident)] if ident else []), *(("slices", name) for name in slices)]:
+        kind = schema.field(name).type
+        if not _is_plain(kind):
+            raise DataError(f"data.{setting}={name!r} is of type {kind}; expected numbers, text, dates or booleans")
+    for name in slices:
+        if name in OWN_COLUMNS:
+            raise DataError(f"data.slices={name!r} has a name that umbrameter uses itself; rename the column")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(text or pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
+
+
 def _refuse_repeated_ids(intake: Intake, name: str) -> None:
-    seen: set[Any] = set()
-    for start, batch in intake.batches():
-        for row, value in enumerate(batch[name].to_pylist(), start):
-            if value in seen:
-                raise DataError(f"data.id={name!r} is not unique: row {row} repeats {value!r}; remove repeated records")
-            seen.add(value)
+    alone = replace(intake, columns=replace(intake.columns, numbers=(), categories=(), vector=None, slices=()))
+    ids = pa.chunked_array([_comparable(batch[name]) for _, batch in alone.batches()])
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    seen: dict[Any, int] = {}
+    for row, value in enumerate(ids.to_pylist()):
+        if seen.setdefault(value, row) != row:
+            raise DataError(
+                f"data.id={name!r} is not unique: row {row} repeats {value!r} of row {seen[value]}; remove repeated "
+                "records, or name another column"
+            )
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
 
 
 def _oddities(census: Census) -> list[str]:
     names = np.array(census.intake.feature_names)
-    constant, wide = names[census.low == census.high], names[(census.integral) & (census.high > EXACT)]
+    largest = np.maximum(np.abs(census.low), np.abs(census.high))
+    constant, wide = names[census.low == census.high], names[census.integral & (largest > EXACT)]
     found = []
     if len(constant):
         found.append(f"{_some(constant)} the same in every record, which no model can learn from")
@@ -152,16 +185,17 @@ def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None
     slices = intake.columns.slices
     x = pa.list_(pa.uint8() if bytewide else pa.float32(), len(intake.feature_names))
     fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
-    schema, n_written = pa.schema(fields), 0
+    schema, counts = pa.schema(fields), np.zeros(len(intake.codes.classes), dtype=np.int64)
     with draft.writer("records.parquet", schema) as writer:
         for start, batch in intake.batches():
             keep = ~dropped[start : start + batch.num_rows]
             X, y = intake.encode(batch, start)
-            ids = np.arange(n_written, n_written + int(keep.sum()))
+            ids = np.arange(keep.sum()) + counts.sum()
             text = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
             columns = [pa.array(ids), pa.array(y[keep]), vector_column(X[keep].astype(kind)), *text]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
-            n_written += len(ids)
+            counts += np.bincount(y[keep], minlength=len(counts))
+    draft.meta["label_counts"] = counts.tolist()
 
 
 def _meta(intake: Intake, census: Census, dropped: Bools) -> dict[str, Any]:
@@ -203,6 +237,11 @@ class Records:
     def classes(self) -> list[Any]:
         """What the labels 0 .. n_classes - 1 stand for."""
         return list(self.artefact.meta["classes"])
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The columns' names; those of a vector are `x[0]`, `x[1]`, ..."""
+        return list(self.artefact.meta["feature_names"])
 
     @property
     def categorical(self) -> tuple[int, ...]:
