@@ -26,6 +26,15 @@ QUIET = ("distributed", "tornado", "asyncio")
 """Loggers that would print a closing connection as a traceback."""
 
 
+PROCESSES = {
+    # Ctrl-C is for the audit, which then stops its workers.
+    "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
+    # Dask's own value gives memory back after every batch: five times the time of a small network's training.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+}
+"""Dask's settings for local worker processes."""
+
+
 class Compute(BaseModel):
     """Where the heavy work runs."""
 
@@ -130,13 +139,8 @@ class Cluster:
 
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        settings = {
-            "distributed.admin.tick.limit": "1h",
-            # Dask's own value gives memory back after every batch: five times the time of a small network's training.
-            "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
-        }
-        self._open.enter_context(dask.config.set(settings))
         processes = self.compute.workers != 0
+        self._open.enter_context(dask.config.set(PROCESSES if processes else {}))
         cluster = LocalCluster(
             n_workers=self.compute.n_workers,
             threads_per_worker=1,

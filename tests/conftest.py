@@ -1,12 +1,18 @@
-"""What all tests share: one BLAS thread, and the folder of the full data sets."""
+"""What all tests share: one BLAS thread, a Prefect home of their own, and the folder of the full data sets."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
+for _variable in ("PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_SERVER_METRICS_ENABLED"):
+    os.environ[_variable] = "false"
+os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+os.environ.pop("PREFECT_API_URL", None)
 
 
 @pytest.fixture(scope="session")

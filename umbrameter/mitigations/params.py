@@ -31,7 +31,7 @@ class Params(InTraining):
     @property
     def label(self) -> str:
         """The mitigation in a few words."""
-        return ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"params({', '.join(f'{name}={value}' for name, value in self.params.items())})"
 
     def wrap(self, estimator: Any) -> Any:
         """Return a clone with the parameters set.

@@ -25,7 +25,7 @@ from umbrameter.report.words import (
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan"}
 
-_FIGURES_WIDTH = 58
+_FIGURES_WIDTH = 55
 """The three columns of figures and the gaps between them."""
 
 
@@ -85,7 +85,7 @@ def _audited(report: Report) -> dict[str, str]:
 def _results(report: Report) -> list[RenderableType]:
     """Return the table: a line a mitigation with the test accuracy it leaves, below it a line an attack."""
     longest = max((len(result.attack) for result in report.results), default=6)
-    first = min(max(longest + 1, 14), 22)
+    first = min(max(longest + 1, 14), 25)
     head = _grid(first)
     head.add_row("mitigation", "AUC [low, high]", "attack accuracy", "TPR at")
     head.add_row(" attack", "0.5 is guessing", "0.5 is guessing", "1 % FPR")
@@ -114,15 +114,20 @@ def _rows(results: Sequence[Result], first: int) -> Table:
     rows = _grid(first)
     for result in results:
         auc, accuracy, tpr = (result.metrics.get(name) for name in ("auc", "accuracy", "tpr_at_fpr_0.01"))
-        texts = (f" {result.attack}", *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
+        texts = (_attack(result.attack, first), *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
         rows.add_row(*map(Text, texts), Text("not measured" if tpr is None else point(tpr)))
     return rows
+
+
+def _attack(name: str, width: int) -> str:
+    """Return an attack's name, broken before its attack model when it is too long for one line."""
+    return f" {name}" if len(name) < width else f" {name.replace('(', chr(10) + '(', 1)}"
 
 
 def _grid(first: int) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=first, overflow="fold")
-    for width in (20, 20, 12):
+    for width in (20, 20, 9):
         grid.add_column(width=width)
     return grid
 

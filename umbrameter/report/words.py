@@ -12,6 +12,9 @@ from umbrameter.report.model import LimitOutcome, Report, Result
 ACCEPTED_LOSS = 0.01
 """The loss of test accuracy, a fraction, up to which a mitigation counts as cheap."""
 
+WORTHWHILE = 0.01
+"""How far a mitigation must lower the upper bound of AUC to be worth a word."""
+
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
     "not."
@@ -174,10 +177,12 @@ def reading(report: Report) -> str:
 
 def _advice(base: Leak, mitigated: dict[str, Leak]) -> str:
     accuracy = base.result.utility.get("test_accuracy")
-    cheap = {n: e for n, e in mitigated.items() if e.upper < base.upper and _is_cheap(e.result, accuracy)}
+    enough = base.upper - WORTHWHILE
+    cheap = {n: e for n, e in mitigated.items() if e.upper <= enough and _is_cheap(e.result, accuracy)}
     cost = f"at most {ACCEPTED_LOSS} of test accuracy"
     if accuracy is None or not cheap:
-        return f"No measured mitigation that costs {cost} lowers the upper bound of AUC, {number(base.upper)}."
+        bound = number(base.upper)
+        return f"No measured mitigation that costs {cost} lowers the upper bound of AUC, {bound}, by {WORTHWHILE}."
     name, best = min(cheap.items(), key=lambda item: item[1].upper)
     kept = number(best.result.utility["test_accuracy"])
     return (
