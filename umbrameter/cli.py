@@ -40,6 +40,9 @@ QUIET = {
 }
 """Environment of an audit from the command line, where not set otherwise: our own lines on the terminal alone."""
 
+STOPPED = 130
+"""The exit code after Ctrl-C."""
+
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
 Root = Annotated[str, typer.Option(help="Where artefacts and run folders lie: a folder or a bucket's address.")]
@@ -160,14 +163,14 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; what was finished is kept, and the same command continues from there", debug, 130)
     except UmbrameterError as error:
         _fail(str(error), debug)
     except TyperException as error:
         _fail(f"{error.format_message()}; see umbrameter --help", debug)
     except Exception as error:
         _fail(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; run again with --debug", debug)
+    if code == STOPPED:
+        _fail("stopped; what was finished is kept, and the same command continues from there", False, STOPPED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
