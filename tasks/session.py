@@ -22,6 +22,7 @@ from umbrameter.work import Work, peak_rss_mb
 AnyWork = TypeVar("AnyWork", bound=Work)
 
 log = logging.getLogger("umbrameter.audit")
+log.setLevel(logging.INFO)  # Prefect adds its handler to our logger, but leaves the level at warnings
 
 TASK_SECONDS = 5.0
 """How long one piece of shadow training should take: long against the overhead, short against the whole."""

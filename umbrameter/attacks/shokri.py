@@ -123,7 +123,7 @@ class SortedConfidences(TransformerMixin, BaseEstimator):
     --------
     >>> import numpy as np
     >>> SortedConfidences(label=0).transform(np.array([[0.25, 0.75]])).round(2)
-    array([[-1.39, -0.29, -1.39]])
+    array([[-1.39, -0.29, -1.39]], dtype=float32)
     """
 
     def __init__(self, label: int = 0):

@@ -58,7 +58,7 @@ class MitigatedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> from umbrameter.mitigations import Rounding
     >>> X, y = load_iris(return_X_y=True)
     >>> Rounding(decimals=1).wrap(GaussianNB()).fit(X, y).predict_proba(X[70:71])
-    array([[0. , 0.1, 0.9]])
+    array([[0. , 0.2, 0.8]])
     """
 
     def __init__(self, estimator: Any, mitigation: PostHoc):
