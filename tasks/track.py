@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,13 @@ from umbrameter.work import load_model, versions
 
 PARAM_LENGTH = 500
 """Characters of a parameter's value that are kept: MLflow's limit is higher, a person's is not."""
+
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # the UI then leads with runs, not with prompts and traces
+    "mlflow.note.content": "Membership-inference audits by umbrameter: a run an audit, below it one for each attack on "
+    "the model as it is and one for each mitigation. AUC 0.5 is guessing, 1 is certainty.",
+}
+"""What MLflow's UI is told about an experiment of ours."""
 
 FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
 """What a tracking store that is away or full raises."""
@@ -123,8 +131,8 @@ def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
     logged = _earlier(client, experiment, folder, report)
     if logged is not None:
         return logged
-    name = folder.rpartition("/")[2]
-    parent: str = client.create_run(experiment, run_name=name, tags=_parent_tags(report, folder)).info.run_id
+    tags = _parent_tags(report, folder)
+    parent: str = client.create_run(experiment, run_name=_name(report), tags=tags).info.run_id
     try:
         _log_parent(client, parent, store, folder, report)
         for result in report.results:
@@ -143,7 +151,8 @@ def _experiment(client: mlflow.MlflowClient, name: str, artifacts: str | None) -
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_location=artifacts and Path(artifacts, name).as_uri()))
+    where = artifacts and Path(artifacts, name).as_uri()
+    return str(client.create_experiment(name, artifact_location=where, tags=EXPERIMENT_TAGS))
 
 
 def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, report: Report) -> str | None:
@@ -156,6 +165,13 @@ def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, report: 
             client.delete_run(child.info.run_id)
         client.delete_run(run.info.run_id)
     return None
+
+
+def _name(report: Report) -> str:
+    """Return the run's name: the result first, since lists cut names short, and when it was measured."""
+    when = f"{datetime.fromisoformat(report.audit.started):%Y-%m-%d %H:%M}"
+    worst = leaks(report).get("none")
+    return f"AUC {worst.auc.value:.3f}, {when}" if worst is not None else when
 
 
 def _parent_tags(report: Report, folder: str) -> dict[str, str]:
@@ -355,7 +371,7 @@ def _log_models(run: str, store: Store, paths: list[str], n_classes: int, addres
             bundle,
             name="attack_models",
             serialization_format="skops",
-            skops_trusted_types=_types(bundle),
+            skops_trusted_types=_types(AttackModelBundle.from_models(dict([*models.items()][:1]), n_classes)),
             signature=infer_signature(example, bundle.predict_proba(example)),
             pyfunc_predict_fn="predict_proba",
             pip_requirements=[f"{name}=={v}" for name, v in {**versions(), "umbrameter": __version__}.items()],
@@ -363,6 +379,7 @@ def _log_models(run: str, store: Store, paths: list[str], n_classes: int, addres
 
 
 def _types(model: Any) -> list[str]:
+    """Return the types in a model; one attack model speaks for all of its attack, which come from one recipe."""
     import skops.io
 
     types: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(model))
