@@ -8,7 +8,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sklearn.base import BaseEstimator, is_classifier
@@ -29,7 +29,7 @@ def mlp(
     hidden: tuple[int, ...] = (128,),
     activation: str = "tanh",
     epochs: int = 100,
-    batch_size: int = 200,
+    batch_size: int | Literal["auto"] = "auto",
     learning_rate: float = 0.001,
     l2: float = 0.0,
 ) -> BaseEstimator:
@@ -44,7 +44,7 @@ def mlp(
     epochs
         Passes over the training data; training never stops earlier.
     batch_size
-        Records a step of Adam.
+        Records a step of Adam; `auto` is 200, or all records where there are fewer.
     learning_rate
         Adam's step size.
     l2

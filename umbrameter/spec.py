@@ -182,7 +182,7 @@ def _override(content: dict[str, Any], setting: str) -> None:
 
 def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
-    path, owner = _place(model, error["loc"])
+    path, owner, here = _place(model, error["loc"])
     value = error.get("input")
     shown = "" if error["type"] == "missing" or isinstance(value, dict | BaseModel) else f"={value!r}"
     text = error["msg"].removeprefix("Value error, ")
@@ -192,14 +192,14 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
         path, shown = f"{path}.kind", f"={error['ctx']['tag']!r}"
         text = f"unknown kind; expected one of {error['ctx']['expected_tags']}"
     elif error["type"] == "union_tag_not_found":
-        path, text = f"{path}.kind", f"is missing; say which kind: {_kinds(owner)}"
+        path, text = f"{path}.kind", f"is missing; say which kind: {_kinds(here)}"
     if error["type"] in ("extra_forbidden", "missing") and _is_model(owner):
         text += f"; the settings here are {', '.join(owner.model_fields)}"
     return f"{path or 'spec'}{shown}: {text}"
 
 
-def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any]:
-    """Return an error's path as in the YAML (without pydantic's union tags) and the model that owns its last key."""
+def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any, Any]:
+    """Return an error's path as in the YAML (without union tags), the model that owns its last key, and its type."""
     path: list[str] = []
     owner: Any = model
     here: Any = model
@@ -214,7 +214,7 @@ def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any]:
             owner = here
             field = here.model_fields.get(step)
             here = None if field is None else _bare(field.annotation)
-    return "".join(path), owner
+    return "".join(path), owner, here
 
 
 def _is_model(value: Any) -> TypeIs[type[BaseModel]]:
@@ -238,5 +238,5 @@ def _kind(model: type[BaseModel]) -> str | None:
     return None if field is None else next(iter(get_args(field.annotation)), None)
 
 
-def _kinds(owner: Any) -> str:
-    return ", ".join(k for m in _models(owner) if (k := _kind(m)))
+def _kinds(annotation: Any) -> str:
+    return ", ".join(k for m in _models(annotation) if (k := _kind(m)))

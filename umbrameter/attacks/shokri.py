@@ -40,7 +40,7 @@ class Shokri(Attack):
 
     kind: Literal["shokri"] = Field("shokri", description="Shadow models and one attack model a class (Shokri 2017).")
     model: Estimator = Field(
-        default_factory=lambda: Estimator(kind="mlp", params={"hidden": (64,), "activation": "relu", "epochs": 50}),
+        default_factory=lambda: Estimator(kind="mlp", params={"hidden": [64], "activation": "relu", "epochs": 50}),
         description="The attack model; the paper's is a network of 64 ReLU units.",
     )
     features: Literal["raw", "sorted"] = Field(
