@@ -35,14 +35,23 @@ def temporary_server() -> Iterator[Callable[[], AbstractContextManager[object]]]
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         process = _start(listening)
+    answered = False
+
+    def when_it_answers() -> AbstractContextManager[object]:
+        nonlocal answered
+        answered = _answers(process, url)
+        return _talking_to(url) if answered else contextlib.nullcontext()
+
     try:
-        yield lambda: _talking_to(url) if _answers(process, url) else contextlib.nullcontext()
+        yield when_it_answers
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+        if answered:  # else it is still starting, and has nothing to finish
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
         process.kill()
+        process.wait()
 
 
 def _start(listening: socket.socket) -> "subprocess.Popen[bytes]":

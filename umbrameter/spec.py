@@ -144,7 +144,9 @@ class AuditSpec(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise SpecError("\n".join(_explain(cls, e) for e in error.errors())) from None
+            found = error.errors()
+            causes = [e for e in found if not any(_is_below(other["loc"], e["loc"]) for other in found)]
+            raise SpecError("\n".join(_explain(cls, e) for e in causes)) from None
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> "AuditSpec":
@@ -178,6 +180,11 @@ def _override(content: dict[str, Any], setting: str) -> None:
             place[last] = yaml.safe_load(value)
     except (IndexError, ValueError, TypeError, AttributeError, yaml.YAMLError):
         raise SpecError(f"--set {setting!r}: the spec has no place {key!r}, or the value is not YAML") from None
+
+
+def _is_below(loc: tuple[Any, ...], of: tuple[Any, ...]) -> bool:
+    """Say whether one error's place lies within another's, which then only follows from it."""
+    return len(loc) > len(of) and loc[: len(of)] == of
 
 
 def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
