@@ -1,0 +1,74 @@
+"""How work is dealt out, what is counted, and what is said while it goes on."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.cluster import Cluster, Compute
+from tasks.session import CHUNKS_A_WORKER, TASK_SECONDS, Progress, Session, read_spec
+from umbrameter.errors import SpecError
+from umbrameter.spec import AuditSpec
+from umbrameter.store import Store
+from umbrameter.work import perform
+
+sys.path.insert(0, str(Path(__file__).parent))
+from works import Note
+
+SPEC = AuditSpec.load(Path(__file__).parents[1] / "flows" / "small.yaml")
+WORKS = [Note(f"work {i}") for i in range(20)]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(SPEC, str(tmp_path), Cluster(Compute(workers=2)))
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, 0.001, 1.0, 100.0])
+def test_pieces_hold_every_work_once(session: Session, seconds: float | None) -> None:
+    perform(session.store.root, WORKS[:3])
+    there, *pieces = session.pieces(WORKS, seconds)
+    assert there == tuple(WORKS[:3])
+    assert [work for piece in pieces for work in piece] == WORKS[3:]
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(None, 3), (0.001, 3), (TASK_SECONDS / 2, 2), (100 * TASK_SECONDS, 1)])
+def test_pieces_take_seconds_and_all_workers_get_some(session: Session, seconds: float | None, size: int) -> None:
+    pieces = session.pieces(WORKS, seconds)
+    assert {len(piece) for piece in pieces[:-1]} == {size}
+    assert len(pieces) >= CHUNKS_A_WORKER * 2 - 1
+
+
+def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:
+    perform(session.store.root, WORKS[:3])
+    with session.stage("notes", 5), session.cluster:
+        assert not session.make(WORKS[:5])
+        assert session.make(WORKS[:5])
+    cost = session.cost()
+    assert cost.made == {work.recipe.path for work in WORKS[3:5]}
+    assert cost.reused == 3 and list(cost.stages) == ["notes"]
+
+
+def test_progress_says_how_many_of_all_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("tasks.session.time.perf_counter", lambda: now[0])
+    progress = Progress("fit", 10, start=100.0, logged=100.0)
+    now[0] = 101
+    assert progress.step(2, 2) is None
+    now[0] = 104
+    assert progress.step(4, 2) == "fit: 6 of 10 done (4 made, 2 reused), about 4 s left"
+    now[0] = 105
+    assert progress.step(4, 4) == "fit: 10 of 10 done (8 made, 2 reused), 5.0 s"
+
+
+def test_each_run_has_a_folder_of_its_own(session: Session) -> None:
+    first = session.run_folder()
+    Store(session.store.root).put(first, {"report.json": b"{}"})
+    assert session.run_folder() == f"{first}-2" and first.startswith("runs/small-")
+
+
+def test_a_spec_or_the_path_of_one() -> None:
+    assert read_spec(SPEC) is SPEC
+    assert read_spec(str(Path(__file__).parents[1] / "flows" / "small.yaml")) == SPEC
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_spec("none.yaml")
