@@ -125,7 +125,8 @@ def _rows_of_class(source: Artefact, label: int, schema: pa.Schema) -> pa.Table:
         return schema.empty_table()
     with source.parquet("predictions.parquet") as file:
         if file.schema_arrow != schema:
-            raise StoreError(f"{source.path}: another schema than {schema}; remove that folder and run again")
+            expected = ", ".join(f"{field.name} {field.type}" for field in schema)
+            raise StoreError(f"{source.path}: columns other than {expected}; remove that folder and run again")
         return file.read_row_group(source.meta["labels"].index(label), use_threads=False)
 
 
