@@ -1,0 +1,34 @@
+"""What the README shows runs as it is shown."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from umbrameter.spec import AuditSpec
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return str(found)
+
+
+def test_the_library_s_lines_find_the_leak() -> None:
+    names: dict[str, Any] = {}
+    exec(block("python"), names)
+    assert names["measure"](names["scores"], names["is_member"] == 1, None)["auc"].low > 0.7
+
+
+def test_the_spec_is_valid() -> None:
+    spec = AuditSpec.from_yaml(block("yaml"))
+    assert spec.n_shadows == 32 and yaml.safe_load(block("yaml"))["name"] == spec.name
+
+
+def test_every_linked_page_exists() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links {link}"

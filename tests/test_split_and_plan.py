@@ -1,0 +1,168 @@
+"""Who is member, non-member and pool, and what each shadow model is trained on: from the seed and its number alone."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from umbrameter.errors import DataError, PlanError, SpecError
+from umbrameter.plan import ShadowPlan
+from umbrameter.records import ParquetData, Records, build
+from umbrameter.seeds import generator, integer
+from umbrameter.spec import AuditSpec
+from umbrameter.split import PARTS, Split, rows_of
+from umbrameter.steps import Variant, variants
+from umbrameter.store import Store
+from umbrameter.work import ensure
+
+N = 200
+SPEC = """
+name: demo
+data: {kind: parquet, path: data.parquet, label: y}
+split: {members: 40}
+target: {kind: train, estimator: {kind: random_forest}}
+shadows: {count: 3}
+attacks: [{kind: shokri, model: {kind: logistic_regression}}, {kind: loss}]
+mitigations: [{kind: rounding, decimals: 1}, {kind: params, params: {min_samples_leaf: 9}}]
+"""
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    rare = np.arange(N) % 50 == 0
+    table = pa.table({"a": np.arange(N) + 0.5, "y": np.where(rare, 2, np.arange(N) % 2)})
+    pq.write_table(table, tmp_path / "data.parquet")
+    store = Store(tmp_path / "root")
+    return Records.open(store, build(ParquetData(path=str(tmp_path / "data.parquet"), label="y"), store).path)
+
+
+def parts(records: Records, n_members: int, n_nonmembers: int, seed: int) -> list[list[int]]:
+    store = records.artefact.store
+    split = store.open(ensure(store, Split(records.artefact.path, n_members, n_nonmembers, seed)))
+    return [rows_of(split, part).tolist() for part in PARTS]
+
+
+def test_every_record_is_in_one_part(records: Records) -> None:
+    dealt = parts(records, 80, 60, 1)
+    assert [len(rows) for rows in dealt] == [80, 60, 60]
+    assert sorted(row for rows in dealt for row in rows) == list(range(N))
+
+
+def test_the_seed_decides_the_split(records: Records) -> None:
+    first = parts(records, 80, 60, 1)
+    assert parts(records, 80, 60, 2) != first
+    order = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(zlib.crc32(b"split"),)))
+    assert sorted(order.permutation(N)[:80].tolist()) == first[0]
+
+
+def test_more_than_there_is(records: Records) -> None:
+    with pytest.raises(
+        PlanError, match=r"150 members \+ 51 non-members = 201 records, but there are 200; lower split\."
+    ):
+        parts(records, 150, 51, 0)
+    with pytest.raises(
+        DataError, match=r"class 2 has 4 records, too few .* no \w+ among them; raise split\.(non)?members"
+    ):
+        parts(records, 2, 2, 0)
+
+
+def test_a_shadow_model_s_records_depend_on_its_number_alone() -> None:
+    pool = np.arange(1000, 1300)
+    few, many = ShadowPlan.of(2, 100, 300, 7), ShadowPlan.of(50, 100, 300, 7)
+    for model_id in (1, 0):
+        rows_in, rows_out = few.rows(pool, model_id)
+        again = many.rows(pool, model_id)
+        assert np.array_equal(rows_in, again[0]) and np.array_equal(rows_out, again[1])
+        assert len(set(rows_in)) == len(set(rows_out)) == 100 and not set(rows_in) & set(rows_out)
+        assert set(rows_in) | set(rows_out) <= set(pool)
+    assert not np.array_equal(many.rows(pool, 0)[0], many.rows(pool, 1)[0])
+
+
+def test_a_small_pool_gives_fewer_out_records_and_too_small_a_one_says_what_to_lower() -> None:
+    assert ShadowPlan.of(2, 100, 130, 0).n_out == 30
+    text = r"shadows\.size=100 is more than the pool can give: 100 records .* lower shadows\.size to at most 50"
+    with pytest.raises(PlanError, match=text):
+        ShadowPlan.of(2, 100, 100, 0)
+
+
+def test_every_record_of_the_pool_is_as_often_in() -> None:
+    pool, n_models = np.arange(40), 2000
+    plan = ShadowPlan.of(n_models, 10, 40, 3)
+    counts = np.bincount(np.concatenate([plan.rows(pool, i)[0] for i in range(n_models)]), minlength=40)
+    assert np.abs(counts - n_models / 4).max() < 5 * np.sqrt(n_models * 0.25 * 0.75)
+
+
+def test_roles_and_numbers_have_streams_of_their_own() -> None:
+    keys = [("a",), ("b",), ("a", 0), ("a", 1), ("a", 0, 0)]
+    assert len({integer(0, *key) for key in keys} | {integer(1, *key) for key in keys}) == 10
+    assert generator(0, "a").integers(2**60) == generator(0, "a").integers(2**60)
+
+
+# Every step laid out at once
+
+
+def laid_out(records: Records, *settings: str) -> tuple[Variant, ...]:
+    spec = AuditSpec.from_yaml(SPEC, settings)
+    split = Split(records.artefact.path, spec.split.members, spec.n_nonmembers, spec.seed)
+    return variants(spec, records.artefact.path, split.recipe.path, records)
+
+
+def keys(found: tuple[Variant, ...]) -> tuple[set[str], set[str]]:
+    """Return the keys of targets and shadow models, and of all that follows."""
+    training = {work.recipe.key for v in found for work in (v.target, v.query, *v.shadows)}
+    after = {w.recipe.key for v in found for c in v.cases for w in (*c.fits, c.scoring, c.evaluation)}
+    return training, after | {w.recipe.key for v in found for w in v.merges}
+
+
+def test_what_an_audit_makes(records: Records) -> None:
+    plain, trained = laid_out(records)
+    assert [len(v.shadows) for v in (plain, trained)] == [3, 3]
+    assert [(c.attack.label, c.mitigation) for c in (*plain.cases, *trained.cases)] == [
+        ("shokri(logistic_regression)", None),
+        ("loss", None),
+        ("shokri(logistic_regression)", "rounding(1)"),
+        ("loss", "rounding(1)"),
+        ("shokri(logistic_regression)", "params(min_samples_leaf=9)"),
+        ("loss", "params(min_samples_leaf=9)"),
+    ]
+    assert [len(c.fits) for c in plain.cases] == [3, 0, 3, 0]
+    training, after = keys((plain, trained))
+    assert len(training) == 2 * (2 + 3) and len(after) == 3 * 3 + 2 * 6 + 2
+
+
+def test_an_audit_without_need_of_shadow_models_has_none(records: Records) -> None:
+    (plain,) = laid_out(records, "attacks=[{kind: loss}]", "mitigations=[]")
+    assert plain.shadows == () and plain.merges == ()
+
+
+def test_more_shadow_models_keep_the_first(records: Records) -> None:
+    few, many = laid_out(records)[0], laid_out(records, "shadows.count=5")[0]
+    assert [w.recipe.key for w in many.shadows[:3]] == [w.recipe.key for w in few.shadows]
+    assert few.merges[0].recipe.key != many.merges[0].recipe.key
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["seed=1", "split.members=41", "target.estimator.params.n_estimators=7", "target.estimator.kind=extra_trees"],
+)
+def test_what_decides_a_model_changes_every_key(records: Records, setting: str) -> None:
+    before, after = keys(laid_out(records)), keys(laid_out(records, setting))
+    assert not before[0] & after[0] and not before[1] & after[1]
+
+
+def test_what_does_not_decide_a_model_keeps_its_key(records: Records) -> None:
+    base, other = (
+        laid_out(records)[0],
+        laid_out(records, "name=other", "mitigations=[]", "attacks.0.features=sorted")[0],
+    )
+    assert keys((base,))[0] == keys((other,))[0]
+    assert base.cases[1].scoring.recipe.key == other.cases[1].scoring.recipe.key
+    assert base.cases[0].scoring.recipe.key != other.cases[0].scoring.recipe.key
+
+
+def test_a_mitigation_that_does_not_fit_the_classes(records: Records) -> None:
+    with pytest.raises(SpecError, match=r"top_k\.k=4 is more than the 3 classes"):
+        laid_out(records, "mitigations=[{kind: top_k, k: 4}]")
