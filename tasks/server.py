@@ -101,7 +101,7 @@ def serve(descriptor: int) -> None:
     import uvicorn
 
     app = "prefect.server.api.server:create_app"
-    server = uvicorn.Server(uvicorn.Config(app, factory=True, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, factory=True, log_level="error", timeout_graceful_shutdown=1))
 
     def watch() -> None:
         sys.stdin.buffer.read()

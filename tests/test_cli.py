@@ -130,3 +130,22 @@ def test_what_is_light_imports_nothing_heavy(statement: str, absent: set[str]) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_within_a_destructor_is_not_lost() -> None:
+    code = """
+import os, signal, time
+from umbrameter import cli
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)
+cli._heed_ctrl_c()
+try:
+    Slow()
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("heeded")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("heeded\n", "")

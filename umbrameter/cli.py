@@ -6,11 +6,14 @@ Exit codes: 0 done and no limit exceeded, 1 the tool or its input failed, 2 a li
 needs was not measured, 130 stopped by Ctrl-C.
 """
 
+import _thread
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -81,6 +84,7 @@ def audit(
 
             checked = AuditSpec.load(spec, settings or ())
             flow, compute = _pipeline("flows.audit").audit, _compute(cluster)
+            _heed_ctrl_c()
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
     except TrackingError as error:
@@ -218,6 +222,22 @@ def _compute(settings: dict[str, Any]) -> Any:
         first = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])
         raise SpecError(where + str(first["msg"]).removeprefix("Value error, ")) from None
+
+
+def _heed_ctrl_c() -> None:
+    """Let no Ctrl-C be lost: in a destructor or a garbage collector's callback Python only notes it and goes on."""
+
+    def interrupt(_signal: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def once_more(ignored: "sys.UnraisableHookArgs") -> None:
+        if ignored.exc_type is KeyboardInterrupt:
+            threading.Timer(0.1, _thread.interrupt_main).start()  # at once, it would be lost in here too
+        else:
+            sys.__unraisablehook__(ignored)
+
+    signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow it
+    sys.unraisablehook = once_more
 
 
 def _log_to_stderr(debug: bool) -> None:

@@ -168,7 +168,7 @@ def test_ctrl_c_stops_within_seconds_leaves_nothing_and_the_next_run_continues(t
     start = time.monotonic()
     os.killpg(command.process.pid, signal.SIGINT)
     code, out, err = command.finish()
-    assert code == 130 and out == ""
+    assert (code, out) == (130, ""), err
     assert time.monotonic() - start < 20
     assert gone(family, 5)
     assert "Traceback" not in err and "the same command continues from there" in err

@@ -210,3 +210,4 @@ def test_the_ui_serves_the_store_and_stops(finished: Any) -> None:
         for member in family:
             member.terminate()
         assert psutil.wait_procs(family, timeout=30)[1] == []
+        process.wait()

@@ -88,7 +88,7 @@ def class_precision(by_class_of: Mapping[str, Sequence[ClassMetrics]]) -> Figure
     Shokri et al. (2017), "Membership inference attacks against machine learning models", arXiv 1610.05820, figure 8.
     """
     n_classes = max((len(entries) for entries in by_class_of.values()), default=0)
-    width = min(max(5.0, 2.4 + 0.2 * n_classes), 11.0)
+    width = min(max(6.5, 2.4 + 0.2 * n_classes), 11.0)
     figure = Figure(figsize=(width, 0.4 + 3.2 * max(len(by_class_of), 1)), dpi=120, layout="constrained")
     panels = figure.subplots(max(len(by_class_of), 1), 1, squeeze=False, sharey=True)[:, 0]
     for axes, (name, entries), colour in zip(panels, by_class_of.items(), cycle(COLOURS)):
