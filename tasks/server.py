@@ -49,7 +49,7 @@ def temporary_server() -> Iterator[Callable[[], AbstractContextManager[object]]]
         process.stdin.close()
         if answered:  # else it is still starting, and has nothing to finish
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(3)
         process.kill()
         process.wait()
 
