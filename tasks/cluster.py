@@ -147,7 +147,7 @@ class Cluster:
             processes=processes,
             protocol="tcp://" if processes else "inproc://",
             host="127.0.0.1" if processes else None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         )

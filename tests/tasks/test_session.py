@@ -15,6 +15,8 @@ from umbrameter.work import perform
 sys.path.insert(0, str(Path(__file__).parent))
 from works import Note
 
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+
 SPEC = AuditSpec.load(Path(__file__).parents[1] / "flows" / "small.yaml")
 WORKS = [Note(f"work {i}") for i in range(20)]
 
