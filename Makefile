@@ -55,7 +55,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	fi; \
 	constraints=constraints/$$($(BIN)/python -c '$(MINOR)').txt; \
 	if [ -n "$(UV)" ]; then echo "Installing into $(VENV) with uv (seconds to a minute)"; \
-	    $(UV) pip install --quiet --python $(BIN)/python -c "$$constraints" -e '.[pipeline,test]'; \
+	    $(UV) pip install --quiet --python $(BIN)/python -c "$$constraints" -e '.[networks,pipeline,test]'; \
 	else echo "Installing into $(VENV) with pip (one to three minutes)"; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c "$$constraints" -e '.[pipeline,test]'; fi; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c "$$constraints" -e '.[networks,pipeline,test]'; fi; \
 	touch $@

@@ -131,7 +131,7 @@ def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
     pieces = []
     for case in _cases(variants):
         for works in session.pieces(case.fits):
-            pieces.append(Piece(f"{case.title}: classes {_span([w.label for w in works])}", works))
+            pieces.append(Piece(f"{case.title}: classes {_span([y for w in works for y in w.labels])}", works))
     in_stage(session, "fit attack models", pieces)
 
 

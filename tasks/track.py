@@ -36,11 +36,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from umbrameter.bundles import AttackModelBundle
 from umbrameter.errors import StoreError, TrackingError
+from umbrameter.estimators import Estimator
 from umbrameter.intervals import Interval, NotMeasured
 from umbrameter.report import Report, Result
 from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
+from umbrameter.scoring import read_models
 from umbrameter.store import Store
-from umbrameter.work import load_model, versions
 
 PARAM_LENGTH = 500
 """Characters of a parameter's value that are kept: MLflow's limit is higher, a person's is not."""
@@ -255,7 +256,7 @@ def _log_attack(
     artefacts = json.loads(_read(store, f"{folder}/artefacts.json"))
     for entry in artefacts["attack_models"]:
         if entry["attack"] == result.attack and entry["mitigation"] is None:
-            _log_models(run, store, entry["paths"], report.target.n_classes, address)
+            _log_models(run, store, entry["paths"], report.target.n_classes, result, address)
     client.set_terminated(run, "FINISHED")
 
 
@@ -357,15 +358,15 @@ def _inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
     return found
 
 
-def _log_models(run: str, store: Store, paths: list[str], n_classes: int, address: str) -> None:
+def _log_models(run: str, store: Store, paths: list[str], n_classes: int, result: Result, address: str) -> None:
     """Log an attack's models as one classifier: prediction vector and label in, P(OUT) and P(IN) out."""
-    parts = [store.open(path) for path in paths]
-    models = {a.meta["label"]: load_model(a.data("model.skops")) for a in parts if a.meta["fitted"]}
+    models = read_models([store.open(path) for path in paths])
     bundle = AttackModelBundle.from_models(models, n_classes)
     example = np.zeros((1, n_classes + 1))
     example[0, 0] = 1
     from umbrameter import __version__
 
+    versions = Estimator.model_validate(result.params["attack"]["model"]).versions
     with _at(address), mlflow.start_run(run_id=run):
         mlflow.sklearn.log_model(
             bundle,
@@ -374,7 +375,7 @@ def _log_models(run: str, store: Store, paths: list[str], n_classes: int, addres
             skops_trusted_types=_types(AttackModelBundle.from_models(dict([*models.items()][:1]), n_classes)),
             signature=infer_signature(example, bundle.predict_proba(example)),
             pyfunc_predict_fn="predict_proba",
-            pip_requirements=[f"{name}=={v}" for name, v in {**versions(), "umbrameter": __version__}.items()],
+            pip_requirements=[f"{name}=={v}" for name, v in {**versions, "umbrameter": __version__}.items()],
         )
 
 

@@ -8,7 +8,9 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sklearn.base import BaseEstimator, is_classifier
@@ -21,55 +23,16 @@ from umbrameter.typing import Classifier
 PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
 """Environment variable of the operator: more allowed prefixes for dotted paths, separated by commas."""
 
+NETWORKS = "umbrameter.networks"
+"""Classifiers below it need the ring of the same name."""
+
 SCALED = frozenset({"mlp", "logistic_regression", "k_neighbors"})
 """Kinds that learn badly from numeric columns on very different scales: these get a StandardScaler inside."""
 
 
-def mlp(
-    hidden: tuple[int, ...] = (128,),
-    activation: str = "tanh",
-    epochs: int = 100,
-    batch_size: int | Literal["auto"] = "auto",
-    learning_rate: float = 0.001,
-    l2: float = 0.0,
-) -> BaseEstimator:
-    """Return a fully connected network, trained by Adam for exactly `epochs` passes over the data.
-
-    Parameters
-    ----------
-    hidden
-        Units of each hidden layer.
-    activation
-        `tanh`, `relu` or `logistic`.
-    epochs
-        Passes over the training data; training never stops earlier.
-    batch_size
-        Records a step of Adam; `auto` is 200, or all records where there are fewer.
-    learning_rate
-        Adam's step size.
-    l2
-        Weight of the squared weights in the loss (scikit-learn's `alpha`).
-
-    References
-    ----------
-    The target of Shokri et al. (2017), section VI-C, has one hidden layer of 128 tanh units.
-    """
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(
-        hidden_layer_sizes=tuple(hidden),
-        activation=activation,
-        max_iter=epochs,
-        batch_size=batch_size,
-        learning_rate_init=learning_rate,
-        alpha=l2,
-        tol=0.0,
-        n_iter_no_change=epochs + 1,
-    )
-
-
 KINDS: Mapping[str, str] = {
-    "mlp": "umbrameter.estimators.mlp",
+    "mlp": "umbrameter.networks.MLPClassifier",
+    "cnn": "umbrameter.networks.CNNClassifier",
     "random_forest": "sklearn.ensemble.RandomForestClassifier",
     "extra_trees": "sklearn.ensemble.ExtraTreesClassifier",
     "hist_gradient_boosting": "sklearn.ensemble.HistGradientBoostingClassifier",
@@ -116,9 +79,11 @@ class Estimator(BaseModel):
         if unknown:
             raise ValueError(f"{self.kind} has no parameter {', '.join(unknown)}; it has {', '.join(names)}")
         try:
-            _factory(self.kind)(**self.params)
+            classifier = _factory(self.kind)(**self.params)
         except TypeError as error:
             raise ValueError(f"{self.kind} does not take these parameters: {error}") from None
+        if hasattr(classifier, "_validate_params"):
+            classifier._validate_params()
         return self
 
     def build(self, seed: int, categorical: tuple[int, ...] = (), binary: bool = True) -> Classifier:
@@ -144,6 +109,14 @@ class Estimator(BaseModel):
         built: Classifier = seeded(estimator, seed)
         return built
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the libraries that decide a fitted model, to be part of its key."""
+        names = ["numpy", "scikit-learn"]
+        if KINDS.get(self.kind, self.kind).startswith(NETWORKS):
+            names += ["jax", "numba"]
+        return {name: version(name) for name in names}
+
     def describe(self) -> str:
         """Return the classifier in a few words, such as `random_forest(min_samples_leaf=20)`."""
         return f"{self.kind}({', '.join(f'{k}={v}' for k, v in self.params.items())})"
@@ -163,12 +136,12 @@ def _factory(kind: str) -> Callable[..., Any]:
             f"{' or '.join(allowed_prefixes())} (the operator adds prefixes with {PREFIXES_VARIABLE})"
         )
     module, _, name = path.rpartition(".")
+    if module.startswith(NETWORKS) and not all(map(find_spec, ("jax", "numba", "optax"))):
+        raise ValueError(f"{kind} needs the networks, which are not installed: pip install 'umbrameter[networks]'")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         raise ValueError(f"there is no {path!r}; check the module and the name") from None
-    if found is not mlp and not (
-        inspect.isclass(found) and issubclass(found, BaseEstimator) and is_classifier(found())
-    ):
+    if not (inspect.isclass(found) and issubclass(found, BaseEstimator) and is_classifier(found())):
         raise ValueError(f"{path!r} is not a scikit-learn classifier; name a class with fit and predict_proba")
     return found

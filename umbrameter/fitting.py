@@ -1,7 +1,8 @@
 """Train the target and ask it; train a shadow model and ask it."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from umbrameter.errors import DataError
 from umbrameter.mitigations import InTraining
+from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
 from umbrameter.plan import ShadowPlan
 from umbrameter.probabilities import align_probabilities
 from umbrameter.records import Records
@@ -19,7 +21,7 @@ from umbrameter.store import Draft, Recipe, Store
 from umbrameter.tables import shadow_predictions, target_predictions, vector_column
 from umbrameter.targets import TrainedTarget
 from umbrameter.typing import Classifier, Floats, Ints
-from umbrameter.work import dump_model, key_of, load_model, versions
+from umbrameter.work import dump_model, key_of, load_model
 
 BATCH = 65_536
 """Records asked at once, so that a large query holds one batch of features."""
@@ -44,12 +46,16 @@ class Training:
             "estimator": self.target.estimator.model_dump(mode="json"),
             "mitigation": None if self.mitigation is None else self.mitigation.model_dump(mode="json"),
             "seed": self.seed,
-            "versions": versions(),
+            "versions": self.target.estimator.versions,
         }
+
+    def build(self, records: Records, seed: int) -> Classifier:
+        """Return the unfitted model."""
+        return self.target.build(seed, self.mitigation, records.categorical, records.binary)
 
     def fit(self, records: Records, rows: Ints, seed: int) -> Classifier:
         """Train a model on some records."""
-        model = self.target.build(seed, self.mitigation, records.categorical, records.binary)
+        model = self.build(records, seed)
         X, y = records.take(rows)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -116,6 +122,8 @@ class ShadowFit:
     training: Training
     plan: ShadowPlan
     model_id: int
+    model: Classifier | None = field(default=None, compare=False)
+    """The fitted model, where it was trained side by side with others."""
 
     @property
     def recipe(self) -> Recipe:
@@ -126,9 +134,8 @@ class ShadowFit:
     def make(self, store: Store, draft: Draft) -> None:
         """Write the prediction vectors by class, one row group a class."""
         records = Records.open(store, self.training.records)
-        pool = rows_of(store.open(self.training.split), "pool")
-        rows_in, rows_out = self.plan.rows(pool, self.model_id)
-        model = self.training.fit(records, rows_in, integer(self.training.seed, "shadow-model", self.model_id))
+        rows_in, rows_out = self.rows(store)
+        model = self.model or self.training.fit(records, rows_in, self.seed)
         rows = np.concatenate([rows_in, rows_out])
         predictions, labels = ask(model, records, rows)
         is_in = np.arange(len(rows)) < len(rows_in)
@@ -140,6 +147,30 @@ class ShadowFit:
         with draft.writer("predictions.parquet", table.schema) as writer:
             for label in draft.meta["labels"]:
                 writer.write_table(table.filter(labels == label))
+
+    @property
+    def seed(self) -> int:
+        """The model's own seed."""
+        return integer(self.training.seed, "shadow-model", self.model_id)
+
+    def rows(self, store: Store) -> tuple[Ints, Ints]:
+        """Return the IN rows and the OUT rows."""
+        return self.plan.rows(rows_of(store.open(self.training.split), "pool"), self.model_id)
+
+    @staticmethod
+    def together(store: Store, works: Sequence["ShadowFit"]) -> Iterator["ShadowFit"]:
+        """Yield the works, their networks trained side by side where there is a GPU."""
+        training = works[0].training
+        records = Records.open(store, training.records)
+        networks = [training.build(records, work.seed) for work in works]
+        if not on_gpu() or not all_networks(networks):
+            yield from works
+            return
+        rows = [work.rows(store)[0] for work in works]
+        own = np.unique(np.concatenate(rows))
+        X, y = records.take(own)
+        fit_side_by_side(networks, X, y, [np.searchsorted(own, r) for r in rows])
+        yield from (replace(work, model=network) for work, network in zip(works, networks, strict=True))
 
 
 def ask(model: Classifier, records: Records, rows: Ints) -> tuple[Floats, Ints]:

@@ -1,4 +1,4 @@
-"""Fit the attack models of one class; score the audited records by an attack."""
+"""Fit the attack models of some classes; score the audited records by an attack."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +9,15 @@ import pyarrow as pa
 from umbrameter.attack_data import read_class, read_some
 from umbrameter.attacks import AnyAttack, Shokri, Signals, Vectors
 from umbrameter.mitigations import PostHoc
-from umbrameter.seeds import integer
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import SCORES, vectors
 from umbrameter.typing import Bools, Classifier
-from umbrameter.work import dump_model, key_of, load_model, versions
+from umbrameter.work import dump_model, key_of, load_model
 
 
 @dataclass(frozen=True)
 class AttackFit:
-    """Fit one class's attack model on shadow vectors that are mitigated like the target's answers.
+    """Fit the attack models of some classes on shadow vectors that are mitigated like the target's answers.
 
     Parameters
     ----------
@@ -27,9 +26,9 @@ class AttackFit:
     mitigation
         What the answers pass through; the attacker knows it.
     data
-        Path of the `attack_data` artefact that holds the class.
-    label
-        The class.
+        Path of the `attack_data` artefact that holds the classes.
+    labels
+        The classes.
     seed
         The audit's seed.
     """
@@ -37,22 +36,23 @@ class AttackFit:
     attack: Shokri
     mitigation: PostHoc | None
     data: str
-    label: int
+    labels: tuple[int, ...]
     seed: int
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the attack model."""
-        facts = _facts(self.attack, self.mitigation) | {"data": key_of(self.data), "label": self.label}
-        return Recipe("attack_models", facts | {"seed": self.seed, "versions": versions()})
+        """What decides the attack models."""
+        facts = _facts(self.attack, self.mitigation) | {"data": key_of(self.data), "labels": list(self.labels)}
+        return Recipe("attack_models", facts | {"seed": self.seed, "versions": self.attack.model.versions})
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the fitted attack model as a skops file; none when the class has no IN or no OUT vectors."""
-        shadow = read_class(store.open(self.data), self.label, self.mitigation)
-        model = self.attack.fit(shadow, integer(self.seed, self.attack.label, self.label))
-        draft.meta |= {"label": self.label, "n_vectors": len(shadow.labels), "fitted": model is not None}
-        if model is not None:
-            draft.data("model.skops", dump_model(model))
+        """Write a skops file for each class that has both IN and OUT vectors."""
+        data = store.open(self.data)
+        shadows = {label: read_class(data, label, self.mitigation) for label in self.labels}
+        models = self.attack.fit(shadows, self.seed)
+        draft.meta |= {"labels": sorted(models), "n_vectors": sum(len(v.labels) for v in shadows.values())}
+        for label, model in models.items():
+            draft.data(_name(label), dump_model(model))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,11 @@ def read_answers(table: pa.Table, mitigation: PostHoc | None) -> tuple[Vectors, 
 
 def read_models(artefacts: list[Artefact]) -> dict[int, Classifier]:
     """Return the attack models of the classes that have one."""
-    return {a.meta["label"]: load_model(a.data("model.skops")) for a in artefacts if a.meta["fitted"]}
+    return {label: load_model(a.data(_name(label))) for a in artefacts for label in a.meta["labels"]}
+
+
+def _name(label: int) -> str:
+    return f"label={label}.skops"
 
 
 def _facts(attack: AnyAttack, mitigation: PostHoc | None) -> dict[str, Any]:

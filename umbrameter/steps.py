@@ -115,7 +115,11 @@ def _case(
     answers = query.recipe.path
     fits: tuple[AttackFit, ...] = ()
     if isinstance(attack, Shokri):
-        fits = tuple(AttackFit(attack, mitigation, m.recipe.path, c, spec.seed) for m in merges for c in m.labels)
+        fits = tuple(
+            AttackFit(attack, mitigation, merge.recipe.path, tuple(labels.tolist()), spec.seed)
+            for merge in merges
+            for labels in np.array_split(merge.labels, -(-len(merge.labels) // attack.at_once))
+        )
     models, data = tuple(f.recipe.path for f in fits), tuple(m.recipe.path for m in merges)
     scoring = Scoring(attack, mitigation, answers, models, data, spec.seed)
     evaluation = Evaluation(scoring.recipe.path, answers, training.records, mitigation)

@@ -17,7 +17,7 @@ VERSIONS: Mapping[str, int] = {
     "target_predictions": 1,
     "shadow_predictions": 1,
     "attack_data": 1,
-    "attack_models": 1,
+    "attack_models": 2,
     "scores": 1,
     "evaluations": 1,
 }

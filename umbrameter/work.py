@@ -6,7 +6,6 @@ A work is a small frozen value (paths, specs, seeds) that travels to a worker; w
 import resource
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, Protocol
 
 import skops.io
@@ -18,7 +17,11 @@ from umbrameter.store import Draft, Recipe, Store
 
 
 class Work(Protocol):
-    """Something to make: its recipe says what, `make` fills the artefact's draft."""
+    """Something to make: its recipe says what, `make` fills the artefact's draft.
+
+    A class may also have a static method `together(store, works)`, which yields the works again, some of them with
+    costly parts made side by side.
+    """
 
     @property
     def recipe(self) -> Recipe:
@@ -36,11 +39,16 @@ def perform(root: str, works: Sequence[Work]) -> list[str]:
     root
         The store's root.
     works
-        What to make, in order. What is finished is in the store at once, so that a kill costs one piece at most.
+        What to make, in order, all of one kind. What is finished is in the store at once, so that a kill costs one
+        piece at most; works that are made side by side (on a GPU) count as one.
     """
     store = Store(root)
     with threadpool_limits(1):
-        return [ensure(store, work) for work in works]
+        missing = [work for work in works if store.find(work.recipe) is None]
+        together = getattr(missing[0], "together", None) if missing else None
+        for work in missing if together is None else together(store, missing):
+            ensure(store, work)
+    return [work.recipe.path for work in works]
 
 
 def ensure(store: Store, work: Work) -> str:
@@ -60,11 +68,6 @@ def ensure(store: Store, work: Work) -> str:
 def peak_rss_mb() -> float:
     """Return the largest resident memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide a fitted model, to be part of its key."""
-    return {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
 def key_of(path: str) -> str:

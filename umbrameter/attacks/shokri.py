@@ -8,18 +8,23 @@ arXiv 1610.05820, section V.
 """
 
 import warnings
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from umbrameter.attacks.base import Attack, Need, Signals, Vectors
 from umbrameter.estimators import Estimator
+from umbrameter.networks import StackedMLP
 from umbrameter.seeds import integer
 from umbrameter.typing import Classifier, Floats, Ints
+
+STACK = 16
+"""Attack networks that are trained side by side: enough for one compiled program to serve, few enough to deal out."""
 
 
 class Shokri(Attack):
@@ -66,49 +71,65 @@ class Shokri(Attack):
         A class without an attack model (no shadow vectors of it, or only IN, or only OUT) gets .5: the attack knows
         nothing there.
         """
-        target = signals.target
+        target, models = signals.target, signals.models
+        if models is None:
+            shadow = signals.shadow
+            own = {} if shadow is None else {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
+            models = self.fit(own, signals.seed)
         scores = np.full(len(target.labels), 0.5)
         for label in np.unique(target.labels):
-            model = self._model(signals, int(label))
             rows = target.labels == label
-            if model is not None:
-                scores[rows] = model.predict_proba(target.predictions[rows])[:, 1]
+            if int(label) in models:
+                scores[rows] = models[int(label)].predict_proba(target.predictions[rows])[:, 1]
         return scores
 
     def threshold(self, signals: Signals) -> float | None:
         """Return just above .5: the attack says "member" where P(IN) exceeds P(OUT)."""
         return float(np.nextafter(0.5, 1))
 
-    def fit(self, shadow: Vectors, seed: int) -> Classifier | None:
-        """Fit the attack model of one class.
+    def fit(self, shadows: Mapping[int, Vectors], seed: int) -> dict[int, Classifier]:
+        """Fit the attack models of some classes; networks are trained side by side.
 
         Parameters
         ----------
-        shadow
-            Shadow vectors of that class, with `is_in`.
+        shadows
+            For each class, its shadow vectors with `is_in`.
         seed
-            Of the attack model's randomness.
+            Of the attack models' randomness.
 
         Returns
         -------
-        The fitted classifier, or None when there are no IN or no OUT vectors to tell apart.
+        The fitted classifiers by class; none for a class without IN or without OUT vectors to tell apart.
         """
-        if shadow.is_in is None or not shadow.is_in.any() or shadow.is_in.all():
-            return None
-        model = self.model.build(seed, binary=False)
-        if self.features == "sorted":
-            model = make_pipeline(SortedConfidences(int(shadow.labels[0])), model)
+        known = {y: v for y, v in shadows.items() if v.is_in is not None and v.is_in.any() and not v.is_in.all()}
+        models = {y: self._build(y, integer(seed, self.label, y)) for y in known}
+        truths = {y: np.asarray(v.is_in).astype(np.int64) for y, v in known.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(shadow.predictions, shadow.is_in.astype(np.int64))
-        return model
+            if self.at_once == 1 or len(known) < 2:
+                for y, model in models.items():
+                    model.fit(known[y].predictions, truths[y])
+            else:
+                seen = [model[:-1].fit_transform(known[y].predictions) for y, model in models.items()]
+                ends = np.cumsum([len(X) for X in seen])
+                rows = [np.arange(end - len(X), end) for X, end in zip(seen, ends, strict=True)]
+                stack = StackedMLP([model[-1] for model in models.values()])
+                stack.fit(np.concatenate(seen), np.concatenate([*truths.values()]), rows)
+        return models
 
-    def _model(self, signals: Signals, label: int) -> Classifier | None:
-        if signals.models is not None:
-            return signals.models.get(label)
-        if signals.shadow is None:
-            return None
-        return self.fit(signals.shadow.where(signals.shadow.labels == label), integer(signals.seed, self.label, label))
+    @property
+    def at_once(self) -> int:
+        """Classes whose attack models are fitted together."""
+        return STACK if self.model.kind == "mlp" else 1
+
+    def _build(self, label: int, seed: int) -> Pipeline:
+        model = self.model.build(seed, binary=False)
+        steps = [SortedConfidences(label)] if self.features == "sorted" else []
+        return (
+            make_pipeline(*steps, *(step for _, step in model.steps))
+            if isinstance(model, Pipeline)
+            else make_pipeline(*steps, model)
+        )
 
 
 class SortedConfidences(TransformerMixin, BaseEstimator):

@@ -1,0 +1,155 @@
+"""What every network classifier shares: parameters, checks, batches, and the answers' shape.
+
+Belongs here: the scikit-learn interface. Does not belong here: how a network is trained (`training`, `bits`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeGuard
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from umbrameter.typing import Array, Floats, Ints
+
+BATCH = 8192
+"""Records whose answers are computed at once."""
+
+Layers = list[tuple[Floats, Floats]]
+"""Weights and biases, layer by layer."""
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
+    """A network trained by Adam for a fixed number of passes over the data; the base of ours.
+
+    Fitted attributes: `classes_`, `coefs_` and `intercepts_` (float32, one each a layer), `n_features_in_`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "l2": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+    epochs: int
+    batch_size: int | str
+    learning_rate: float
+    l2: float
+    random_state: Any
+
+    def fit(self, X: Array, y: Array) -> "NetworkClassifier":
+        """Train the network.
+
+        Parameters
+        ----------
+        X
+            Features, shape (n_records, n_features); used as float32.
+        y
+            Labels of two classes or more, shape (n_records,).
+
+        Raises
+        ------
+        ValueError
+            When a parameter or the data are out of range, or the training diverges.
+        """
+        X, codes = self._checked(X, y)
+        rng = check_random_state(self.random_state)
+        layers = self._initial(rng)
+        self._keep(self._trained(layers, X, codes, rng))
+        return self
+
+    def predict_proba(self, X: Array) -> Floats:
+        """Return the prediction vectors, float32, shape (n_records, n_classes)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        answer = self._answerer()
+        logits = np.concatenate([answer(X[start : start + BATCH]) for start in range(0, len(X), BATCH)])
+        return probabilities(logits)
+
+    def predict(self, X: Array) -> Array:
+        """Return the most likely class of each record, shape (n_records,)."""
+        chosen = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[chosen])
+
+    def batches(self, rng: np.random.RandomState, n_records: int) -> Iterator[Ints]:
+        """Yield each pass's rows, shuffled as scikit-learn's networks shuffle them, int32, shape (n_records,)."""
+        order = np.arange(n_records, dtype=np.int32)
+        for _ in range(self.epochs):
+            shuffle = np.arange(n_records)
+            rng.shuffle(shuffle)
+            order = order[shuffle]
+            yield order
+
+    def records_a_step(self, n_records: int) -> int:
+        """Return the records of one step of Adam."""
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n_records)
+
+    def _checked(self, X: Array, y: Array) -> tuple[Floats, Ints]:
+        """Return the features as float32 and the labels as codes."""
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has 1 class, {self.classes_[0]!r}; a classifier needs records of two classes or more")
+        return X, codes.astype(np.int32)
+
+    def _keep(self, layers: Layers) -> None:
+        self.coefs_, self.intercepts_ = [w for w, _ in layers], [b for _, b in layers]
+        if not all(np.isfinite(p).all() for p in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(
+                f"the training of {type(self).__name__} diverged: its weights are not finite; lower learning_rate "
+                f"({self.learning_rate}) or scale the features"
+            )
+
+    @property
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    @abstractmethod
+    def _initial(self, rng: np.random.RandomState) -> Layers:
+        """Return the weights before training, float32."""
+
+    @abstractmethod
+    def _trained(self, layers: Layers, X: Floats, codes: Ints, rng: np.random.RandomState) -> Layers:
+        """Return the weights after training."""
+
+    @abstractmethod
+    def _answerer(self) -> Callable[[Floats], Floats]:
+        """Return the fitted network as a function from features to logits of shape (n_records, n_outputs)."""
+
+
+def all_networks(models: Sequence[Any]) -> TypeGuard[Sequence[NetworkClassifier]]:
+    """Say whether all models are networks, none within a pipeline."""
+    return all(isinstance(model, NetworkClassifier) for model in models)
+
+
+def glorot(rng: np.random.RandomState, fan_in: int, fan_out: int, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Return uniform weights and biases as scikit-learn's networks begin with (Glorot and Bengio 2010, eq. 16).
+
+    Parameters
+    ----------
+    rng
+        Drawn from as scikit-learn does: the weights first.
+    fan_in, fan_out
+        Inputs of a unit of this layer, and of the next.
+    shape
+        Of the weights; the last axis is the layer's units.
+    """
+    bound = np.sqrt(6.0 / (fan_in + fan_out))
+    weights = rng.uniform(-bound, bound, shape).astype(np.float32)
+    return weights, rng.uniform(-bound, bound, shape[-1]).astype(np.float32)
+
+
+def probabilities(logits: Floats) -> Floats:
+    """Return prediction vectors from logits: softmax, or the two sides of a sigmoid where there is one output."""
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,121 @@
+"""A small convolutional network for images."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from umbrameter.networks.base import Layers, NetworkClassifier, glorot
+from umbrameter.typing import Array, Floats, Ints
+
+
+class CNNClassifier(NetworkClassifier):
+    """Two convolutions with max-pooling, one fully connected layer and a softmax, trained by Adam.
+
+    Parameters
+    ----------
+    image
+        Height, width and channels of an image; a record is one, flattened.
+    filters
+        Of each convolution.
+    kernel
+        Height and width of the convolutions; they keep an image's size.
+    hidden
+        Units of the fully connected layer.
+    activation
+        `tanh` or `relu`.
+    pixel_max
+        The brightest value of a pixel; the network sees 0 as -1 and this as 1.
+    epochs, batch_size, learning_rate, l2, random_state
+        As of `MLPClassifier`.
+
+    References
+    ----------
+    Shokri et al. (2017), section VI-C: the target on CIFAR, "a standard convolutional neural network with two
+    convolution and max pooling layers plus a fully connected layer of size 128 and a SoftMax layer", with tanh.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(0, 2, 60)
+    >>> X = rng.uniform(0, 128, (60, 64)) + 100 * y[:, None] * np.eye(8).ravel()
+    >>> model = CNNClassifier(image=(8, 8, 1), filters=(4, 4), hidden=8, epochs=30, learning_rate=0.01, random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **NetworkClassifier._parameter_constraints,
+        "image": ["array-like"],
+        "filters": ["array-like"],
+        "kernel": [Interval(Integral, 1, None, closed="left")],
+        "hidden": [Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"tanh", "relu"})],
+        "pixel_max": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        image: tuple[int, int, int] = (32, 32, 3),
+        filters: tuple[int, int] = (32, 64),
+        kernel: int = 3,
+        hidden: int = 128,
+        activation: Literal["tanh", "relu"] = "tanh",
+        pixel_max: float = 255.0,
+        epochs: int = 100,
+        batch_size: int | Literal["auto"] = 100,
+        learning_rate: float = 0.001,
+        l2: float = 0.0,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.image = image
+        self.filters = filters
+        self.kernel = kernel
+        self.hidden = hidden
+        self.activation = activation
+        self.pixel_max = pixel_max
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.random_state = random_state
+
+    def _checked(self, X: Array, y: Array) -> tuple[Floats, Ints]:
+        height, width, channels = self.image
+        X, codes = super()._checked(X, y)
+        if X.shape[1] != height * width * channels or min(height, width) < 4:
+            raise ValueError(
+                f"image={tuple(self.image)} does not fit {X.shape[1]} features; give the images' height and width "
+                "(4 or more) and channels, whose product is the number of features"
+            )
+        return X, codes
+
+    def _initial(self, rng: np.random.RandomState) -> Layers:
+        height, width, channels = self.image
+        area, layers = self.kernel**2, []
+        for filters in self.filters:
+            layers.append(glorot(rng, area * channels, area * filters, (area * channels, filters)))
+            height, width, channels = height // 2, width // 2, filters
+        n = height * width * channels
+        return [
+            *layers,
+            glorot(rng, n, self.hidden, (n, self.hidden)),
+            glorot(rng, self.hidden, self._n_outputs, (self.hidden, self._n_outputs)),
+        ]
+
+    def _network(self) -> Any:
+        from umbrameter.networks.convolution import Convolutional
+
+        return Convolutional(tuple(self.image), self.kernel, self.activation, float(self.pixel_max))
+
+    def _trained(self, layers: Layers, X: Floats, codes: Ints, rng: np.random.RandomState) -> Layers:
+        from umbrameter.networks import training
+
+        return training.train(self, self._network(), layers, X, codes, self.batches(rng, len(X)))
+
+    def _answerer(self) -> Callable[[Floats], Floats]:
+        from umbrameter.networks.convolution import answerer
+
+        return answerer(self._network(), list(zip(self.coefs_, self.intercepts_, strict=True)))

@@ -1,0 +1,265 @@
+"""Train networks with JAX: one at a time, or many side by side as one program.
+
+Belongs here: the program that XLA compiles, once for each shape. Does not belong here: what scikit-learn sees.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if "jax" not in sys.modules:  # a worker is one thread; JAX reads this when it is imported
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.errors import JaxRuntimeError
+
+from umbrameter.networks.adam import BETA1, BETA2, EPSILON, unbiased
+from umbrameter.networks.base import Layers
+from umbrameter.typing import Array, Floats, Ints
+
+if TYPE_CHECKING:
+    from umbrameter.networks.base import NetworkClassifier
+
+
+__all__ = ["Dense", "JaxRuntimeError", "Network", "train", "train_many"]
+
+
+class Network(Protocol):
+    """A network's shape: hashable, so that XLA compiles it once."""
+
+    chunk: int | None
+    """Records whose gradient is computed at once; None for a whole batch."""
+
+    def __call__(self, layers: Any, x: jax.Array, key: jax.Array) -> jax.Array:
+        """Return the logits of some records, shape (n_records, n_outputs)."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layers.
+
+    Parameters
+    ----------
+    activation
+        `tanh` or `relu`.
+    dropout
+        Share of hidden units left out of a step.
+    """
+
+    activation: str
+    dropout: float
+    chunk: int | None = None
+
+    def __call__(self, layers: Any, x: jax.Array, key: jax.Array) -> jax.Array:
+        """Return the logits."""
+        activate = jnp.tanh if self.activation == "tanh" else jax.nn.relu
+        for i, (weights, biases) in enumerate(layers[:-1]):
+            x = activate(x @ weights + biases)
+            if self.dropout:
+                kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - self.dropout, x.shape)
+                x = jnp.where(kept, x / (1 - self.dropout), 0)
+        weights, biases = layers[-1]
+        logits: jax.Array = x @ weights + biases
+        return logits
+
+
+def loss(network: Network, layers: Any, x: jax.Array, y: jax.Array, counts: jax.Array, key: jax.Array) -> jax.Array:
+    """Return the summed cross entropy of the records that count."""
+    logits = network(layers, x, key)
+    if logits.shape[1] == 1:
+        losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], y)
+    else:
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+    return jnp.where(counts, losses, 0).sum()
+
+
+def gradient(network: Network, layers: Any, x: jax.Array, y: jax.Array, counts: jax.Array, key: jax.Array) -> Any:
+    """Return the gradient of `loss` by the layers, added up over chunks of records where the network asks for it."""
+    by_layers = jax.grad(partial(loss, network))
+    n_chunks = 1 if network.chunk is None else -(-len(y) // network.chunk)
+    if n_chunks == 1:
+        return by_layers(layers, x, y, counts, key)
+    fill = n_chunks * network.chunk - len(y)  # type: ignore[operator]
+    parts = [
+        jnp.pad(a, [(0, fill), *[(0, 0)] * (a.ndim - 1)]).reshape(n_chunks, -1, *a.shape[1:]) for a in (x, y, counts)
+    ]
+
+    def add(total: Any, part: list[jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, by_layers(layers, *part, key)), None
+
+    return jax.lax.scan(add, jax.tree.map(jnp.zeros_like, layers), parts)[0]
+
+
+def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: jax.Array, settings: Any) -> Any:
+    """Take one pass of Adam over the batches.
+
+    Parameters
+    ----------
+    network
+        The network's shape.
+    state
+        Layers, Adam's two moments, the steps taken, and the key of random numbers.
+    X, y
+        All records, on the device; shapes (n_records, n_features) and (n_records,).
+    batches
+        Rows of each step, int32, shape (n_steps or more, batch); -1 fills up. A step without any record changes
+        nothing.
+    settings
+        Learning rate, L2 weight, and the number of steps.
+    """
+    rate, l2, n_steps = settings
+
+    def step(i: jax.Array, state: Any) -> Any:
+        layers, mean, square, count, key = state
+        rows = batches[i]
+        counts = rows >= 0
+        n = jnp.maximum(counts.sum(), 1).astype(jnp.float32)
+        summed = gradient(network, layers, X[rows], y[rows], counts, jax.random.fold_in(key, count))
+        slope = [((dw + l2 * w) / n, db / n) for (dw, db), (w, _) in zip(summed, layers, strict=True)]
+        own_rate = rate * unbiased(count + 1)
+        new_mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, slope)
+        new_square = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, square, slope)
+        moved = jax.tree.map(lambda p, m, v: p - own_rate * m / (jnp.sqrt(v) + EPSILON), layers, new_mean, new_square)
+        new, old = (moved, new_mean, new_square, count + 1), (layers, mean, square, count)
+        return (*jax.tree.map(lambda a, b: jnp.where(counts.any(), a, b), new, old), key)
+
+    return jax.lax.fori_loop(0, n_steps, step, state)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _alone(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: jax.Array, settings: Any) -> Any:
+    return one_pass(network, state, X, y, batches, settings)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _side_by_side(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: jax.Array, settings: Any) -> Any:
+    run = jax.vmap(partial(one_pass, network), in_axes=(0, None, None, 0, None))
+    return run(state, X, y, batches, settings)
+
+
+def train(
+    model: "NetworkClassifier", network: Network, layers: Layers, X: Floats, codes: Ints, passes: Iterable[Ints]
+) -> Layers:
+    """Train one network.
+
+    Parameters
+    ----------
+    model
+        Its parameters.
+    network
+        Its shape.
+    layers
+        The weights to begin with.
+    X, codes
+        The records and their labels, 0 to n_classes - 1.
+    passes
+        The rows of each pass over the data, in order.
+
+    Returns
+    -------
+    The trained layers, float32.
+    """
+    found = train_many([model], network, [layers], X, codes, [passes])
+    return found[0]
+
+
+def train_many(
+    models: Sequence["NetworkClassifier"],
+    network: Network,
+    layers: Sequence[Layers],
+    X: Floats,
+    codes: Ints,
+    passes: Sequence[Iterable[Ints]],
+) -> list[Layers]:
+    """Train networks of one shape side by side on shared records, each on rows of its own.
+
+    Parameters
+    ----------
+    models
+        The networks' parameters, equal but for their seeds.
+    network
+        Their shape.
+    layers
+        The weights that each begins with.
+    X, codes
+        All records and their labels.
+    passes
+        For each network, the rows of each pass, in order; their numbers may differ between networks.
+
+    Returns
+    -------
+    Each network's trained layers, float32; as `train` gives them one by one, to rounding.
+    """
+    keep_programs()
+    states = [_begin(own, _key(model)) for own, model in zip(layers, models, strict=True)]
+    data = jnp.asarray(_longer(X, rounded(len(X)))), jnp.asarray(_longer(codes, rounded(len(X))))
+    alone, first = len(models) == 1, models[0]
+    run = _alone if alone else _side_by_side
+    state = states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    for orders in zip(*passes, strict=True):
+        steps = [in_steps(order, model) for order, model in zip(orders, models, strict=True)]
+        n_steps = max(map(len, steps))
+        batches = np.stack([_longer(s, rounded(n_steps), fill=-1) for s in steps])
+        settings = np.float32(first.learning_rate), np.float32(first.l2), np.int32(n_steps)
+        state = run(network, state, *data, batches[0] if alone else batches, settings)
+    arrays = [(np.asarray(w), np.asarray(b)) for w, b in state[0]]
+    return [arrays] if alone else [[(w[i], b[i]) for w, b in arrays] for i in range(len(models))]
+
+
+def in_steps(order: Ints, model: "NetworkClassifier") -> Ints:
+    """Return one pass's rows as batches, filled up with -1, int32, shape (n_steps, batch).
+
+    A batch that is not full is as wide as a full one, so that records fewer than a batch need no program of their own.
+    """
+    own = model.records_a_step(len(order))
+    width = min(model.records_a_step(2**31), rounded(own))
+    batches = np.full((-(-len(order) // own), width), -1, np.int32)
+    for i in range(len(batches)):
+        rows = order[i * own : (i + 1) * own]
+        batches[i, : len(rows)] = rows
+    return batches
+
+
+def rounded(n: int) -> int:
+    """Return the next number of four significant bits: sizes that are rounded up need few programs.
+
+    Examples
+    --------
+    >>> [rounded(n) for n in (7, 16, 17, 1200)]
+    [7, 16, 18, 1280]
+    """
+    unit = 1 << max(0, (n - 1).bit_length() - 4)
+    return -(-n // unit) * unit
+
+
+def _longer(array: Array, n: int, fill: int = 0) -> Array:
+    more = np.full((n - len(array), *array.shape[1:]), fill, array.dtype)
+    return np.concatenate([array, more]) if len(more) else array
+
+
+def _begin(layers: Layers, key: jax.Array) -> Any:
+    own = [(jnp.asarray(w), jnp.asarray(b)) for w, b in layers]
+    zeros = [(jnp.zeros_like(w), jnp.zeros_like(b)) for w, b in own]
+    return own, zeros, jax.tree.map(jnp.copy, zeros), jnp.int32(0), key
+
+
+def _key(model: "NetworkClassifier") -> jax.Array:
+    seed = model.random_state if isinstance(model.random_state, int) else 0
+    return jax.random.key(seed)
+
+
+def keep_programs() -> None:
+    """Keep compiled programs on disk, for this user's next process on this machine."""
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        config.update("jax_compilation_cache_dir", str(cache / "umbrameter" / "xla" / platform.node()))
+        config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
