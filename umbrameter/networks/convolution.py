@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from umbrameter.networks import training  # sets XLA's flags before JAX is imported
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from umbrameter.networks import training
 from umbrameter.networks.base import Layers
 from umbrameter.typing import Floats
-
-import jax  # isort: skip
-import jax.numpy as jnp  # isort: skip
-import numpy as np  # isort: skip
 
 CHUNK = 10
 """Images at once on a CPU: their patches stay in the cache, which doubles the speed against a whole batch."""

@@ -49,7 +49,7 @@ class MLPClassifier(NetworkClassifier):
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 5))
-    >>> model = MLPClassifier(hidden=(16,), epochs=50, random_state=0).fit(X, X[:, 0] > 0)
+    >>> model = MLPClassifier(hidden=(16,), epochs=50, learning_rate=0.01, random_state=0).fit(X, X[:, 0] > 0)
     >>> model.predict_proba(X[:3]).shape, model.score(X, X[:, 0] > 0) > 0.9
     ((3, 2), True)
     """

@@ -5,15 +5,13 @@ Belongs here: the program that XLA compiles, once for each shape. Does not belon
 
 import os
 import platform
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-if "jax" not in sys.modules:  # a worker is one thread; JAX reads this when it is imported
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+os.environ.setdefault("NPROC", "1")  # a worker is one thread; XLA reads this when JAX is first used
 
 import jax
 import jax.numpy as jnp
@@ -205,26 +203,23 @@ def train_many(
     run = _alone if alone else _side_by_side
     state = states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     for orders in zip(*passes, strict=True):
-        steps = [in_steps(order, model) for order, model in zip(orders, models, strict=True)]
+        batches = [(order, model.records_a_step(len(order))) for order, model in zip(orders, models, strict=True)]
+        width = min(first.records_a_step(2**31), rounded(max(own for _, own in batches)))
+        steps = [in_steps(order, own, width) for order, own in batches]
         n_steps = max(map(len, steps))
-        batches = np.stack([_longer(s, rounded(n_steps), fill=-1) for s in steps])
+        rows = np.stack([_longer(s, rounded(n_steps), fill=-1) for s in steps])
         settings = np.float32(first.learning_rate), np.float32(first.l2), np.int32(n_steps)
-        state = run(network, state, *data, batches[0] if alone else batches, settings)
+        state = run(network, state, *data, rows[0] if alone else rows, settings)
     arrays = [(np.asarray(w), np.asarray(b)) for w, b in state[0]]
     return [arrays] if alone else [[(w[i], b[i]) for w, b in arrays] for i in range(len(models))]
 
 
-def in_steps(order: Ints, model: "NetworkClassifier") -> Ints:
-    """Return one pass's rows as batches, filled up with -1, int32, shape (n_steps, batch).
-
-    A batch that is not full is as wide as a full one, so that records fewer than a batch need no program of their own.
-    """
-    own = model.records_a_step(len(order))
-    width = min(model.records_a_step(2**31), rounded(own))
+def in_steps(order: Ints, own: int, width: int) -> Ints:
+    """Return one pass's rows as batches of `own` records, filled up with -1, int32, shape (n_steps, width)."""
     batches = np.full((-(-len(order) // own), width), -1, np.int32)
-    for i in range(len(batches)):
-        rows = order[i * own : (i + 1) * own]
-        batches[i, : len(rows)] = rows
+    for batch, start in zip(batches, range(0, len(order), own), strict=True):
+        rows = order[start : start + own]
+        batch[: len(rows)] = rows
     return batches
 
 

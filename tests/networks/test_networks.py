@@ -1,0 +1,378 @@
+"""The networks against scikit-learn's, against each other, and against finite differences."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.neural_network import MLPClassifier as Oracle
+from sklearn.utils.estimator_checks import check_estimator
+
+from umbrameter.errors import StoreError
+from umbrameter.estimators import Estimator
+from umbrameter.networks import CNNClassifier, MLPClassifier, StackedMLP, bits, mlp, stacked, training
+from umbrameter.networks.base import Layers, NetworkClassifier, probabilities
+from umbrameter.networks.convolution import Convolutional, by_patches, max_pool, natively
+from umbrameter.typing import Array, Floats, Ints
+from umbrameter.work import dump_model, load_model
+
+PATHS = {"dense": 0.0, "bits": 1.0}
+
+
+def bit_data(n_records: int, n_features: int, n_classes: int, seed: int = 0) -> tuple[Floats, Ints]:
+    rng = np.random.default_rng(seed)
+    prototypes = rng.random((n_classes, n_features)) < 0.15
+    y = rng.integers(0, n_classes, n_records)
+    return (prototypes[y] ^ (rng.random((n_records, n_features)) < 0.05)).astype(np.float32), y
+
+
+def weights(model: Any) -> list[Floats]:
+    return [*model.coefs_, *model.intercepts_]
+
+
+def assert_close(some: Any, others: Any, tolerance: float) -> None:
+    for a, b in zip(weights(some), weights(others), strict=True):
+        np.testing.assert_allclose(a, b, atol=tolerance)
+
+
+# The same steps as scikit-learn's
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("n_classes", "hidden", "activation"), [*itertools.product([2, 5], [(16,), (16, 8)], ["tanh", "relu"])]
+)
+def test_each_step_is_scikit_learns(
+    monkeypatch: pytest.MonkeyPatch, path: str, n_classes: int, hidden: tuple[int, ...], activation: Any
+) -> None:
+    monkeypatch.setattr(mlp, "BITS_BELOW", PATHS[path])
+    X, y = bit_data(500, 60, n_classes)
+    ours = MLPClassifier(hidden, activation, epochs=4, batch_size=64, l2=0.01, random_state=3).fit(X, y)
+    oracle = Oracle(hidden, activation=activation, max_iter=4, batch_size=64, alpha=0.01, random_state=3, tol=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        oracle.fit(X, y)
+    assert_close(ours, oracle, 2e-6)
+    np.testing.assert_allclose(ours.predict_proba(X), oracle.predict_proba(X), atol=1e-5)
+    assert (ours.predict(X) == oracle.predict(X)).all()
+
+
+def test_bits_and_dense_products_agree_after_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = bit_data(1200, 446, 30)
+    found = {}
+    for path, below in PATHS.items():
+        monkeypatch.setattr(mlp, "BITS_BELOW", below)
+        found[path] = MLPClassifier(epochs=20, batch_size=32, random_state=0).fit(X, y)
+    np.testing.assert_allclose(found["bits"].predict_proba(X), found["dense"].predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "sparse"),
+    [
+        (lambda X: X, True),
+        (lambda X: 2 * X, False),
+        (lambda X: X - 0.5, False),
+        (lambda X: 1 - X, False),
+        (lambda X: -X, False),
+    ],
+)
+def test_only_sparse_bits_take_the_path_of_bits(make: Callable[[Floats], Floats], sparse: bool) -> None:
+    assert mlp.is_sparse_bits(make(bit_data(300, 50, 3)[0])) is sparse
+
+
+@pytest.mark.parametrize("n_records", [3, 199, 200, 201, 399])
+def test_batches_that_are_not_full(n_records: int) -> None:
+    X, y = np.random.default_rng(0).normal(size=(n_records, 4)).astype(np.float32), np.arange(n_records) % 3
+    ours = MLPClassifier((5,), epochs=3, random_state=1).fit(X, y)
+    oracle = Oracle((5,), activation="tanh", max_iter=3, alpha=0, random_state=1, tol=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        oracle.fit(X, y)
+    assert_close(ours, oracle, 2e-6)
+
+
+# Gradients and parts
+
+
+def finite_differences(loss: Callable[[Any], Any], layers: Layers, step: float = 1e-6) -> Layers:
+    def by(array: Floats) -> Floats:
+        slopes = np.empty_like(array)
+        for place in np.ndindex(array.shape):
+            value = array[place]
+            array[place] = value + step
+            above = float(loss(layers))
+            array[place] = value - step
+            slopes[place] = (above - float(loss(layers))) / (2 * step)
+            array[place] = value
+        return slopes
+
+    return [(by(w), by(b)) for w, b in layers]
+
+
+@pytest.mark.parametrize(
+    ("model", "network", "chunk"),
+    [
+        (MLPClassifier((4, 3)), None, None),
+        (MLPClassifier((4, 3), "relu"), None, 3),
+        (CNNClassifier((4, 4, 2), (3, 2), hidden=3, pixel_max=1), None, None),
+        (CNNClassifier((5, 4, 2), (2, 2), kernel=2, hidden=3, activation="relu", pixel_max=1), None, None),
+    ],
+    ids=lambda v: repr(v) if isinstance(v, NetworkClassifier) else "",
+)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_gradients_are_those_of_finite_differences(model: Any, network: Any, chunk: int | None, n_classes: int) -> None:
+    rng = np.random.RandomState(0)
+    n_features = 7 if isinstance(model, MLPClassifier) else int(np.prod(model.image))
+    X, y = rng.normal(size=(8, n_features)), np.arange(8) % n_classes
+    model._checked(X, y)
+    with jax.enable_x64(True):
+        network = model._network() if chunk is None else training.Dense(model.activation, 0.0, chunk)
+        layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in model._initial(rng)]
+        counts, key = np.arange(8) < 7, jax.random.key(0)
+        found = training.gradient(network, layers, jnp.asarray(X), jnp.asarray(y), jnp.asarray(counts), key)
+        expected = finite_differences(lambda own: training.loss(network, own, X, y, counts, key), layers)
+    for (dw, db), (ew, eb) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(dw, ew, atol=1e-7)
+        np.testing.assert_allclose(db, eb, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_bits", range(7))
+def test_sums_over_bits_and_their_gradient_are_the_dense_products(n_bits: int) -> None:
+    rng = np.random.default_rng(n_bits)
+    X = np.zeros((5, 9), np.float32)
+    for record in X:
+        record[rng.choice(9, n_bits, replace=False)] = 1
+    W, b, rows = rng.normal(size=(9, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32), np.array([3, 0, 3])
+    starts = np.arange(6) * n_bits
+    indices = np.nonzero(X)[1].astype(np.uint32)
+    out, slopes = np.empty((3, 4), np.float32), np.empty_like(W)
+    bits.add_rows(starts, indices, rows, W, b, out)
+    np.testing.assert_allclose(out, X[rows] @ W + b, rtol=1e-5, atol=1e-6)
+    bits.add_to_rows(starts, indices, rows, out, slopes)
+    np.testing.assert_allclose(slopes, X[rows].T @ out, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+def test_patches_convolve_as_xla_does(kernel: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 6, 7, 3)).astype(np.float32)
+    W = rng.normal(size=(kernel * kernel * 3, 4)).astype(np.float32)
+    np.testing.assert_allclose(by_patches(x, W, kernel), natively(x, W, kernel), atol=1e-4)
+
+
+def test_pool_takes_the_largest_and_gives_the_gradient_to_the_first() -> None:
+    x = np.zeros((1, 4, 5, 1), np.float32)
+    x[0, 2, 3] = 5
+    pooled = max_pool(jnp.asarray(x))
+    assert pooled.shape == (1, 2, 2, 1) and pooled[0, :, :, 0].tolist() == [[0, 0], [0, 5]]
+    slopes = jax.grad(lambda a: max_pool(a).sum())(jnp.asarray(x))[0, :, :, 0]
+    assert slopes.tolist() == [[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
+
+
+def test_native_and_patch_convolutions_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(0, 255, (60, 64)), rng.integers(0, 3, 60)
+    model = CNNClassifier((8, 8, 1), (4, 4), hidden=8, epochs=3, batch_size=16, random_state=0)
+    patches = clone(model).fit(X, y)
+    monkeypatch.setattr("umbrameter.networks.convolution.by_patches", natively)
+    monkeypatch.setattr(Convolutional, "chunk", None)
+    jax.clear_caches()
+    native = clone(model).fit(X, y)
+    jax.clear_caches()
+    assert_close(patches, native, 1e-5)
+
+
+# Side by side
+
+
+def networks(n: int, **params: Any) -> list[MLPClassifier]:
+    return [MLPClassifier((8,), "relu", epochs=5, batch_size=32, random_state=i, **params) for i in range(n)]
+
+
+def ragged(n: int) -> list[Ints]:
+    return np.split(np.random.default_rng(1).permutation(400), [20, 90, 300][: n - 1])
+
+
+def test_side_by_side_is_as_one_by_one() -> None:
+    X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
+    stack = StackedMLP(networks(4)).fit(X, y, ragged(4))
+    for network, alone, rows in zip(stack.networks, networks(4), ragged(4), strict=True):
+        assert_close(network, alone.fit(X[rows], y[rows]), 2e-6)
+
+
+def test_networks_with_fewer_classes_are_stacked_apart() -> None:
+    X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
+    rows = [np.arange(200), np.flatnonzero(y != 1), np.arange(100, 300)]
+    stack = StackedMLP(networks(3)).fit(X, y, rows)
+    assert [n.classes_.tolist() for n in stack.networks] == [[0, 1, 2], [0, 2], [0, 1, 2]]
+    for network, alone, own in zip(stack.networks, networks(3), rows, strict=True):
+        assert_close(network, alone.fit(X[own], y[own]), 2e-6)
+
+
+def test_what_memory_does_not_take_is_trained_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
+    sizes, train_many = [], training.train_many
+
+    def small(models: Any, *args: Any) -> Any:
+        sizes.append(len(models))
+        if len(models) > 1:
+            raise training.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte")
+        return train_many(models, *args)
+
+    monkeypatch.setattr(training, "train_many", small)
+    stack = StackedMLP(networks(3)).fit(X, y, ragged(3))
+    assert sizes == [3, 1, 2, 1, 1]
+    assert_close(stack.networks[2], networks(3)[2].fit(X[ragged(3)[2]], y[ragged(3)[2]]), 2e-6)
+
+
+def test_only_equal_networks_are_stacked() -> None:
+    X, y = np.random.default_rng(0).normal(size=(400, 6)), np.arange(400) % 3
+    different = [*networks(1), *networks(1, learning_rate=0.1)]
+    with pytest.raises(ValueError, match=r"the networks differ in their parameters: .*0\.001.*0\.1.*stack equal ones"):
+        StackedMLP(different).fit(X, y, ragged(2))
+
+
+def test_jax_is_loaded_only_to_look_at_a_gpu_that_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not stacked.on_gpu()
+    monkeypatch.setattr(stacked, "GPU_PLUGINS", ("jax",))
+    assert not stacked.on_gpu()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert stacked.on_gpu()
+
+
+# What scikit-learn and users expect
+
+
+class Tiled(CNNClassifier):
+    """Images of 4 by 4 equal pixels from any features, so that scikit-learn's checks have an image to give."""
+
+    def _checked(self, X: Array, y: Array) -> tuple[Floats, Ints]:
+        self.image = (4, 4, 1)
+        X, codes = NetworkClassifier._checked(self, X, y)
+        self.image = (4, 4, X.shape[1])
+        return np.tile(X, 16), codes
+
+    def _answerer(self) -> Callable[[Floats], Floats]:
+        answer = super()._answerer()
+        return lambda X: answer(np.tile(X, 16))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_scikit_learns_checks_of_an_estimator(name: str) -> None:
+    tiled = Tiled((4, 4, 1), (4, 8), 3, 16, pixel_max=1, epochs=60, learning_rate=0.01)
+    params_change = "the stand-in for an image sets `image` from the data"
+    model, expected = {
+        "mlp": (MLPClassifier((16,), epochs=60), {}),
+        "cnn": (
+            tiled,
+            {
+                "check_dont_overwrite_attributes": params_change,
+                "check_dont_overwrite_parameters": params_change,
+                "check_estimators_overwrite_params": params_change,
+                "check_dict_unchanged": params_change,
+            },
+        ),
+    }[name]
+    results = check_estimator(model, on_fail=None, expected_failed_checks=expected)
+    failed = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
+    assert not failed and sum(r["status"] == "passed" for r in results) > 40
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"hidden": "many"}, "'hidden' parameter of MLPClassifier"),
+        ({"activation": "sine"}, "'activation' parameter .* must be a str among {.*'tanh'.*}. Got 'sine'"),
+        ({"epochs": 0}, r"'epochs' parameter .* in the range \[1, inf\). Got 0"),
+        ({"dropout": 1.0}, r"'dropout' parameter .* in the range \[0.0, 1.0\). Got 1.0"),
+        ({"learning_rate": -1}, "'learning_rate' parameter"),
+    ],
+)
+def test_parameters_out_of_range_are_named_when_the_spec_is_read(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Estimator(kind="mlp", params=settings)
+
+
+def test_an_image_that_does_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"image=\(32, 32, 3\) does not fit 5 features; give the images' height"):
+        CNNClassifier().fit(np.zeros((4, 5)), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("X", [bit_data(300, 20, 2)[0], np.random.default_rng(0).normal(size=(300, 20))])
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value)")
+def test_training_that_diverges_says_so(X: Floats) -> None:
+    with pytest.raises(ValueError, match=r"training of MLPClassifier diverged: .* lower learning_rate \(1e\+38\)"):
+        MLPClassifier(hidden=(8, 8), activation="relu", learning_rate=1e38, epochs=20, random_state=0).fit(
+            X, np.arange(300) % 2
+        )
+
+
+def test_dropout_depends_on_its_seed_alone_and_leaves_answers_whole() -> None:
+    X, y = bit_data(300, 30, 3)
+    models = [MLPClassifier((64,), epochs=30, dropout=d, random_state=s) for d, s in ((0.5, 0), (0.5, 0), (0.0, 0))]
+    first, same, without = (model.fit(X, y) for model in models)
+    assert_close(first, same, 0)
+    assert np.abs(first.coefs_[0] - without.coefs_[0]).max() > 1e-3
+    assert (first.predict_proba(X) == first.predict_proba(X)).all() and first.score(X, y) > 0.9
+
+
+def test_dropout_keeps_the_expected_value() -> None:
+    x, W = np.ones((20_000, 1), np.float32), np.ones((1, 1), np.float32)
+    layers = [(W, np.zeros(1, np.float32)), (W, np.zeros(1, np.float32))]
+    answers = np.asarray(training.Dense("relu", 0.25)(layers, x, jax.random.key(0)))
+    assert np.unique(answers).astype(float).round(3).tolist() == [0, 1.333] and abs(answers.mean() - 1) < 0.015
+
+
+def test_networks_are_stored_and_loaded_without_running_code() -> None:
+    X, y = bit_data(100, 20, 3)
+    model = MLPClassifier((4,), epochs=2, random_state=0).fit(X, y)
+    loaded = load_model(dump_model(model))
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    with pytest.raises(StoreError, match="not trusted"):
+        load_model(dump_model(Foreign()))
+
+
+class Foreign:
+    """A type from outside the allowed prefixes."""
+
+    def __init__(self) -> None:
+        self.value = 1
+
+
+def test_two_outputs_are_the_sides_of_a_sigmoid() -> None:
+    logits = np.array([[-80.0], [0.0], [80.0]], np.float32)
+    np.testing.assert_allclose(probabilities(logits), [[1, 0], [0.5, 0.5], [0, 1]], atol=1e-12)
+
+
+def test_importing_the_networks_loads_neither_jax_nor_numba_and_jax_runs_on_one_thread() -> None:
+    code = (
+        "import sys, umbrameter, umbrameter.networks as n, umbrameter.spec\n"
+        "assert not {'jax', 'numba', 'optax', 'prefect', 'distributed', 'mlflow'} & set(sys.modules)\n"
+        "import numpy as np, os, threading\n"
+        "X = np.random.default_rng(0).normal(size=(20000, 50))\n"
+        "n.MLPClassifier((512, 512), epochs=1).fit(X, X[:, 0] > 0)\n"
+        "import time; wall, cpu = time.perf_counter(), time.process_time()\n"
+        "n.MLPClassifier((512, 512), epochs=2).fit(X, X[:, 0] > 0)\n"
+        "wall, cpu = time.perf_counter() - wall, time.process_time() - cpu\n"
+        "assert cpu < 1.35 * wall, (cpu, wall)\n"
+    )
+    environment = {"OPENBLAS_NUM_THREADS": "1", "PATH": "", "HOME": "/nonexistent"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_kind_whose_ring_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("umbrameter.estimators.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"mlp needs the networks, .*: pip install 'umbrameter\[networks\]'"):
+        Estimator(kind="mlp")
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 200, 1000, 1200, 123_457])
+def test_rounded_sizes_are_few_and_waste_little(n: int) -> None:
+    assert n <= training.rounded(n) <= 1.13 * n
+    assert len({training.rounded(m) for m in range(1024, 2048)}) == 9
