@@ -22,11 +22,17 @@ from umbrameter.work import Work, perform
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
     from distributed import Client, Security
 
+log = logging.getLogger("umbrameter.cluster")
+
 QUIET = ("distributed", "tornado", "asyncio")
 """Loggers that would print a closing connection as a traceback."""
 
 
+LOST = "the cluster's scheduler went away while work was on it; finished models are kept"
+
 PROCESSES = {
+    # A worker's results are paths, so there is nothing to spill; one that outgrows its memory is stopped and replaced.
+    **{f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")},
     # Ctrl-C is for the audit, which then stops its workers.
     "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
     # Dask's own value gives memory back after every batch: five times the time of a small network's training.
@@ -49,12 +55,31 @@ class Compute(BaseModel):
     tls_ca: str | None = Field(None, description="Certificate of the authority that signed the cluster's.")
     tls_cert: str | None = Field(None, description="This client's certificate.")
     tls_key: str | None = Field(None, description="This client's key.")
+    memory: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)? ?([kMGT]i?)?B$",
+        description="Memory of each local worker, such as 4GiB; one that takes more is stopped. An equal share of this "
+        "machine's, if unset.",
+    )
+    resources: dict[str, float] = Field(
+        {},
+        description="What each task takes of a cluster's resources by name, such as {GPU: 1}; a worker must have it.",
+    )
+    models_a_task: int | None = Field(
+        None, ge=1, description="Shadow models of one task; some seconds of work if unset. On GPUs, many at once."
+    )
     patience: float = Field(30.0, gt=0, description="Seconds to wait for a cluster to answer and have a worker.")
 
     @model_validator(mode="after")
     def _one_place(self) -> "Compute":
         if self.dask is not None and self.workers is not None:
             raise ValueError("workers and dask exclude each other: workers starts processes here, dask names a cluster")
+        if self.dask is None and self.resources:
+            raise ValueError("resources are a cluster's: give its address with dask, or leave resources out")
+        if self.dask is not None and self.memory is not None:
+            raise ValueError(
+                "memory is for local workers; a cluster's workers have their own (dask worker --memory-limit)"
+            )
         if str(self.dask).startswith("tls://") and not (self.tls_ca and self.tls_cert and self.tls_key):
             raise ValueError("a tls:// address needs tls_ca, tls_cert and tls_key, the paths of three PEM files")
         return self
@@ -104,19 +129,23 @@ class Cluster:
         UmbrameterError
             What the work itself raises.
         """
-        from distributed import KilledWorker
+        from distributed import CancelledError, KilledWorker
+        from distributed.client import FutureCancelledError
 
         client = self._connected()
         key = f"{works[0].recipe.kind}-{digest([work.recipe.key for work in works])[:24]}"
-        future = client.submit(perform, root, tuple(works), key=key, pure=True)
+        resources = self.compute.resources or None
+        future = client.submit(perform, root, tuple(works), key=key, pure=True, resources=resources)
         try:
             paths: list[str] = future.result()
         except KilledWorker as error:
             raise ComputeError(
                 f"the worker died {error.allowed_failures + 1} times over one piece of work ({key}), most likely for "
-                "want of memory; use fewer workers (--workers) or machines with more memory, and run again: finished "
-                "models are kept"
+                "want of memory; use fewer workers (--workers), give each more (--memory) or take machines with more, "
+                "and run again: finished models are kept"
             ) from None
+        except (CancelledError, FutureCancelledError) as error:
+            raise ComputeError(f"dask={self.compute.dask!r}: {LOST} ({_short(error)}); run again") from None
         finally:
             future.release()
         return paths
@@ -129,7 +158,7 @@ class Cluster:
 
     def _connected(self) -> "Client":
         with self._lock:
-            if self._client is None:
+            if self._client is None or self._client.status not in ("running", "connecting"):
                 self._client = self._reach() if self.compute.dask else self._start()
             return self._client
 
@@ -148,11 +177,14 @@ class Cluster:
             protocol="tcp://" if processes else "inproc://",
             host="127.0.0.1" if processes else None,
             dashboard_address="127.0.0.1:0",
-            memory_limit=0,
+            memory_limit=(self.compute.memory or "auto") if processes else 0,
             silence_logs=logging.CRITICAL,
         )
         self._open.callback(cluster.close, timeout=5)
         client: Client = self._open.enter_context(Client(cluster, set_as_default=False))
+        if processes:
+            limits = [worker["memory_limit"] / 2**30 for worker in client.scheduler_info(-1)["workers"].values()]
+            log.info(f"{self.compute.n_workers} worker processes, up to {min(limits):.1f} GiB of memory each")
         return client
 
     def _reach(self) -> "Client":
@@ -185,7 +217,23 @@ class Cluster:
                 f"dask={address!r}: workers have umbrameter {', '.join(other)}, this is {__version__}; results would "
                 "not be comparable: install the same version everywhere"
             )
+        self._check_resources(client)
         return client
+
+    def _check_resources(self, client: "Client") -> None:
+        """Refuse resources that no worker has: Dask would wait for one for ever."""
+        wanted = self.compute.resources
+        offers = [worker["resources"] for worker in client.scheduler_info(-1)["workers"].values()]
+        if not any(all(offer.get(name, 0) >= n for name, n in wanted.items()) for offer in offers):
+            known = "; ".join(sorted({_resources(offer) for offer in offers}))
+            raise ComputeError(
+                f"dask={self.compute.dask!r}: no worker has the resources {_resources(wanted)} ({len(offers)} workers "
+                f"have: {known}); start workers with --resources '{_resources(wanted)}', or ask for less"
+            )
+
+
+def _resources(amounts: dict[str, float]) -> str:
+    return " ".join(f"{name}={n:g}" for name, n in sorted(amounts.items())) or "none"
 
 
 def _version() -> str:

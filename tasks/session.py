@@ -4,63 +4,27 @@ Belongs here: the question to the store before any work, progress, and the count
 Does not belong here: the order of the steps (`flows.audit`) or what they are (`umbrameter.steps`).
 """
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
-from umbrameter.report.assemble import Cost
+from tasks.progress import Stage
+from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store
 from umbrameter.work import Work, peak_rss_mb
 
 AnyWork = TypeVar("AnyWork", bound=Work)
 
-log = logging.getLogger("umbrameter.audit")
-log.setLevel(logging.INFO)  # Prefect adds its handler to our logger, but leaves the level at warnings
-
 TASK_SECONDS = 5.0
 """How long one piece of shadow training should take: long against the overhead, short against the whole."""
 
 CHUNKS_A_WORKER = 4
 """Pieces that each worker gets of a stage, at least, so that all of them finish together."""
-
-
-LOG_EVERY = 2.0
-"""Seconds between two lines about one stage, at least."""
-
-
-@dataclass
-class Progress:
-    """How far one stage is."""
-
-    name: str
-    total: int
-    made: int = 0
-    reused: int = 0
-    start: float = field(default_factory=time.perf_counter)
-    logged: float = field(default_factory=time.perf_counter)
-
-    def seconds(self) -> float:
-        """Return the seconds since the stage began."""
-        return time.perf_counter() - self.start
-
-    def step(self, n_works: int, n_made: int) -> str | None:
-        """Count some finished works; return a line to log when it is time for one."""
-        self.made += n_made
-        self.reused += n_works - n_made
-        done = self.made + self.reused
-        if done < self.total and time.perf_counter() - self.logged < LOG_EVERY:
-            return None
-        self.logged = time.perf_counter()
-        left = self.seconds() / max(self.made, 1) * (self.total - done)
-        rest = f", about {left:.0f} s left" if done < self.total else f", {self.seconds():.1f} s"
-        return f"{self.name}: {done} of {self.total} done ({self.made} made, {self.reused} reused){rest}"
 
 
 class Session:
@@ -82,8 +46,8 @@ class Session:
         self.cluster = cluster
         self.made: set[str] = set()
         self.reused: set[str] = set()
-        self._stages: dict[str, float] = {}
-        self._progress: Progress | None = None
+        self._stages: dict[str, Stage] = {}
+        self._stage: Stage | None = None
         self._lock = threading.Lock()
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -101,8 +65,9 @@ class Session:
         with self._lock:
             self.made |= made
             self.reused |= paths - self.made
-            if self._progress is not None and (line := self._progress.step(len(paths), len(made))):
-                log.info(line)
+            stage = self._stage
+        if stage is not None:
+            stage.step(paths, made)
 
     def pieces(self, works: Sequence[AnyWork], seconds: float | None = None) -> list[tuple[AnyWork, ...]]:
         """Deal works into pieces: what is in the store already in one, the rest in pieces for all workers.
@@ -119,7 +84,9 @@ class Session:
         there = tuple(work for work in works if work.recipe.path not in paths)
         n_workers = self.cluster.n_workers() if missing else 1
         size = max(1, -(-len(missing) // (CHUNKS_A_WORKER * n_workers)))
-        if seconds is not None:
+        if self.cluster.compute.models_a_task is not None and seconds is not None:
+            size = self.cluster.compute.models_a_task
+        elif seconds is not None:
             size = min(size, max(1, round(TASK_SECONDS / max(seconds, 1e-9))))
         pieces = [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
         return ([there] if there else []) + pieces
@@ -129,22 +96,23 @@ class Session:
 
     @contextmanager
     def stage(self, name: str, n_works: int) -> Iterator[None]:
-        """Count the seconds of a stage and log its progress."""
-        self._progress = Progress(name, n_works)
+        """Count what a stage makes and its seconds, and show its progress."""
+        self._stage = self._stages.setdefault(name, Stage(name, n_works))
         try:
             yield
         finally:
-            self._stages[name] = self._stages.get(name, 0.0) + self._progress.seconds()
-            self._progress = None
+            self._stage.end()
+            self._stage = None
 
     def cost(self) -> Cost:
         """Return what the run has taken so far."""
         return Cost(
             started=self._started.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - self._clock,
-            stages=dict(self._stages),
+            stages={name: StageCost(stage.seconds(), frozenset(stage.made)) for name, stage in self._stages.items()},
             made=frozenset(self.made),
             reused=len(self.reused),
+            cpu_seconds=time.process_time(),
             peak_rss_mb=peak_rss_mb(),
         )
 

@@ -16,14 +16,16 @@ from umbrameter.estimators import KINDS, PREFIXES_VARIABLE, SCALED, Estimator
 RNG = np.random.default_rng(0)
 X = np.column_stack([RNG.normal(size=(60, 2)), RNG.integers(0, 3, 60)])
 Y = (X[:, 0] > 0).astype(int)
-FAST = {"mlp": {"epochs": 3}, "random_forest": {"n_estimators": 3}, "extra_trees": {"n_estimators": 3}}
+IMAGES = {"image": (4, 4, 1), "filters": (2, 2), "hidden": 4, "epochs": 3}
+FAST = {"cnn": IMAGES, "mlp": {"epochs": 3}, "random_forest": {"n_estimators": 3}, "extra_trees": {"n_estimators": 3}}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_kind_learns_and_the_seed_decides_all_of_it(kind: str) -> None:
     estimator = Estimator(kind=kind, params=FAST.get(kind, {}))
-    one, two = (estimator.build(7, categorical=(2,), binary=False).fit(X, Y).predict_proba(X) for _ in range(2))
+    data, categorical = (X, (2,)) if kind != "cnn" else (RNG.uniform(0, 255, (60, 16)), ())
+    one, two = (estimator.build(7, categorical, binary=False).fit(data, Y).predict_proba(data) for _ in range(2))
     assert one.shape == (60, 2) and np.array_equal(one, two)
 
 

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -68,6 +70,17 @@ def audit(
         int | None, typer.Option(help="Local worker processes; one a core if unset; 0 works in this process.")
     ] = None,
     dask: Annotated[str | None, typer.Option(help="Address of a Dask cluster: tcp://... or tls://...")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of each local worker, such as 4GiB; an equal share of all if unset.")
+    ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option("--resource", metavar="NAME=N", help="What a task takes of a cluster's resources, such as GPU=1."),
+    ] = None,
+    models_a_task: Annotated[
+        int | None,
+        typer.Option(help="Shadow models of one task; some seconds of work if unset. On GPUs, many at once."),
+    ] = None,
     tls_ca: Annotated[str | None, typer.Option(help="For tls://: the authority's certificate (PEM).")] = None,
     tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option(help="For tls://: this client's key (PEM).")] = None,
@@ -76,10 +89,16 @@ def audit(
     debug: Debug = False,
 ) -> None:
     """Run an audit from its spec to a report in MLflow; what an earlier run has finished is reused."""
-    _log_to_stderr(debug)
-    cluster = {"workers": workers, "dask": dask, "tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
+    cluster: dict[str, Any] = {
+        "workers": workers,
+        "dask": dask,
+        "tls_ca": tls_ca,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+    }
+    cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
     try:
-        with _pipeline("tasks.server").temporary_server() as when_it_answers:
+        with _progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
             from umbrameter.spec import AuditSpec
 
             checked = AuditSpec.load(spec, settings or ())
@@ -240,14 +259,37 @@ def _heed_ctrl_c() -> None:
     sys.unraisablehook = once_more
 
 
-def _log_to_stderr(debug: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+@contextmanager
+def _progress_on_stderr(debug: bool) -> Iterator[None]:
+    """Show progress: bars on a terminal, lines elsewhere and when debugging."""
     log = logging.getLogger("umbrameter")
-    log.addHandler(handler)
     log.setLevel(logging.DEBUG if debug else logging.INFO)
     if debug:
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "DEBUG"
+    console = Console(stderr=True)
+    if console.is_terminal and not debug:
+        from umbrameter.report.live import LiveProgress
+
+        with LiveProgress(console) as bars:
+            logging.getLogger("umbrameter.progress").addHandler(bars)
+            yield
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    yield
+
+
+def _amounts(settings: Iterable[str]) -> dict[str, float]:
+    """Return `NAME=N` settings as numbers by name."""
+    found = {}
+    for setting in settings:
+        name, _, number = setting.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise SpecError(f"--resource {setting!r} must be NAME=N, such as GPU=1") from None
+    return found
 
 
 def _root_and_folder(run: str) -> tuple[str, str]:

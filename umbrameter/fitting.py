@@ -61,10 +61,12 @@ class Training:
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:
                 model.fit(X, y)
-            except ValueError as error:
+            except MemoryError:
+                raise  # another worker may have more
+            except Exception as error:  # whatever somebody's estimator raises will be raised again
                 raise DataError(
                     f"target.estimator={self.target.estimator.describe()} could not be trained on {len(rows)} "
-                    f"records: {error}; change its parameters or the data"
+                    f"records: {type(error).__name__}: {error}; change its parameters or the data"
                 ) from error
         return model
 
@@ -186,6 +188,15 @@ def ask(model: Classifier, records: Records, rows: Ints) -> tuple[Floats, Ints]:
     answers, labels = [], []
     for start in range(0, len(rows), BATCH):
         X, y = records.take(rows[start : start + BATCH])
-        answers.append(align_probabilities(model.predict_proba(X), model.classes_, len(records.classes)))
+        try:
+            found = model.predict_proba(X)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"{type(model).__name__} could not answer {len(X)} records: {type(error).__name__}: {error}; "
+                "change its parameters"
+            ) from error
+        answers.append(align_probabilities(found, model.classes_, len(records.classes)))
         labels.append(y)
     return np.concatenate(answers).astype(np.float32), np.concatenate(labels)

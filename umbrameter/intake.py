@@ -170,6 +170,7 @@ class Intake:
 
     source: pads.Dataset
     columns: Columns
+    precision: str = "float32"
 
     @property
     def feature_names(self) -> list[str]:
@@ -230,7 +231,7 @@ class Intake:
                 )
 
     def encode(self, batch: pa.RecordBatch, start: int) -> tuple[Floats, Ints]:
-        """Return a batch's features, float32, shape (n_rows, n_features), and its labels as codes, int32.
+        """Return a batch's features in the precision asked for, shape (n_rows, n_features), and its labels as codes.
 
         Raises
         ------
@@ -240,12 +241,12 @@ class Intake:
         if self.columns.vector is not None:
             column = batch[self.columns.vector]
             with np.errstate(over="ignore"):
-                X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(np.float32)
+                X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(self.precision)
         else:
             parts = [_numbers(batch[name]) for name in self.columns.numbers]
             parts += [_code(batch[name], self.codes.categories[name]) for name in self.columns.categories]
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-                X = np.column_stack(parts).astype(np.float32)
+                X = np.column_stack(parts).astype(self.precision)
         _refuse_infinite(X, start, self.feature_names)
         return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
 
@@ -275,8 +276,8 @@ def _refuse_infinite(X: Floats, start: int, names: Sequence[str]) -> None:
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise DataError(
-            f"column {names[column]!r} is infinite, or too large for float32, in row {start + row}; correct the value, "
-            "or list the column under data.ignore"
+            f"column {names[column]!r} is infinite, or too large for {X.dtype}, in row {start + row}; correct the "
+            "value, or list the column under data.ignore"
         )
 
 

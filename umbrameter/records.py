@@ -50,6 +50,9 @@ class ParquetData(BaseModel):
     )
     ignore: tuple[str, ...] = Field((), description="Columns that are neither features nor anything else.")
     slices: tuple[str, ...] = Field((), description="Columns to break results down by; features only if listed there.")
+    precision: Literal["float32", "float64"] = Field(
+        "float32", description="What features are kept and given to estimators as; float32 is the faster by far."
+    )
     duplicates: Literal["error", "drop", "keep"] = Field(
         "error", description="Equal records would be member and non-member at once: stop, keep the first, or keep all."
     )
@@ -108,7 +111,7 @@ def _check(source: ParquetData) -> tuple[Intake, Census, Bools, list[str]]:
     dataset = open_source(source.path)
     columns = columns_of(dataset, source.label, source.id, source.features, source.ignore, source.slices)
     _refuse_types(dataset.schema, columns.id, columns.slices)
-    intake = Intake(dataset, columns)
+    intake = Intake(dataset, columns, source.precision)
     census = Census(intake)
     if source.id is not None:
         _refuse_repeated_ids(intake, source.id)
@@ -164,7 +167,10 @@ def _comparable(column: pa.Array) -> pa.Array:
 def _oddities(census: Census) -> list[str]:
     names = np.array(census.intake.feature_names)
     largest = np.maximum(np.abs(census.low), np.abs(census.high))
-    constant, wide = names[census.low == census.high], names[census.integral & (largest > EXACT)]
+    constant, wide = (
+        names[census.low == census.high],
+        names[census.integral & (largest > EXACT) & (census.intake.precision == "float32")],
+    )
     found = []
     if len(constant):
         found.append(f"{_some(constant)} the same in every record, which no model can learn from")
@@ -181,9 +187,9 @@ def _some(names: Array) -> str:
 def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None:
     """Write record_id, label, x and the slices, row group by row group."""
     bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
-    kind = np.uint8 if bytewide else np.float32
+    kind = np.dtype("uint8" if bytewide else intake.precision)
     slices = intake.columns.slices
-    x = pa.list_(pa.uint8() if bytewide else pa.float32(), len(intake.feature_names))
+    x = pa.list_(pa.from_numpy_dtype(kind), len(intake.feature_names))
     fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
     schema, counts = pa.schema(fields), np.zeros(len(intake.codes.classes), dtype=np.int64)
     with draft.writer("records.parquet", schema) as writer:
@@ -206,6 +212,7 @@ def _meta(intake: Intake, census: Census, dropped: Bools) -> dict[str, Any]:
         "n_features": len(intake.feature_names),
         "classes": list(codes.classes),
         "feature_names": intake.feature_names,
+        "precision": intake.precision,
         "categorical": categorical,
         "categories": {name: list(values) for name, values in codes.categories.items()},
         "binary": bool((census.integral & (census.low >= 0) & (census.high <= 1))[others].all()),
@@ -249,6 +256,11 @@ class Records:
         return tuple(self.artefact.meta["categorical"])
 
     @property
+    def precision(self) -> str:
+        """What features are given as: float32 or float64."""
+        return str(self.artefact.meta["precision"])
+
+    @property
     def binary(self) -> bool:
         """Whether all other columns hold only 0 and 1."""
         return bool(self.artefact.meta["binary"])
@@ -285,17 +297,17 @@ class Records:
         Returns
         -------
         X
-            float32, shape (n_rows, n_features).
+            In the records' precision, shape (n_rows, n_features).
         y
             int64, shape (n_rows,).
         """
         chosen = np.asarray(rows, dtype=np.int64)
-        X = self._read(chosen) if self._small is None else self._small[chosen].astype(np.float32)
+        X = self._read(chosen) if self._small is None else self._small[chosen].astype(self.precision)
         return X, self._labels[chosen]
 
     def _read(self, rows: Ints) -> Floats:
         """Read only the row groups that hold some of the rows, one at a time."""
-        X = np.empty((len(rows), self.n_features), dtype=np.float32)
+        X = np.empty((len(rows), self.n_features), dtype=self.precision)
         with self.artefact.parquet("records.parquet") as source:
             sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
             starts = np.concatenate([[0], np.cumsum(sizes)])

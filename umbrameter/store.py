@@ -266,7 +266,7 @@ def _plainly(root: str) -> Iterator[None]:
         yield
     except OSError as error:
         code = error.errno if error.errno is not None else _code_in(str(error))
-        if code in (errno.ENOSPC, errno.EDQUOT):
+        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             text = "no space left while writing; what was finished is kept: free some space and run the same again"
         elif code in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             text = f"cannot write there ({os.strerror(code)}); give a folder you may write to with --root"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from umbrameter.typing import Array
 
 VERSIONS: Mapping[str, int] = {
-    "records": 1,
+    "records": 2,
     "split": 1,
     "targets": 1,
     "target_predictions": 1,

@@ -4,11 +4,12 @@ A work is a small frozen value (paths, specs, seeds) that travels to a worker; w
 """
 
 import resource
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
-import skops.io
 from threadpoolctl import threadpool_limits
 
 from umbrameter.errors import StoreError
@@ -67,7 +68,11 @@ def ensure(store: Store, work: Work) -> str:
 
 def peak_rss_mb() -> float:
     """Return the largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says begins, in a process started by a larger one, with that one's memory
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def key_of(path: str) -> str:
@@ -77,6 +82,8 @@ def key_of(path: str) -> str:
 
 def dump_model(model: Any) -> bytes:
     """Return a fitted classifier as a skops file, which can be loaded without running code from it."""
+    import skops.io  # here, since it loads torch and the like where they are installed: hundreds of MB a worker
+
     content: bytes = skops.io.dumps(model)
     return content
 
@@ -89,6 +96,8 @@ def load_model(content: bytes) -> Any:
     StoreError
         When the file names types from outside numpy, scipy and the allowed prefixes.
     """
+    import skops.io
+
     trusted = ("numpy.", "scipy.", *allowed_prefixes())
     types = skops.io.get_untrusted_types(data=content)
     foreign = [name for name in types if not name.startswith(trusted)]

@@ -134,7 +134,14 @@ def build(name: str = "adult-forest", status: Status = "not_measured", **changes
             limits=[] if status == "not_measured" else [limits],
         ),
         "ledger": Ledger(
-            queries=10_000, fits=29, reused=4, seconds={"fit shadows": 30.1, "score": 12.0}, peak_rss_mb=612.4
+            queries=10_000,
+            fits=29,
+            reused=4,
+            seconds={"fit shadows": 30.1, "score": 12.0},
+            peak_rss_mb=612.4,
+            cpu_seconds={"fit shadows": 58.7, "score": 11.5, "orchestration": 9.0},
+            driver_peak_rss_mb=301.2,
+            worker_peak_rss_mb=612.4,
         ),
     }
     return Report.model_validate(parts | changes)

@@ -1,9 +1,13 @@
 """Small pieces of work, importable on workers."""
 
 import os
+import resource
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from umbrameter.errors import DataError
 from umbrameter.store import Draft, Recipe, Store
@@ -22,11 +26,25 @@ class Note:
         return Recipe("scores", {"name": self.name})
 
     def make(self, store: Store, draft: Draft) -> None:
+        deaths = len(list(Path(self.folder).glob("died-*"))) if self.folder else 0
         if self.fate == "refuse":
             raise DataError("data.label='x' is not a column; expected a, b")
-        if self.fate == "die" or (self.fate == "die once" and not Path(self.folder, "died").exists()):
-            Path(self.folder, "died").touch()
+        if self.fate == "die" or deaths < {"die once": 1, "die twice": 2}.get(self.fate, 0):
+            Path(self.folder, f"died-{deaths}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.fate == "wait" and not Path(self.folder, "go").exists():
+            Path(self.folder, f"began-{self.name}").touch()
+            time.sleep(600)
+        if self.fate == "hog":
+            hoard = [np.ones(2**20) for _ in range(2000)]
+            time.sleep(len(hoard))
+        if self.fate == "full":  # the system refuses to write on, as on a full disk
+            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+            try:
+                draft.data("large.bin", bytes(2**22))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         from threadpoolctl import threadpool_info
 
         draft.meta |= {

@@ -18,7 +18,7 @@ from umbrameter.typing import Floats, Ints
 if TYPE_CHECKING:
     from umbrameter.networks.mlp import MLPClassifier
 
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
 
 
 def fast(function: Callable[..., None]) -> Any:

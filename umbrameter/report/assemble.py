@@ -26,7 +26,25 @@ from umbrameter.steps import Case, Variant
 from umbrameter.store import Artefact, Store
 from umbrameter.typing import Floats
 
+NO_LIMITS = "The spec sets no limits, so there is nothing to decide on."
+
 DESIGNS = {"disjoint": "each draws its own IN and OUT records from the pool"}
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage took.
+
+    Parameters
+    ----------
+    seconds
+        By the clock.
+    made
+        Paths of the artefacts it made.
+    """
+
+    seconds: float
+    made: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -40,20 +58,23 @@ class Cost:
     seconds
         The whole run.
     stages
-        Seconds by stage.
+        By stage.
     made
         Paths of the artefacts that this run made.
     reused
         How many were in the store already.
+    cpu_seconds
+        Of this process, in all.
     peak_rss_mb
         Of this process, MiB.
     """
 
     started: str
     seconds: float
-    stages: Mapping[str, float]
+    stages: Mapping[str, StageCost]
     made: frozenset[str]
     reused: int
+    cpu_seconds: float
     peak_rss_mb: float
 
 
@@ -72,6 +93,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
         What they took.
     """
     records = store.open(variants[0].training.records)
+    doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
     return Report(
         audit=AuditInfo(
             name=spec.name,
@@ -84,8 +106,8 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
         data=_data(spec, records),
         target=_target(spec, store, variants[0], records),
         shadows=_shadows(spec, store, variants[0], cost),
-        results=[_result(store, case) for variant in variants for case in variant.cases],
-        verdict=Verdict(status="not_measured", reason="The spec sets no limits, so there is nothing to decide on."),
+        results=[_result(store, case, doubts[variant.title]) for variant in variants for case in variant.cases],
+        verdict=Verdict(status="not_measured", reason=doubts[variants[0].title] or NO_LIMITS),
         ledger=_ledger(store, cost),
     )
 
@@ -100,7 +122,9 @@ def draw(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str,
     store, variants
         As of `assemble`.
     """
-    bare = [case for case in variants[0].cases if case.mitigation is None]
+    doubt = unlearned(store, variants[0], report.target.n_classes)
+    measured = [c for c in variants[0].cases if not (doubt and c.attack.needs == "shadow predictions")]
+    bare = [case for case in measured if case.mitigation is None]
     curves = {case.attack.label: _curve(store, case) for case in bare}
     classes = {result.attack: result.by_class for result in report.results if result.mitigation is None}
     drawn = {
@@ -109,6 +133,26 @@ def draw(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str,
         "mitigations": figures.mitigations(report),
     }
     return {name: figures.png(figure) for name, figure in drawn.items()}
+
+
+def unlearned(store: Store, variant: Variant, n_classes: int) -> str | None:
+    """Say why a variant's shadow models tell nothing: they know their own training records no better than by chance.
+
+    Parameters
+    ----------
+    store, variant
+        As of `assemble`.
+    n_classes
+        Of the target; chance is one in so many.
+    """
+    accuracies = [store.open(shadow.recipe.path).meta["train_accuracy"] for shadow in variant.shadows]
+    if not accuracies or np.mean(accuracies) > 1 / n_classes:
+        return None
+    return (
+        f"The shadow models of {variant.title} did not learn: on the records they were trained on, their mean accuracy "
+        f"is {np.mean(accuracies):.3f}, and chance is {1 / n_classes:.3f}. Attacks that rely on them measure nothing; "
+        "change the estimator's parameters, or check the labels."
+    )
 
 
 def _curve(store: Store, case: Case) -> tuple[Floats, Floats]:
@@ -157,7 +201,10 @@ def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> Sha
     )
 
 
-def _result(store: Store, case: Case) -> Result:
+def _result(store: Store, case: Case, doubt: str | None) -> Result:
+    found = read_evaluation(store.open(case.evaluation.recipe.path))
+    if doubt is not None and case.attack.needs == "shadow predictions":
+        found |= {"metrics": {name: {"not_measured": doubt} for name in found["metrics"]}, "by_class": []}
     mitigation = case.in_training or case.post_hoc
     params = {"attack": case.attack.model_dump(mode="json")}
     if mitigation is not None:
@@ -167,18 +214,23 @@ def _result(store: Store, case: Case) -> Result:
         mitigation=case.mitigation,
         params=params,
         assumption=case.attack.assumption,
-        **read_evaluation(store.open(case.evaluation.recipe.path)),
+        **found,
     )
 
 
 def _ledger(store: Store, cost: Cost) -> Ledger:
     made = {path: store.open(path).meta for path in sorted(cost.made)}
+    cpu = {name: sum(made[path].get("cpu_seconds", 0.0) for path in stage.made) for name, stage in cost.stages.items()}
+    worker = max((meta.get("peak_rss_mb", 0.0) for meta in made.values()), default=0.0)
     return Ledger(
         queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) == "target_predictions"),
         fits=sum(_kind(path) in ("targets", "shadow_predictions") for path in made),
         reused=cost.reused,
-        seconds=dict(cost.stages),
-        peak_rss_mb=max([cost.peak_rss_mb, *(meta.get("peak_rss_mb", 0.0) for meta in made.values())]),
+        seconds={name: stage.seconds for name, stage in cost.stages.items()},
+        cpu_seconds={**cpu, "orchestration": cost.cpu_seconds},
+        peak_rss_mb=max(cost.peak_rss_mb, worker),
+        driver_peak_rss_mb=cost.peak_rss_mb,
+        worker_peak_rss_mb=worker,
     )
 
 

@@ -264,10 +264,16 @@ def _ledger(report: Report) -> str:
         "Queries": f"{ledger.queries:,} records sent to the target",
         "Models trained": f"{ledger.fits:,}",
         "Results taken from earlier runs": f"{ledger.reused:,}",
-        "Peak memory": f"{ledger.peak_rss_mb:,.0f} MB in one process",
+        "Peak memory": f"{ledger.driver_peak_rss_mb:,.0f} MB in the process that orders the work, "
+        f"{ledger.worker_peak_rss_mb:,.0f} MB in the largest that does it",
     }
-    rows = [(stage, f"{seconds:,.1f}") for stage, seconds in ledger.seconds.items()]
-    return _definitions(entries) + (_table(("stage", "seconds, over all workers"), rows) if rows else "")
+    stages = {**dict.fromkeys(ledger.seconds), **dict.fromkeys(ledger.cpu_seconds)}
+    rows = [(stage, *(_seconds(by.get(stage)) for by in (ledger.seconds, ledger.cpu_seconds))) for stage in stages]
+    return _definitions(entries) + (_table(("stage", "seconds", "CPU seconds, all processes"), rows) if rows else "")
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
 
 
 def _limits_of_method() -> str:

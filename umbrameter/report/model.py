@@ -110,6 +110,16 @@ class Ledger(_Part):
     fits: int = Field(description="Number of target and shadow models that this run trained.")
     reused: int = Field(description="Number of artefacts taken from the store instead of made.")
     seconds: dict[str, float] = Field(default={}, description="Seconds by stage.")
+    cpu_seconds: dict[str, float] = Field(
+        default={},
+        description="CPU seconds of the work made, by stage, and of the process that orders it (orchestration).",
+    )
+    driver_peak_rss_mb: float = Field(
+        default=0.0, description="The largest resident memory of the process that orders the work, in MB."
+    )
+    worker_peak_rss_mb: float = Field(
+        default=0.0, description="The largest resident memory of a process that did work, in MB; 0 when none did any."
+    )
     peak_rss_mb: float = Field(description="The largest resident memory of any one process, in MB.")
 
 

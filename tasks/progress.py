@@ -1,0 +1,100 @@
+"""How far an audit is: lines in the log, a bar on a terminal, an artefact in Prefect.
+
+Belongs here: what is said about one stage while it goes on. Does not belong here: what is counted for the report.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Set
+from typing import Any
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext
+
+log = logging.getLogger("umbrameter.audit")
+log.setLevel(logging.INFO)  # Prefect adds its handler to our logger, but leaves the level at warnings
+
+ticks = logging.getLogger("umbrameter.progress")
+"""Gets every step, as records with the attribute `stage`: for a terminal's bar, never for Prefect's logs."""
+
+ticks.setLevel(logging.INFO)
+ticks.propagate = False
+
+LOG_EVERY = 2.0
+"""Seconds between two lines about one stage, at least."""
+
+
+class Stage:
+    """How far one stage is.
+
+    Parameters
+    ----------
+    name
+        The stage.
+    total
+        Works it has, those that are in the store already included.
+    """
+
+    def __init__(self, name: str, total: int):
+        self.name = name
+        self.total = total
+        self.made: set[str] = set()
+        self.n_made = self.n_reused = 0
+        self._lock = threading.Lock()
+        self._start = self._logged = time.perf_counter()
+        self._seconds: float | None = None
+        self._artefact: Any = None
+        if total and FlowRunContext.get() is not None:
+            key = "progress-" + re.sub(r"[^a-z0-9]+", "-", name.lower())
+            self._artefact = create_progress_artifact(progress=0.0, key=key, description=f"{name}: 0 of {total} done")
+
+    def seconds(self) -> float:
+        """Return the seconds since the stage began, until it ended."""
+        return time.perf_counter() - self._start if self._seconds is None else self._seconds
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self._seconds = self.seconds()
+
+    @property
+    def done(self) -> int:
+        """Works that are finished."""
+        return self.n_made + self.n_reused
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, by the pace of what was made; None before anything was."""
+        return self.seconds() / self.n_made * (self.total - self.done) if self.n_made else None
+
+    @property
+    def line(self) -> str:
+        """How far it is, in a line."""
+        counts = f"{self.name}: {self.done} of {self.total} done ({self.n_made} made, {self.n_reused} reused)"
+        if self.done >= self.total:
+            return f"{counts}, {self.seconds():.1f} s"
+        return counts if self.left is None else f"{counts}, about {self.left:.0f} s left"
+
+    def step(self, finished: Set[str], made: Set[str]) -> None:
+        """Count some finished works, and say so when it is time.
+
+        Parameters
+        ----------
+        finished
+            Paths of the finished artefacts.
+        made
+            Those of them that were made now.
+        """
+        with self._lock:
+            self.made |= made
+            self.n_made += len(made)
+            self.n_reused += len(finished) - len(made)
+            ticks.info(self.line, extra={"stage": self})
+            if self.done < self.total and time.perf_counter() - self._logged < LOG_EVERY:
+                return
+            self._logged = time.perf_counter()
+            line, share = self.line, 100 * self.done / self.total
+        log.info(line)
+        if self._artefact is not None:
+            update_progress_artifact(self._artefact, progress=share, description=line)

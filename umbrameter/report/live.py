@@ -1,0 +1,61 @@
+"""An audit's progress on a terminal: one bar a stage, the stage that is under way at the bottom.
+
+Belongs here: how progress looks on a screen. Does not belong here: what is counted (`tasks.progress`).
+"""
+
+import logging
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class LiveProgress(logging.Handler):
+    """Draws records that have a `stage` as bars.
+
+    A stage has `name`, `total`, `done`, `n_reused` and `left`, the seconds that are left or None.
+
+    Parameters
+    ----------
+    console
+        The terminal.
+
+    Examples
+    --------
+    >>> live = LiveProgress(Console())  # then: with live: ... logging.getLogger("umbrameter.progress") ...
+    """
+
+    def __init__(self, console: Console):
+        super().__init__(logging.INFO)
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("  {task.description:<18}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[rest]}"),
+            console=console,
+        )
+
+    def __enter__(self) -> "LiveProgress":
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the bars on the screen as they are."""
+        self._progress.stop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Move a stage's bar."""
+        stage = getattr(record, "stage", None)
+        if stage is None:
+            return
+        if stage.name not in self._bars:
+            self._bars[stage.name] = self._progress.add_task(stage.name, total=stage.total, rest="")
+        reused = f"{stage.n_reused} reused" if stage.n_reused else ""
+        left = "" if stage.left is None or stage.done >= stage.total else f"about {stage.left:.0f} s left"
+        rest = ", ".join(filter(None, (reused, left)))
+        self._progress.update(self._bars[stage.name], completed=stage.done, rest=rest)
