@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import mlflow
 import numpy as np
 import pyarrow as pa
 import yaml
+from filelock import FileLock
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
@@ -127,8 +128,9 @@ def without_secrets(text: str) -> str:
 
 def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
     report = Report.model_validate_json(_read(store, f"{folder}/report.json"))
-    client = mlflow.MlflowClient(tracking_uri=address)
-    experiment = _experiment(client, report.audit.name, f"{store.root}/mlartifacts" if is_default else None)
+    with FileLock(f"{store.root}/mlflow.lock") if is_default else nullcontext():  # two audits may both make the store
+        client = mlflow.MlflowClient(tracking_uri=address)
+        experiment = _experiment(client, report.audit.name, f"{store.root}/mlartifacts" if is_default else None)
     logged = _earlier(client, experiment, folder, report)
     if logged is not None:
         return logged

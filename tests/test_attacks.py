@@ -34,7 +34,7 @@ def test_higher_is_a_member_and_order_does_not_matter(attack: Loss | Shokri) -> 
     assert measure(scores, TARGET.is_in, None)["auc"].low > 0.6
     order = np.random.default_rng(0).permutation(len(scores))
     moved = Vectors(TARGET.predictions[order], TARGET.labels[order])
-    assert np.array_equal(attack.score(Signals(moved, SHADOW)), scores[order])
+    np.testing.assert_allclose(attack.score(Signals(moved, SHADOW)), scores[order], atol=1e-6)  # BLAS rounds by place
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.label}-{getattr(a, 'features', '')}")

@@ -2,9 +2,10 @@
 
 import errno
 import json
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +126,17 @@ def test_two_writers_of_the_same_never_meet(tmp_path: Path) -> None:
     assert found is not None and found.data("words.txt") == b"words"
 
 
-def _killed_before_the_manifest(root: str) -> None:
-    with Store(root).write(RECIPE) as draft:
-        draft.data("words.txt", b"words")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_kill_9_before_the_manifest_leaves_none(tmp_path: Path) -> None:
-    writer = multiprocessing.get_context("fork").Process(target=_killed_before_the_manifest, args=(str(tmp_path),))
-    writer.start()
-    writer.join(30)
-    assert writer.exitcode == -signal.SIGKILL
+    lines = [
+        "import os, signal, sys",
+        "from umbrameter.store import Recipe, Store",
+        f"with Store(sys.argv[1]).write(Recipe({RECIPE.kind!r}, {RECIPE.facts!r})) as draft:",
+        "    draft.data('words.txt', b'words')",
+        "    os.kill(os.getpid(), signal.SIGKILL)",
+    ]
+    writer = subprocess.run([sys.executable, "-c", "\n".join(lines), str(tmp_path)], timeout=60)
+    assert writer.returncode == -signal.SIGKILL
+    assert list((tmp_path / RECIPE.path).glob("words-*.txt"))
     assert Store(tmp_path).find(RECIPE) is None
     assert fill(Store(tmp_path)).data("words.txt") == b"words"
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import make_column_transformer
@@ -25,6 +26,9 @@ PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
 
 NETWORKS = "umbrameter.networks"
 """Classifiers below it need the ring of the same name."""
+
+SPARSE = frozenset({"random_forest", "extra_trees", "decision_tree", "logistic_regression", "k_neighbors"})
+"""Kinds that take sparse matrices, as encoded categories are; the others get them dense."""
 
 SCALED = frozenset({"mlp", "logistic_regression", "k_neighbors"})
 """Kinds that learn badly from numeric columns on very different scales: these get a StandardScaler inside."""
@@ -101,7 +105,7 @@ class Estimator(BaseModel):
         estimator = _factory(self.kind)(**self.params)
         scaler = StandardScaler() if self.kind in SCALED and not binary else "passthrough"
         if categorical:
-            encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=self.kind != "hist_gradient_boosting")
+            encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=self.kind in SPARSE, dtype=np.float32)
             columns = make_column_transformer((encoder, list(categorical)), remainder=scaler)
             estimator = make_pipeline(columns, estimator)
         elif scaler != "passthrough":

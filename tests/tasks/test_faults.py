@@ -20,7 +20,7 @@ from umbrameter.store import Store
 sys.path.insert(0, str(Path(__file__).parent))
 from works import Note
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
 def made(root: Path, *works: Note) -> bool:

@@ -1,12 +1,14 @@
 """How work is dealt out, what is counted, and what is said while it goes on."""
 
+import logging
 import sys
 from pathlib import Path
 
 import pytest
 
 from tasks.cluster import Cluster, Compute
-from tasks.session import CHUNKS_A_WORKER, TASK_SECONDS, Progress, Session, read_spec
+from tasks.progress import Stage, ticks
+from tasks.session import CHUNKS_A_WORKER, TASK_SECONDS, Session, read_spec
 from umbrameter.errors import SpecError
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store
@@ -51,16 +53,38 @@ def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> N
     assert cost.reused == 3 and list(cost.stages) == ["notes"]
 
 
-def test_progress_says_how_many_of_all_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_says_how_many_of_all_and_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     now = [100.0]
-    monkeypatch.setattr("tasks.session.time.perf_counter", lambda: now[0])
-    progress = Progress("fit", 10, start=100.0, logged=100.0)
-    now[0] = 101
-    assert progress.step(2, 2) is None
-    now[0] = 104
-    assert progress.step(4, 2) == "fit: 6 of 10 done (4 made, 2 reused), about 4 s left"
-    now[0] = 105
-    assert progress.step(4, 4) == "fit: 10 of 10 done (8 made, 2 reused), 5.0 s"
+    monkeypatch.setattr("tasks.progress.time.perf_counter", lambda: now[0])
+    stage = Stage("fit", 10)
+    with caplog.at_level("INFO", logger="umbrameter.audit"):
+        for now[0], finished, made in ((101, "ab", "ab"), (104, "cdef", "cd"), (105, "ghij", "ghij")):
+            stage.step(set(finished), set(made))
+    assert [
+        message for name, _, message in caplog.record_tuples if name == "umbrameter.audit"
+    ] == [  # the first step came too soon for a line
+        "fit: 6 of 10 done (4 made, 2 reused), about 4 s left",
+        "fit: 10 of 10 done (8 made, 2 reused), 5.0 s",
+    ]
+    assert stage.made == set("abcdghij")
+
+
+def test_a_terminal_gets_every_step(session: Session) -> None:
+    bars: list[str] = []
+
+    class Bars(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            bars.append(record.stage.line)  # type: ignore[attr-defined]
+
+    handler = Bars()
+    ticks.addHandler(handler)
+    with session.stage("notes", 2), session.cluster:
+        for work in WORKS[:2]:
+            session.make([work])
+    ticks.removeHandler(handler)
+    assert [bar.partition(" (")[0] for bar in bars] == ["notes: 1 of 2 done", "notes: 2 of 2 done"]
 
 
 def test_each_run_has_a_folder_of_its_own(session: Session) -> None:

@@ -30,39 +30,33 @@ def fast(function: Callable[..., None]) -> Any:
 
 
 @fast
-def add_rows(starts, bits, rows, weights, biases, out):  # type: ignore[no-untyped-def]
-    """Set `out[i]` to the biases plus the weights' rows of record `rows[i]`'s set bits; four at once, for speed."""
-    for i in range(len(rows)):
-        z, k, end = out[i], starts[rows[i]], starts[rows[i] + 1]
-        z[:] = biases
-        while k + 4 <= end:
-            a, b, c, d = weights[bits[k]], weights[bits[k + 1]], weights[bits[k + 2]], weights[bits[k + 3]]
+def sum_rows(first, last, lists, source, base, out):  # type: ignore[no-untyped-def]
+    """Set `out[i]` to `base` plus the rows of `source` in `lists[first[i] : last[i]]`; eight at once, for speed."""
+    for i in range(len(out)):
+        z, k, end = out[i], first[i], last[i]
+        z[:] = base
+        while k + 8 <= end:
+            a, b, c, d = source[lists[k]], source[lists[k + 1]], source[lists[k + 2]], source[lists[k + 3]]
+            e, f, g, h = source[lists[k + 4]], source[lists[k + 5]], source[lists[k + 6]], source[lists[k + 7]]
             for j in range(len(z)):
-                z[j] += (a[j] + b[j]) + (c[j] + d[j])
-            k += 4
+                z[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
+            k += 8
         while k < end:
-            a = weights[bits[k]]
+            a = source[lists[k]]
             for j in range(len(z)):
                 z[j] += a[j]
             k += 1
 
 
 @fast
-def add_to_rows(starts, bits, rows, errors, out):  # type: ignore[no-untyped-def]
-    """Set `out` to the gradient of `add_rows` by the weights: each record's error, added to its set bits' rows."""
-    out[:] = 0
-    for i in range(len(rows)):
-        e, k, end = errors[i], starts[rows[i]], starts[rows[i] + 1]
-        while k + 2 <= end:
-            a, b = out[bits[k]], out[bits[k + 1]]
-            for j in range(len(e)):
-                a[j] += e[j]
-                b[j] += e[j]
-            k += 2
-        if k < end:
-            a = out[bits[k]]
-            for j in range(len(e)):
-                a[j] += e[j]
+def list_records(first, last, bits, begins, ends, lists):  # type: ignore[no-untyped-def]
+    """List for each feature the records `i` that have it among `bits[first[i] : last[i]]`, in `lists` from `begins`."""
+    ends[:] = begins
+    for i in range(len(first)):
+        for k in range(first[i], last[i]):
+            feature = bits[k]
+            lists[ends[feature]] = i
+            ends[feature] += 1
 
 
 @fast
@@ -130,9 +124,12 @@ def train(model: "MLPClassifier", layers: Layers, X: Floats, codes: Ints, passes
     -------
     The trained layers, float32.
     """
-    ones, width = X != 0, model.records_a_step(len(X))
+    ones, width, n_features = X != 0, model.records_a_step(len(X)), X.shape[1]
     starts = np.concatenate([[0], np.cumsum(np.count_nonzero(ones, axis=1))])
-    bits = (np.flatnonzero(ones) % X.shape[1]).astype(np.uint32)
+    bits = (np.flatnonzero(ones) % n_features).astype(np.uint32)
+    begins = np.arange(n_features) * width
+    ends, lists = np.empty_like(begins), np.empty(n_features * width, np.uint32)
+
     arrays = [w for w, _ in layers] + [b for _, b in layers]
     params = np.concatenate([a.ravel() for a in arrays])
     gradient, mean, square = (np.zeros_like(params) for _ in range(3))
@@ -141,11 +138,13 @@ def train(model: "MLPClassifier", layers: Layers, X: Floats, codes: Ints, passes
     units = [np.empty((width, len(b)), np.float32) for b in biases]
     errors = [np.empty_like(u) for u in units]
     tanh, n_weights, step = model.activation == "tanh", sum(w.size for w in weights), 0
+    nothing, each = np.zeros_like(biases[0]), np.ones(width, np.float32)
     for order in passes:
         for start in range(0, len(order), width):
             rows = order[start : start + width]
+            first, last = starts[rows], starts[rows + 1]
             U, E = [u[: len(rows)] for u in units], [e[: len(rows)] for e in errors]
-            add_rows(starts, bits, rows, weights[0], biases[0], U[0])
+            sum_rows(first, last, bits, weights[0], biases[0], U[0])
             for i in range(1, len(weights)):
                 _ = np.tanh(U[i - 1], out=U[i - 1]) if tanh else np.maximum(U[i - 1], 0, out=U[i - 1])
                 np.matmul(U[i - 1], weights[i], out=U[i])
@@ -153,11 +152,12 @@ def train(model: "MLPClassifier", layers: Layers, X: Floats, codes: Ints, passes
             _output_errors(U[-1], codes, rows, E[-1])
             for i in range(len(weights) - 1, 0, -1):
                 np.matmul(U[i - 1].T, E[i], out=by_weights[i])
-                E[i].sum(axis=0, out=by_biases[i])
+                np.matmul(each[: len(rows)], E[i], out=by_biases[i])
                 np.matmul(E[i], weights[i].T, out=E[i - 1])
                 times_slopes(E[i - 1], U[i - 1], tanh)
-            add_to_rows(starts, bits, rows, E[0], by_weights[0])
-            E[0].sum(axis=0, out=by_biases[0])
+            list_records(first, last, bits, begins, ends, lists)
+            sum_rows(begins, ends, lists, E[0], nothing, by_weights[0])
+            np.matmul(each[: len(rows)], E[0], out=by_biases[0])
             step += 1
             rate = np.float32(model.learning_rate * unbiased(step))
             adam(params, gradient, mean, square, n_weights, np.float32(model.l2 / len(rows)), rate)

@@ -1,0 +1,71 @@
+"""Run the benches, print their tables, write docs/performance.md: `python -m benches [--full] [--write] [NAME ...]`.
+
+Each bench runs in a process of its own, on one thread, with its contestants in turn; ratios carry over to other
+machines, seconds do not.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benches.compare import Row, table
+
+NAMES = ("network", "cnn", "attacks", "audit", "scale", "imports")
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"Which of {', '.join(NAMES)}; all if unset.")
+    parser.add_argument("--full", action="store_true", help="More rounds, and the long ones.")
+    parser.add_argument("--write", action="store_true", help=f"Put the tables into {PAGE.name}.")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(NAMES)
+    if unknown:
+        parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    parts = [f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.\n"]
+    for name in options.names or NAMES:
+        print(f"\n{name}", flush=True)
+        rows = measured(name, options.full)
+        parts.append(f"### {name}\n\n{table(rows)}")
+        print(table(rows), flush=True)
+    if options.write:
+        head, _, rest = PAGE.read_text(encoding="utf8").partition(BEGIN)
+        content = "\n\n".join(part.strip() for part in parts)
+        PAGE.write_text(f"{head}{BEGIN}\n\n{content}\n\n{END}{rest.partition(END)[2]}", encoding="utf8")
+
+
+def measured(name: str, full: bool) -> list[Row]:
+    """Run one bench and return its rows, which it prints as the last line."""
+    command = [sys.executable, "-m", f"benches.{name}", *(["--full"] if full else [])]
+    done = subprocess.run(command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True, check=True)
+    return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+
+
+def machine() -> str:
+    """Return the machine and the versions that decide the figures, in a line."""
+    import threadpoolctl
+
+    kernels = {info["architecture"] for info in threadpoolctl.threadpool_info() if "architecture" in info}
+    versions = []
+    for name in ("numpy", "scikit-learn", "jax", "numba", "torch", "mia", "prefect", "distributed", "mlflow"):
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            versions.append(f"{name} not installed")
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}, OpenBLAS kernels {', '.join(sorted(kernels))}), Python "
+        f"{platform.python_version()}, {', '.join(versions)}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Data like the paper's purchases: bits of customers in classes."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def purchases(n_records: int, n_features: int = 600, n_classes: int = 100, seed: int = 0):
+    """Return bits (15 % ones) and labels: habits of all and of the class, each purchase made or not."""
+    rng = np.random.default_rng(seed)
+    habits = 0.6 * rng.beta(0.3, 1.7, n_features) + 0.4 * rng.beta(0.3, 1.7, (n_classes, n_features))
+    y = rng.integers(0, n_classes, n_records)
+    return (rng.random((n_records, n_features), dtype=np.float32) < habits[y]).astype(np.uint8), y
+
+
+def write(path: Path, X, y) -> None:
+    """Write bits and labels as Parquet: a vector column and the label."""
+    values = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), X.shape[1])
+    pq.write_table(pa.table({"x": values, "y": pa.array(y.astype(np.int16))}), path)
