@@ -16,9 +16,20 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from umbrameter.errors import StoreError
 from umbrameter.estimators import Estimator
-from umbrameter.networks import CNNClassifier, MLPClassifier, StackedMLP, bits, mlp, stacked, training
+from umbrameter.networks import (
+    CNNClassifier,
+    MLPClassifier,
+    StackedMLP,
+    backprop,
+    base,
+    bits,
+    fit_side_by_side,
+    images,
+    mlp,
+    training,
+)
 from umbrameter.networks.base import Layers, NetworkClassifier, probabilities
-from umbrameter.networks.convolution import Convolutional, by_patches, max_pool, natively
+from umbrameter.networks.convolution import convolve, max_pool
 from umbrameter.typing import Array, Floats, Ints
 from umbrameter.work import dump_model, load_model
 
@@ -114,77 +125,112 @@ def finite_differences(loss: Callable[[Any], Any], layers: Layers, step: float =
 
 
 @pytest.mark.parametrize(
-    ("model", "network", "chunk"),
+    "model",
     [
-        (MLPClassifier((4, 3)), None, None),
-        (MLPClassifier((4, 3), "relu"), None, 3),
-        (CNNClassifier((4, 4, 2), (3, 2), hidden=3, pixel_max=1), None, None),
-        (CNNClassifier((5, 4, 2), (2, 2), kernel=2, hidden=3, activation="relu", pixel_max=1), None, None),
+        MLPClassifier(()),
+        MLPClassifier((4, 3)),
+        MLPClassifier((4, 3), "relu"),
+        CNNClassifier((4, 4, 2), (3, 2), hidden=3, pixel_max=1),
+        CNNClassifier((5, 4, 2), (2, 2), kernel=2, hidden=3, activation="relu", pixel_max=1),
+        CNNClassifier((9, 6, 1), (2, 3), kernel=5, hidden=3, pixel_max=1),
     ],
-    ids=lambda v: repr(v) if isinstance(v, NetworkClassifier) else "",
+    ids=repr,
 )
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_gradients_are_those_of_finite_differences(model: Any, network: Any, chunk: int | None, n_classes: int) -> None:
+@pytest.mark.parametrize("is_bits", [False, True])
+def test_gradients_are_those_of_finite_differences(
+    monkeypatch: pytest.MonkeyPatch, model: Any, n_classes: int, is_bits: bool
+) -> None:
+    monkeypatch.setattr(mlp, "BITS_BELOW", 1.0)
+    monkeypatch.setattr(images, "CHUNK", 3)
     rng = np.random.RandomState(0)
     n_features = 7 if isinstance(model, MLPClassifier) else int(np.prod(model.image))
     X, y = rng.normal(size=(8, n_features)), np.arange(8) % n_classes
+    X = (X > 0).astype(np.float64) if is_bits else X
+    model = clone(model)
     model._checked(X, y)
     with jax.enable_x64(True):
-        network = model._network() if chunk is None else training.Dense(model.activation, 0.0, chunk)
+        network, key = model._network(), jax.random.key(0)
         layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in model._initial(rng)]
-        counts, key = np.arange(8) < 7, jax.random.key(0)
-        found = training.gradient(network, layers, jnp.asarray(X), jnp.asarray(y), jnp.asarray(counts), key)
+        counts = np.arange(8) < 8
+        by_jax = jax.grad(lambda own: training.loss(network, own, X, y, counts, key))(layers)
         expected = finite_differences(lambda own: training.loss(network, own, X, y, counts, key), layers)
-    for (dw, db), (ew, eb) in zip(found, expected, strict=True):
-        np.testing.assert_allclose(dw, ew, atol=1e-7)
-        np.testing.assert_allclose(db, eb, atol=1e-7)
+    for found, exact in zip(jax.tree.leaves(by_jax), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(found, exact, atol=1e-7)
+
+    steps: list[Floats] = []
+    monkeypatch.setattr(backprop, "adam", lambda _params, gradient, *_: steps.append(gradient[0].copy()))
+    single = [(w.astype(np.float32), b.astype(np.float32)) for w, b in layers]
+    front = model._front(X.astype(np.float32), 1)
+    assert isinstance(front, bits.Bits) is (is_bits and np.size(getattr(model, "hidden", ())) > 0 and n_features == 7)
+    backprop.train([model], [single], front, y.astype(np.int32), [[np.arange(8, dtype=np.int32)]])
+    padded = backprop._padded(single, front.units)
+    shapes = [w.shape for w, _ in padded] + [b.shape for _, b in padded]
+    by_weights, by_biases = backprop._views(8 * steps[0][None], shapes)
+    for w, b, (ew, eb) in zip(by_weights, by_biases, expected, strict=True):
+        np.testing.assert_allclose(w[0, : len(ew), : len(eb)], ew, atol=2e-6)
+        np.testing.assert_allclose(b[0, : len(eb)], eb, atol=2e-6)
+        assert not w[0, len(ew) :].any() and not w[0, :, len(eb) :].any() and not b[0, len(eb) :].any()
 
 
 @pytest.mark.parametrize("n_bits", range(10))
-def test_sums_over_bits_and_their_gradient_are_the_dense_products(n_bits: int) -> None:
+@pytest.mark.parametrize("width", [64, 192])
+def test_sums_over_bits_and_their_gradient_are_the_dense_products(n_bits: int, width: int) -> None:
     rng = np.random.default_rng(n_bits)
     X = np.zeros((5, 9), np.float32)
     for record in X:
         record[rng.choice(9, n_bits, replace=False)] = 1
-    W, b, rows = rng.normal(size=(9, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32), np.array([3, 0, 4])
+    W, b = rng.normal(size=(9, width)).astype(np.float32), rng.normal(size=width).astype(np.float32)
+    rows = np.array([3, 0, 4])
     starts, indices = np.arange(6) * n_bits, np.nonzero(X)[1].astype(np.uint32)
-    first, last, out, slopes = starts[rows], starts[rows + 1], np.empty((3, 4), np.float32), np.empty_like(W)
+    first, last, out, slopes = starts[rows], starts[rows + 1], np.empty((3, width), np.float32), np.empty_like(W)
     bits.sum_rows(first, last, indices, W, b, out)
     np.testing.assert_allclose(out, X[rows] @ W + b, rtol=1e-5, atol=1e-6)
     begins, ends, lists = np.arange(9) * 3, np.empty(9, np.int64), np.empty(27, np.uint32)
     bits.list_records(first, last, indices, begins, ends, lists)
-    bits.sum_rows(begins, ends, lists, out, np.zeros(4, np.float32), slopes)
+    bits.sum_rows(begins, ends, lists, out, np.zeros(width, np.float32), slopes)
     np.testing.assert_allclose(slopes, X[rows].T @ out, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
-def test_patches_convolve_as_xla_does(kernel: int) -> None:
+def test_patches_convolve_and_pool_as_xla_does(kernel: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 6, 7, 3)).astype(np.float32)
+    x, b = rng.normal(size=(2, 6, 7, 3)).astype(np.float32), rng.normal(size=4).astype(np.float32)
     W = rng.normal(size=(kernel * kernel * 3, 4)).astype(np.float32)
-    np.testing.assert_allclose(by_patches(x, W, kernel), natively(x, W, kernel), atol=1e-4)
+    out = np.empty((2, 3, 3, 4), np.float32)
+    images.Convolution((6, 7, 3), kernel, 4).forward(x, W, b, out, np.empty(out.shape, np.uint8))
+    np.testing.assert_allclose(out, max_pool(convolve(jnp.asarray(x), W, kernel)) + b, atol=1e-4)
 
 
-def test_pool_takes_the_largest_and_gives_the_gradient_to_the_first() -> None:
+def test_pools_take_the_largest_and_give_the_gradient_to_the_first() -> None:
     x = np.zeros((1, 4, 5, 1), np.float32)
     x[0, 2, 3] = 5
-    pooled = max_pool(jnp.asarray(x))
-    assert pooled.shape == (1, 2, 2, 1) and pooled[0, :, :, 0].tolist() == [[0, 0], [0, 5]]
-    slopes = jax.grad(lambda a: max_pool(a).sum())(jnp.asarray(x))[0, :, :, 0]
-    assert slopes.tolist() == [[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
+    expected = [[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
+    pooled, which, slopes = np.empty((1, 2, 2, 1), np.float32), np.empty((1, 2, 2, 1), np.uint8), np.empty_like(x)
+    images.max_pool(x, np.zeros(1, np.float32), pooled, which)
+    images.unpool(np.ones_like(pooled), which, slopes)
+    assert pooled[0, :, :, 0].tolist() == max_pool(jnp.asarray(x))[0, :, :, 0].tolist() == [[0, 0], [0, 5]]
+    assert slopes[0, :, :, 0].tolist() == expected
+    assert jax.grad(lambda a: max_pool(a).sum())(jnp.asarray(x))[0, :, :, 0].tolist() == expected
 
 
-def test_native_and_patch_convolutions_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the path of a GPU, on JAX's CPU backend."""
+    for module in (base, sys.modules[CNNClassifier.__module__]):
+        monkeypatch.setattr(module, "on_gpu", lambda: True)
+
+
+def test_convolutions_of_xla_train_and_answer_the_same(request: pytest.FixtureRequest) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.uniform(0, 255, (60, 64)), rng.integers(0, 3, 60)
     model = CNNClassifier((8, 8, 1), (4, 4), hidden=8, epochs=3, batch_size=16, random_state=0)
-    patches = clone(model).fit(X, y)
-    monkeypatch.setattr("umbrameter.networks.convolution.by_patches", natively)
-    monkeypatch.setattr(Convolutional, "chunk", None)
-    jax.clear_caches()
-    native = clone(model).fit(X, y)
-    jax.clear_caches()
-    assert_close(patches, native, 1e-5)
+    by_patches = clone(model).fit(X, y)
+    answers = by_patches.predict_proba(X)
+    request.getfixturevalue("as_on_a_gpu")
+    natively = clone(model).fit(X, y)
+    assert_close(by_patches, natively, 1e-5)
+    np.testing.assert_allclose(natively.predict_proba(X), answers, atol=1e-5)
 
 
 # Side by side
@@ -198,11 +244,27 @@ def ragged(n: int) -> list[Ints]:
     return np.split(np.random.default_rng(1).permutation(400), [20, 90, 300][: n - 1])
 
 
-def test_side_by_side_is_as_one_by_one() -> None:
+@pytest.mark.parametrize("path", ["dense", "bits", "gpu"])
+def test_side_by_side_is_as_one_by_one(request: pytest.FixtureRequest, path: str) -> None:
     X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
+    X = (X > 1).astype(np.float32) if path == "bits" else X
+    alone = [network.fit(X[rows], y[rows]) for network, rows in zip(networks(4), ragged(4), strict=True)]
+    if path == "gpu":
+        request.getfixturevalue("as_on_a_gpu")
     stack = StackedMLP(networks(4)).fit(X, y, ragged(4))
-    for network, alone, rows in zip(stack.networks, networks(4), ragged(4), strict=True):
-        assert_close(network, alone.fit(X[rows], y[rows]), 2e-6)
+    for network, own in zip(stack.networks, alone, strict=True):
+        assert_close(network, own, 2e-6)
+
+
+def test_convolutional_networks_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(0, 1, (60, 32)), np.arange(60) % 2
+    own = [CNNClassifier((4, 4, 2), (2, 3), 3, 4, pixel_max=1, epochs=3, random_state=i) for i in range(3)]
+    rows = [np.arange(60), np.arange(0, 60, 3), np.arange(40)]
+    alone = [clone(network).fit(X[r], y[r]) for network, r in zip(own, rows, strict=True)]
+    fit_side_by_side(own, X.astype(np.float32), y, rows)
+    for network, single in zip(own, alone, strict=True):
+        assert_close(network, single, 1e-5)
 
 
 def test_networks_with_fewer_classes_are_stacked_apart() -> None:
@@ -214,17 +276,17 @@ def test_networks_with_fewer_classes_are_stacked_apart() -> None:
         assert_close(network, alone.fit(X[own], y[own]), 2e-6)
 
 
-def test_what_memory_does_not_take_is_trained_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_memory_does_not_take_is_trained_in_halves(monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None) -> None:
     X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
-    sizes, train_many = [], training.train_many
+    sizes, train = [], training.train
 
     def small(models: Any, *args: Any) -> Any:
         sizes.append(len(models))
         if len(models) > 1:
-            raise training.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte")
-        return train_many(models, *args)
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte")
+        return train(models, *args)
 
-    monkeypatch.setattr(training, "train_many", small)
+    monkeypatch.setattr(training, "train", small)
     stack = StackedMLP(networks(3)).fit(X, y, ragged(3))
     assert sizes == [3, 1, 2, 1, 1]
     assert_close(stack.networks[2], networks(3)[2].fit(X[ragged(3)[2]], y[ragged(3)[2]]), 2e-6)
@@ -238,11 +300,11 @@ def test_only_equal_networks_are_stacked() -> None:
 
 
 def test_jax_is_loaded_only_to_look_at_a_gpu_that_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not stacked.on_gpu()
-    monkeypatch.setattr(stacked, "GPU_PLUGINS", ("jax",))
-    assert not stacked.on_gpu()
+    assert not base.on_gpu()
+    monkeypatch.setattr(base, "GPU_PLUGINS", ("jax",))
+    assert not base.on_gpu()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert stacked.on_gpu()
+    assert base.on_gpu()
 
 
 # What scikit-learn and users expect
@@ -356,9 +418,11 @@ def test_importing_the_networks_loads_neither_jax_nor_numba_and_jax_runs_on_one_
         "assert not {'jax', 'numba', 'optax', 'prefect', 'distributed', 'mlflow'} & set(sys.modules)\n"
         "import numpy as np, os, threading\n"
         "X = np.random.default_rng(0).normal(size=(20000, 50))\n"
-        "n.MLPClassifier((512, 512), epochs=1).fit(X, X[:, 0] > 0)\n"
+        "n.MLPClassifier((8,), epochs=1).fit(X, X[:, 0] > 0)\n"
+        "assert 'jax' not in sys.modules\n"
+        "n.MLPClassifier((512, 512), epochs=1, dropout=0.1).fit(X, X[:, 0] > 0)\n"
         "import time; wall, cpu = time.perf_counter(), time.process_time()\n"
-        "n.MLPClassifier((512, 512), epochs=2).fit(X, X[:, 0] > 0)\n"
+        "n.MLPClassifier((512, 512), epochs=2, dropout=0.1).fit(X, X[:, 0] > 0)\n"
         "wall, cpu = time.perf_counter() - wall, time.process_time() - cpu\n"
         "assert cpu < 1.35 * wall, (cpu, wall)\n"
     )

@@ -1,10 +1,11 @@
 """What every network classifier shares: parameters, checks, batches, and the answers' shape.
 
-Belongs here: the scikit-learn interface. Does not belong here: how a network is trained (`training`, `bits`).
+Belongs here: the scikit-learn interface. Does not belong here: how a network is trained (`backprop`, `training`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeGuard
 
@@ -17,11 +18,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from umbrameter.typing import Array, Floats, Ints
 
-BATCH = 8192
-"""Records whose answers are computed at once."""
-
 Layers = list[tuple[Floats, Floats]]
 """Weights and biases, layer by layer."""
+
+
+GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
+"""Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -37,6 +39,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         "l2": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
+    asked_at_once: ClassVar[int] = 8192
     epochs: int
     batch_size: int | str
     learning_rate: float
@@ -61,7 +64,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         X, codes = self._checked(X, y)
         rng = check_random_state(self.random_state)
         layers = self._initial(rng)
-        self._keep(self._trained(layers, X, codes, rng))
+        self._keep(trained([self], [layers], X, codes, [self.batches(rng, len(X))])[0])
         return self
 
     def predict_proba(self, X: Array) -> Floats:
@@ -69,7 +72,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         answer = self._answerer()
-        logits = np.concatenate([answer(X[start : start + BATCH]) for start in range(0, len(X), BATCH)])
+        n = self.asked_at_once
+        logits = np.concatenate([answer(X[start : start + n]) for start in range(0, len(X), n)])
         return probabilities(logits)
 
     def predict(self, X: Array) -> Array:
@@ -117,8 +121,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Return the weights before training, float32."""
 
     @abstractmethod
-    def _trained(self, layers: Layers, X: Floats, codes: Ints, rng: np.random.RandomState) -> Layers:
-        """Return the weights after training."""
+    def _network(self) -> Any:
+        """Return the network's shape for JAX."""
+
+    @abstractmethod
+    def _front(self, X: Floats, n_networks: int) -> Any:
+        """Return the records with the first layers for `backprop`, or None where JAX is to train."""
 
     @abstractmethod
     def _answerer(self) -> Callable[[Floats], Floats]:
@@ -128,6 +136,78 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 def all_networks(models: Sequence[Any]) -> TypeGuard[Sequence[NetworkClassifier]]:
     """Say whether all models are networks, none within a pipeline."""
     return all(isinstance(model, NetworkClassifier) for model in models)
+
+
+def on_gpu() -> bool:
+    """Say whether JAX would run on a GPU; JAX is loaded only where a package for one is installed."""
+    if not any(map(find_spec, GPU_PLUGINS)):
+        return False
+    import jax
+
+    return bool(jax.default_backend() == "gpu")
+
+
+def trained(
+    networks: Sequence[NetworkClassifier],
+    layers: Sequence[Layers],
+    X: Floats,
+    codes: Ints,
+    passes: Sequence[Iterable[Ints]],
+) -> list[Layers]:
+    """Train networks of one shape on shared records: by JAX on a GPU, by `backprop` on a CPU.
+
+    Parameters
+    ----------
+    networks
+        Equal but for their seeds.
+    layers
+        The weights that each begins with.
+    X, codes
+        All records, and their labels 0 to n_classes - 1.
+    passes
+        For each network, the rows of each pass, in order; their numbers may differ between networks.
+
+    Returns
+    -------
+    Each network's trained layers, float32.
+    """
+    front = None if on_gpu() else networks[0]._front(X, len(networks))
+    if front is None:
+        from umbrameter.networks import training
+
+        return training.train(networks, networks[0]._network(), layers, X, codes, passes)
+    from umbrameter.networks import backprop
+
+    return backprop.train(networks, layers, front, codes, passes)
+
+
+def in_steps(orders: Sequence[Ints], widths: Sequence[int], n_steps: int, width: int) -> Ints:
+    """Return one pass of some networks as batches.
+
+    Parameters
+    ----------
+    orders
+        Each network's rows.
+    widths
+        Records of each network's step.
+    n_steps, width
+        What to fill up to.
+
+    Returns
+    -------
+    int32, shape (n_networks, n_steps, width); -1 fills up.
+    """
+    batches = np.full((len(orders), n_steps, width), -1, np.int32)
+    for own, order, n in zip(batches, orders, widths, strict=True):
+        for batch, start in zip(own, range(0, len(order), n), strict=False):
+            rows = order[start : start + n]
+            batch[: len(rows)] = rows
+    return batches
+
+
+def longest(orders: Sequence[Ints], widths: Sequence[int]) -> int:
+    """Return the most steps that one pass takes of any of some networks."""
+    return max(-(-len(order) // n) for order, n in zip(orders, widths, strict=True))
 
 
 def glorot(rng: np.random.RandomState, fan_in: int, fan_out: int, shape: tuple[int, ...]) -> tuple[Floats, Floats]:

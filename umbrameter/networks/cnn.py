@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from umbrameter.networks.base import Layers, NetworkClassifier, glorot
+from umbrameter.networks.base import Layers, NetworkClassifier, glorot, on_gpu
 from umbrameter.typing import Array, Floats, Ints
 
 
@@ -55,6 +55,8 @@ class CNNClassifier(NetworkClassifier):
         "activation": [StrOptions({"tanh", "relu"})],
         "pixel_max": [Interval(Real, 0, None, closed="neither")],
     }
+
+    asked_at_once: ClassVar[int] = 500
 
     def __init__(
         self,
@@ -110,12 +112,25 @@ class CNNClassifier(NetworkClassifier):
 
         return Convolutional(tuple(self.image), self.kernel, self.activation, float(self.pixel_max))
 
-    def _trained(self, layers: Layers, X: Floats, codes: Ints, rng: np.random.RandomState) -> Layers:
-        from umbrameter.networks import training
+    def _front(self, X: Floats, n_networks: int) -> Any:
+        from umbrameter.networks.images import Images
 
-        return training.train(self, self._network(), layers, X, codes, self.batches(rng, len(X)))
+        images = Images(X, self.image, self.filters, self.kernel, self.pixel_max, self.activation)
+        return images if n_networks == 1 else None
 
     def _answerer(self) -> Callable[[Floats], Floats]:
-        from umbrameter.networks.convolution import answerer
+        layers = list(zip(self.coefs_, self.intercepts_, strict=True))
+        if on_gpu():
+            from umbrameter.networks.convolution import answerer
 
-        return answerer(self._network(), list(zip(self.coefs_, self.intercepts_, strict=True)))
+            return answerer(self._network(), layers, self.asked_at_once)
+        *weights, last = [w[None] for w, _ in layers]
+        *biases, offsets = [b[None] for _, b in layers]
+
+        def answer(X: Floats) -> Floats:
+            inputs = np.empty((1, len(X), self.hidden), np.float32)
+            self._front(X, 1).forward(np.arange(len(X))[None], weights, biases, inputs)
+            units = np.tanh(inputs[0]) if self.activation == "tanh" else np.maximum(inputs[0], 0)
+            return np.asarray(units @ last[0] + offsets[0])
+
+        return answer

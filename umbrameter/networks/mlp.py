@@ -1,4 +1,4 @@
-"""A fully connected network: JAX for any data, sums over set bits for sparse bit data."""
+"""A fully connected network."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from umbrameter.networks.base import Layers, NetworkClassifier, glorot
-from umbrameter.typing import Floats, Ints
+from umbrameter.typing import Floats
 
 BITS_BELOW = 0.2
 """Share of ones below which sums over set bits are faster than a dense product, as the benches measure it."""
@@ -85,14 +85,16 @@ class MLPClassifier(NetworkClassifier):
         units = [self.n_features_in_, *np.atleast_1d(self.hidden).tolist(), self._n_outputs]
         return [glorot(rng, m, n, (m, n)) for m, n in pairwise(units)]
 
-    def _trained(self, layers: Layers, X: Floats, codes: Ints, rng: np.random.RandomState) -> Layers:
-        if self.dropout == 0 and is_sparse_bits(X):
-            from umbrameter.networks import bits
+    def _front(self, X: Floats, n_networks: int) -> Any:
+        if self.dropout:
+            return None
+        if np.size(self.hidden) and is_sparse_bits(X):
+            from umbrameter.networks.bits import Bits
 
-            return bits.train(self, layers, X, codes, self.batches(rng, len(X)))
-        from umbrameter.networks import training
+            return Bits(X, self.records_a_step(len(X)))
+        from umbrameter.networks.backprop import Dense
 
-        return training.train(self, self._network(), layers, X, codes, self.batches(rng, len(X)))
+        return Dense(X)
 
     def _network(self) -> Any:
         from umbrameter.networks import training

@@ -1,17 +1,13 @@
 """Many networks of one shape as one program."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-from umbrameter.networks.base import NetworkClassifier
+from umbrameter.networks.base import NetworkClassifier, trained
 from umbrameter.networks.mlp import MLPClassifier
 from umbrameter.typing import Array, Floats, Ints
-
-GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
-"""Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
 
 
 class StackedMLP:
@@ -85,8 +81,6 @@ def fit_side_by_side(networks: Sequence[NetworkClassifier], X: Floats, y: Array,
 
 def _fit(networks: list[NetworkClassifier], X: Floats, y: Array, rows: list[Ints]) -> None:
     """Train checked networks of the same classes as one program; in halves where memory does not take them all."""
-    from umbrameter.networks import training
-
     codes = np.searchsorted(networks[0].classes_, y).astype(np.int32)
     layers, passes = [], []
     for network, own in zip(networks, rows, strict=True):
@@ -94,22 +88,13 @@ def _fit(networks: list[NetworkClassifier], X: Floats, y: Array, rows: list[Ints
         layers.append(network._initial(rng))
         passes.append(map(own.__getitem__, network.batches(rng, len(own))))
     try:
-        found = training.train_many(networks, networks[0]._network(), layers, X, codes, passes)
-    except training.JaxRuntimeError as error:
+        found = trained(networks, layers, X, codes, passes)
+    except RuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) or len(networks) == 1:
             raise
         half = len(networks) // 2
         _fit(networks[:half], X, y, rows[:half])
         _fit(networks[half:], X, y, rows[half:])
         return
-    for network, trained in zip(networks, found, strict=True):
-        network._keep(trained)
-
-
-def on_gpu() -> bool:
-    """Say whether JAX would run on a GPU; JAX is loaded only where a package for one is installed."""
-    if not any(map(find_spec, GPU_PLUGINS)):
-        return False
-    import jax
-
-    return bool(jax.default_backend() == "gpu")
+    for network, own_layers in zip(networks, found, strict=True):
+        network._keep(own_layers)

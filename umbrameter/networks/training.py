@@ -17,24 +17,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.errors import JaxRuntimeError
 
 from umbrameter.networks.adam import BETA1, BETA2, EPSILON, unbiased
-from umbrameter.networks.base import Layers
+from umbrameter.networks.base import Layers, in_steps, longest
 from umbrameter.typing import Array, Floats, Ints
 
 if TYPE_CHECKING:
     from umbrameter.networks.base import NetworkClassifier
 
 
-__all__ = ["Dense", "JaxRuntimeError", "Network", "train", "train_many"]
-
-
 class Network(Protocol):
     """A network's shape: hashable, so that XLA compiles it once."""
-
-    chunk: int | None
-    """Records whose gradient is computed at once; None for a whole batch."""
 
     def __call__(self, layers: Any, x: jax.Array, key: jax.Array) -> jax.Array:
         """Return the logits of some records, shape (n_records, n_outputs)."""
@@ -54,7 +47,6 @@ class Dense:
 
     activation: str
     dropout: float
-    chunk: int | None = None
 
     def __call__(self, layers: Any, x: jax.Array, key: jax.Array) -> jax.Array:
         """Return the logits."""
@@ -77,23 +69,6 @@ def loss(network: Network, layers: Any, x: jax.Array, y: jax.Array, counts: jax.
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
     return jnp.where(counts, losses, 0).sum()
-
-
-def gradient(network: Network, layers: Any, x: jax.Array, y: jax.Array, counts: jax.Array, key: jax.Array) -> Any:
-    """Return the gradient of `loss` by the layers, added up over chunks of records where the network asks for it."""
-    by_layers = jax.grad(partial(loss, network))
-    n_chunks = 1 if network.chunk is None else -(-len(y) // network.chunk)
-    if n_chunks == 1:
-        return by_layers(layers, x, y, counts, key)
-    fill = n_chunks * network.chunk - len(y)  # type: ignore[operator]
-    parts = [
-        jnp.pad(a, [(0, fill), *[(0, 0)] * (a.ndim - 1)]).reshape(n_chunks, -1, *a.shape[1:]) for a in (x, y, counts)
-    ]
-
-    def add(total: Any, part: list[jax.Array]) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, by_layers(layers, *part, key)), None
-
-    return jax.lax.scan(add, jax.tree.map(jnp.zeros_like, layers), parts)[0]
 
 
 def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: jax.Array, settings: Any) -> Any:
@@ -120,7 +95,7 @@ def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: 
         rows = batches[i]
         counts = rows >= 0
         n = jnp.maximum(counts.sum(), 1).astype(jnp.float32)
-        summed = gradient(network, layers, X[rows], y[rows], counts, jax.random.fold_in(key, count))
+        summed = jax.grad(partial(loss, network))(layers, X[rows], y[rows], counts, jax.random.fold_in(key, count))
         slope = [((dw + l2 * w) / n, db / n) for (dw, db), (w, _) in zip(summed, layers, strict=True)]
         own_rate = rate * unbiased(count + 1)
         new_mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, slope)
@@ -144,32 +119,6 @@ def _side_by_side(network: Network, state: Any, X: jax.Array, y: jax.Array, batc
 
 
 def train(
-    model: "NetworkClassifier", network: Network, layers: Layers, X: Floats, codes: Ints, passes: Iterable[Ints]
-) -> Layers:
-    """Train one network.
-
-    Parameters
-    ----------
-    model
-        Its parameters.
-    network
-        Its shape.
-    layers
-        The weights to begin with.
-    X, codes
-        The records and their labels, 0 to n_classes - 1.
-    passes
-        The rows of each pass over the data, in order.
-
-    Returns
-    -------
-    The trained layers, float32.
-    """
-    found = train_many([model], network, [layers], X, codes, [passes])
-    return found[0]
-
-
-def train_many(
     models: Sequence["NetworkClassifier"],
     network: Network,
     layers: Sequence[Layers],
@@ -194,7 +143,7 @@ def train_many(
 
     Returns
     -------
-    Each network's trained layers, float32; as `train` gives them one by one, to rounding.
+    Each network's trained layers, float32; several as one by one, to rounding.
     """
     keep_programs()
     states = [_begin(own, _key(model)) for own, model in zip(layers, models, strict=True)]
@@ -203,24 +152,13 @@ def train_many(
     run = _alone if alone else _side_by_side
     state = states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     for orders in zip(*passes, strict=True):
-        batches = [(order, model.records_a_step(len(order))) for order, model in zip(orders, models, strict=True)]
-        width = min(first.records_a_step(2**31), rounded(max(own for _, own in batches)))
-        steps = [in_steps(order, own, width) for order, own in batches]
-        n_steps = max(map(len, steps))
-        rows = np.stack([_longer(s, rounded(n_steps), fill=-1) for s in steps])
+        widths = [model.records_a_step(len(order)) for order, model in zip(orders, models, strict=True)]
+        width, n_steps = min(first.records_a_step(2**31), rounded(max(widths))), longest(orders, widths)
+        rows = in_steps(orders, widths, rounded(n_steps), width)
         settings = np.float32(first.learning_rate), np.float32(first.l2), np.int32(n_steps)
         state = run(network, state, *data, rows[0] if alone else rows, settings)
     arrays = [(np.asarray(w), np.asarray(b)) for w, b in state[0]]
     return [arrays] if alone else [[(w[i], b[i]) for w, b in arrays] for i in range(len(models))]
-
-
-def in_steps(order: Ints, own: int, width: int) -> Ints:
-    """Return one pass's rows as batches of `own` records, filled up with -1, int32, shape (n_steps, width)."""
-    batches = np.full((-(-len(order) // own), width), -1, np.int32)
-    for batch, start in zip(batches, range(0, len(order), own), strict=True):
-        rows = order[start : start + own]
-        batch[: len(rows)] = rows
-    return batches
 
 
 def rounded(n: int) -> int:
@@ -235,8 +173,8 @@ def rounded(n: int) -> int:
     return -(-n // unit) * unit
 
 
-def _longer(array: Array, n: int, fill: int = 0) -> Array:
-    more = np.full((n - len(array), *array.shape[1:]), fill, array.dtype)
+def _longer(array: Array, n: int) -> Array:
+    more = np.zeros((n - len(array), *array.shape[1:]), array.dtype)
     return np.concatenate([array, more]) if len(more) else array
 
 
