@@ -35,7 +35,7 @@ def audit(
         records = stages.prepare(run)
         split = stages.split_records(run, records)
         variants = stages.plan(run, records, split)
-        stages.train_targets(run, variants)
+        stages.train_targets(run, variants, tracking_uri)
         stages.query_targets(run, variants)
         stages.fit_shadows(run, variants)
         stages.merge(run, variants)

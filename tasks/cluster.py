@@ -7,7 +7,7 @@ in the store already.
 import logging
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from umbrameter.store import digest
 from umbrameter.work import Work, perform
 
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
-    from distributed import Client, Security
+    from distributed import Client, LocalCluster, Security
 
 log = logging.getLogger("umbrameter.cluster")
 
@@ -34,7 +34,11 @@ PROCESSES = {
     # A worker's results are paths, so there is nothing to spill; one that outgrows its memory is stopped and replaced.
     **{f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")},
     # Ctrl-C is for the audit, which then stops its workers.
-    "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
+    # What every audit needs is loaded while this process prepares the records.
+    "distributed.worker.preload": [
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n",
+        "import skops.io, umbrameter.fitting, umbrameter.scoring\n",
+    ],
     # Dask's own value gives memory back after every batch: five times the time of a small network's training.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
@@ -119,6 +123,16 @@ class Cluster:
         """Stop what was started; work that still runs is given up when the block ends by an error."""
         self._open.close()
 
+    def start(self) -> None:
+        """Start or reach the workers now.
+
+        Raises
+        ------
+        ComputeError
+            When the cluster cannot be reached or has no worker.
+        """
+        self._connected()
+
     def perform(self, root: str, works: Sequence[Work]) -> list[str]:
         """Make some works as one task on a worker, and wait for it.
 
@@ -180,7 +194,7 @@ class Cluster:
             memory_limit=(self.compute.memory or "auto") if processes else 0,
             silence_logs=logging.CRITICAL,
         )
-        self._open.callback(cluster.close, timeout=5)
+        self._open.callback(_close, cluster)
         client: Client = self._open.enter_context(Client(cluster, set_as_default=False))
         if processes:
             limits = [worker["memory_limit"] / 2**30 for worker in client.scheduler_info(-1)["workers"].values()]
@@ -230,6 +244,12 @@ class Cluster:
                 f"dask={self.compute.dask!r}: no worker has the resources {_resources(wanted)} ({len(offers)} workers "
                 f"have: {known}); start workers with --resources '{_resources(wanted)}', or ask for less"
             )
+
+
+def _close(cluster: "LocalCluster") -> None:
+    """Stop a local cluster; Dask trips over a worker that is just being restarted, which ends with this process."""
+    with suppress(AssertionError):
+        cluster.close(timeout=5)
 
 
 def _resources(amounts: dict[str, float]) -> str:

@@ -4,11 +4,15 @@ Belongs here: the question to the store before any work, progress, and the count
 Does not belong here: the order of the steps (`flows.audit`) or what they are (`umbrameter.steps`).
 """
 
+import contextvars
+import logging
+import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
@@ -17,6 +21,8 @@ from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store
 from umbrameter.work import Work, peak_rss_mb
+
+log = logging.getLogger("umbrameter.audit")
 
 AnyWork = TypeVar("AnyWork", bound=Work)
 
@@ -49,8 +55,28 @@ class Session:
         self._stages: dict[str, Stage] = {}
         self._stage: Stage | None = None
         self._lock = threading.Lock()
+        self._begun: list[threading.Thread] = []
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
+
+    def begin(self, what: str, action: Callable[[], object]) -> None:
+        """Begin in the background what will be needed later; should it fail now, it will be tried again then."""
+
+        def run() -> None:
+            try:
+                action()
+            except Exception:
+                log.debug(f"{what} could not be begun early", exc_info=True)
+
+        context = contextvars.copy_context()  # Prefect's, so that what is logged belongs to the run
+        thread = threading.Thread(target=context.run, args=(run,), name=what, daemon=True)
+        thread.start()
+        self._begun.append(thread)
+
+    def wait(self) -> None:
+        """Wait for what was begun."""
+        for thread in self._begun:
+            thread.join()
 
     def make(self, works: Sequence[Work]) -> bool:
         """Make what is not in the store, as one piece of work on the cluster; return whether all of it was there."""
@@ -82,13 +108,15 @@ class Session:
         missing = self._missing(works)
         paths = {work.recipe.path for work in missing}
         there = tuple(work for work in works if work.recipe.path not in paths)
-        n_workers = self.cluster.n_workers() if missing else 1
-        size = max(1, -(-len(missing) // (CHUNKS_A_WORKER * n_workers)))
-        if self.cluster.compute.models_a_task is not None and seconds is not None:
-            size = self.cluster.compute.models_a_task
-        elif seconds is not None:
-            size = min(size, max(1, round(TASK_SECONDS / max(seconds, 1e-9))))
-        pieces = [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
+        fixed = self.cluster.compute.models_a_task if seconds is not None else None
+        if fixed is not None:
+            n_pieces = -(-len(missing) // fixed)
+        else:
+            n_workers = self.cluster.n_workers() if missing else 1
+            wanted = max(CHUNKS_A_WORKER * n_workers, math.ceil(len(missing) * (seconds or 0) / TASK_SECONDS))
+            n_pieces = min(len(missing), -(-wanted // n_workers) * n_workers)
+        ends = [len(missing) * i // n_pieces for i in range(n_pieces + 1)] if n_pieces else []
+        pieces = [tuple(missing[start:end]) for start, end in pairwise(ends)]
         return ([there] if there else []) + pieces
 
     def _missing(self, works: Sequence[AnyWork]) -> list[AnyWork]:
@@ -127,7 +155,11 @@ class Session:
 def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
     """Open a session; its cluster is closed with it, however it ends."""
     with Cluster(compute) as cluster:
-        yield Session(spec, root, cluster)
+        found = Session(spec, root, cluster)
+        try:
+            yield found
+        finally:
+            found.wait()
 
 
 def read_spec(spec: AuditSpec | str) -> AuditSpec:

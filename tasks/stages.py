@@ -81,6 +81,8 @@ def prepare(session: Session) -> str:
         found = locate(source.name, session.store.root) if isinstance(source, CatalogueData) else source
         path = records_recipe(found).path
         there = session.store.find(records_recipe(found)) is not None
+        if not there:
+            session.begin("the cluster", session.cluster.start)
         path = build(found, session.store).path
         session.count({path}, set() if there else {path})
     return path
@@ -100,8 +102,10 @@ def plan(session: Session, records: str, split: str) -> tuple[Variant, ...]:
     return variants(session.spec, records, split, Records.open(session.store, records))
 
 
-def train_targets(session: Session, variants: Sequence[Variant]) -> None:
-    """Train the target, and one more for each mitigation of the training."""
+def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: str | None) -> None:
+    """Train the target, and one more for each mitigation of the training; few workers are busy, so load MLflow too."""
+    if any(session.store.find(v.target.recipe) is None for v in variants):
+        session.begin("MLflow", lambda: _tracking().get_ready(session.store.root, tracking_uri))
     in_stage(session, "train target", [Piece(f"train {v.title}", [v.target]) for v in variants])
 
 
@@ -167,9 +171,14 @@ def report(session: Session, variants: Sequence[Variant]) -> str:
 @task(cache_policy=NO_CACHE, task_run_name="log to MLflow")
 def track(session: Session, folder: str, tracking_uri: str | None) -> str:
     """Log the finished run to MLflow; the audit is complete on disk whatever happens here."""
-    from tasks.track import log_run
+    return str(_tracking().log_run(session.store.root, folder, tracking_uri))
 
-    return log_run(session.store.root, folder, tracking_uri)
+
+def _tracking() -> Any:
+    """Return `tasks.track`, which takes two seconds to load."""
+    from tasks import track
+
+    return track
 
 
 def _cases(variants: Sequence[Variant]) -> list[Case]:

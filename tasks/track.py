@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,21 @@ def ui_command(root: str, uri: str | None, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "server", *options]
 
 
+def get_ready(root: str, uri: str | None) -> None:
+    """Load what logging needs, and make the default store, ahead of `log_run`.
+
+    Parameters
+    ----------
+    root, uri
+        As of `log_run`.
+    """
+    import_module("skops.io")
+    if uri is None:
+        _silence()
+        with _making(root):
+            mlflow.MlflowClient(tracking_uri=default_uri(root))
+
+
 def log_run(root: str, folder: str, uri: str | None = None) -> str:
     """Log a finished run's folder; one that is logged already stays as it is.
 
@@ -128,7 +144,7 @@ def without_secrets(text: str) -> str:
 
 def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
     report = Report.model_validate_json(_read(store, f"{folder}/report.json"))
-    with FileLock(f"{store.root}/mlflow.lock") if is_default else nullcontext():  # two audits may both make the store
+    with _making(store.root) if is_default else nullcontext():
         client = mlflow.MlflowClient(tracking_uri=address)
         experiment = _experiment(client, report.audit.name, f"{store.root}/mlartifacts" if is_default else None)
     logged = _earlier(client, experiment, folder, report)
@@ -403,11 +419,20 @@ def _at(address: str) -> Iterator[None]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Keep MLflow's own progress and hints off the terminal."""
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    _silence()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _silence() -> None:
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _making(root: str) -> FileLock:
+    """Return a lock on the default store, which two audits may both make."""
+    return FileLock(Path(root, "mlflow.lock"))
 
 
 def _figures(store: Store, folder: str) -> list[str]:

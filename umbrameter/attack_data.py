@@ -3,13 +3,13 @@
 Shokri et al. (2017), section V-D: the attack's training set, partitioned by class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from umbrameter.attacks import Vectors
 from umbrameter.errors import StoreError
@@ -18,8 +18,11 @@ from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import shadow_predictions, vectors
 from umbrameter.work import key_of
 
-CHUNK_BYTES = 256 * 2**20
-"""Vectors that one merge reads and writes, at most; decides how the classes are chunked."""
+CHUNK_BYTES = 64 * 2**20
+"""Vectors that one merge writes, about; with `CHUNK_CLASSES` it decides how the classes are chunked."""
+
+CHUNK_CLASSES = 64
+"""Files that one merge has open, at most."""
 
 THRESHOLD_ROWS = 200_000
 """Shadow vectors from which a global threshold is chosen, at most: more would move it by less than it matters."""
@@ -51,18 +54,26 @@ class AttackData:
     def make(self, store: Store, draft: Draft) -> None:
         """Write one file a class, one row group a shadow model, and the counts of IN and OUT."""
         schema = shadow_predictions(self.n_classes)
-        sources = [store.open(path) for path in self.shadows]
-        counts: dict[str, dict[str, int]] = {}
-        for label in self.labels:
-            with draft.writer(_name(label), schema) as writer:
-                counts[str(label)] = _merge_class(sources, label, writer, schema)
-        draft.meta["counts"] = counts
+        counts = {label: {"in": 0, "out": 0} for label in self.labels}
+        with ExitStack() as stack:
+            writers = {label: stack.enter_context(draft.writer(_name(label), schema)) for label in self.labels}
+            earlier: set[int] = set()
+            for source in map(store.open, self.shadows):
+                own: set[int] = set()
+                for label, table in _classes(source, self.labels, schema):
+                    own |= _checked_models(table, source, label, earlier)
+                    n_in = pc.sum(table["is_in"]).as_py()
+                    counts[label]["in"] += n_in
+                    counts[label]["out"] += table.num_rows - n_in
+                    writers[label].write_table(table)
+                earlier |= own
+        draft.meta["counts"] = {str(label): counts[label] for label in self.labels}
 
 
 def class_chunks(n_classes: int, n_models: int, records_a_model: int) -> list[tuple[int, ...]]:
-    """Return the classes in chunks whose vectors stay below `CHUNK_BYTES`; independent of the number of workers."""
+    """Return the classes in chunks of some work each; independent of the number of workers."""
     total = 4 * n_classes * n_models * records_a_model
-    n_chunks = min(n_classes, -(-total // CHUNK_BYTES))
+    n_chunks = min(n_classes, max(-(-total // CHUNK_BYTES), -(-n_classes // CHUNK_CLASSES)))
     return [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_chunks)]
 
 
@@ -106,38 +117,25 @@ def _name(label: int) -> str:
     return f"label={label}.parquet"
 
 
-def _merge_class(sources: list[Artefact], label: int, writer: pq.ParquetWriter, schema: pa.Schema) -> dict[str, int]:
-    n_in = n_out = 0
-    seen: set[int] = set()
-    for source in sources:
-        table = _rows_of_class(source, label, schema)
-        if table.num_rows == 0:
-            continue
-        _check(table, source, label, seen)
-        n_in += (n_here := pc.sum(table["is_in"]).as_py())
-        n_out += table.num_rows - n_here
-        writer.write_table(table)
-    return {"in": n_in, "out": n_out}
-
-
-def _rows_of_class(source: Artefact, label: int, schema: pa.Schema) -> pa.Table:
-    if label not in source.meta["labels"]:
-        return schema.empty_table()
+def _classes(source: Artefact, labels: Sequence[int], schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
+    """Yield one shadow model's vectors of each of some classes that it has."""
     with source.parquet("predictions.parquet") as file:
         if file.schema_arrow != schema:
             expected = ", ".join(f"{field.name} {field.type}" for field in schema)
             raise StoreError(f"{source.path}: columns other than {expected}; remove that folder and run again")
-        return file.read_row_group(source.meta["labels"].index(label), use_threads=False)
+        for group, label in enumerate(source.meta["labels"]):
+            if label in labels:
+                yield label, file.read_row_group(group, use_threads=False)
 
 
-def _check(table: pa.Table, source: Artefact, label: int, seen: set[int]) -> None:
-    """Refuse vectors of another class, of a model met before, or a record twice in one model."""
+def _checked_models(table: pa.Table, source: Artefact, label: int, earlier: set[int]) -> set[int]:
+    """Return which model these vectors are of; refuse another class, a model met before, or a record twice."""
     models = set(pc.unique(table["model_id"]).to_pylist())
     twice = table.num_rows - pc.count_distinct(table["record_id"]).as_py()
     other = pc.any(pc.not_equal(table["label"], label)).as_py()
-    if len(models) != 1 or models & seen or twice or other:
+    if len(models) != 1 or models & earlier or twice or other:
         raise StoreError(
             f"{source.path}: class {label} holds models {sorted(models)}, {twice} records twice; expected one new "
             "model with each record once; remove that folder and run again"
         )
-    seen |= models
+    return models

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from umbrameter.errors import DataError
 from umbrameter.intake import EXACT, Census, Intake, columns_of, filesystem, open_source
 from umbrameter.store import Artefact, Draft, Recipe, Store, sha256
-from umbrameter.tables import vector_column, vectors
+from umbrameter.tables import byte_column, vector_column, vectors
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 OWN_COLUMNS = ("record_id", "label", "x")
@@ -187,9 +187,9 @@ def _some(names: Array) -> str:
 def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None:
     """Write record_id, label, x and the slices, row group by row group."""
     bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
-    kind = np.dtype("uint8" if bytewide else intake.precision)
+    precision, n_features = pa.from_numpy_dtype(np.dtype(intake.precision)), len(intake.feature_names)
+    x = pa.binary(n_features) if bytewide else pa.list_(precision, n_features)
     slices = intake.columns.slices
-    x = pa.list_(pa.from_numpy_dtype(kind), len(intake.feature_names))
     fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
     schema, counts = pa.schema(fields), np.zeros(len(intake.codes.classes), dtype=np.int64)
     with draft.writer("records.parquet", schema) as writer:
@@ -198,7 +198,8 @@ def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None
             X, y = intake.encode(batch, start)
             ids = np.arange(keep.sum()) + counts.sum()
             text = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
-            columns = [pa.array(ids), pa.array(y[keep]), vector_column(X[keep].astype(kind)), *text]
+            kept = (byte_column if bytewide else vector_column)(X[keep])
+            columns = [pa.array(ids), pa.array(y[keep]), kept, *text]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
             counts += np.bincount(y[keep], minlength=len(counts))
     draft.meta["label_counts"] = counts.tolist()
@@ -273,8 +274,10 @@ class Records:
     def _small(self) -> Array | None:
         """All features, when they are few enough to keep."""
         with self.artefact.parquet("records.parquet") as source:
-            width = source.schema_arrow.field("x").type.value_type.bit_width // 8
-            if self.n_records * self.n_features * width > KEPT_BYTES:
+            kind = source.schema_arrow.field("x").type
+            is_bytes = pa.types.is_fixed_size_binary(kind)
+            width = kind.byte_width if is_bytes else kind.list_size * kind.value_type.byte_width
+            if self.n_records * width > KEPT_BYTES:
                 return None
             return vectors(source.read(columns=["x"], use_threads=False)["x"])
 

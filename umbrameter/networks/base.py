@@ -178,7 +178,8 @@ def trained(
         return training.train(networks, networks[0]._network(), layers, X, codes, passes)
     from umbrameter.networks import backprop
 
-    return backprop.train(networks, layers, front, codes, passes)
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are refused afterwards
+        return backprop.train(networks, layers, front, codes, passes)
 
 
 def in_steps(orders: Sequence[Ints], widths: Sequence[int], n_steps: int, width: int) -> Ints:

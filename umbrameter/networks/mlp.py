@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from umbrameter.networks.base import Layers, NetworkClassifier, glorot
 from umbrameter.typing import Floats
 
-BITS_BELOW = 0.2
+BITS_BELOW = 0.4
 """Share of ones below which sums over set bits are faster than a dense product, as the benches measure it."""
 
 

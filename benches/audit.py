@@ -1,0 +1,188 @@
+"""A whole audit of the purchases' kind, on two cores, beside the script and the package that a researcher would use.
+
+20 shadow models of 10,000 records each, 600 bits, 100 classes, networks of 128 tanh units, 25 epochs in batches of 200.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import yaml
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.neural_network import MLPClassifier as SklearnMLP
+
+from benches.compare import Row, Time, full, report
+from benches.data import purchases, write
+
+N, N_SHADOWS, N_CLASSES, BATCH = 10_000, 20, 100, 200
+EPOCHS = 25
+COMMAND = [sys.executable, "-c", "from umbrameter.cli import main; main()", "audit"]
+
+
+def spec(data: Path, attack: dict) -> dict:
+    return {
+        "name": "purchases",
+        "data": {"kind": "parquet", "path": str(data), "label": "y", "duplicates": "keep"},
+        "split": {"members": N, "nonmembers": N},
+        "target": {
+            "kind": "train",
+            "estimator": {"kind": "mlp", "params": {"hidden": [128], "epochs": EPOCHS, "batch_size": BATCH}},
+        },
+        "shadows": {"count": N_SHADOWS},
+        "attacks": [attack],
+    }
+
+
+def command(folder: Path, settings: dict, root: str, workers: int) -> tuple[float, dict]:
+    """Run the command as a user does; return its wall seconds and its report."""
+    file = folder / "spec.yaml"
+    file.write_text(yaml.safe_dump(settings), encoding="utf8")
+    start = time.perf_counter()
+    arguments = [*COMMAND, str(file), "--root", str(folder / root), "--workers", str(workers), "--json"]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start, json.loads(done.stdout)
+
+
+def ours(folder: Path, data: Path, attack: dict) -> tuple[Time, float, float]:
+    """Run an audit in a root of its own; return its time, accuracy and AUC."""
+    wall, found = command(folder, spec(data, attack), f"root-{time.time_ns()}", 2)
+    metrics = found["results"][0]["metrics"]
+    cpu = sum(found["ledger"]["cpu_seconds"].values())
+    return Time(cpu, wall), metrics["accuracy"]["value"], metrics["auc"]["value"]
+
+
+def library(X, y) -> tuple[Time, float, float]:
+    """Do the same with our library alone, two processes, no orchestrator, store or report."""
+    from joblib.externals.loky import get_reusable_executor
+
+    from umbrameter import AttackModelBundle, ShadowModelBundle, prepare_attack_data
+    from umbrameter.attacks.shokri import NETWORK
+    from umbrameter.networks import MLPClassifier
+
+    cpu, wall = _cpu(), time.perf_counter()
+    X = X.astype(np.float32)
+    members, others, pool = slice(0, N), slice(N, 2 * N), slice(2 * N, None)
+    settings = {"hidden": (128,), "epochs": EPOCHS, "batch_size": BATCH}
+    shadows = ShadowModelBundle(lambda: MLPClassifier(**settings), N, N_SHADOWS, n_jobs=2)
+    X_shadow, y_shadow = shadows.fit_transform(X[pool], y[pool])
+    attack = AttackModelBundle(lambda: MLPClassifier(**NETWORK), N_CLASSES, n_jobs=2)
+    attack.fit(X_shadow, y_shadow)
+    target = MLPClassifier(**settings).fit(X[members], y[members])
+    rows, is_member = prepare_attack_data(target, (X[members], y[members]), (X[others], y[others]))
+    scores = attack.predict_proba(rows)[:, 1]
+    get_reusable_executor().shutdown(wait=True)
+    taken = Time(_cpu() - cpu, time.perf_counter() - wall)
+    return taken, float(((scores > 0.5) == is_member).mean()), float(roc_auc_score(is_member, scores))
+
+
+def script(bits, y) -> tuple[Time, float, float]:
+    """Write it down plainly with scikit-learn at its defaults; the attack models are those of the paper."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    rng = np.random.default_rng(0)
+    members, others, pool = np.arange(N), np.arange(N, 2 * N), np.arange(2 * N, len(y))
+    vectors, labels, is_in = [], [], []
+    for seed in range(N_SHADOWS):
+        rows = rng.permutation(pool)[: 2 * N]
+        shadow = SklearnMLP((128,), activation="tanh", batch_size=BATCH, max_iter=EPOCHS, random_state=seed)
+        shadow.fit(bits[rows[:N]], y[rows[:N]])
+        vectors.append(shadow.predict_proba(bits[rows]))
+        labels.append(y[rows])
+        is_in.append(np.arange(2 * N) < N)
+    vectors, labels, is_in = np.concatenate(vectors), np.concatenate(labels), np.concatenate(is_in)
+    target = SklearnMLP((128,), activation="tanh", batch_size=BATCH, max_iter=EPOCHS, random_state=99)
+    target.fit(bits[members], y[members])
+    asked = np.concatenate([members, others])
+    answers, scores = target.predict_proba(bits[asked]), np.full(2 * N, 0.5)
+    for c in range(N_CLASSES):
+        attack = SklearnMLP((64,), random_state=c).fit(vectors[labels == c], is_in[labels == c])
+        own = y[asked] == c
+        scores[own] = attack.predict_proba(answers[own])[:, 1]
+    is_member = np.arange(2 * N) < N
+    taken = Time(time.process_time() - cpu, time.perf_counter() - wall)
+    return taken, float(((scores > 0.5) == is_member).mean()), float(roc_auc_score(is_member, scores))
+
+
+def mia_package(bits, y, attack_fn) -> tuple[Time, float, float]:
+    """Do it with `mia` 0.1.2 as its example does, its shadow models in float32."""
+    from mia.estimators import AttackModelBundle, ShadowModelBundle, prepare_attack_data
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    X, one_hot = bits.astype(np.float32), np.eye(N_CLASSES, dtype=np.float32)
+    members, others, pool = slice(0, N), slice(N, 2 * N), slice(2 * N, None)
+
+    class Network(SklearnMLP):
+        """A network that takes the one-hot labels which the package works with."""
+
+        def __init__(self):
+            super().__init__((128,), activation="tanh", batch_size=BATCH, max_iter=EPOCHS, random_state=0)
+
+        def fit(self, X, y):
+            return super().fit(X, y.argmax(axis=1))
+
+    shadows = ShadowModelBundle(Network, shadow_dataset_size=N, num_models=N_SHADOWS)
+    X_shadow, y_shadow = shadows.fit_transform(X[pool], one_hot[y[pool]])
+    attack = AttackModelBundle(attack_fn, num_classes=N_CLASSES)
+    attack.fit(X_shadow, y_shadow)
+    target = Network().fit(X[members], one_hot[y[members]])
+    rows, is_member = prepare_attack_data(target, (X[members], one_hot[y[members]]), (X[others], one_hot[y[others]]))
+    called = attack.predict(rows)
+    taken = Time(time.process_time() - cpu, time.perf_counter() - wall)
+    return taken, float((called == is_member).mean()), float("nan")
+
+
+def _cpu() -> float:
+    """Return the CPU seconds of this process and of those it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    network = {"kind": "shokri"}
+    forest = {"kind": "shokri", "model": {"kind": "random_forest"}}
+    forests = lambda: RandomForestClassifier(random_state=0)  # noqa: E731
+    networks = lambda: SklearnMLP((64,), max_iter=20, random_state=0)  # noqa: E731
+    bits, y = purchases(6 * N)
+    found = {}
+
+    def run(name, contestant):
+        taken, accuracy, auc = found[name] = contestant()
+        print(f"  {name}: {taken}, attack accuracy {accuracy:.3f}, AUC {auc:.3f}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder, data = Path(name), Path(name, "purchases.parquet")
+        write(data, bits, y)
+        ours(folder, data, network)  # what numba compiles is on disk afterwards, as on any machine but a new one
+        run("ours", lambda: ours(folder, data, network))
+        run("mia, networks", lambda: mia_package(bits, y, networks))
+        run("ours, library", lambda: library(bits, y))
+        run("ours, forests", lambda: ours(folder, data, forest))
+        run("mia, forests", lambda: mia_package(bits, y, forests))
+        run("script", lambda: script(bits, y))
+        if full():
+            run("ours, again", lambda: ours(folder, data, network))
+
+    def row(what, our_name, other_name, *targets):
+        (own, *quality), (other, *other_quality) = found[our_name], found[other_name]
+        shown = [f"{t}, accuracy {q[0]:.3f}" for t, q in ((own, quality), (other, other_quality))]
+        return Row(what, *shown, other.wall / own.wall, *targets)
+
+    report(
+        [
+            row("script with scikit-learn at its defaults", "ours", "script", 6, 12),
+            row("mia 0.1.2, random forests as attack models", "ours, forests", "mia, forests", 8, 15),
+            row("mia 0.1.2, networks as attack models", "ours", "mia, networks", 4, 7),
+            row("the same, by our library alone", "ours, library", "mia, networks"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

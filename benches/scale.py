@@ -1,0 +1,137 @@
+"""One worker and two, an audit again, memory by the number of shadow models, and 64 workers that only wait."""
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches import audit
+from benches.compare import Row, full, report
+from benches.data import purchases, write
+from umbrameter.store import Draft, Recipe, Store
+
+N_WAITING, WAIT = 64, 5.0
+
+
+def measured(folder: Path, data: Path, root: str, workers: int, shadows: int, epochs: int) -> tuple[float, dict]:
+    """Run an audit; return its wall seconds and its report's ledger."""
+    settings = audit.spec(data, {"kind": "shokri"})
+    settings["target"]["estimator"]["params"]["epochs"] = epochs
+    settings["shadows"]["count"] = shadows
+    wall, found = audit.command(folder, settings, root, workers)
+    print(f"  {shadows} models, {workers} workers: {wall:.1f} s", file=sys.stderr, flush=True)
+    return wall, found["ledger"]
+
+
+def workers_and_again(folder: Path, data: Path) -> list[Row]:
+    shadows = 200 if full() else 100
+    one, ledger = measured(folder, data, "one", 1, shadows, 50)
+    two, _ = measured(folder, data, "two", 2, shadows, 50)
+    again, _ = measured(folder, data, "one", 1, shadows, 50)
+    work = sum(seconds for stage, seconds in ledger["cpu_seconds"].items() if stage != "orchestration")
+    share = 1 - work / one
+    what = f"{work:.0f} s of work in {one:.0f} s with one worker"
+    return [
+        Row(
+            f"2 workers v. 1, whole audit of {shadows} shadow models",
+            f"{two:.1f} s",
+            f"{one:.1f} s",
+            one / two,
+            1.8,
+            1.95,
+        ),
+        Row(f"orchestration's share: {what}", f"{one - work:.1f} s", f"{one:.1f} s", share, 0.2, 0.08, True),
+        Row("the same again v. the first time", f"{again:.1f} s", f"{one:.1f} s", again / one, 0.1, 0.04, True),
+    ]
+
+
+def memory(folder: Path, data: Path) -> list[Row]:
+    found = {n: measured(folder, data, f"memory-{n}", 2, n, 2)[1] for n in (16, 64)}
+    rows = []
+    for who in ("worker", "driver"):
+        few, many = (found[n][f"{who}_peak_rss_mb"] for n in (16, 64))
+        what = f"peak memory of the {who}, 64 v. 16 shadow models"
+        rows.append(Row(what, f"{many:.0f} MiB", f"{few:.0f} MiB", many / few, 1.15, 1.0, True))
+    return rows
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A piece of work that takes its time and none of the processor's."""
+
+    number: int
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe("scores", {"wait": self.number})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        time.sleep(WAIT)
+
+
+def waiting() -> list[Row]:
+    """Order waiting on 64 workers as an audit orders its stages."""
+    import subprocess
+
+    from prefect import flow
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from tasks import stages
+    from tasks.cluster import Compute
+    from tasks.server import temporary_server
+    from tasks.session import session
+    from umbrameter.spec import AuditSpec
+
+    n = N_WAITING * (10 if full() else 5)
+    command = [sys.executable, "-m", "benches.scale", "--cluster"]
+    settings = AuditSpec.model_validate(audit.spec(Path("none"), {"kind": "shokri"}))
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=256))
+    def wait(root: str, address: str) -> float:
+        with session(settings, root, Compute(dask=address)) as run:
+            assert run.cluster.n_workers() == N_WAITING
+            start = time.perf_counter()
+            stages.in_stage(run, "wait", [stages.Piece(f"wait {i}", [Wait(i)]) for i in range(n)])
+            return time.perf_counter() - start
+
+    with (
+        tempfile.TemporaryDirectory() as root,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as cluster,
+        temporary_server() as when_it_answers,
+    ):
+        assert cluster.stdout is not None and cluster.stdin is not None
+        address = cluster.stdout.readline().strip()
+        with when_it_answers():
+            taken = wait(root, address)
+        cluster.stdin.close()
+    ideal = n * WAIT / N_WAITING
+    what = f"{n} tasks of {WAIT:g} s on {N_WAITING} workers that only wait: time v. none lost"
+    return [Row(what, f"{taken:.1f} s", f"{ideal:.1f} s", taken / ideal)]
+
+
+def cluster() -> None:
+    """Run a cluster of waiting workers, until standard input ends."""
+    import dask
+    from distributed import LocalCluster
+
+    dask.config.set({"distributed.worker.profile.enabled": False})
+    options = {"processes": False, "protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    with LocalCluster(n_workers=N_WAITING, threads_per_worker=1, **options) as there:
+        print(there.scheduler_address, flush=True)
+        sys.stdin.read()
+
+
+def main() -> None:
+    rows = waiting()
+    bits, y = purchases(6 * audit.N)
+    with tempfile.TemporaryDirectory() as name:
+        folder, data = Path(name), Path(name, "purchases.parquet")
+        write(data, bits, y)
+        measured(folder, data, "warm", 2, 2, 1)
+        rows = [*workers_and_again(folder, data), *memory(folder, data), *rows]
+    report(rows)
+
+
+if __name__ == "__main__":
+    cluster() if "--cluster" in sys.argv else main()
