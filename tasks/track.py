@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +35,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
-from umbrameter.bundles import AttackModelBundle
+from umbrameter import __version__, served
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.estimators import Estimator
 from umbrameter.intervals import Interval, NotMeasured
 from umbrameter.report import Report, Result
 from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
-from umbrameter.scoring import read_models
+from umbrameter.scoring import model_files
 from umbrameter.store import Store
 
 PARAM_LENGTH = 500
@@ -95,7 +94,6 @@ def get_ready(root: str, uri: str | None) -> None:
     root, uri
         As of `log_run`.
     """
-    import_module("skops.io")
     if uri is None:
         _silence()
         with _making(root):
@@ -377,32 +375,20 @@ def _inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
 
 
 def _log_models(run: str, store: Store, paths: list[str], n_classes: int, result: Result, address: str) -> None:
-    """Log an attack's models as one classifier: prediction vector and label in, P(OUT) and P(IN) out."""
-    models = read_models([store.open(path) for path in paths])
-    bundle = AttackModelBundle.from_models(models, n_classes)
-    example = np.zeros((1, n_classes + 1))
-    example[0, 0] = 1
-    from umbrameter import __version__
+    """Log an attack's models as one: prediction vector and label in, P(OUT) and P(IN) out; the files stay as they are.
 
+    A model that holds them all would be written anew, which takes skops a minute for a hundred forests.
+    """
     versions = Estimator.model_validate(result.params["attack"]["model"]).versions
-    with _at(address), mlflow.start_run(run_id=run):
-        mlflow.sklearn.log_model(
-            bundle,
+    with tempfile.TemporaryDirectory() as name, _at(address), mlflow.start_run(run_id=run):
+        served.write_bundle(Path(name), n_classes, model_files([store.open(path) for path in paths]))
+        mlflow.pyfunc.log_model(
             name="attack_models",
-            serialization_format="skops",
-            skops_trusted_types=_types(AttackModelBundle.from_models(dict([*models.items()][:1]), n_classes)),
-            signature=infer_signature(example, bundle.predict_proba(example)),
-            pyfunc_predict_fn="predict_proba",
+            loader_module=served.__name__,
+            data_path=name,
+            signature=infer_signature(np.zeros((1, n_classes + 1)), np.zeros((1, 2))),
             pip_requirements=[f"{name}=={v}" for name, v in {**versions, "umbrameter": __version__}.items()],
         )
-
-
-def _types(model: Any) -> list[str]:
-    """Return the types in a model; one attack model speaks for all of its attack, which come from one recipe."""
-    import skops.io
-
-    types: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(model))
-    return types
 
 
 @contextmanager

@@ -195,7 +195,7 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
             Number of classes of the target.
         """
         bundle = cls(None, num_classes)
-        bundle.models_ = dict(models)
+        bundle.models_ = models
         bundle.classes_ = np.array([0, 1])
         return bundle
 
@@ -225,7 +225,7 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
             rows = labels == label
             if 0 < is_in[rows].sum() < rows.sum():
                 fits[label] = delayed(_fit)(self.model_fn(), predictions[rows], is_in[rows], fit_kwargs)
-        self.models_ = dict(zip(fits, Parallel(n_jobs=self.n_jobs)(fits.values()), strict=True))
+        self.models_: Mapping[int, Any] = dict(zip(fits, Parallel(n_jobs=self.n_jobs)(fits.values()), strict=True))
         self.classes_ = np.array([0, 1])
         return self
 
@@ -234,9 +234,10 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "models_")
         predictions, labels = self._split(X)
         answers = np.full((len(labels), 2), 0.5)
-        for label, model in self.models_.items():
+        for label in self.models_:
             rows = labels == int(label)
             if rows.any():
+                model = self.models_[label]
                 answers[rows] = align_probabilities(model.predict_proba(predictions[rows]), _classes_of(model, 2), 2)
         return answers
 

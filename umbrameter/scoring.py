@@ -9,9 +9,10 @@ import pyarrow as pa
 from umbrameter.attack_data import read_class, read_some
 from umbrameter.attacks import AnyAttack, Shokri, Signals, Vectors
 from umbrameter.mitigations import PostHoc
+from umbrameter.served import StoredModels
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import SCORES, vectors
-from umbrameter.typing import Bools, Classifier
+from umbrameter.typing import Bools
 from umbrameter.work import dump_model, key_of, load_model
 
 
@@ -112,9 +113,15 @@ def read_answers(table: pa.Table, mitigation: PostHoc | None) -> tuple[Vectors, 
     return Vectors(predictions, np.asarray(table["label"]).astype(np.int64)), np.asarray(table["is_member"])
 
 
-def read_models(artefacts: list[Artefact]) -> dict[int, Classifier]:
-    """Return the attack models of the classes that have one."""
-    return {label: load_model(a.data(_name(label))) for a in artefacts for label in a.meta["labels"]}
+def read_models(artefacts: list[Artefact]) -> StoredModels:
+    """Return the attack models of the classes that have one, each to be loaded when it is wanted."""
+    of = {label: artefact for artefact in artefacts for label in artefact.meta["labels"]}
+    return StoredModels([*of], lambda label: load_model(of[label].data(_name(label))))
+
+
+def model_files(artefacts: list[Artefact]) -> dict[int, bytes]:
+    """Return the attack models' files by class."""
+    return {label: artefact.data(_name(label)) for artefact in artefacts for label in artefact.meta["labels"]}
 
 
 def _name(label: int) -> str:

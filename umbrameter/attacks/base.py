@@ -1,6 +1,7 @@
 """What an attack sees and what every attack is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -58,7 +59,7 @@ class Signals:
     target: Vectors
     shadow: Vectors | None = None
     seed: int = 0
-    models: "dict[int, Classifier] | None" = None
+    models: "Mapping[int, Classifier] | None" = None
 
 
 class Attack(BaseModel, ABC):
