@@ -32,8 +32,9 @@ def main() -> None:
     models, aucs = {}, {}
 
     def ours():
-        for start in range(0, N_CLASSES, attack.at_once):
-            some = range(start, min(start + attack.at_once, N_CLASSES))
+        at_once = attack.at_once(4 * N_CLASSES * N_VECTORS)
+        for start in range(0, N_CLASSES, at_once):
+            some = range(start, min(start + at_once, N_CLASSES))
             models.update(attack.fit({c: shadows[c] for c in some}, seed=0))
 
     def theirs(dtype, **params):

@@ -6,13 +6,11 @@ Does not belong here: the order of the steps (`flows.audit`) or what they are (`
 
 import contextvars
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
@@ -27,10 +25,10 @@ log = logging.getLogger("umbrameter.audit")
 AnyWork = TypeVar("AnyWork", bound=Work)
 
 TASK_SECONDS = 5.0
-"""How long one piece of shadow training should take: long against the overhead, short against the whole."""
+"""How long one piece of shadow training takes at most, about: long against the overhead, short against the whole."""
 
-CHUNKS_A_WORKER = 4
-"""Pieces that each worker gets of a stage, at least, so that all of them finish together."""
+SHARE = 2
+"""A piece is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
 
 
 class Session:
@@ -96,27 +94,27 @@ class Session:
             stage.step(paths, made)
 
     def pieces(self, works: Sequence[AnyWork], seconds: float | None = None) -> list[tuple[AnyWork, ...]]:
-        """Deal works into pieces: what is in the store already in one, the rest in pieces for all workers.
+        """Deal works into pieces: what is in the store already in one, the rest in ever smaller ones for all workers.
 
         Parameters
         ----------
         works
             Of one stage.
         seconds
-            What one work takes; None when it is not known, which gives each worker the same number of pieces.
+            What one work takes; None when it is not known.
         """
         missing = self._missing(works)
         paths = {work.recipe.path for work in missing}
         there = tuple(work for work in works if work.recipe.path not in paths)
+        most, n_workers = len(missing), self.cluster.n_workers() if missing else 1
         fixed = self.cluster.compute.models_a_task if seconds is not None else None
-        if fixed is not None:
-            n_pieces = -(-len(missing) // fixed)
-        else:
-            n_workers = self.cluster.n_workers() if missing else 1
-            wanted = max(CHUNKS_A_WORKER * n_workers, math.ceil(len(missing) * (seconds or 0) / TASK_SECONDS))
-            n_pieces = min(len(missing), -(-wanted // n_workers) * n_workers)
-        ends = [len(missing) * i // n_pieces for i in range(n_pieces + 1)] if n_pieces else []
-        pieces = [tuple(missing[start:end]) for start, end in pairwise(ends)]
+        if seconds is not None:
+            most = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
+        pieces: list[tuple[AnyWork, ...]] = []
+        while missing:
+            size = most if fixed else max(1, min(most, len(missing) // (SHARE * n_workers)))
+            pieces.append(tuple(missing[:size]))
+            missing = missing[size:]
         return ([there] if there else []) + pieces
 
     def _missing(self, works: Sequence[AnyWork]) -> list[AnyWork]:

@@ -131,11 +131,11 @@ def merge(session: Session, variants: Sequence[Variant]) -> None:
 
 
 def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
-    """Fit the attack models, over pieces of the classes."""
-    pieces = []
-    for case in _cases(variants):
-        for works in session.pieces(case.fits):
-            pieces.append(Piece(f"{case.title}: classes {_span([y for w in works for y in w.labels])}", works))
+    """Fit the attack models, over pieces of the classes, the longest first, so that all workers end together."""
+    dealt = [(case, works) for case in _cases(variants) for works in session.pieces(case.fits)]
+    labels = [[label for work in works for label in work.labels] for _, works in dealt]
+    order = sorted(range(len(dealt)), key=lambda i: -len(labels[i]))
+    pieces = [Piece(f"{dealt[i][0].title}: classes {_span(labels[i])}", dealt[i][1]) for i in order]
     in_stage(session, "fit attack models", pieces)
 
 

@@ -95,5 +95,5 @@ def test_what_does_not_belong_is_refused(tmp_path: Path, wrong: str) -> None:
 @pytest.mark.parametrize("n_classes", [1, 2, 30, 100])
 @pytest.mark.parametrize("n_models", [1, 64, 10_000])
 def test_chunks_hold_every_class_once(n_classes: int, n_models: int) -> None:
-    chunks = class_chunks(n_classes, n_models, 10_000)
+    chunks = class_chunks(n_classes, 10_000 * n_models)
     assert [label for chunk in chunks for label in chunk] == list(range(n_classes)) and all(chunks)

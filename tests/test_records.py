@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from umbrameter import records as module
 from umbrameter.errors import DataError
+from umbrameter.intake import Intake, columns_of, open_source
 from umbrameter.records import CatalogueData, ParquetData, Records, build, records_recipe
 from umbrameter.store import Store
 from umbrameter.tables import vector_column
@@ -185,12 +186,21 @@ def test_a_partitioned_folder_gives_its_keys_as_columns(store, parquet, tmp_path
     assert by_label.classes == [1, 2] and by_label.labels().tolist() == [0] * 5 + [1] * 5
 
 
+def test_a_file_is_read_some_rows_at_a_time_whatever_its_row_groups(parquet, monkeypatch):
+    monkeypatch.setattr("umbrameter.intake.BATCH", 8)
+    source = open_source(parquet(numbers(a=np.arange(N)), row_group_size=N))
+    intake = Intake(source, columns_of(source, "y", None, ["a"], (), ()))
+    batches = [(start, batch.num_rows) for start, batch in intake.batches()]
+    assert batches == [(0, 8), (8, 8), (16, 8), (24, 6)]
+
+
 # Row access
 
 
 @pytest.fixture
-def many(store, parquet) -> tuple[Records, np.ndarray]:
+def many(store, parquet, monkeypatch) -> tuple[Records, np.ndarray]:
     """Records in several row groups and several batches, and the same in memory."""
+    monkeypatch.setattr("umbrameter.intake.BATCH", 10_000)
     n = 20_000
     X = np.column_stack([np.arange(n), np.arange(n) % 7]).astype(np.float32)
     return built(store, parquet({"a": X[:, 0], "b": X[:, 1], "y": np.arange(n) % 5}, row_group_size=3000)), X

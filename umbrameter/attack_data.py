@@ -70,9 +70,9 @@ class AttackData:
         draft.meta["counts"] = {str(label): counts[label] for label in self.labels}
 
 
-def class_chunks(n_classes: int, n_models: int, records_a_model: int) -> list[tuple[int, ...]]:
+def class_chunks(n_classes: int, n_vectors: int) -> list[tuple[int, ...]]:
     """Return the classes in chunks of some work each; independent of the number of workers."""
-    total = 4 * n_classes * n_models * records_a_model
+    total = 4 * n_classes * n_vectors
     n_chunks = min(n_classes, max(-(-total // CHUNK_BYTES), -(-n_classes // CHUNK_CLASSES)))
     return [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_chunks)]
 

@@ -23,8 +23,8 @@ from umbrameter.targets import TrainedTarget
 from umbrameter.typing import Classifier, Floats, Ints
 from umbrameter.work import dump_model, key_of, load_model
 
-BATCH = 65_536
-"""Records asked at once, so that a large query holds one batch of features."""
+BATCH = 2**23
+"""Values of features that a model is asked about at once, so that a large query holds one batch of them."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ def ask(model: Classifier, records: Records, rows: Ints) -> tuple[Floats, Ints]:
     labels
         Shape (n_records,).
     """
-    answers, labels = [], []
-    for start in range(0, len(rows), BATCH):
-        X, y = records.take(rows[start : start + BATCH])
+    answers, labels, n = [], [], max(1, BATCH // records.n_features)
+    for start in range(0, len(rows), n):
+        X, y = records.take(rows[start : start + n])
         try:
             found = model.predict_proba(X)
         except MemoryError:

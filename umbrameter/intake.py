@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from umbrameter.errors import DataError
 from umbrameter.seeds import generator
 from umbrameter.typing import Array, Bools, Floats, Ints
 
-BATCH = 16_384
-"""Rows read at once."""
+BATCH = 2**22
+"""Values read at once."""
 
 MANY_CATEGORIES = 1000
 """A text column with more distinct values than this, and more than half as many as rows, is taken for an identifier."""
@@ -187,7 +188,7 @@ class Intake:
         """Give the number of each batch's first row, and the batch."""
         start = 0
         try:
-            for batch in self.source.to_batches(columns=self.columns.used, batch_size=BATCH, use_threads=False):
+            for batch in _stream(self.source, self.columns.used, max(1, BATCH // max(1, len(self.feature_names)))):
                 if batch.num_rows:
                     yield start, batch
                     start += batch.num_rows
@@ -249,6 +250,26 @@ class Intake:
                 X = np.column_stack(parts).astype(self.precision)
         _refuse_infinite(X, start, self.feature_names)
         return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
+
+
+def _stream(source: pads.Dataset, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """Read some rows at a time; the dataset's own reader holds whole row groups, which may be gigabytes."""
+    schema = pa.schema([source.schema.field(name) for name in names])
+    for fragment in source.get_fragments():
+        keys = pads.get_partition_keys(fragment.partition_expression)
+        with pq.ParquetFile(fragment.open()) as file:
+            own = [name for name in names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(n_rows, columns=own, use_threads=False):
+                columns = [
+                    batch[field.name] if field.name in own else _repeated(keys.get(field.name), batch.num_rows, field)
+                    for field in schema
+                ]
+                cast = [c if c.type == f.type else c.cast(f.type) for c, f in zip(columns, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(cast, schema=schema)
+
+
+def _repeated(value: Any, n: int, field: pa.Field) -> pa.Array:
+    return pa.repeat(pa.scalar(value, field.type), n)
 
 
 def _note_missing(batch: pa.RecordBatch, start: int, found: dict[str, list[int]]) -> None:
@@ -356,10 +377,16 @@ class Census:
 
 
 def _mix(bits: Array) -> Array:
-    """Scatter the bits of each value (the finaliser of MurmurHash3), so that the weighted sum is a fair fingerprint."""
-    bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    bits = (bits ^ (bits >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return np.asarray(bits ^ (bits >> np.uint64(33)))
+    """Scatter the bits of each value (the finaliser of MurmurHash3), so that the weighted sum is a fair fingerprint.
+
+    `bits` is overwritten.
+    """
+    shifted = np.empty_like(bits)
+    for factor in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
+        bits ^= np.right_shift(bits, np.uint64(33), out=shifted)
+        bits *= factor
+    bits ^= np.right_shift(bits, np.uint64(33), out=shifted)
+    return bits
 
 
 def _short(error: BaseException) -> str:

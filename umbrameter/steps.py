@@ -94,13 +94,15 @@ def _variant(spec: AuditSpec, training: Training, plan: ShadowPlan | None, n_cla
     query = TargetQuery(target.recipe.path, training.records, training.split)
     shadows: tuple[ShadowFit, ...] = ()
     merges: tuple[AttackData, ...] = ()
+    n_vectors = 0
     if plan is not None:
         shadows = tuple(ShadowFit(training, plan, i) for i in range(plan.n_models))
         paths = tuple(s.recipe.path for s in shadows)
-        chunks = class_chunks(n_classes, plan.n_models, plan.size + plan.n_out)
+        n_vectors = plan.n_models * (plan.size + plan.n_out)
+        chunks = class_chunks(n_classes, n_vectors)
         merges = tuple(AttackData(paths, labels, n_classes) for labels in chunks)
     post_hoc = spec.post_hoc if training.mitigation is None else (None,)
-    cases = tuple(_case(spec, training, query, merges, a, m) for m in post_hoc for a in spec.attacks)
+    cases = tuple(_case(spec, training, query, merges, n_vectors, a, m) for m in post_hoc for a in spec.attacks)
     return Variant(training, target, query, shadows, merges, cases)
 
 
@@ -109,16 +111,18 @@ def _case(
     training: Training,
     query: TargetQuery,
     merges: tuple[AttackData, ...],
+    n_vectors: int,
     attack: AnyAttack,
     mitigation: PostHoc | None,
 ) -> Case:
     answers = query.recipe.path
     fits: tuple[AttackFit, ...] = ()
     if isinstance(attack, Shokri):
+        at_once = attack.at_once(4 * n_vectors)  # a class has its share of the vectors, whose length is that of classes
         fits = tuple(
             AttackFit(attack, mitigation, merge.recipe.path, tuple(labels.tolist()), spec.seed)
             for merge in merges
-            for labels in np.array_split(merge.labels, -(-len(merge.labels) // attack.at_once))
+            for labels in np.array_split(merge.labels, -(-len(merge.labels) // at_once))
         )
     models, data = tuple(f.recipe.path for f in fits), tuple(m.recipe.path for m in merges)
     scoring = Scoring(attack, mitigation, answers, models, data, spec.seed)

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.cluster import Cluster, Compute
 from tasks.progress import Stage, ticks
-from tasks.session import CHUNKS_A_WORKER, TASK_SECONDS, Session, read_spec
+from tasks.session import TASK_SECONDS, Session, read_spec
 from umbrameter.errors import SpecError
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store
@@ -39,23 +39,21 @@ def test_pieces_hold_every_work_once(session: Session, seconds: float | None) ->
 @pytest.mark.parametrize(
     ("seconds", "sizes"),
     [
-        (None, {2, 3}),
-        (0.001, {2, 3}),
-        (TASK_SECONDS / 2, {2}),
-        (100 * TASK_SECONDS, {1}),
+        (None, [5, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1]),
+        (0.001, [5, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1]),
+        (TASK_SECONDS / 2, [2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]),
+        (100 * TASK_SECONDS, [1] * 20),
     ],
 )
-def test_pieces_take_seconds_and_all_workers_get_as_many(
-    session: Session, seconds: float | None, sizes: set[int]
+def test_pieces_become_smaller_so_that_all_workers_end_together(
+    session: Session, seconds: float | None, sizes: list[int]
 ) -> None:
-    pieces = session.pieces(WORKS, seconds)
-    assert {len(piece) for piece in pieces} == sizes
-    assert len(pieces) >= CHUNKS_A_WORKER * 2 and len(pieces) % 2 == 0
+    assert [len(piece) for piece in session.pieces(WORKS, seconds)] == sizes
 
 
 def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
     session = Session(SPEC, str(tmp_path), Cluster(Compute(workers=2, models_a_task=8)))
-    assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [6, 7, 7]
+    assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [8, 8, 4]
 
 
 def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:

@@ -24,7 +24,10 @@ from umbrameter.seeds import integer
 from umbrameter.typing import Classifier, Floats, Ints
 
 STACK = 8
-"""Attack networks that are trained side by side: more would leave the processor's cache."""
+"""Attack networks that are trained side by side, at most: more would leave the processor's cache."""
+
+STACK_BYTES = 32 * 2**20
+"""Shadow vectors that they are trained on together, about."""
 
 NETWORK = {"hidden": [64], "activation": "relu", "epochs": 20, "batch_size": 64}
 """The paper's attack network; as good after 20 passes in batches of 64 as after 50 in batches of 200."""
@@ -109,7 +112,7 @@ class Shokri(Attack):
         truths = {y: np.asarray(v.is_in).astype(np.int64) for y, v in known.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            if self.at_once == 1 or len(known) < 2:
+            if self.model.kind != "mlp" or len(known) < 2:
                 for y, model in models.items():
                     model.fit(known[y].predictions, truths[y])
             else:
@@ -120,10 +123,9 @@ class Shokri(Attack):
                 stack.fit(np.concatenate(seen), np.concatenate([*truths.values()]), rows)
         return models
 
-    @property
-    def at_once(self) -> int:
-        """Classes whose attack models are fitted together."""
-        return STACK if self.model.kind == "mlp" else 1
+    def at_once(self, n_bytes: int) -> int:
+        """Return how many classes' attack models are fitted together, where each has so many bytes of vectors."""
+        return min(STACK, max(1, STACK_BYTES // max(n_bytes, 1))) if self.model.kind == "mlp" else 1
 
     def _build(self, label: int, seed: int) -> Pipeline:
         model = self.model.build(seed, binary=False)
