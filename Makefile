@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 CONSTRAINTS := $(wildcard constraints/py3.*.txt)
 SPEC ?= deployments/specs/adult.yaml
 TEST_ARGS ?= -n 2
+BENCH ?=
+RINGS := networks,pipeline,test
+BENCH_VENV := .venv-bench
 PYTHON ?= python3.11 python3.12 python3.13 python3
 UV ?= $(shell command -v uv 2>/dev/null)
 
@@ -19,10 +22,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test check clean
+.PHONY: help audit test check bench bench-full bench-venv clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 audit: $(STAMP)  ## audit a random forest on UCI Adult, or SPEC=path/to/spec.yaml
 	@$(BIN)/umbrameter audit $(SPEC)
@@ -36,8 +39,17 @@ check: $(STAMP)  ## format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+bench: bench-venv  ## measure beside what others use, in half an hour; BENCH="network cnn" chooses
+	@$(BENCH_VENV)/bin/python -m benches --write $(BENCH)
+
+bench-full: bench-venv  ## the same with more rounds, kills at random moments and the paper's Location audit
+	@$(BENCH_VENV)/bin/python -m benches --full --write $(BENCH)
+
+bench-venv:
+	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) RINGS=networks,pipeline,bench $(BENCH_VENV)/.installed
+
 clean:  ## remove the virtual environment and the caches; audits under runs/ stay
-	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(BENCH_VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A Python found on the path may be a shim that does not run, or lack ensurepip: each candidate is tried, not trusted.
@@ -55,7 +67,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	fi; \
 	constraints=constraints/$$($(BIN)/python -c '$(MINOR)').txt; \
 	if [ -n "$(UV)" ]; then echo "Installing into $(VENV) with uv (seconds to a minute)"; \
-	    $(UV) pip install --quiet --python $(BIN)/python -c "$$constraints" -e '.[networks,pipeline,test]'; \
+	    $(UV) pip install --quiet --python $(BIN)/python -c "$$constraints" -e '.[$(RINGS)]'; \
 	else echo "Installing into $(VENV) with pip (one to three minutes)"; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c "$$constraints" -e '.[networks,pipeline,test]'; fi; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c "$$constraints" -e '.[$(RINGS)]'; fi; \
 	touch $@

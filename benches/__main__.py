@@ -5,9 +5,11 @@ machines, seconds do not.
 """
 
 import argparse
+import ast
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from pathlib import Path
 from benches.compare import Row, table
 
 NAMES = ("network", "cnn", "attacks", "audit", "scale", "imports")
+LONG = ("location", "kills")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
@@ -24,23 +27,36 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"Which of {', '.join(NAMES)}; all if unset.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"Which of {', '.join(NAMES + LONG)}; all if unset.")
     parser.add_argument("--full", action="store_true", help="More rounds, and the long ones.")
     parser.add_argument("--write", action="store_true", help=f"Put the tables into {PAGE.name}.")
     options = parser.parse_args()
-    unknown = set(options.names) - set(NAMES)
+    unknown = set(options.names) - {*NAMES, *LONG}
     if unknown:
-        parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    parts = [f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.\n"]
-    for name in options.names or NAMES:
-        print(f"\n{name}", flush=True)
-        rows = measured(name, options.full)
-        parts.append(f"### {name}\n\n{table(rows)}")
-        print(table(rows), flush=True)
-    if options.write:
-        head, _, rest = PAGE.read_text(encoding="utf8").partition(BEGIN)
-        content = "\n\n".join(part.strip() for part in parts)
-        PAGE.write_text(f"{head}{BEGIN}\n\n{content}\n\n{END}{rest.partition(END)[2]}", encoding="utf8")
+        parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(NAMES + LONG)}")
+    for name in options.names or (NAMES + LONG if options.full else NAMES):
+        print(f"\n{name}: {about(name)}", flush=True)
+        rows = table(measured(name, options.full))
+        print(rows, flush=True)
+        if options.write:
+            put(name, f"### {name}\n\n{about(name)}\n\n{rows}")
+
+
+def about(name: str) -> str:
+    """Return what a bench's module says of itself."""
+    text = ast.get_docstring(ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf8")))
+    return " ".join((text or "").split())
+
+
+def put(name: str, section: str) -> None:
+    """Replace one bench's section of the page, and the line about machine and day."""
+    head, _, rest = PAGE.read_text(encoding="utf8").partition(BEGIN)
+    old, _, tail = rest.partition(END)
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", old, flags=re.DOTALL | re.MULTILINE))
+    sections[name] = section.partition("\n")[2]
+    shown = [f"### {n}\n{sections[n].rstrip()}" for n in NAMES + LONG if n in sections]
+    content = "\n\n".join([f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.", *shown])
+    PAGE.write_text(f"{head}{BEGIN}\n\n{content}\n\n{END}{tail}", encoding="utf8")
 
 
 def measured(name: str, full: bool) -> list[Row]:
@@ -52,6 +68,7 @@ def measured(name: str, full: bool) -> list[Row]:
 
 def machine() -> str:
     """Return the machine and the versions that decide the figures, in a line."""
+    import numpy  # noqa: F401  # loads the BLAS that is looked at
     import threadpoolctl
 
     kernels = {info["architecture"] for info in threadpoolctl.threadpool_info() if "architecture" in info}

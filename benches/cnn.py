@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benches.compare import full, in_turn, report, versus
+from benches.compare import full, in_turn, installed, report, versus
 from umbrameter.networks import CNNClassifier
 
 EPOCHS, BATCH = 4, 100
@@ -35,6 +35,9 @@ def torch_eager(X, y, kernel):
 
 
 def main() -> None:
+    if not installed("torch"):
+        report([])
+        return
     import torch
 
     torch.set_num_threads(1)

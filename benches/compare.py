@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Time:
 
 def full() -> bool:
     return "--full" in sys.argv
+
+
+def installed(name: str) -> bool:
+    """Say whether a package is there; one that is not is named on standard error, and its rows are left out."""
+    if find_spec(name) is None:
+        print(f"  {name} is not installed: pip install '.[bench]'", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def in_turn(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Time]:

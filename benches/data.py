@@ -1,5 +1,6 @@
 """Data like the paper's purchases: bits of customers in classes."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ def purchases(n_records: int, n_features: int = 600, n_classes: int = 100, seed:
     habits = 0.6 * rng.beta(0.3, 1.7, n_features) + 0.4 * rng.beta(0.3, 1.7, (n_classes, n_features))
     y = rng.integers(0, n_classes, n_records)
     return (rng.random((n_records, n_features), dtype=np.float32) < habits[y]).astype(np.uint8), y
+
+
+def full_sets() -> Path:
+    """Return the folder of the full data sets, and let audits find it."""
+    folder = os.environ.setdefault("UMBRAMETER_DATA", str(Path(__file__).parents[2] / "shared" / "datasets"))
+    return Path(folder)
 
 
 def write(path: Path, X, y) -> None:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.neural_network import MLPClassifier as SklearnMLP
 
-from benches.compare import Row, full, in_turn, report, versus
+from benches.compare import Row, full, in_turn, installed, report, versus
 from benches.data import purchases
 from umbrameter.networks import MLPClassifier, mlp
 
@@ -65,48 +65,50 @@ def torch_slices(X, y):
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    import torch
-
-    torch.set_num_threads(1)
     bits, y = purchases(10_000)
     X = bits.astype(np.float32)
     dense = (X + np.random.default_rng(1).normal(size=X.shape, scale=0.1)).astype(np.float32)
-    ours(X[:400], y[:400]), ours_dense(X, y)  # compiled once, before all shadow models
-    times = in_turn(
-        {
-            "ours, bits": lambda: ours(X, y),
-            "ours, dense": lambda: ours_dense(dense, y),
-            "scikit-learn, integers (float64)": lambda: theirs(bits, y),
-            "scikit-learn, float32": lambda: theirs(X, y),
-            "scikit-learn, float32, dense": lambda: theirs(dense, y),
+    contestants = {
+        "ours, bits": lambda: ours(X, y),
+        "ours, dense": lambda: ours_dense(dense, y),
+        "scikit-learn, integers (float64)": lambda: theirs(bits, y),
+        "scikit-learn, float32": lambda: theirs(X, y),
+        "scikit-learn, float32, dense": lambda: theirs(dense, y),
+    }
+    if has_torch := installed("torch"):
+        import torch
+
+        torch.set_num_threads(1)
+        contestants |= {
             "torch, DataLoader": lambda: torch_loader(X, y),
             "torch, slices and fused Adam": lambda: torch_slices(X, y),
-        },
-        rounds=5 if full() else 3,
-    )
+        }
+    ours(X[:400], y[:400]), ours_dense(X[:400], y[:400])  # numba's kernels are loaded
+    times = in_turn(contestants, rounds=5 if full() else 3)
     found = times["ours, bits"]
-    report(
-        [
-            versus("scikit-learn MLP, float64", found, times["scikit-learn, integers (float64)"], 4.5, 6),
-            versus("scikit-learn MLP, float32", found, times["scikit-learn, float32"], 2.4, 3.8),
+    rows = [
+        versus("scikit-learn MLP, float64", found, times["scikit-learn, integers (float64)"], 4.5, 6),
+        versus("scikit-learn MLP, float32", found, times["scikit-learn, float32"], 2.4, 3.8),
+        versus(
+            "dense data: scikit-learn MLP, float32",
+            times["ours, dense"],
+            times["scikit-learn, float32, dense"],
+            1.6,
+            2,
+        ),
+    ]
+    if has_torch:
+        rows += [
             versus("torch, loop with DataLoader", found, times["torch, DataLoader"], 3.5, 5),
             versus("torch, slices and fused Adam", found, times["torch, slices and fused Adam"]),
-            versus(
-                "dense data: scikit-learn MLP, float32",
-                times["ours, dense"],
-                times["scikit-learn, float32, dense"],
-                1.6,
-                2,
-            ),
-            *crossover(y),
         ]
-    )
+    report([*rows, *crossover(y)])
 
 
 def crossover(y) -> list[Row]:
     """Compare both paths of ours by the share of ones."""
     rows = []
-    for share in (0.05, 0.1, 0.15, 0.2, 0.3):
+    for share in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5):
         X = (np.random.default_rng(0).random((10_000, 600)) < share).astype(np.float32)
         mlp.BITS_BELOW = 1.0
         times = in_turn({"bits": lambda X=X: ours(X, y), "dense": lambda X=X: ours_dense(X, y)}, rounds=1)

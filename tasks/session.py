@@ -137,7 +137,7 @@ class Session:
             seconds=time.perf_counter() - self._clock,
             stages={name: StageCost(stage.seconds(), frozenset(stage.made)) for name, stage in self._stages.items()},
             made=frozenset(self.made),
-            reused=len(self.reused),
+            reused=frozenset(self.reused),
             cpu_seconds=time.process_time(),
             peak_rss_mb=peak_rss_mb(),
         )

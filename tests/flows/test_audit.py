@@ -57,6 +57,7 @@ def test_second_run_trains_nothing_and_says_so(first: tuple[Path, Report], caplo
         again = run(root)
     assert (again.shadows.n_trained, again.shadows.n_reused, again.ledger.fits, again.ledger.queries) == (0, 2, 0, 0)
     assert again.results_json() == report.results_json()
+    assert again.ledger.reused_fits == 6
     assert "fit shadow models: 4 of 4 done (0 made, 4 reused)" in caplog.text
 
 

@@ -62,7 +62,7 @@ class Cost:
     made
         Paths of the artefacts that this run made.
     reused
-        How many were in the store already.
+        Paths of those that were in the store already.
     cpu_seconds
         Of this process, in all.
     peak_rss_mb
@@ -73,7 +73,7 @@ class Cost:
     seconds: float
     stages: Mapping[str, StageCost]
     made: frozenset[str]
-    reused: int
+    reused: frozenset[str]
     cpu_seconds: float
     peak_rss_mb: float
 
@@ -224,14 +224,19 @@ def _ledger(store: Store, cost: Cost) -> Ledger:
     worker = max((meta.get("peak_rss_mb", 0.0) for meta in made.values()), default=0.0)
     return Ledger(
         queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) == "target_predictions"),
-        fits=sum(_kind(path) in ("targets", "shadow_predictions") for path in made),
-        reused=cost.reused,
+        fits=sum(map(_is_fit, made)),
+        reused_fits=sum(map(_is_fit, cost.reused)),
+        reused=len(cost.reused),
         seconds={name: stage.seconds for name, stage in cost.stages.items()},
         cpu_seconds={**cpu, "orchestration": cost.cpu_seconds},
         peak_rss_mb=max(cost.peak_rss_mb, worker),
         driver_peak_rss_mb=cost.peak_rss_mb,
         worker_peak_rss_mb=worker,
     )
+
+
+def _is_fit(path: str) -> bool:
+    return _kind(path) in ("targets", "shadow_predictions")
 
 
 def _kind(path: str) -> str:

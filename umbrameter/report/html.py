@@ -262,7 +262,7 @@ def _ledger(report: Report) -> str:
     entries = {
         "Time": f"{report.audit.seconds:,.1f} s from start to end",
         "Queries": f"{ledger.queries:,} records sent to the target",
-        "Models trained": f"{ledger.fits:,}",
+        "Models trained": f"{ledger.fits:,}, and {ledger.reused_fits:,} taken from earlier runs",
         "Results taken from earlier runs": f"{ledger.reused:,}",
         "Peak memory": f"{ledger.driver_peak_rss_mb:,.0f} MB in the process that orders the work, "
         f"{ledger.worker_peak_rss_mb:,.0f} MB in the largest that does it",

@@ -108,6 +108,7 @@ class Ledger(_Part):
 
     queries: int = Field(description="Number of records that this run sent to targets.")
     fits: int = Field(description="Number of target and shadow models that this run trained.")
+    reused_fits: int = Field(default=0, description="Number of target and shadow models taken from the store instead.")
     reused: int = Field(description="Number of artefacts taken from the store instead of made.")
     seconds: dict[str, float] = Field(default={}, description="Seconds by stage.")
     cpu_seconds: dict[str, float] = Field(

@@ -1,0 +1,74 @@
+"""Audits of Location-30 whose worker or driver is killed at a random moment: each must end with the same results."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benches.audit import COMMAND
+from benches.compare import Row, full, report
+from benches.data import full_sets
+
+SPEC = Path(__file__).parents[1] / "deployments" / "specs" / "location30.yaml"
+
+
+def started(root: Path) -> subprocess.Popen:
+    command = [*COMMAND, str(SPEC), "--root", str(root), "--workers", "2", "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def results(process: subprocess.Popen) -> str:
+    """Return a finished audit's results as text."""
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return json.dumps(json.loads(out)["results"], sort_keys=True)
+
+
+def workers(process: subprocess.Popen) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def killed(root: Path, who: str, moment: float, rng: np.random.Generator) -> tuple[str, bool]:
+    """Kill at a moment; return the results in the end, and whether there still was something to kill."""
+    process = started(root)
+    time.sleep(moment)
+    there = process.poll() is None
+    if who == "driver" and there:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        process = started(root)
+    elif there:
+        while not (found := workers(process)) and process.poll() is None:
+            time.sleep(0.05)
+        there = bool(found)
+        if found:
+            found[rng.integers(len(found))].kill()
+    return results(process), there
+
+
+def main() -> None:
+    full_sets()
+    n, rng = (20 if full() else 4), np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        start = time.perf_counter()
+        expected = results(started(Path(name, "undisturbed")))
+        usual = time.perf_counter() - start
+        same = struck = 0
+        for i in range(n):
+            who, moment = ("worker", "driver")[i % 2], rng.uniform(0.15, 0.9) * usual
+            found, there = killed(Path(name, f"audit-{i}"), who, moment, rng)
+            same, struck = same + (found == expected), struck + there
+            text = "the same results" if found == expected else "OTHER RESULTS"
+            print(f"  {who} killed after {moment:.1f} s of {usual:.1f} s: {text}", file=sys.stderr, flush=True)
+    report([Row(f"{n} audits, {struck} struck by kill -9: the same results", f"{same} of {n}", "", same / n, 1.0)])
+
+
+if __name__ == "__main__":
+    main()
