@@ -139,6 +139,7 @@ class Session:
             made=frozenset(self.made),
             reused=frozenset(self.reused),
             cpu_seconds=time.process_time(),
+            works_here=self.cluster.compute.workers == 0,
             peak_rss_mb=peak_rss_mb(),
         )
 

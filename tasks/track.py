@@ -7,14 +7,12 @@ figure's computation; everything is read from the run's folder and the store.
 import json
 import logging
 import os
-import re
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,8 @@ from umbrameter.errors import StoreError, TrackingError
 from umbrameter.estimators import Estimator
 from umbrameter.intervals import Interval, NotMeasured
 from umbrameter.report import Report, Result
-from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
+from umbrameter.report.tracked import allowed, flat_metrics, flatten, note, run_name, without_secrets
+from umbrameter.report.words import leaks, mitigation_name
 from umbrameter.scoring import model_files
 from umbrameter.store import Store
 
@@ -135,11 +134,6 @@ def log_run(root: str, folder: str, uri: str | None = None) -> str:
         raise known from None
 
 
-def without_secrets(text: str) -> str:
-    """Return a text with `user:password@` in addresses hidden."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
-
-
 def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
     report = Report.model_validate_json(_read(store, f"{folder}/report.json"))
     with _making(store.root) if is_default else nullcontext():
@@ -149,7 +143,7 @@ def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
     if logged is not None:
         return logged
     tags = _parent_tags(report, folder)
-    parent: str = client.create_run(experiment, run_name=_name(report), tags=tags).info.run_id
+    parent: str = client.create_run(experiment, run_name=run_name(report), tags=tags).info.run_id
     try:
         _log_parent(client, parent, store, folder, report)
         for result in report.results:
@@ -184,44 +178,14 @@ def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, report: 
     return None
 
 
-def _name(report: Report) -> str:
-    """Return the run's name: the result first, since lists cut names short, and when it was measured."""
-    when = f"{datetime.fromisoformat(report.audit.started):%Y-%m-%d %H:%M}"
-    worst = leaks(report).get("none")
-    return f"AUC {worst.auc.value:.3f}, {when}" if worst is not None else when
-
-
 def _parent_tags(report: Report, folder: str) -> dict[str, str]:
     return {
         "run_folder": folder,
         "spec_digest": report.audit.spec_digest,
         "verdict": report.verdict.status,
         "umbrameter": report.audit.version,
-        "mlflow.note.content": _note(report),
+        "mlflow.note.content": note(report),
     }
-
-
-def _note(report: Report) -> str:
-    """Return the run's description in Markdown: what was audited, the table, how it reads."""
-    target = report.target
-    rows = [
-        f"| {mitigation_name(r)} | {r.attack} | {figure(r.metrics['auc'])} | {number(r.utility['test_accuracy'])} |"
-        for r in report.results
-    ]
-    return "\n".join(
-        [
-            f"**Target:** {target.description} on {report.data.name}, {target.n_members:,} members and "
-            f"{target.n_nonmembers:,} non-members; {report.shadows.n_models} shadow models.",
-            "",
-            reading(report),
-            "",
-            "| mitigation | attack | AUC [low, high] | test accuracy |",
-            "| --- | --- | --- | --- |",
-            *rows,
-            "",
-            "An AUC of 0.5 is guessing. The whole report is the artefact `report.html`.",
-        ]
-    )
 
 
 def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str, report: Report) -> None:
@@ -238,7 +202,7 @@ def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str
     }
     worst = leaks(report).get("none")
     if worst is not None:
-        metrics |= {f"strongest_{name}": value for name, value in _flat_metrics(worst.result).items()}
+        metrics |= {f"strongest_{name}": value for name, value in flat_metrics(worst.result).items()}
         client.set_tag(run, "strongest_attack", worst.result.attack)
     client.log_batch(run, metrics=_metrics(metrics), params=_params(spec))
     client.log_inputs(run, datasets=_inputs(store, folder, report))
@@ -283,7 +247,7 @@ def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, r
     strongest = results[0] if worst is None else worst.result
     run = _child(client, experiment, parent, f"mitigation:{label}", strongest)
     client.set_tag(run, "strongest_attack", strongest.attack)
-    aucs = {f"auc_{_allowed(r.attack)}": m.value for r in results if isinstance(m := r.metrics["auc"], Interval)}
+    aucs = {f"auc_{allowed(r.attack)}": m.value for r in results if isinstance(m := r.metrics["auc"], Interval)}
     client.log_batch(run, metrics=_metrics(aucs))
     client.set_terminated(run, "FINISHED")
 
@@ -293,17 +257,8 @@ def _child(client: mlflow.MlflowClient, experiment: str, parent: str, name: str,
     run: str = client.create_run(experiment, run_name=name, tags=tags).info.run_id
     absent = [f"{k}: {m.not_measured}" for k, m in result.metrics.items() if isinstance(m, NotMeasured)]
     notes = [RunTag("not_measured", "; ".join(absent))] if absent else []
-    client.log_batch(run, metrics=_metrics(_flat_metrics(result)), params=_params(result.params), tags=notes)
+    client.log_batch(run, metrics=_metrics(flat_metrics(result)), params=_params(result.params), tags=notes)
     return run
-
-
-def _flat_metrics(result: Result) -> dict[str, float]:
-    """Return every measured figure with its bounds, and the target's accuracy."""
-    flat: dict[str, float] = dict(result.utility)
-    for name, metric in result.metrics.items():
-        if isinstance(metric, Interval):
-            flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
-    return flat
 
 
 def _metrics(values: Mapping[str, float]) -> list[Metric]:
@@ -312,21 +267,7 @@ def _metrics(values: Mapping[str, float]) -> list[Metric]:
 
 
 def _params(nested: Mapping[str, Any]) -> list[Param]:
-    return [Param(key, without_secrets(str(value))[:PARAM_LENGTH]) for key, value in _flatten(nested)]
-
-
-def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Give a nested mapping's leaves by dotted path; what a spec leaves unset is left out."""
-    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
-    elif value is not None:
-        yield _allowed(path), value
-
-
-def _allowed(name: str) -> str:
-    """Return a name with only what MLflow allows in names."""
-    return re.sub(r"[^\w./ -]", "_", name).rstrip("_")
+    return [Param(key, without_secrets(str(value))[:PARAM_LENGTH]) for key, value in flatten(nested)]
 
 
 class _RecordsSource(DatasetSource):

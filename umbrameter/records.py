@@ -4,6 +4,7 @@ Belongs here: the `data` part of a spec, the `records` artefact and its reader. 
 the border (`intake`).
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -99,10 +100,12 @@ def build(source: ParquetData, store: Store) -> Artefact:
     found = store.find(recipe)
     if found is not None:
         return found
+    cpu = time.thread_time()
     intake, census, dropped, warnings = _check(source)
     with store.write(recipe) as draft:
         _write(intake, census, dropped, draft)
         draft.meta |= _meta(intake, census, dropped) | {"warnings": warnings}
+        draft.meta["cpu_seconds"] = time.thread_time() - cpu
     return store.open(recipe.path)
 
 

@@ -13,9 +13,9 @@ from umbrameter.typing import Array
 VERSIONS: Mapping[str, int] = {
     "records": 3,
     "split": 1,
-    "targets": 1,
-    "target_predictions": 1,
-    "shadow_predictions": 1,
+    "targets": 2,
+    "target_predictions": 2,
+    "shadow_predictions": 2,
     "attack_data": 1,
     "attack_models": 3,
     "scores": 1,

@@ -199,7 +199,7 @@ def test_what_a_run_cost_is_told_by_stage_and_by_process(tmp_path: Path) -> None
     assert ledger.fits == 6 and ledger.queries == 1200
     assert set(ledger.cpu_seconds) == {*ledger.seconds, "orchestration"}
     assert 0 < ledger.cpu_seconds["fit shadow models"] <= 1.5 * sum(ledger.seconds.values())
-    assert ledger.cpu_seconds["orchestration"] > 0
+    assert ledger.cpu_seconds["orchestration"] > 0 and ledger.cpu_seconds["prepare"] > 0
     assert ledger.worker_peak_rss_mb > 50 < ledger.driver_peak_rss_mb
     assert ledger.peak_rss_mb == max(ledger.worker_peak_rss_mb, ledger.driver_peak_rss_mb)
     again = run(tmp_path).ledger

@@ -17,7 +17,7 @@ from mlflow.entities import Run
 from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.server import temporary_server
-from tasks.track import default_uri, log_run, ui_command, without_secrets
+from tasks.track import default_uri, log_run, ui_command
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.report import Report
 from umbrameter.spec import AuditSpec
@@ -180,10 +180,6 @@ def test_what_cannot_be_logged(tmp_path: Path) -> None:
         log_run(str(tmp_path), "runs/none")
     with pytest.raises(TrackingError, match="MLflow needs an address of its own: --tracking-uri"):
         default_uri("s3://bucket/audits")
-
-
-def test_secrets_in_addresses_are_hidden() -> None:
-    assert without_secrets("postgresql://me:pass@host/db and http://x") == "postgresql://***@host/db and http://x"
 
 
 def test_the_ui_serves_the_store_and_stops(finished: Any) -> None:

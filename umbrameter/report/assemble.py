@@ -65,6 +65,8 @@ class Cost:
         Paths of those that were in the store already.
     cpu_seconds
         Of this process, in all.
+    works_here
+        Whether this process also does what workers do elsewhere.
     peak_rss_mb
         Of this process, MiB.
     """
@@ -75,6 +77,7 @@ class Cost:
     made: frozenset[str]
     reused: frozenset[str]
     cpu_seconds: float
+    works_here: bool
     peak_rss_mb: float
 
 
@@ -221,6 +224,7 @@ def _result(store: Store, case: Case, doubt: str | None) -> Result:
 def _ledger(store: Store, cost: Cost) -> Ledger:
     made = {path: store.open(path).meta for path in sorted(cost.made)}
     cpu = {name: sum(made[path].get("cpu_seconds", 0.0) for path in stage.made) for name, stage in cost.stages.items()}
+    here = sum(seconds for name, seconds in cpu.items() if cost.works_here or name == "prepare")
     worker = max((meta.get("peak_rss_mb", 0.0) for meta in made.values()), default=0.0)
     return Ledger(
         queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) == "target_predictions"),
@@ -228,7 +232,7 @@ def _ledger(store: Store, cost: Cost) -> Ledger:
         reused_fits=sum(map(_is_fit, cost.reused)),
         reused=len(cost.reused),
         seconds={name: stage.seconds for name, stage in cost.stages.items()},
-        cpu_seconds={**cpu, "orchestration": cost.cpu_seconds},
+        cpu_seconds={**cpu, "orchestration": max(0.0, cost.cpu_seconds - here)},
         peak_rss_mb=max(cost.peak_rss_mb, worker),
         driver_peak_rss_mb=cost.peak_rss_mb,
         worker_peak_rss_mb=worker,

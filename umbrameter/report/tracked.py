@@ -1,0 +1,71 @@
+"""The report as a tracker wants it: names, flat numbers, Markdown.
+
+Belongs here: what is told. Does not belong here: any tracker.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from umbrameter.intervals import Interval
+from umbrameter.report.model import Report, Result
+from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
+
+
+def run_name(report: Report) -> str:
+    """Return the run's name: the result first, since lists cut names short, and when it was measured."""
+    when = f"{datetime.fromisoformat(report.audit.started):%Y-%m-%d %H:%M}"
+    worst = leaks(report).get("none")
+    return f"AUC {worst.auc.value:.3f}, {when}" if worst is not None else when
+
+
+def note(report: Report) -> str:
+    """Return the run's description in Markdown: what was audited, the table, how it reads."""
+    target = report.target
+    rows = [
+        f"| {mitigation_name(r)} | {r.attack} | {figure(r.metrics['auc'])} | {number(r.utility['test_accuracy'])} |"
+        for r in report.results
+    ]
+    return "\n".join(
+        [
+            f"**Target:** {target.description} on {report.data.name}, {target.n_members:,} members and "
+            f"{target.n_nonmembers:,} non-members; {report.shadows.n_models} shadow models.",
+            "",
+            reading(report),
+            "",
+            "| mitigation | attack | AUC [low, high] | test accuracy |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            "",
+            "An AUC of 0.5 is guessing. The whole report is the artefact `report.html`.",
+        ]
+    )
+
+
+def flat_metrics(result: Result) -> dict[str, float]:
+    """Return every measured figure with its bounds, and the target's accuracy."""
+    flat: dict[str, float] = dict(result.utility)
+    for name, metric in result.metrics.items():
+        if isinstance(metric, Interval):
+            flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+    return flat
+
+
+def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give a nested mapping's leaves by dotted path; what a spec leaves unset is left out."""
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from flatten(inner, f"{path}.{key}" if path else str(key))
+    elif value is not None:
+        yield allowed(path), value
+
+
+def allowed(name: str) -> str:
+    """Return a name with only what MLflow allows in names."""
+    return re.sub(r"[^\w./ -]", "_", name).rstrip("_")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with `user:password@` in addresses hidden."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
