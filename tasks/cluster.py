@@ -71,7 +71,9 @@ class Compute(BaseModel):
         description="What each task takes of a cluster's resources by name, such as {GPU: 1}; a worker must have it.",
     )
     models_a_task: int | None = Field(
-        None, ge=1, description="Shadow models of one task; some seconds of work if unset. On GPUs, many at once."
+        None,
+        ge=1,
+        description="Shadow models of one task; if unset, some seconds of work, or on GPUs a worker's share.",
     )
     patience: float = Field(30.0, gt=0, description="Seconds to wait for a cluster to answer and have a worker.")
 

@@ -101,14 +101,16 @@ class Session:
         works
             Of one stage.
         seconds
-            What one work takes; None when it is not known.
+            What one shadow model takes; None for other works. On GPUs each worker trains its share side by side.
         """
         missing = self._missing(works)
         paths = {work.recipe.path for work in missing}
         there = tuple(work for work in works if work.recipe.path not in paths)
-        most, n_workers = len(missing), self.cluster.n_workers() if missing else 1
-        fixed = self.cluster.compute.models_a_task if seconds is not None else None
+        most, n_workers, fixed = len(missing), self.cluster.n_workers() if missing else 1, None
         if seconds is not None:
+            compute = self.cluster.compute
+            together = -(-most // n_workers) if "GPU" in compute.resources else None
+            fixed = compute.models_a_task or together
             most = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
         pieces: list[tuple[AnyWork, ...]] = []
         while missing:

@@ -79,7 +79,7 @@ def audit(
     ] = None,
     models_a_task: Annotated[
         int | None,
-        typer.Option(help="Shadow models of one task; some seconds of work if unset. On GPUs, many at once."),
+        typer.Option(help="Shadow models of one task; if unset, some seconds of work, or on GPUs a worker's share."),
     ] = None,
     tls_ca: Annotated[str | None, typer.Option(help="For tls://: the authority's certificate (PEM).")] = None,
     tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,

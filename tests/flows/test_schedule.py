@@ -128,3 +128,7 @@ def test_nightly_audit_is_scheduled_and_a_worker_runs_one(server: tuple[str, dic
     assert any("fit shadow models: 4 of 4 done" in message for message in messages), messages
     artefacts = httpx.post(f"{api}/artifacts/filter", json={}).json()
     assert [a["key"] for a in artefacts if a["type"] == "table"] == ["audit-small"]
+    progress = {a["key"]: (a["data"], a["description"]) for a in artefacts if a["type"] == "progress"}
+    share, text = progress["progress-fit-shadow-models"]
+    assert share == 100 and text.startswith("fit shadow models: 4 of 4 done (4 made, 0 reused)")
+    assert {"progress-prepare", "progress-train-target", "progress-merge", "progress-score"} <= set(progress)

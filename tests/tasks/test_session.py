@@ -56,6 +56,14 @@ def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
     assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [8, 8, 4]
 
 
+def test_workers_with_a_gpu_train_their_share_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(Compute(dask="tcp://somewhere:1", resources={"GPU": 1}))
+    monkeypatch.setattr(cluster, "n_workers", lambda: 3)
+    session = Session(SPEC, str(tmp_path), cluster)
+    assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [7, 7, 6]
+    assert len(session.pieces(WORKS)) > 3
+
+
 def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:
     perform(session.store.root, WORKS[:3])
     with session.stage("notes", 5), session.cluster:
