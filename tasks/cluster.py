@@ -33,6 +33,7 @@ LOST = "the cluster's scheduler went away while work was on it; finished models 
 PROCESSES = {
     # A worker's results are paths, so there is nothing to spill; one that outgrows its memory is stopped and replaced.
     **{f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")},
+    "distributed.worker.profile.enabled": False,  # nobody looks at the profile, and it is taken every 10 ms
     "distributed.scheduler.work-stealing-interval": "100ms",  # an idle worker should not wait a second for work
     # Ctrl-C is for the audit, which then stops its workers.
     # What every audit needs is loaded while this process prepares the records.
