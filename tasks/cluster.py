@@ -34,6 +34,9 @@ PROCESSES = {
     # A worker's results are paths, so there is nothing to spill; one that outgrows its memory is stopped and replaced.
     **{f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")},
     "distributed.worker.profile.enabled": False,  # nobody looks at the profile, and it is taken every 10 ms
+    # The workers' clocks are looked at a hundred times a second otherwise, on the cores that they work on.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.work-stealing-interval": "100ms",  # an idle worker should not wait a second for work
     # Ctrl-C is for the audit, which then stops its workers.
     # What every audit needs is loaded while this process prepares the records.
@@ -153,7 +156,8 @@ class Cluster:
         client = self._connected()
         key = f"{works[0].recipe.kind}-{digest([work.recipe.key for work in works])[:24]}"
         resources = self.compute.resources or None
-        future = client.submit(perform, root, tuple(works), key=key, pure=True, resources=resources)
+        options = {"key": key, "resources": resources, "priority": len(works)}  # the longest first, so that all end together
+        future = client.submit(perform, root, tuple(works), pure=True, **options)
         try:
             paths: list[str] = future.result()
         except KilledWorker as error:
