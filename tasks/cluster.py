@@ -156,7 +156,7 @@ class Cluster:
         client = self._connected()
         key = f"{works[0].recipe.kind}-{digest([work.recipe.key for work in works])[:24]}"
         resources = self.compute.resources or None
-        options = {"key": key, "resources": resources, "priority": len(works)}  # the longest first, so that all end together
+        options = {"key": key, "resources": resources, "priority": len(works)}  # longest first: all end together
         future = client.submit(perform, root, tuple(works), pure=True, **options)
         try:
             paths: list[str] = future.result()
