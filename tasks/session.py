@@ -146,10 +146,10 @@ class Session:
         )
 
     def run_folder(self) -> str:
-        """Return a path for the run's folder that no other run has, relative to the root."""
+        """Make the run's folder, which no other run has, and return its path relative to the root."""
         base = f"runs/{self.spec.name}-{self._started:%Y%m%dT%H%M%S}"
         names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
-        return next(name for name in names if self.store.fs.get_file_info(name).type.name == "NotFound")
+        return next(name for name in names if self.store.claim(name))
 
 
 @contextmanager

@@ -95,8 +95,8 @@ def get_ready(root: str, uri: str | None) -> None:
     """
     if uri is None:
         _silence()
-        with _making(root):
-            mlflow.MlflowClient(tracking_uri=default_uri(root))
+        _make_default(root)
+        mlflow.MlflowClient(tracking_uri=default_uri(root))
 
 
 def log_run(root: str, folder: str, uri: str | None = None) -> str:
@@ -136,8 +136,10 @@ def log_run(root: str, folder: str, uri: str | None = None) -> str:
 
 def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
     report = Report.model_validate_json(_read(store, f"{folder}/report.json"))
-    with _making(store.root) if is_default else nullcontext():
-        client = mlflow.MlflowClient(tracking_uri=address)
+    if is_default:
+        _make_default(store.root)
+    client = mlflow.MlflowClient(tracking_uri=address)
+    with _alone(store.root) if is_default else nullcontext():
         experiment = _experiment(client, report.audit.name, f"{store.root}/mlartifacts" if is_default else None)
     logged = _earlier(client, experiment, folder, report)
     if logged is not None:
@@ -357,7 +359,17 @@ def _silence() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _making(root: str) -> FileLock:
+def _make_default(root: str) -> None:
+    """Make the default store, unless there is one, under another name first: a kill must not leave half a database."""
+    path, new = Path(root, "mlflow.db"), Path(root, "mlflow.new.db")
+    with _alone(root):
+        if not path.exists():
+            new.unlink(missing_ok=True)
+            mlflow.MlflowClient(tracking_uri=f"sqlite:///{new.resolve()}")
+            new.replace(path)
+
+
+def _alone(root: str) -> FileLock:
     """Return a lock on the default store, which two audits may both make."""
     return FileLock(Path(root, "mlflow.lock"))
 

@@ -228,6 +228,25 @@ class Store:
                 with self.fs.open_output_stream(path) as out:
                     out.write(content)
 
+    def claim(self, folder: str) -> bool:
+        """Make a folder under the root and return whether it is this caller's: false where it was there already.
+
+        Raises
+        ------
+        StoreError
+            As of `write`.
+        """
+        with _plainly(self.root):
+            if "://" not in self.root:
+                try:
+                    Path(self.root, folder).mkdir(parents=True)
+                except FileExistsError:
+                    return False
+                return True
+            is_free = bool(self.fs.get_file_info(folder).type.name == "NotFound")
+            self.fs.create_dir(folder)
+            return is_free
+
     @contextmanager
     def write(self, recipe: Recipe) -> Iterator[Draft]:
         """Give a draft to fill; the manifest follows when the block ends well, else its files are removed.

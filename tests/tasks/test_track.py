@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from mlflow.entities import Run
 from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.server import temporary_server
-from tasks.track import default_uri, log_run, ui_command
+from tasks.track import default_uri, get_ready, log_run, ui_command
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.report import Report
 from umbrameter.spec import AuditSpec
@@ -164,6 +165,19 @@ def test_what_an_interrupted_attempt_left_is_replaced(finished: Any, tmp_path: P
     second = log_run(str(root), folder, uri)
     assert second != first and client.get_run(first).info.lifecycle_stage == "deleted"
     assert len(client.search_runs([client.get_run(second).info.experiment_id])) == 5
+
+
+def test_a_kill_while_the_store_is_made_leaves_no_half_of_one(tmp_path: Path) -> None:
+    code = f"from tasks.track import get_ready; print('loaded', flush=True); get_ready({str(tmp_path)!r}, None)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "loaded\n"
+        while not (tmp_path / "mlflow.new.db").exists():
+            time.sleep(0.005)
+        time.sleep(0.05)  # the tables are being made
+        process.kill()
+    assert not (tmp_path / "mlflow.db").exists()
+    get_ready(str(tmp_path), None)
+    assert client_of(tmp_path).search_experiments() and not (tmp_path / "mlflow.new.db").exists()
 
 
 def test_an_address_that_does_not_answer_is_named_without_its_password(finished: Any) -> None:
