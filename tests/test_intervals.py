@@ -12,16 +12,8 @@ from scipy.special import expit, logit
 from scipy.stats import binom, binomtest, norm
 
 from umbrameter.errors import DataError
-from umbrameter.intervals import (
-    Interval,
-    NotMeasured,
-    auc,
-    clopper_pearson,
-    difference,
-    precision,
-    proportion,
-    tpr_at_fpr,
-)
+from umbrameter.intervals import auc, clopper_pearson, difference, precision, proportion, tpr_at_fpr
+from umbrameter.measured import Interval, NotMeasured
 
 INF = float("inf")
 untimed = settings(deadline=None)

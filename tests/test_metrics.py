@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from umbrameter import intervals
 from umbrameter.errors import DataError
-from umbrameter.intervals import Interval, NotMeasured
+from umbrameter.measured import Interval, LowerBound, NotMeasured
 from umbrameter.metrics import METRICS, NO_THRESHOLD, best_threshold, measure, measure_by_class, roc_curve
 
 INF = float("inf")
@@ -122,10 +122,13 @@ def test_measure_gives_every_figure_in_the_order_of_a_report(audited):
         "tpr_at_fpr_0.1",
         "tpr_at_fpr_0.01",
         "tpr_at_fpr_0.001",
+        "epsilon_lower_bound",
         "precision_at_prior_0.1",
         "precision_at_prior_0.01",
     )
-    assert all(m.low <= m.value <= m.high and m.confidence == 0.95 for m in metrics.values())
+    intervals = [metric for metric in metrics.values() if not isinstance(metric, LowerBound)]
+    assert all(m.low <= m.value <= m.high and m.confidence == 0.95 for m in intervals)
+    assert len(intervals) == len(METRICS) - 1 and metrics["epsilon_lower_bound"].high is None
 
 
 def test_measure_takes_accuracy_and_precision_on_as_many_members_as_non_members(audited):
@@ -175,7 +178,7 @@ def test_without_a_threshold_the_decision_is_not_measured(audited):
         "precision_at_prior_0.1",
         "precision_at_prior_0.01",
     }
-    assert all(isinstance(metrics[name], Interval) for name in set(METRICS) - missing)
+    assert all(isinstance(metrics[name], Interval | LowerBound) for name in set(METRICS) - missing)
 
 
 @pytest.mark.parametrize("is_called", [None, np.array([True, False])])

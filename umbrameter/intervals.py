@@ -8,52 +8,15 @@ from math import ceil, floor, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel
 from scipy.special import betaincinv, expit, logit, ndtri
 from scipy.stats import binom, rankdata
 
 from umbrameter.errors import DataError
+from umbrameter.measured import Interval, Metric, NotMeasured
 from umbrameter.typing import Floats
 
 FEWEST_FOR_DELONG = 10
 """Records a side below which DeLong's estimate of the variance is itself too uncertain to lean on."""
-
-
-class Interval(BaseModel, frozen=True, extra="forbid"):
-    """A measured figure and its confidence interval.
-
-    Parameters
-    ----------
-    value
-        The point estimate.
-    low, high
-        The bounds of the interval; `value` lies between them.
-    confidence
-        The probability with which such intervals hold the true figure, such as 0.95.
-    method
-        How the bounds were found, in a few words.
-    """
-
-    value: float
-    low: float
-    high: float
-    confidence: float
-    method: str
-
-
-class NotMeasured(BaseModel, frozen=True, extra="forbid"):
-    """A figure that could not be measured: never zero, and never a pass.
-
-    Parameters
-    ----------
-    not_measured
-        Why, in a sentence for the reader of a report.
-    """
-
-    not_measured: str
-
-
-Metric = Interval | NotMeasured
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -87,7 +50,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     (0.0, 0.036)
     """
     _check_counts(successes, trials)
-    tail = _alpha(confidence) / 2
+    tail = fraction_left(confidence) / 2
     low = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
     high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
     return float(low), float(high)
@@ -145,8 +108,8 @@ def auc(members: ArrayLike, nonmembers: ArrayLike, confidence: float = 0.95) -> 
     >>> round(perfect.low, 2), perfect.high
     (0.93, 1.0)
     """
-    wins, losses = _placements(_side("members", members), _side("nonmembers", nonmembers))
-    alpha, pairs = _alpha(confidence), min(len(wins), len(losses))
+    wins, losses = placements(checked_side("members", members), checked_side("nonmembers", nonmembers))
+    alpha, pairs = fraction_left(confidence), min(len(wins), len(losses))
     value = float(wins.sum() / (len(wins) * len(losses)))
     if np.ptp(wins) == 0 and np.ptp(losses) == 0:
         alike = (alpha / 2) ** (1 / pairs)
@@ -199,9 +162,9 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     >>> tpr_at_fpr([1, 1], [0, 0], fpr=0.01)
     NotMeasured(not_measured='an FPR of 0.01 needs at least 100 non-members; there are 2')
     """
-    members, nonmembers = _side("members", members), np.sort(_side("nonmembers", nonmembers))
+    members, nonmembers = checked_side("members", members), np.sort(checked_side("nonmembers", nonmembers))
     _check_fraction("fpr", fpr)
-    alpha, n_nonmembers = _alpha(confidence), len(nonmembers)
+    alpha, n_nonmembers = fraction_left(confidence), len(nonmembers)
     allowed = floor(fpr * n_nonmembers + 1e-9)  # 0.29 * 100 is 28.999999999999996
     if allowed < 1:
         needed = f"an FPR of {fpr:g} needs at least {ceil(1 / fpr - 1e-9):,} non-members"
@@ -299,7 +262,7 @@ def precision(
     NotMeasured(not_measured='the attack called nobody a member')
     """
     _check_fraction("prior", prior)
-    each = sqrt(1 - _alpha(confidence))
+    each = sqrt(1 - fraction_left(confidence))
     tpr_low, tpr_high = clopper_pearson(tp, n_members, each)
     fpr_low, fpr_high = clopper_pearson(fp, n_nonmembers, each)
     if tp == fp == 0:
@@ -334,14 +297,16 @@ def checked_scores(name: str, scores: ArrayLike) -> Floats:
     return array.astype(np.float64)
 
 
-def _side(name: str, scores: ArrayLike) -> Floats:
+def checked_side(name: str, scores: ArrayLike) -> Floats:
+    """Return one side's scores as `checked_scores` does; refuse an empty side."""
     checked = checked_scores(name, scores)
     if not len(checked):
         raise DataError(f"{name} is empty (needs at least one score): audit with members and non-members")
     return checked
 
 
-def _alpha(confidence: float) -> float:
+def fraction_left(confidence: float) -> float:
+    """Return alpha, 1 - confidence, for a confidence between 0 and 1."""
     _check_fraction("confidence", confidence)
     return 1 - confidence
 
@@ -357,7 +322,7 @@ def _check_counts(successes: int, trials: int) -> None:
         raise DataError(f"{text}: pass counts, not rates")
 
 
-def _placements(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats]:
+def placements(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats]:
     """Return how many non-members each member beats, and how many members beat each non-member; ties count half."""
     n_members = len(members)
     ranks = rankdata(np.concatenate([members, nonmembers]))
@@ -387,7 +352,7 @@ def _called(members: Floats, ascending: Floats, allowed: int) -> int:
 def _wilson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion (1927)."""
     _check_counts(successes, trials)
-    z2 = ndtri(_alpha(confidence) / 2) ** 2
+    z2 = ndtri(fraction_left(confidence) / 2) ** 2
     share = successes / trials
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     reach = sqrt(z2 * (share * (1 - share) + z2 / (4 * trials)) / trials) / (1 + z2 / trials)

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel
 
 from umbrameter import intervals
+from umbrameter.bounds import epsilon_lower_bound
 from umbrameter.errors import DataError
-from umbrameter.intervals import Interval, Metric, NotMeasured, checked_scores
+from umbrameter.intervals import checked_scores
+from umbrameter.measured import Interval, Metric, NotMeasured
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 FPRS = (0.1, 0.01, 0.001)
@@ -28,6 +30,7 @@ METRICS = (
     "recall",
     "advantage",
     *(f"tpr_at_fpr_{fpr}" for fpr in FPRS),
+    "epsilon_lower_bound",
     *(f"precision_at_prior_{prior}" for prior in PRIORS),
 )
 """The names of what `measure` returns, in the order of a report."""
@@ -90,13 +93,14 @@ def measure(scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None
     (1.0, NotMeasured(not_measured='the attack has no threshold from shadow data'))
     """
     checked = checked_scores("scores", scores)
-    member = _mask("is_member", is_member, len(checked))
-    called = None if is_called is None else _mask("is_called", is_called, len(checked))
+    member = checked_mask("is_member", is_member, len(checked))
+    called = None if is_called is None else checked_mask("is_called", is_called, len(checked))
     if reason := _missing(member):
         return dict.fromkeys(METRICS, NotMeasured(not_measured=reason))
     metrics = {"auc": intervals.auc(checked[member], checked[~member])} | _of_decision(member, called)
     for fpr in FPRS:
         metrics[f"tpr_at_fpr_{fpr}"] = intervals.tpr_at_fpr(checked[member], checked[~member], fpr)
+    metrics["epsilon_lower_bound"] = epsilon_lower_bound(checked[member], checked[~member])
     return {name: metrics[name] for name in METRICS}
 
 
@@ -126,8 +130,8 @@ def measure_by_class(
     [('cat', 1), ('dog', 1)]
     """
     checked = checked_scores("scores", scores)
-    member = _mask("is_member", is_member, len(checked))
-    called = None if is_called is None else _mask("is_called", is_called, len(checked))
+    member = checked_mask("is_member", is_member, len(checked))
+    called = None if is_called is None else checked_mask("is_called", is_called, len(checked))
     of_record = _labels(labels, len(checked), len(classes))
     rows = [np.flatnonzero(of_record == label) for label in range(len(classes))]
     return [
@@ -269,14 +273,21 @@ def _between(thresholds: Floats, index: int) -> float:
 
 def _two_sides(scores: ArrayLike, name: str, mask: ArrayLike) -> tuple[Floats, Bools]:
     checked = checked_scores("scores", scores)
-    checked_mask = _mask(name, mask, len(checked))
-    if not checked_mask.any() or checked_mask.all():
-        text = f"{name} is true for {checked_mask.sum():,} of {len(checked_mask):,} records (needs some, not all)"
+    sides = checked_mask(name, mask, len(checked))
+    if not sides.any() or sides.all():
+        text = f"{name} is true for {sides.sum():,} of {len(sides):,} records (needs some, not all)"
         raise DataError(f"{text}: pass the scores of both sides")
-    return checked, checked_mask
+    return checked, sides
 
 
-def _mask(name: str, mask: ArrayLike, n_records: int) -> Bools:
+def checked_mask(name: str, mask: ArrayLike, n_records: int) -> Bools:
+    """Return a mask of shape (n_records,); `name` is what the caller calls it.
+
+    Raises
+    ------
+    DataError
+        When it is not boolean or of another length.
+    """
     array = np.asarray(mask)
     if array.dtype != np.bool_:
         raise DataError(f"{name} has dtype {array.dtype} (needs bool): pass {name}.astype(bool)")

@@ -9,6 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 from umbrameter.attacks import Loss, Shokri, Signals, Vectors
 from umbrameter.estimators import Estimator
 from umbrameter.metrics import measure, measure_by_class
+from umbrameter.verdict import Limit, decide
 
 ATTACKS = [Loss(), Shokri(model=Estimator(kind="logistic_regression"))]
 N = 200
@@ -77,3 +78,46 @@ def test_a_leak_in_one_class_is_found_there_and_nowhere_else():
     by_class = measure_by_class(scores, is_member, None, labels, ["a", "b", "c", "d"])
     assert by_class[2].auc.low > 0.9
     assert [c.label for c in by_class if c.auc.low > 0.5 + 0.05] == ["c"]
+
+
+# What a limit on the baseline would alarm at, over 1,000 audits of scores that say nothing
+
+BASELINES = {
+    "auc": 0.5,
+    "accuracy": 0.5,
+    "precision": 0.5,
+    "advantage": 0.0,
+    "tpr_at_fpr_0.1": 0.1,
+    "tpr_at_fpr_0.01": 0.01,
+    "epsilon_lower_bound": 0.0,
+    "precision_at_prior_0.1": 0.1,
+    "precision_at_prior_0.01": 0.01,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [200, 1000])
+@pytest.mark.parametrize("grid", [None, 1.0])
+def test_null_audits_fail_a_limit_at_the_baseline_in_one_of_twenty_at_most(n, grid):
+    rng = np.random.default_rng([n, grid is None])
+    fails = dict.fromkeys(BASELINES, 0)
+    for _ in range(1000):
+        scores = rng.normal(size=2 * n) if grid is None else np.round(rng.normal(size=2 * n) / grid)
+        metrics = measure(scores, np.arange(2 * n) < n, scores >= 0.5)
+        for name, baseline in BASELINES.items():
+            limit = Limit(metric=name, limit=baseline, source="what guessing gives")
+            fails[name] += decide([limit], [("null", metrics)]).status == "fail"
+    assert max(fails.values()) <= 50, fails
+
+
+@pytest.mark.slow
+def test_a_leak_of_five_per_cent_of_the_members_fails_a_limit_at_low_fpr():
+    found = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scores = rng.normal(size=4000)
+        scores[:100] = 10  # of 2,000 members
+        metrics = measure(scores, np.arange(4000) < 2000, None)
+        limits = [Limit(metric=m, limit=BASELINES[m], source="s") for m in ("tpr_at_fpr_0.01", "epsilon_lower_bound")]
+        found += decide(limits, [("planted", metrics)]).status == "fail"
+    assert found == 200

@@ -6,9 +6,12 @@ the same rounded to a coarse grid, so that ties are everywhere.
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.stats import norm
 
-from umbrameter.intervals import NotMeasured, auc, difference, precision, tpr_at_fpr
+from umbrameter.bounds import bootstrap_auc, epsilon_lower_bound
+from umbrameter.intervals import auc, difference, precision, proportion, tpr_at_fpr
+from umbrameter.measured import NotMeasured
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +19,7 @@ CONFIDENCE = 0.95
 N_AUDITS = 1000
 GRID = np.arange(-8, 10, 0.5)
 
-sizes = pytest.mark.parametrize("n", [100, 1000])
+sizes = pytest.mark.parametrize("n", [100, 1000, 10_000])
 strengths = pytest.mark.parametrize("true_auc", [0.5, 0.6, 0.9])
 
 
@@ -105,3 +108,45 @@ def test_precision(n, true_auc, prior):
     metrics = [precision(tp, n, fp, n, prior) for tp, fp in called]
     measured = [metric for metric in metrics if not isinstance(metric, NotMeasured)]
     assert_covers(measured, prior * tpr / (prior * tpr + (1 - prior) * fpr))
+
+
+@sizes
+@strengths
+def test_recall(n, true_auc):
+    metrics = [proportion(int(np.sum(m >= 1.0)), n) for m, _ in audits(n, true_auc)]
+    assert_covers(metrics, norm.sf(1.0 - shift(true_auc)))
+
+
+@pytest.mark.parametrize("n", [100, 1000])
+@strengths
+def test_bootstrap(n, true_auc):
+    """The percentile interval is a little narrow with few records: it is there to check DeLong's, not to report."""
+    metrics = [bootstrap_auc(m, non, 300, seed=i) for i, (m, non) in zip(range(200), audits(n, true_auc), strict=False)]
+    held = np.mean([metric.low <= true_auc <= metric.high for metric in metrics])
+    assert held >= CONFIDENCE - 3 * np.sqrt(CONFIDENCE * (1 - CONFIDENCE) / 200) - (0.02 if n == 100 else 0)
+
+
+# Epsilon: the Gaussian mechanism of sensitivity 1 and noise 1 / mu answers N(mu, 1) with the record and N(0, 1) without
+
+
+def true_epsilon(mu, delta):
+    """The least epsilon for which N(mu, 1) and N(0, 1) are (epsilon, delta)-indistinguishable (Dong et al. 2019)."""
+    if mu == 0:
+        return 0.0
+
+    def gap(epsilon):
+        return norm.cdf(mu / 2 - epsilon / mu) - np.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu) - delta
+
+    return brentq(gap, 0, 60)
+
+
+@pytest.mark.parametrize("mu", [0, 1, 2])
+@pytest.mark.parametrize("delta", [1e-5, 0.05])
+def test_epsilon_exceeds_the_true_one_in_one_of_twenty_audits_at_most(mu, delta):
+    rng = np.random.default_rng([mu, round(1e6 * delta)])
+    bounds = [
+        epsilon_lower_bound(rng.normal(mu, 1, 1000), rng.normal(0, 1, 1000), delta).value for _ in range(N_AUDITS)
+    ]
+    exceed = np.mean(np.array(bounds) > true_epsilon(mu, delta))
+    assert exceed <= 0.05
+    assert mu == 0 or np.mean(bounds) > 0.2 * true_epsilon(mu, delta) * (delta == 0.05)
