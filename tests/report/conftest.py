@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from umbrameter.intervals import Interval, Metric, NotMeasured
+from umbrameter.controls import Control
+from umbrameter.measured import Interval, Metric, NotMeasured
 from umbrameter.metrics import ClassMetrics
 from umbrameter.report import (
     AuditInfo,
@@ -127,7 +128,7 @@ def build(name: str = "adult-forest", status: Status = "not_measured", **changes
             test_accuracy=0.8469,
         ),
         "results": results(),
-        "controls": {"shuffled membership": {"auc": 0.498}},
+        "controls": {"copies": Control(status="pass", reason="0.0% of the non-members are copies of members")},
         "verdict": Verdict(
             status=status,
             reason="The spec sets no limits." if status == "not_measured" else "One limit was held against the audit.",

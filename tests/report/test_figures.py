@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Annotation, Text
 
-from umbrameter.intervals import NotMeasured
+from umbrameter.measured import NotMeasured
 from umbrameter.metrics import roc_curve
 from umbrameter.report import figures
 

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from umbrameter.intervals import NotMeasured
+from umbrameter.controls import Control
+from umbrameter.measured import NotMeasured
 from umbrameter.report.html import CAPTIONS, render
 
 HOSTILE = """<script>alert(1)</script>"'&"""
@@ -126,7 +127,7 @@ def test_everything_hostile_is_escaped(build_report):
             "target": plain.target.model_copy(update={"kind": HOSTILE, "description": HOSTILE}),
             "shadows": plain.shadows.model_copy(update={"design": HOSTILE, "data": HOSTILE}),
             "results": results,
-            "controls": {HOSTILE: {HOSTILE: HOSTILE}},
+            "controls": {HOSTILE: Control(status="fail", reason=HOSTILE)},
             "verdict": plain.verdict.model_copy(update={"reason": HOSTILE, "limits": [limit]}),
             "ledger": plain.ledger.model_copy(update={"seconds": {HOSTILE: 1.0}}),
         }

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from umbrameter.intervals import NotMeasured
+from umbrameter.measured import NotMeasured
 from umbrameter.report.terminal import summary
 
 PLACES = {"Report": "runs/runs/adult/report.html", "MLflow UI": "umbrameter ui --root runs"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from umbrameter.intervals import Interval, NotMeasured
+from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import words
 
 LOST = NotMeasured(not_measured="there are no members")
@@ -143,3 +143,10 @@ def test_a_limit_that_was_not_measured_is_listed(build_report):
 def test_confidence_is_read_from_the_intervals(report):
     assert words.confidence(report) == "95 %"
     assert words.confidence(report.model_copy(update={"results": []})) == "95 %"
+
+
+def test_the_strongest_attacks_are_those_of_highest_auc_on_the_target_as_it_is(report):
+    found = words.strongest(report.results, most=2)
+    aucs = [r.metrics["auc"].value for r in report.results if r.mitigation is None]
+    assert [r.metrics["auc"].value for r in found] == sorted(aucs, reverse=True)[:2]
+    assert all(r.mitigation is None for r in found) and words.strongest([]) == []

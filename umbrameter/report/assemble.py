@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from umbrameter import __version__
+from umbrameter.control_data import read_controls
+from umbrameter.controls import failures
 from umbrameter.evaluation import read_evaluation, utility
+from umbrameter.repeats import Repeated, agreement, spread
 from umbrameter.report import figures
 from umbrameter.report.model import (
     AuditInfo,
@@ -19,16 +22,28 @@ from umbrameter.report.model import (
     Result,
     ShadowInfo,
     TargetInfo,
-    Verdict,
 )
+from umbrameter.report.words import strongest
 from umbrameter.spec import AuditSpec
 from umbrameter.steps import Case, Variant
 from umbrameter.store import Artefact, Store
 from umbrameter.typing import Floats
+from umbrameter.verdict import decide, expand
 
-NO_LIMITS = "The spec sets no limits, so there is nothing to decide on."
+QUERIES = ("target_predictions", "population_predictions", "noisy_answers")
+"""Kinds of artefacts that hold a target's answers."""
 
-DESIGNS = {"disjoint": "each draws its own IN and OUT records from the pool"}
+DESIGNS = {
+    "disjoint": "each draws its own IN and OUT records from the pool",
+    "audit": "each pair shares members and non-members among them, so that every record is IN half of the models",
+    "mixed": "two share members and non-members among them, the next two draw from the pool, and so on",
+}
+
+SOURCES = {
+    "disjoint": "records of the same source, apart from members and non-members",
+    "audit": "the audited records themselves",
+    "mixed": "the audited records, and others of the same source",
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,11 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
         What they took.
     """
     records = store.open(variants[0].training.records)
+    every, variants = variants, [v for v in variants if not v.repeat]
     doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
+    results = [_result(store, case, doubts[variant.title]) for variant in variants for case in variant.cases]
+    controls = {k: c for work in variants[0].controls for k, c in read_controls(store.open(work.recipe.path)).items()}
+    doubtful = [*filter(None, [doubts[variants[0].title]]), *failures(controls)]
     return Report(
         audit=AuditInfo(
             name=spec.name,
@@ -105,12 +124,15 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
             version=__version__,
             started=cost.started,
             seconds=cost.seconds,
+            n_repeats=spec.repeats,
         ),
         data=_data(spec, records),
         target=_target(spec, store, variants[0], records),
         shadows=_shadows(spec, store, variants[0], cost),
-        results=[_result(store, case, doubts[variant.title]) for variant in variants for case in variant.cases],
-        verdict=Verdict(status="not_measured", reason=doubts[variants[0].title] or NO_LIMITS),
+        results=results,
+        repeats=_repeats(store, every) if spec.repeats > 1 else [],
+        controls=controls,
+        verdict=decide(expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None], doubtful),
         ledger=_ledger(store, cost),
     )
 
@@ -126,10 +148,10 @@ def draw(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str,
         As of `assemble`.
     """
     doubt = unlearned(store, variants[0], report.target.n_classes)
-    measured = [c for c in variants[0].cases if not (doubt and c.attack.needs == "shadow predictions")]
+    measured = [c for c in variants[0].cases if not (doubt and c.attack.needs_shadows)]
     bare = [case for case in measured if case.mitigation is None]
     curves = {case.attack.label: _curve(store, case) for case in bare}
-    classes = {result.attack: result.by_class for result in report.results if result.mitigation is None}
+    classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
         "roc": figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the target as it is"),
         "class_precision": figures.class_precision(classes),
@@ -155,6 +177,29 @@ def unlearned(store: Store, variant: Variant, n_classes: int) -> str | None:
         f"The shadow models of {variant.title} did not learn: on the records they were trained on, their mean accuracy "
         f"is {np.mean(accuracies):.3f}, and chance is {1 / n_classes:.3f}. Attacks that rely on them measure nothing; "
         "change the estimator's parameters, or check the labels."
+    )
+
+
+def _repeats(store: Store, variants: Sequence[Variant]) -> list[Repeated]:
+    """Compare each attack and mitigation over repeats."""
+    of: dict[tuple[str, str | None], list[Case]] = {}
+    for variant in variants:
+        for case in variant.cases:
+            of.setdefault((case.attack.label, case.mitigation), []).append(case)
+    return [_repeated(store, cases) for cases in of.values()]
+
+
+def _repeated(store: Store, cases: Sequence[Case]) -> Repeated:
+    results = [_result(store, case, None) for case in cases]
+    tables = [store.open(case.scoring.recipe.path).table("scores.parquet") for case in cases]
+    scored = [(np.asarray(t["record_id"]), np.asarray(t["is_member"]), np.asarray(t["score"])) for t in tables]
+    correlation, overlap = agreement(scored)
+    return Repeated(
+        attack=cases[0].attack.label,
+        mitigation=cases[0].mitigation,
+        spread=spread([result.metrics for result in results]),
+        rank_correlation=correlation,
+        exposed_overlap=overlap,
     )
 
 
@@ -197,8 +242,8 @@ def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> Sha
         n_trained=trained,
         n_reused=len(paths) - trained,
         design=DESIGNS[spec.shadows.design],
-        data="records of the same source, apart from members and non-members",
-        size=spec.shadow_size if paths else 0,
+        data=SOURCES[spec.shadows.design],
+        size=variant.shadows[0].plan.size if paths else 0,
         train_accuracy=float(np.mean([m["train_accuracy"] for m in metas])) if metas else None,
         test_accuracy=float(np.mean([m["test_accuracy"] for m in metas])) if metas else None,
     )
@@ -206,8 +251,12 @@ def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> Sha
 
 def _result(store: Store, case: Case, doubt: str | None) -> Result:
     found = read_evaluation(store.open(case.evaluation.recipe.path))
-    if doubt is not None and case.attack.needs == "shadow predictions":
-        found |= {"metrics": {name: {"not_measured": doubt} for name in found["metrics"]}, "by_class": []}
+    if doubt is not None and case.attack.needs_shadows:
+        found |= {
+            "metrics": {name: {"not_measured": doubt} for name in found["metrics"]},
+            "by_class": [],
+            "worst_class": None,
+        }
     mitigation = case.in_training or case.post_hoc
     params = {"attack": case.attack.model_dump(mode="json")}
     if mitigation is not None:
@@ -217,6 +266,7 @@ def _result(store: Store, case: Case, doubt: str | None) -> Result:
         mitigation=case.mitigation,
         params=params,
         assumption=case.attack.assumption,
+        n_queries=case.attack.n_queries,
         **found,
     )
 
@@ -227,7 +277,7 @@ def _ledger(store: Store, cost: Cost) -> Ledger:
     here = sum(seconds for name, seconds in cpu.items() if cost.works_here or name == "prepare")
     worker = max((meta.get("peak_rss_mb", 0.0) for meta in made.values()), default=0.0)
     return Ledger(
-        queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) == "target_predictions"),
+        queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) in QUERIES),
         fits=sum(map(_is_fit, made)),
         reused_fits=sum(map(_is_fit, cost.reused)),
         reused=len(cost.reused),

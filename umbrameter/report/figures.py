@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from umbrameter.intervals import Interval
+from umbrameter.measured import Interval
 from umbrameter.metrics import ClassMetrics
 from umbrameter.report.model import Report
 from umbrameter.report.words import Leak, leaks, percent

@@ -4,18 +4,20 @@ Belongs here: the page's parts and its style. Does not belong here: what is said
 text that comes from a report is escaped in `_cells`, `_items` or where it is put in.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from umbrameter.intervals import Interval, Metric
+from umbrameter.groups import Excess
+from umbrameter.measured import Interval, LowerBound, Metric
+from umbrameter.metrics import ClassMetrics
 from umbrameter.report.model import LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
     STATUS,
     by_mitigation,
     confidence,
+    control_name,
     figure,
     leaks,
     metric_name,
@@ -28,7 +30,7 @@ from umbrameter.report.words import (
 CAPTIONS = {
     "roc": "True- against false-positive rate on logarithmic axes. The further a line lies above the dotted diagonal, "
     "the more members an attacker finds at the price of few mistakes.",
-    "class_precision": "Of the records that the attack calls members, how many are, class by class, with 95 % "
+    "class_precision": "Of the records that an attack calls members, how many are, class by class, with 95 % "
     "intervals. Classes far above the dotted line leak more than the figures over all classes say.",
     "mitigations": "What each mitigation leaves of the strongest attack, and the test accuracy that the target keeps. "
     "Bars are 95 % intervals.",
@@ -73,6 +75,8 @@ _CLASS_COLUMNS = (
     "attack recall (of 1)",
 )
 
+_WORST_COLUMNS = ("attack", "worst", "AUC above that of all records", "p-value")
+
 
 def render(report: Report, figures: Mapping[str, bytes]) -> str:
     """Return a report as one self-contained HTML page.
@@ -97,7 +101,10 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         _section("Attacks and mitigations", _overview(report) + _all_figures(report)),
         _section("Figures", "".join(_figure(name, png) for name, png in figures.items())) if figures else "",
         _section("Class by class", _classes(report)),
+        _section("Slice by slice", _slices(report)) if any(r.by_slice for r in report.results) else "",
+        _section("Over repeats", _repeats(report)) if report.repeats else "",
         _section("What was not measured", _items(not_measured(report)) or "<p>Everything asked for was measured.</p>"),
+        _section("Controls: can this audit be trusted?", _controls(report)) if report.controls else "",
         _section("Set-up", _set_up(report)),
         _section("What the audit cost", _ledger(report)),
         _section("How to read this, and its limits", _limits_of_method()),
@@ -200,7 +207,9 @@ def _all_figures(report: Report) -> str:
     names = list(dict.fromkeys(name for result in report.results for name in result.metrics))
     rows = [(mitigation_name(r), r.attack, *(_unbroken(r.metrics.get(n)) for n in names)) for r in report.results]
     table = _table(("mitigation", "attack", *map(metric_name, names)), rows)
-    methods = {n: {m.method for r in report.results if isinstance(m := r.metrics.get(n), Interval)} for n in names}
+    methods = {
+        n: {m.method for r in report.results if isinstance(m := r.metrics.get(n), Interval | LowerBound)} for n in names
+    }
     stated = "; ".join(f"{metric_name(n)}: {', '.join(sorted(found))}" for n, found in methods.items() if found)
     return _details("All figures", f'{table}<p class="small">Intervals by {escape(stated)}.</p>')
 
@@ -216,11 +225,28 @@ def _classes(report: Report) -> str:
     base = [result for result in report.results if result.mitigation is None and result.by_class]
     if not base:
         return "<p>No figures by class.</p>"
-    tables = "".join(_class_table(result) for result in base)
-    return f'<p class="small">Without mitigation; report.json has the classes of every mitigation.</p>{tables}'
+    worst = [(r.attack, *_excess(r.worst_class)) for r in base if r.worst_class is not None]
+    tables = "".join(_group_table(f"{r.attack}: {len(r.by_class)} classes", r.by_class) for r in base)
+    return (
+        '<p class="small">Without mitigation; report.json has the classes of every mitigation. First the class that '
+        "leaks most, against all records; intervals and p-values are corrected for the number of classes.</p>"
+        f"{_table(_WORST_COLUMNS, worst) if worst else ''}{tables}"
+    )
 
 
-def _class_table(result: Result) -> str:
+def _slices(report: Report) -> str:
+    """Return the slices' tables of the target as it is, or nothing without slices."""
+    base = [(r, name) for r in report.results if r.mitigation is None for name in r.by_slice]
+    worst = [(f"{r.attack}, by {name}", *_excess(r.worst_slice[name])) for r, name in base]
+    tables = "".join(_group_table(f"{r.attack}, by {name}", r.by_slice[name]) for r, name in base)
+    return f"{_table(_WORST_COLUMNS, worst)}{tables}" if base else ""
+
+
+def _excess(worst: Excess) -> tuple[str, str, str]:
+    return worst.group, _unbroken(worst.excess), "" if worst.p_value is None else number(worst.p_value)
+
+
+def _group_table(title: str, groups: Sequence[ClassMetrics]) -> str:
     rows = [
         (
             c.label,
@@ -228,9 +254,31 @@ def _class_table(result: Result) -> str:
             f"{c.n_nonmembers:,}",
             *map(_unbroken, (c.auc, c.accuracy, c.precision, c.recall)),
         )
-        for c in result.by_class
+        for c in groups
     ]
-    return _details(f"{result.attack}: {len(rows)} classes", _table(_CLASS_COLUMNS, rows))
+    return _details(title, _table(_CLASS_COLUMNS, rows))
+
+
+def _repeats(report: Report) -> str:
+    """Return what repeats agree on, of the figures that are printed first."""
+    names = ("auc", "accuracy", "tpr_at_fpr_0.01")
+    rows = [
+        (
+            r.mitigation or "none",
+            r.attack,
+            *(f"{number(s.mean)} ± {number(s.sd)}" if (s := r.spread.get(n)) else "not measured" for n in names),
+            _or_not(r.rank_correlation),
+            _or_not(r.exposed_overlap),
+        )
+        for r in report.repeats
+    ]
+    columns = ("mitigation", "attack", *map(metric_name, names), "rank correlation", "overlap of the most exposed 1 %")
+    text = (
+        f"The whole audit {report.audit.n_repeats} times, each with another split and other seeds: mean and standard "
+        "deviation over repeats. The rank correlation and the overlap say how far repeats agree on single records; "
+        "where they are low, nothing can be said of one record."
+    )
+    return f"<p>{escape(text)}</p>{_table(columns, rows)}"
 
 
 def _set_up(report: Report) -> str:
@@ -246,11 +294,15 @@ def _set_up(report: Report) -> str:
         if shadows.n_models
         else "none needed",
         **{f"What {r.attack} assumes": r.assumption for r in report.results},
-        **{f"Control: {name}": json.dumps(value) for name, value in report.controls.items()},
         "Seed": str(audit.seed),
         "Spec": f"SHA-256 {audit.spec_digest}",
     }
     return _definitions(entries) + _warnings(data.warnings)
+
+
+def _controls(report: Report) -> str:
+    rows = [(control_name(name), STATUS[c.status], c.reason) for name, c in report.controls.items()]
+    return _table(("control", "outcome", "what was found"), rows)
 
 
 def _warnings(warnings: Sequence[str]) -> str:

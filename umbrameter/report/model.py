@@ -5,18 +5,23 @@ how a figure is computed (`metrics`) or how a report looks (`html`, `terminal`, 
 """
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from umbrameter.intervals import Interval, Metric, NotMeasured
+from umbrameter.controls import Control
+from umbrameter.groups import Excess
+from umbrameter.measured import Interval, Metric, NotMeasured
 from umbrameter.metrics import ClassMetrics
-
-Status = Literal["pass", "warn", "fail", "not_measured"]
-"""How a limit, or the whole audit, came out."""
+from umbrameter.repeats import Repeated
+from umbrameter.verdict import LimitOutcome, Status, Verdict
 
 SCHEMA_VERSION = 1
 """Raised with every change of the report that an old reader would not understand."""
+
+
+AS_STORED = "as stored"
+"""The design of shadow models that somebody else trained."""
 
 
 class _Part(BaseModel):
@@ -32,6 +37,7 @@ class AuditInfo(_Part):
     version: str = Field(description="The version of umbrameter.")
     started: str = Field(description="When the audit started: ISO 8601, UTC.")
     seconds: float = Field(description="How long it took, in seconds.")
+    n_repeats: int = Field(default=1, description="How often the whole audit was done; results are the first's.")
 
 
 class DataInfo(_Part):
@@ -76,31 +82,15 @@ class Result(_Part):
     mitigation: str | None = Field(default=None, description="The mitigation, such as rounding(1); null for none.")
     params: dict[str, Any] = Field(default={}, description="The attack's and the mitigation's settings.")
     assumption: str = Field(description="Which knowledge the attack assumes, in words.")
+    n_queries: int = Field(default=1, description="Queries to the target that the attack takes for each record.")
     metrics: dict[str, Metric] = Field(description="The figures by name, each with its interval or why it has none.")
     utility: dict[str, float] = Field(
         default={}, description="What the mitigated target is worth: train_accuracy, test_accuracy; fractions."
     )
     by_class: list[ClassMetrics] = Field(default=[], description="The figures class by class.")
-
-
-class LimitOutcome(_Part):
-    """One limit of the spec, and how it came out."""
-
-    metric: str = Field(description="The figure that is limited.")
-    attack: str = Field(description="The attack whose figure it is.")
-    limit: float = Field(description="The largest value that is accepted.")
-    observed: float | None = Field(description="The figure; null when it was not measured.")
-    bound: float | None = Field(description="The confidence bound held against the limit; null as above.")
-    status: Status = Field(description="How it came out.")
-    source: str = Field(description="Who set the limit and why.")
-
-
-class Verdict(_Part):
-    """What the audit comes to."""
-
-    status: Status = Field(description="The worst of the limits; not_measured when there are none.")
-    reason: str = Field(description="Why, in a sentence.")
-    limits: list[LimitOutcome] = Field(default=[], description="Each limit's outcome.")
+    worst_class: Excess | None = Field(default=None, description="The class that leaks most, against all records.")
+    by_slice: dict[str, list[ClassMetrics]] = Field(default={}, description="The figures slice by slice, by column.")
+    worst_slice: dict[str, Excess] = Field(default={}, description="The slice that leaks most, by column.")
 
 
 class Ledger(_Part):
@@ -133,7 +123,8 @@ class Report(_Part):
     target: TargetInfo = Field(description="The model that was audited.")
     shadows: ShadowInfo = Field(description="The auditor's own models.")
     results: list[Result] = Field(description="One entry for each attack and mitigation.")
-    controls: dict[str, Any] = Field(default={}, description="Checks of the audit itself, by name.")
+    repeats: list[Repeated] = Field(default=[], description="What the repeats agree on; empty without repeats.")
+    controls: dict[str, Control] = Field(default={}, description="Checks of the audit itself, by name.")
     verdict: Verdict = Field(description="What it comes to.")
     ledger: Ledger = Field(description="What it cost.")
 
@@ -156,9 +147,11 @@ def schema() -> dict[str, Any]:
 
 
 __all__ = [
+    "AS_STORED",
     "SCHEMA_VERSION",
     "AuditInfo",
     "ClassMetrics",
+    "Control",
     "DataInfo",
     "Interval",
     "Ledger",

@@ -10,13 +10,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from umbrameter.report.model import Report, Result
+from umbrameter.report.model import AS_STORED, LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
     STATUS,
     by_mitigation,
     confidence,
+    controls_line,
     figure,
+    metric_name,
     not_measured,
     number,
     point,
@@ -58,6 +60,7 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
         Text(),
         Text.assemble(("Verdict: ", "bold"), (STATUS[verdict.status], f"bold {_COLOURS[verdict.status]}")),
         Padding(Text(verdict.reason), (0, 0, 0, 2)),
+        *(_bullet(_limit(outcome)) for outcome in verdict.limits),
         Text("Reading", style="bold"),
         Padding(Text(f"{reading(report)} {NO_PROOF}"), (0, 0, 0, 2)),
         *([Text("Not measured", style="bold"), *(_bullet(note) for note in notes)] if notes else []),
@@ -70,16 +73,30 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
 def _audited(report: Report) -> dict[str, str]:
     data, target, shadows = report.data, report.target, report.shadows
     reused = f"{shadows.n_trained} trained, {shadows.n_reused} reused"
-    shadow = f"{shadows.n_models} models of {shadows.size:,} records each ({reused}); {shadows.design}: {shadows.data}"
+    made = f"{shadows.n_models} models of {shadows.size:,} records each ({reused})"
+    known = f"{shadows.n_models} models" if shadows.n_models else "models without model_id or record_id"
+    shadow = f"{made if shadows.size else known}; {shadows.design}: {shadows.data}"
     return {
         "Data": f"{data.name}: {data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes",
         "Target": f"{target.description}; accuracy {number(target.train_accuracy)} on {target.n_members:,} members, "
         f"{number(target.test_accuracy)} on {target.n_nonmembers:,} non-members (of 1)",
-        "Shadows": shadow if shadows.n_models else "none needed",
+        "Shadows": shadow if shadows.n_models or shadows.design == AS_STORED else "none needed",
         "Took": f"{report.audit.seconds:,.1f} s; {report.ledger.fits:,} models trained, "
         f"{report.ledger.reused:,} results reused, {report.ledger.queries:,} queries",
+        **({"Controls": controls_line(report)} if report.controls else {}),
         **({"Warning": "; ".join(data.warnings)} if data.warnings else {}),
     }
+
+
+def _limit(outcome: LimitOutcome) -> str:
+    """Return a limit, how it came out and who set it, in a line."""
+    found = (
+        "" if outcome.bound is None else f" (measured {number(outcome.observed or 0)}, bound {number(outcome.bound)})"
+    )
+    return (
+        f"{STATUS[outcome.status]}: {metric_name(outcome.metric)} of {outcome.attack} at most {number(outcome.limit)}"
+        f"{found}; {outcome.source}"
+    )
 
 
 def _results(report: Report) -> list[RenderableType]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from umbrameter.intervals import Interval
+from umbrameter.measured import Interval, LowerBound
 from umbrameter.report.model import Report, Result
 from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
 
@@ -49,6 +49,8 @@ def flat_metrics(result: Result) -> dict[str, float]:
     for name, metric in result.metrics.items():
         if isinstance(metric, Interval):
             flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        elif isinstance(metric, LowerBound):
+            flat |= {name: metric.value, f"{name}_low": metric.low}
     return flat
 
 

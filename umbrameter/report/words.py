@@ -6,7 +6,7 @@ Belongs here: plain text that the HTML page and the terminal share. Does not bel
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from umbrameter.intervals import Interval, Metric, NotMeasured
+from umbrameter.measured import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.report.model import LimitOutcome, Report, Result
 
 ACCEPTED_LOSS = 0.01
@@ -69,6 +69,8 @@ def figure(metric: Metric) -> str:
     """
     if isinstance(metric, NotMeasured):
         return "not measured"
+    if isinstance(metric, LowerBound):
+        return f"at least {number(metric.value)}"
     low, high = (number(bound, near=metric.value) for bound in (metric.low, metric.high))
     return f"{number(metric.value)} [{low}, {high}]"
 
@@ -103,6 +105,26 @@ def metric_name(name: str) -> str:
     return _METRICS.get(name, name.replace("_", " "))
 
 
+def control_name(name: str) -> str:
+    """Return a control's name as people say it.
+
+    Examples
+    --------
+    >>> control_name("blind_baseline")
+    'blind baseline'
+    """
+    return name.replace("_", " ")
+
+
+def controls_line(report: Report) -> str:
+    """Return how the controls came out, in a line."""
+    by_status = {s: [control_name(n) for n, c in report.controls.items() if c.status == s] for s in STATUS}
+    parts = [f"{len(by_status['pass'])} of {len(report.controls)} passed"]
+    parts += [f"failed: {', '.join(by_status['fail'])}"] if by_status["fail"] else []
+    parts += [f"not measured: {', '.join(by_status['not_measured'])}"] if by_status["not_measured"] else []
+    return "; ".join(parts)
+
+
 def mitigation_name(result: Result) -> str:
     """Return the mitigation of a result, or `none`."""
     return result.mitigation or "none"
@@ -127,6 +149,20 @@ def measured_auc(result: Result) -> Interval | None:
     """Return a result's AUC, or None when it was not measured."""
     auc = result.metrics.get("auc")
     return auc if isinstance(auc, Interval) else None
+
+
+def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
+    """Return the results of highest AUC on the target as it is, the strongest first.
+
+    Parameters
+    ----------
+    results
+        Of a report.
+    most
+        How many, at most.
+    """
+    bare = [(auc.value, -i, r) for i, r in enumerate(results) if r.mitigation is None and (auc := measured_auc(r))]
+    return [result for _, _, result in sorted(bare, key=lambda entry: entry[:2], reverse=True)[:most]]
 
 
 class Leak(NamedTuple):
@@ -200,9 +236,12 @@ def not_measured(report: Report) -> list[str]:
     """Return what was not measured and why, a sentence for each reason, alike ones taken together."""
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for result in report.results:
-        for name, metric in result.metrics.items():
+        reasons = {m.not_measured if isinstance(m, NotMeasured) else None for m in result.metrics.values()}
+        whole = len(reasons) == 1 and len(result.metrics) > 1 and None not in reasons
+        for name, metric in [*result.metrics.items()][: 1 if whole else None]:
             if isinstance(metric, NotMeasured):
-                place = places.setdefault((metric_name(name), metric.not_measured), {})
+                what = "Every figure" if whole else metric_name(name)
+                place = places.setdefault((what, metric.not_measured), {})
                 place.setdefault(result.attack, []).append(mitigation_name(result))
     n_mitigations = len(by_mitigation(report.results))
     n_attacks = len({result.attack for result in report.results})
