@@ -1,7 +1,9 @@
 """What all tests share: one BLAS thread, a Prefect home of their own, and the folder of the full data sets."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,18 @@ def data_dir() -> Path:
         text = f"no data sets at {folder}: set UMBRAMETER_DATA to the folder that holds location30.parquet and others"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(text)
     return folder
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process; return exit code, standard output and standard error."""
+    from umbrameter.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["umbrameter", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -27,6 +27,9 @@ from typer.exceptions import TyperException
 
 import umbrameter
 from umbrameter.errors import MissingRingError, SpecError, StoreError, TrackingError, UmbrameterError
+
+if TYPE_CHECKING:
+    from umbrameter.report import Report
 
 app = typer.Typer(
     help="Measure how much a trained classifier gives away about who was in its training data.",
@@ -114,10 +117,53 @@ def audit(
 
 
 @app.command()
+def score(
+    predictions: Annotated[str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of answers.")],
+    shadow: Annotated[str | None, typer.Option(help="The same of shadow models, with model_id.")] = None,
+    spec: Annotated[str | None, typer.Option(help="YAML with attacks and limits; an audit's spec serves.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for report.json, report.html and figures.")] = None,
+    rounded: Annotated[bool, typer.Option(help="Answers are rounded or cut off and need not sum to 1.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Audit stored predictions: no model, no cluster, seconds."""
+    from umbrameter.score import ScoreSpec, page_and_figures, score_stored
+    from umbrameter.stored import StoredPredictions
+
+    target = StoredPredictions(predictions, rounded=rounded)
+    others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
+    found, curves = score_stored(target, others, ScoreSpec.load(spec))
+    places = {}
+    if out is not None:
+        _write(out, page_and_figures(found, curves))
+        places = {"Report": f"{out}/report.html"}
+    raise typer.Exit(_print(found, places, found.model_dump_json(indent=1) if as_json else None))
+
+
+@app.command()
 def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show the report of a finished run again."""
     root, folder = _root_and_folder(run)
     raise typer.Exit(_show(root, folder, None, as_json))
+
+
+@app.command()
+def records(run: Run, debug: Debug = False) -> None:
+    """Write single records' scores, under pseudonyms, into a run's folder; they go nowhere else."""
+    from umbrameter.exposure import exposure, record_key
+    from umbrameter.report import Report
+    from umbrameter.store import Store
+
+    root, folder = _root_and_folder(run)
+    found = Report.model_validate_json(_read(root, folder, "report.json"))
+    store = Store(root)
+    store.put(folder, {"records.parquet": exposure(store, folder, record_key())})
+    typer.echo(f"Written: {root}/{folder}/records.parquet")
+    agreed = [r.rank_correlation for r in found.repeats if r.mitigation is None and r.rank_correlation is not None]
+    heard = f"repeats agree on ranks with a correlation of {min(agreed):.2f} to {max(agreed):.2f}" if agreed else None
+    typer.echo(
+        f"Of one record little can be said: {heard or 'without repeats nobody knows whether its score would hold'}."
+    )
 
 
 @app.command()
@@ -312,18 +358,36 @@ def _read(root: str, folder: str, name: str) -> bytes:
 def _show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
     """Print a run's report and return the exit code that it means."""
     from umbrameter.report import Report
-    from umbrameter.report.terminal import summary
 
     content = _read(root, folder, "report.json")
-    found = Report.model_validate_json(content)
-    if as_json:
+    places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}
+    places["MLflow UI"] = _ui_hint(root, tracking_uri)
+    return _print(Report.model_validate_json(content), places, content if as_json else None)
+
+
+def _print(found: "Report", places: dict[str, str], content: str | bytes | None) -> int:
+    """Print a report, as JSON where its content is given, and return the exit code that it means."""
+    from umbrameter.controls import failures
+    from umbrameter.report.terminal import summary
+
+    if content is not None:
         typer.echo(content)
     else:
-        places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}
-        Console().print(summary(found, places | {"MLflow UI": _ui_hint(root, tracking_uri)}))
+        Console().print(summary(found, places))
     if found.verdict.status == "not_measured":
-        return 3 if found.verdict.limits else 0
+        return 3 if found.verdict.limits or failures(found.controls) else 0
     return 2 if found.verdict.status == "fail" else 0
+
+
+def _write(folder: str, files: dict[str, bytes]) -> None:
+    """Write a report's files into a folder of this machine."""
+    try:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"--out={folder!r} cannot be written ({error.strerror}); give another folder") from None
 
 
 def _ui_hint(root: str, tracking_uri: str | None) -> str:

@@ -1,0 +1,224 @@
+"""An audit of stored predictions: the same report, without a model, a cluster or an orchestrator.
+
+Belongs here: from stored predictions to a report. Does not belong here: reading them (`stored`), or how it is shown.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from umbrameter import __version__, controls
+from umbrameter.attacks import AnyAttack, Attack
+from umbrameter.control_data import of_scores
+from umbrameter.controls import Control, failures
+from umbrameter.errors import DataError, SpecError
+from umbrameter.evaluation import evaluated
+from umbrameter.measured import NotMeasured
+from umbrameter.metrics import METRICS, roc_curve
+from umbrameter.report import figures, html
+from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
+from umbrameter.report.words import strongest
+from umbrameter.scored import Audited, Shadows, missing, read_shadows, score_rows
+from umbrameter.seeds import generator
+from umbrameter.store import digest
+from umbrameter.stored import StoredPredictions
+from umbrameter.typing import Floats
+from umbrameter.verdict import Limit, Preset, decide, expand
+from umbrameter.work import peak_rss_mb
+
+DISTINCT = 0.95
+"""The share of different answers from which on equal ones are taken for copies."""
+
+
+class ScoreSpec(BaseModel):
+    """What to measure of stored predictions; an audit's spec serves, too, and what it says of training is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = Field("stored-predictions", description="The audited model's name.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
+    attacks: tuple[AnyAttack, ...] = Field(
+        default=(
+            {"kind": "gap"},
+            {"kind": "loss"},
+            {"kind": "confidence"},
+            {"kind": "modified_entropy"},
+            {"kind": "shokri", "model": {"kind": "logistic_regression"}, "features": "sorted"},
+            {"kind": "lira", "mode": "online"},
+            {"kind": "lira", "mode": "offline"},
+            {"kind": "rmia", "mode": "online"},
+            {"kind": "rmia", "mode": "offline"},
+        ),
+        validate_default=True,
+        min_length=1,
+        description="The attacks; those that lack data are reported as not measured.",
+    )
+    limits: tuple[Limit | Preset, ...] = Field((), description="What the figures are held against.")
+
+    @classmethod
+    def load(cls, path: str | Path | None) -> "ScoreSpec":
+        """Read a spec from a YAML file; the defaults without one.
+
+        Raises
+        ------
+        SpecError
+            When it cannot be read or is no spec.
+        """
+        if path is None:
+            return cls()
+        try:
+            return cls.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf8")))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise SpecError(f"--spec={str(path)!r} cannot be read ({' '.join(str(error).split())})") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise SpecError(f"--spec={str(path)!r}: {where}: {first['msg']}; it is {first['input']!r}") from None
+
+
+def score_stored(
+    predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
+) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
+    """Attack and measure stored predictions.
+
+    Parameters
+    ----------
+    predictions
+        The target's answers.
+    shadow
+        Shadow models' answers, where `is_member` says who was IN; attacks that need them are not measured without.
+    spec
+        Which attacks, and which limits.
+
+    Returns
+    -------
+    report
+        As of an audit.
+    curves
+        FPR and TPR of each attack that was measured.
+
+    Raises
+    ------
+    DataError
+        When the predictions cannot be audited; the text says which row and why.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    if shadow is not None and shadow.n_classes != predictions.n_classes:
+        raise DataError(
+            f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences a record, and {predictions.path!r} has "
+            f"{predictions.n_classes}; both must be of the same classes"
+        )
+    heat = sorted(frozenset({1.0}).union(*(attack.temperatures for attack in spec.attacks)))
+    known = None if shadow is None else read_shadows(predictions, shadow, heat, spec.seed)
+    lacking = {attack.label: missing(attack, known) for attack in spec.attacks}
+    measurable = [attack for attack in spec.attacks if not lacking[attack.label]]
+    audited = score_rows(predictions, known, measurable, heat, spec.seed)
+    classes = [str(i) for i in range(predictions.n_classes)]
+    results = [_result(attack, audited, classes, lacking[attack.label]) for attack in spec.attacks]
+    found = _controls(audited, predictions, spec.seed)
+    report = Report(
+        audit=AuditInfo(
+            name=spec.name,
+            spec_digest=digest(spec.model_dump(mode="json")),
+            seed=spec.seed,
+            version=__version__,
+            started=started.isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - clock,
+        ),
+        data=DataInfo(
+            name=Path(predictions.path).name,
+            n_records=predictions.n_records,
+            n_features=0,
+            n_classes=predictions.n_classes,
+        ),
+        target=_target(audited, predictions.n_classes),
+        shadows=_shadow_info(known, shadow),
+        results=results,
+        controls=found,
+        verdict=decide(expand(spec.limits), [(r.attack, r.metrics) for r in results], failures(found)),
+        ledger=Ledger(queries=0, fits=0, reused=0, peak_rss_mb=peak_rss_mb(), driver_peak_rss_mb=peak_rss_mb()),
+    )
+    return report, {name: roc_curve(values, audited.is_member)[:2] for name, values in audited.scores.items()}
+
+
+def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
+    """Return the files of a report by name: `report.json`, `report.html` and figures."""
+    classes = {result.attack: result.by_class for result in strongest(report.results)}
+    drawn = {
+        "roc": figures.png(figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks")),
+        "class_precision": figures.png(figures.class_precision(classes)),
+    }
+    return {
+        "report.json": report.model_dump_json(indent=1).encode(),
+        "report.html": html.render(report, drawn).encode(),
+        **{f"figures/{name}.png": content for name, content in drawn.items()},
+    }
+
+
+def _result(attack: Attack, audited: Audited, classes: Sequence[str], reason: str | None) -> Result:
+    right = audited.called == audited.labels
+    utility = {
+        "train_accuracy": float(right[audited.is_member].mean()),
+        "test_accuracy": float(right[~audited.is_member].mean()),
+    }
+    found: dict[str, Any] = {"metrics": dict.fromkeys(METRICS, NotMeasured(not_measured=reason or ""))}
+    if reason is None:
+        scores, is_called = audited.scores[attack.label], audited.is_called[attack.label]
+        measured = evaluated(scores, audited.is_member, is_called, audited.labels, classes, audited.slices)
+        found = {name: getattr(measured, name) for name in type(measured).model_fields}
+    return Result(
+        attack=attack.label,
+        params={"attack": attack.model_dump(mode="json")},
+        assumption=attack.assumption,
+        n_queries=attack.n_queries,
+        utility=utility,
+        **found,
+    )
+
+
+def _target(audited: Audited, n_classes: int) -> TargetInfo:
+    right = audited.called == audited.labels
+    return TargetInfo(
+        kind="stored predictions",
+        description="a model whose answers were stored",
+        train_accuracy=float(right[audited.is_member].mean()),
+        test_accuracy=float(right[~audited.is_member].mean()),
+        n_members=int(audited.is_member.sum()),
+        n_nonmembers=int((~audited.is_member).sum()),
+        n_classes=n_classes,
+    )
+
+
+def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None) -> ShadowInfo:
+    n = 0 if known is None else known.n_models
+    return ShadowInfo(
+        n_models=n,
+        n_trained=0,
+        n_reused=n,
+        design=AS_STORED if known is not None else "none",
+        data="none" if shadow is None else f"{shadow.n_records:,} stored predictions",
+        size=0,
+    )
+
+
+def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> dict[str, Control]:
+    """Return the controls that can be had without the records."""
+    member = audited.is_member
+    found = of_scores([*audited.scores.values()], member, seed) if audited.scores else {}
+    features = [audited.labels, *(np.unique(v, return_inverse=True)[1] for v in audited.slices.values())]
+    distinct = len(np.unique(audited.logits[1.0])) / len(audited.labels)
+    keys = audited.record_ids if predictions.has_ids else audited.logits[1.0]
+    copies = controls.copies(keys, member) if predictions.has_ids or distinct >= DISTINCT else None
+    return found | {
+        "row_order": controls.row_order(audited.follows),
+        "orientation": controls.orientation(audited.confidence, member),
+        "answers_fit_labels": controls.answers_fit_labels(audited.called, audited.labels, predictions.n_classes),
+        "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
+        "copies": copies or Control(status="not_measured", reason="without record_id, equal answers may be chance"),
+    }

@@ -1,0 +1,252 @@
+"""Score stored predictions: what attacks look at is gathered while the rows go by, some at a time.
+
+Belongs here: from rows to scores. Does not belong here: reading and checking rows (`stored`), or the report (`score`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from umbrameter.attacks import AnyAttack, Attack, Combined, References, Shokri, Signals, Vectors
+from umbrameter.attacks.references import ReferenceAttack
+from umbrameter.errors import DataError
+from umbrameter.seeds import generator
+from umbrameter.stored import MOST_SLICES, Batch, StoredPredictions
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+MOST_SHADOW_VECTORS = 200_000
+"""Shadow vectors that thresholds and attack models are made from, at most; drawn at random."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What is kept of the audited records after their prediction vectors went by.
+
+    Parameters
+    ----------
+    labels, is_member, record_ids
+        Shape (n_records,).
+    called
+        The class that the target answers, shape (n_records,).
+    confidence
+        In the label, shape (n_records,).
+    logits
+        Scaled logits by temperature, shape (n_records,) each.
+    slices
+        Each record's value by column, for columns of few values.
+    scores
+        By attack.
+    is_called
+        By attack: whom it calls a member; None without a threshold.
+    follows
+        Whether records keep their scores in another order.
+    """
+
+    labels: Ints
+    is_member: Bools
+    record_ids: Ints
+    called: Ints
+    confidence: Floats
+    logits: dict[float, Floats]
+    slices: dict[str, list[str]]
+    scores: dict[str, Floats]
+    is_called: dict[str, Bools | None]
+    follows: bool
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """What is kept of the shadow models' answers."""
+
+    vectors: Vectors
+    references: dict[float, References] | str
+    """By temperature, or why there are none."""
+    n_models: int
+
+
+def read_shadows(
+    predictions: StoredPredictions, shadow: StoredPredictions, heat: Sequence[float], seed: int
+) -> Shadows:
+    """Read shadow models' answers once: some of them whole, and the logits of audited records under each model."""
+    audited = predictions.record_ids()
+    rng, share = generator(seed, "shadow-sample"), min(1.0, MOST_SHADOW_VECTORS / shadow.n_records)
+    kept: list[Vectors] = []
+    parts: list[tuple[Ints, Ints, Floats, Bools]] = []
+    for batch in shadow.batches():
+        some = rng.random(len(batch.is_member)) < share
+        chosen = batch.vectors.where(some)
+        kept.append(Vectors(chosen.predictions, chosen.labels, batch.is_member[some]))
+        if audited is not None and batch.model_ids is not None:
+            same = np.isin(batch.record_ids, audited)
+            own = batch.vectors.where(same)
+            logits = np.column_stack([own.logit(t).astype(np.float32) for t in heat])
+            parts.append((batch.model_ids[same], batch.record_ids[same], logits, batch.is_member[same]))
+    vectors = Vectors(
+        np.concatenate([v.predictions for v in kept]),
+        np.concatenate([v.labels for v in kept]),
+        np.concatenate([v.is_in for v in kept if v.is_in is not None]),
+    )
+    if not parts or audited is None or not shadow.has_ids:
+        return Shadows(vectors, "record_id in both files and model_id in the shadow predictions are needed", 0)
+    models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
+    names, model = np.unique(models, return_inverse=True)
+    return Shadows(vectors, _matrices(audited, model, ids, dict(zip(heat, logits.T, strict=True)), is_in), len(names))
+
+
+def _matrices(
+    audited: Ints, model: Ints, ids: Ints, logits: Mapping[float, Floats], is_in: Bools
+) -> dict[float, References] | str:
+    """Return logits by model and audited record at each temperature, or why they are not complete."""
+    n_models = int(model.max(initial=-1)) + 1
+    order = np.argsort(audited)
+    record = order[np.searchsorted(audited, ids, sorter=order)] if len(ids) else ids
+    counts = np.zeros((n_models, len(audited)), dtype=np.int32)
+    np.add.at(counts, (model, record), 1)
+    if n_models == 0 or (counts != 1).any():
+        return "each shadow model must answer about each audited record exactly once (by model_id and record_id)"
+    place = np.empty(counts.shape, dtype=np.int64)
+    place[model, record] = np.arange(len(ids))
+    return {t: References(values[place], is_in[place]) for t, values in logits.items()}
+
+
+def missing(attack: Attack, known: Shadows | None) -> str | None:
+    """Return why an attack cannot be measured, or None."""
+    if "population" in attack.needs:
+        return f"{attack.label} needs the records themselves, which stored predictions do not hold"
+    if attack.noises:
+        return f"{attack.label} needs answers on changed copies of the records, which stored predictions do not hold"
+    if not attack.needs_shadows:
+        return None
+    if known is None:
+        return f"{attack.label} needs shadow models' predictions (--shadow)"
+    if known.vectors.is_in is None or not known.vectors.is_in.any() or known.vectors.is_in.all():
+        return "the shadow predictions need both records with is_member true (IN) and false (OUT)"
+    if not attack.temperatures:
+        return None
+    if isinstance(known.references, str):
+        return known.references
+    is_in = next(iter(known.references.values())).is_in
+    counts = {"OUT": (~is_in).sum(axis=0), "IN": is_in.sum(axis=0)}
+    sides = ("IN", "OUT") if "IN and OUT shadows" in attack.needs else ("OUT",)
+    for side in sides:
+        if counts[side].min() == 0:
+            n = int((counts[side] == 0).sum())
+            return f"{n} audited records are {side} of no shadow model; {attack.label} needs one for each"
+    return None
+
+
+def score_rows(
+    predictions: StoredPredictions,
+    known: Shadows | None,
+    attacks: Sequence[AnyAttack],
+    heat: Sequence[float],
+    seed: int,
+) -> Audited:
+    """Read the target's answers once; score them batch by batch, or at the end where records are compared.
+
+    Parameters
+    ----------
+    predictions
+        The target's answers.
+    known
+        Shadow models' answers, if there are any.
+    attacks
+        Those that lack nothing.
+    heat
+        The temperatures of all of them, and 1.
+    seed
+        The audit's seed.
+
+    Raises
+    ------
+    DataError
+        When a row is bad, or there are no members or no non-members.
+    """
+    signals = _signals(predictions, known, seed)
+    chosen = {a.label: a.chosen(signals) if isinstance(a, Combined) else a for a in attacks}
+    alone = {name: a for name, a in chosen.items() if not isinstance(a, ReferenceAttack)}
+    of = {name: _fitted(attack, signals) for name, attack in alone.items()}
+    columns: dict[str, list[Array]] = {}
+    follows = True
+    for batch in predictions.batches():
+        scored = {name: a.score(replace(of[name], target=batch.vectors)) for name, a in alone.items()}
+        if not columns:
+            follows = _follows(alone, of, batch.vectors, scored)
+        for name, values in (_facts(batch, heat) | {f"score {n}": v for n, v in scored.items()}).items():
+            columns.setdefault(name, []).append(values)
+    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+    _check_sides(predictions, whole["is_member"])
+    logits = {t: whole[f"logit {t}"] for t in heat}
+    scores, calls = {}, {}
+    for name, attack in chosen.items():
+        if isinstance(attack, ReferenceAttack):
+            t = attack.softness
+            scores[name] = attack.compare(logits[t], signals.references[t])
+        else:
+            scores[name] = whole[f"score {name}"]
+        threshold = attack.threshold(of.get(name, signals))
+        calls[name] = None if threshold is None else scores[name] >= threshold
+    few = {n: v for n in predictions.slices if len(np.unique(v := whole[f"slice {n}"])) <= MOST_SLICES}
+    return Audited(
+        labels=whole["label"],
+        is_member=whole["is_member"],
+        record_ids=whole["record_id"],
+        called=whole["called"],
+        confidence=whole["confidence"],
+        logits=logits,
+        slices={name: list(map(str, values)) for name, values in few.items()},
+        scores=scores,
+        is_called=calls,
+        follows=follows,
+    )
+
+
+def _signals(predictions: StoredPredictions, known: Shadows | None, seed: int) -> Signals:
+    """Return all that is known but the target's answers."""
+    nothing = Vectors(np.empty((0, predictions.n_classes), np.float32), np.empty(0, np.int64))
+    if known is None:
+        return Signals(nothing, seed=seed)
+    references = {} if isinstance(known.references, str) else known.references
+    return Signals(nothing, known.vectors, seed, references=references)
+
+
+def _facts(batch: Batch, heat: Sequence[float]) -> dict[str, Array]:
+    """Return what is kept of some rows, whatever the attacks."""
+    return {
+        "label": batch.vectors.labels,
+        "is_member": batch.is_member,
+        "record_id": batch.record_ids,
+        "confidence": batch.vectors.confidence(),
+        "called": batch.vectors.predictions.argmax(axis=1),
+        **{f"logit {t}": batch.vectors.logit(t) for t in heat},
+        **{f"slice {name}": values for name, values in batch.slices.items()},
+    }
+
+
+def _fitted(attack: Attack, signals: Signals) -> Signals:
+    """Return signals with attack models, where an attack has some; each is fitted once."""
+    if not isinstance(attack, Shokri) or signals.shadow is None:
+        return signals
+    shadow = attack.seen(signals.shadow)
+    own = {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
+    return replace(signals, models=attack.fit(own, signals.seed))
+
+
+def _follows(
+    attacks: Mapping[str, Attack], of: Mapping[str, Signals], vectors: Vectors, scored: Mapping[str, Floats]
+) -> bool:
+    """Return whether records keep their scores in another order."""
+    order = np.arange(min(len(vectors.labels), 500))[::-1]
+    moved = vectors.where(order)
+    again = {name: attack.score(replace(of[name], target=moved)) for name, attack in attacks.items()}
+    return all(np.allclose(again[name], scored[name][order], rtol=1e-4, atol=1e-6) for name in attacks)
+
+
+def _check_sides(predictions: StoredPredictions, is_member: Bools) -> None:
+    if is_member.all() or not is_member.any():
+        side = "members" if is_member.all() else "non-members"
+        raise DataError(
+            f"{predictions.name}={predictions.path!r} has only {side} (is_member is {bool(is_member[0])} in all "
+            f"{len(is_member):,} rows); an audit needs members and non-members"
+        )
