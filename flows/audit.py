@@ -33,15 +33,17 @@ def audit(
     """
     with session(read_spec(spec), root, compute or Compute()) as run:
         records = stages.prepare(run)
-        split = stages.split_records(run, records)
-        variants = stages.plan(run, records, split)
+        splits = stages.split_records(run, records)
+        variants = stages.plan(run, records, splits)
         stages.train_targets(run, variants, tracking_uri)
         stages.query_targets(run, variants)
         stages.fit_shadows(run, variants)
         stages.merge(run, variants)
+        stages.gather(run, variants)
         stages.fit_attacks(run, variants)
         stages.score(run, variants)
         stages.evaluate(run, variants)
+        stages.control(run, variants)
         folder = stages.report(run, variants)
     stages.track(run, folder, tracking_uri)
     return folder

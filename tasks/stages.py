@@ -88,18 +88,19 @@ def prepare(session: Session) -> str:
     return path
 
 
-def split_records(session: Session, records: str) -> str:
-    """Deal the records into members, non-members and pool, and return the split's path."""
-    spec = session.spec
-    work = Split(records, spec.split.members, spec.n_nonmembers, spec.seed)
-    in_stage(session, "split", [Piece("split the records", [work])])
-    return work.recipe.path
+def split_records(session: Session, records: str) -> tuple[str, ...]:
+    """Deal the records into members, non-members and pool, once for each repeat, and return the splits' paths."""
+    works = [Split(records, spec.split.members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
+    in_stage(session, "split", [Piece("split the records", [work]) for work in works])
+    return tuple(work.recipe.path for work in works)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan the audit")
-def plan(session: Session, records: str, split: str) -> tuple[Variant, ...]:
-    """Lay out every step, so that an impossible plan ends here."""
-    return variants(session.spec, records, split, Records.open(session.store, records))
+def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant, ...]:
+    """Lay out every step of every repeat, so that an impossible plan ends here."""
+    opened = Records.open(session.store, records)
+    each = enumerate(zip(session.spec.repeated(), splits, strict=True))
+    return tuple(v for i, (spec, split) in each for v in variants(spec, records, split, opened, i))
 
 
 def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: str | None) -> None:
@@ -111,7 +112,10 @@ def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: s
 
 def query_targets(session: Session, variants: Sequence[Variant]) -> None:
     """Ask each target about members and non-members."""
-    in_stage(session, "query target", [Piece(f"query {v.title}", [v.query]) for v in variants])
+    queries = [Piece(f"query {v.title}", [v.query]) for v in variants]
+    others = [Piece(f"query {v.title} about others", [work]) for v in variants for work in v.population]
+    noisy = [Piece(f"query {v.title} under noise", [work]) for v in variants for work in v.noisy]
+    in_stage(session, "query target", queries + others + noisy)
 
 
 def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
@@ -128,6 +132,12 @@ def merge(session: Session, variants: Sequence[Variant]) -> None:
     """Merge the shadow models' answers into labelled IN/OUT vectors, one partition a class."""
     merges = [(v, work) for v in variants for work in v.merges]
     in_stage(session, "merge", [Piece(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges])
+
+
+def gather(session: Session, variants: Sequence[Variant]) -> None:
+    """Gather the shadow models' answers on the audited records, for the attacks that compare."""
+    pieces = [Piece(f"answers for {v.title}, {w.title}", [w]) for v in variants for w in v.references]
+    in_stage(session, "gather", pieces)
 
 
 def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
@@ -147,6 +157,11 @@ def score(session: Session, variants: Sequence[Variant]) -> None:
 def evaluate(session: Session, variants: Sequence[Variant]) -> None:
     """Measure each attack, with intervals."""
     in_stage(session, "evaluate", [Piece(f"evaluate {case.title}", [case.evaluation]) for case in _cases(variants)])
+
+
+def control(session: Session, variants: Sequence[Variant]) -> None:
+    """Check the audit itself."""
+    in_stage(session, "control", [Piece(f"control {v.title}", [work]) for v in variants for work in v.controls])
 
 
 @task(cache_policy=NO_CACHE, task_run_name="write the report")
@@ -208,8 +223,10 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
         "target_predictions": [v.query.recipe.path for v in variants],
         "shadow_predictions": [w.recipe.path for v in variants for w in v.shadows],
         "attack_data": [w.recipe.path for v in variants for w in v.merges],
+        "references": [w.recipe.path for v in variants for w in v.references],
         "attack_models": [_of_case(c) | {"paths": [f.recipe.path for f in c.fits]} for c in _cases(variants) if c.fits],
         "scores": [_of_case(c) | {"path": c.scoring.recipe.path} for c in _cases(variants)],
+        "controls": [work.recipe.path for v in variants for work in v.controls],
         "evaluations": [_of_case(c) | {"path": c.evaluation.recipe.path} for c in _cases(variants)],
     }
 

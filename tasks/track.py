@@ -36,10 +36,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from umbrameter import __version__, served
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.estimators import Estimator
-from umbrameter.intervals import Interval, NotMeasured
+from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, Result
 from umbrameter.report.tracked import allowed, flat_metrics, flatten, note, run_name, without_secrets
-from umbrameter.report.words import leaks, mitigation_name
+from umbrameter.report.words import controls_line, leaks, mitigation_name
 from umbrameter.scoring import model_files
 from umbrameter.store import Store
 
@@ -185,6 +185,7 @@ def _parent_tags(report: Report, folder: str) -> dict[str, str]:
         "run_folder": folder,
         "spec_digest": report.audit.spec_digest,
         "verdict": report.verdict.status,
+        "controls": controls_line(report),
         "umbrameter": report.audit.version,
         "mlflow.note.content": note(report),
     }

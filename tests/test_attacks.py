@@ -7,12 +7,16 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from umbrameter.attacks import Loss, Shokri, Signals, Vectors
-from umbrameter.attacks.shokri import SortedConfidences
+from umbrameter.attacks.shokri import LogConfidences, SortedConfidences
 from umbrameter.estimators import Estimator
 from umbrameter.metrics import measure
 
 LOGISTIC = Estimator(kind="logistic_regression")
-ATTACKS = [Loss(), Shokri(model=LOGISTIC), Shokri(model=LOGISTIC, features="sorted")]
+ATTACKS = [
+    Loss(),
+    *(Shokri(model=LOGISTIC, features=features) for features in ("raw", "log", "sorted", "top3")),
+    Shokri(model=LOGISTIC, features="sorted", label_known=False),
+]
 
 
 def vectors(n: int, seed: int, gap: float = 1.0, n_classes: int = 3) -> Vectors:
@@ -85,6 +89,26 @@ def test_models_that_are_given_are_used() -> None:
     assert set(scores[TARGET.labels != 0]) == {0.5}
     rows = TARGET.labels == 0
     assert np.array_equal(scores[rows], fitted.predict_proba(TARGET.predictions[rows])[:, 1])
+
+
+def test_an_attacker_without_the_label_takes_the_one_that_the_model_answers() -> None:
+    attack = Shokri(model=LOGISTIC, features="sorted", label_known=False)
+    called = [Vectors(v.predictions, v.predictions.argmax(axis=1), v.is_in) for v in (TARGET, SHADOW)]
+    knowing = Shokri(model=LOGISTIC, features="sorted")
+    assert np.array_equal(attack.score(Signals(TARGET, SHADOW)), knowing.score(Signals(*called)))
+    other = Vectors(TARGET.predictions, (TARGET.labels + 1) % 3)
+    assert np.array_equal(attack.score(Signals(other, SHADOW)), attack.score(Signals(TARGET, SHADOW)))
+    assert attack.label == "shokri(logistic_regression, sorted, label unknown)"
+    assert "does not know the record's true label" in attack.assumption
+
+
+def test_top_three_and_log_confidences_by_loops() -> None:
+    found = SortedConfidences(label=1, most=3).transform(TARGET.predictions)
+    for row, vector in zip(found, TARGET.predictions, strict=True):
+        expected = [math.log(vector[1]), *(math.log(p) for p in sorted(vector, reverse=True)[:3])]
+        assert np.allclose(row, expected, atol=1e-5)
+    assert np.allclose(LogConfidences().transform(TARGET.predictions), np.log(TARGET.predictions), atol=1e-5)
+    assert np.isfinite(LogConfidences().transform(np.eye(2))).all()
 
 
 def test_sorted_confidences_by_loops() -> None:

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from umbrameter import attacks, mitigations
-from umbrameter.attacks import AnyAttack, Attack, Signals, Vectors
+from umbrameter.attacks import AnyAttack, Attack, Combined, Signals, SingleAttack, Vectors
 from umbrameter.mitigations import AnyMitigation, InTraining, Mitigation, PostHoc
 
 DOCS = (Path(__file__).parents[1] / "docs" / "adding.md").read_text()
+BASES = ("base", "pointwise", "references")
 FAMILIES = [(attacks, AnyAttack, Attack), (mitigations, AnyMitigation, Mitigation)]
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
-    names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name != "base"]
+    names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name not in BASES]
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
@@ -36,13 +37,17 @@ CASES = [(module, union, base) for package, union, base in FAMILIES for module i
 def test_one_class_a_file_with_all_that_a_user_reads(module: ModuleType, union: Any, base: type) -> None:
     (found,) = classes(module, base)
     assert found in get_args(get_args(union)[0])
+    if base is Attack and found is not Combined:
+        assert found in get_args(get_args(SingleAttack)[0])
     assert re.search(r"\(\d{4}\)|et al\. \(?\d{4}", module.__doc__ or ""), "no source with its year"
     assert [name for name, field in found.model_fields.items() if not field.description] == []
     kind = found.model_fields["kind"].default
-    (row,) = [line for line in DOCS.splitlines() if line.startswith(f"| `{kind}` |")]
+    about = DOCS.partition("## A mitigation in one file")[0 if base is Attack else 2]
+    (row,) = [line for line in about.splitlines() if line.startswith(f"| `{kind}` |")]
     assert row.count("|") == 4
     if issubclass(found, Attack):
-        assert f"| {found.needs} |" in row and found.assumption
+        attack = found(attacks=({"kind": "gap"}, {"kind": "loss"})) if "attacks" in found.model_fields else found()
+        assert f"| {', '.join(sorted(attack.needs)) or 'target predictions'} |" in row and attack.assumption
     else:
         assert f"| {'the answer' if issubclass(found, PostHoc) else 'the training'} |" in row
 
@@ -61,7 +66,8 @@ def test_the_worked_examples_of_the_docs_work() -> None:
     vectors = np.array([[0.9, 0.1], [0.5, 0.5]], np.float32)
     is_in = np.array([True, False])
     signals = Signals(Vectors(vectors, np.array([0, 0])), Vectors(vectors, np.array([0, 0]), is_in))
-    scores = names["Entropy"]().score(signals)
-    assert ((scores >= names["Entropy"]().threshold(signals)) == is_in).all()
+    scores = names["Margin"]().score(signals)
+    assert np.allclose(scores, [0.8, 0.0])
+    assert ((scores >= names["Margin"]().threshold(signals)) == is_in).all()
     fade = names["Fade"](share=0.5)
     assert np.allclose(fade.transform(vectors), [[0.7, 0.3], [0.5, 0.5]]) and fade.label == "fade(0.5)"

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from umbrameter.errors import DataError, PlanError, SpecError
-from umbrameter.plan import ShadowPlan
+from umbrameter.plan import Design, ShadowPlan
 from umbrameter.records import ParquetData, Records, build
 from umbrameter.seeds import generator, integer
 from umbrameter.spec import AuditSpec
@@ -69,29 +69,64 @@ def test_more_than_there_is(records: Records) -> None:
         parts(records, 2, 2, 0)
 
 
-def test_a_shadow_model_s_records_depend_on_its_number_alone() -> None:
-    pool = np.arange(1000, 1300)
-    few, many = ShadowPlan.of(2, 100, 300, 7), ShadowPlan.of(50, 100, 300, 7)
-    for model_id in (1, 0):
-        rows_in, rows_out = few.rows(pool, model_id)
-        again = many.rows(pool, model_id)
-        assert np.array_equal(rows_in, again[0]) and np.array_equal(rows_out, again[1])
-        assert len(set(rows_in)) == len(set(rows_out)) == 100 and not set(rows_in) & set(rows_out)
-        assert set(rows_in) | set(rows_out) <= set(pool)
-    assert not np.array_equal(many.rows(pool, 0)[0], many.rows(pool, 1)[0])
+AUDITED, POOL = np.arange(80), np.arange(1000, 1300)
+
+
+@pytest.mark.parametrize("design", ["disjoint", "audit", "mixed"])
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_shadow_model_s_records_depend_on_its_number_alone(design: Design, compared: bool) -> None:
+    few, many = (ShadowPlan.of(design, n, 100, 80, 300, 7, compared) for n in (4, 50))
+    for model_id in (3, 1, 0, 2):
+        asked, again = few.rows(AUDITED, POOL, model_id), many.rows(AUDITED, POOL, model_id)
+        assert all(np.array_equal(getattr(asked, f), getattr(again, f)) for f in ("rows_in", "rows_out", "besides"))
+        on_audited = few.on_audited(model_id)
+        size = 40 if on_audited else 100
+        assert len(set(asked.rows_in)) == len(set(asked.rows_out)) == size
+        assert not set(asked.rows_in) & set(asked.rows_out)
+        assert set(asked.rows_in) | set(asked.rows_out) <= set(AUDITED if on_audited else POOL)
+        assert few.facts(model_id) == many.facts(model_id)
+    assert not np.array_equal(many.rows(AUDITED, POOL, 4).rows_in, many.rows(AUDITED, POOL, 0).rows_in)
+
+
+@pytest.mark.parametrize("n_audited", [80, 81])
+def test_every_audited_record_is_in_exactly_half_of_the_models(n_audited: int) -> None:
+    plan = ShadowPlan.of("audit", 10, 40, n_audited, 0, 3)
+    audited = np.arange(n_audited)
+    counts = np.bincount(np.concatenate([plan.rows(audited, POOL, i).rows_in for i in range(10)]), minlength=n_audited)
+    assert (counts == 5).all()
+    with pytest.raises(PlanError, match=r"shadows.count=9 is odd, .* set shadows.count to 10"):
+        ShadowPlan.of("audit", 9, 40, 80, 0, 3)
+
+
+def test_mixed_models_take_turns_and_every_model_is_asked_about_the_audited_records() -> None:
+    plan = ShadowPlan.of("mixed", 8, 100, 80, 300, 7, compared=True)
+    assert [plan.on_audited(i) for i in range(8)] == [True, True, False, False] * 2
+    for i in range(8):
+        asked = plan.rows(AUDITED, POOL, i)
+        known = {*asked.besides, *asked.rows_in, *asked.rows_out} if plan.on_audited(i) else set(asked.besides)
+        assert known == set(AUDITED)
+
+
+def test_models_of_the_pool_are_compared_on_the_audited_records_and_on_the_same_others() -> None:
+    plan = ShadowPlan.of("disjoint", 3, 100, 80, 300, 7, compared=True)
+    first, second = (plan.rows(AUDITED, POOL, i).besides for i in (0, 1))
+    assert np.array_equal(first, second) and np.array_equal(first[:80], AUDITED)
+    assert set(first[80:]) == set(POOL) and np.array_equal(plan.compared(AUDITED, POOL), first)
+    assert len(ShadowPlan.of("disjoint", 3, 100, 80, 300, 7).rows(AUDITED, POOL, 0).besides) == 0
 
 
 def test_a_small_pool_gives_fewer_out_records_and_too_small_a_one_says_what_to_lower() -> None:
-    assert ShadowPlan.of(2, 100, 130, 0).n_out == 30
+    assert ShadowPlan.of("disjoint", 2, 100, 10, 130, 0).n_out == 30
     text = r"shadows\.size=100 is more than the pool can give: 100 records .* lower shadows\.size to at most 50"
     with pytest.raises(PlanError, match=text):
-        ShadowPlan.of(2, 100, 100, 0)
+        ShadowPlan.of("disjoint", 2, 100, 10, 100, 0)
+    assert ShadowPlan.of("audit", 2, 100, 10, 0, 0).size == 5
 
 
 def test_every_record_of_the_pool_is_as_often_in() -> None:
     pool, n_models = np.arange(40), 2000
-    plan = ShadowPlan.of(n_models, 10, 40, 3)
-    counts = np.bincount(np.concatenate([plan.rows(pool, i)[0] for i in range(n_models)]), minlength=40)
+    plan = ShadowPlan.of("disjoint", n_models, 10, 5, 40, 3)
+    counts = np.bincount(np.concatenate([plan.rows(pool, pool, i).rows_in for i in range(n_models)]), minlength=40)
     assert np.abs(counts - n_models / 4).max() < 5 * np.sqrt(n_models * 0.25 * 0.75)
 
 
@@ -166,3 +201,32 @@ def test_what_does_not_decide_a_model_keeps_its_key(records: Records) -> None:
 def test_a_mitigation_that_does_not_fit_the_classes(records: Records) -> None:
     with pytest.raises(SpecError, match=r"top_k\.k=4 is more than the 3 classes"):
         laid_out(records, "mitigations=[{kind: top_k, k: 4}]")
+
+
+def test_what_attacks_on_single_records_make_besides(records: Records) -> None:
+    attacks = "attacks=[{kind: lira}, {kind: rmia}, {kind: quantile}]"
+    plain, trained = laid_out(records, attacks)
+    assert plain.merges == () and len(plain.references) == 4 and len(trained.references) == 2  # as it is, rounded
+    assert [len(case.scoring.sources.references) for case in plain.cases] == [1, 1, 0] * 2
+    assert [bool(case.scoring.sources.population) for case in plain.cases] == [False, False, True] * 2
+    assert plain.cases[0].scoring.sources.references != plain.cases[3].scoring.sources.references
+    without = laid_out(records)[0]
+    assert not without.references and not without.population
+    assert without.shadows[0].recipe.key != plain.shadows[0].recipe.key  # it answers more
+
+
+def test_online_attacks_ask_for_a_design_that_has_them(records: Records) -> None:
+    attacks = "attacks=[{kind: lira, mode: online}]"
+    with pytest.raises(SpecError, match=r"lira\(online\) needs shadow models that were trained on audited records"):
+        laid_out(records, attacks)
+    plain, _ = laid_out(records, attacks, "shadows.design=audit", "shadows.count=4", "shadows.size=null")
+    assert len(plain.shadows) == 4 and len(plain.references) == 2
+    with pytest.raises(SpecError, match=r"shadows.size=20: with shadows.design audit .* leave shadows.size out"):
+        laid_out(records, attacks, "shadows.design=audit", "shadows.count=4", "shadows.size=20")
+
+
+def test_quantile_needs_a_pool(records: Records) -> None:
+    with pytest.raises(
+        PlanError, match=r"learns from non-members of the pool, and 40 records are left .* \(needs 100\)"
+    ):
+        laid_out(records, "attacks=[{kind: quantile}]", "split.members=80", "split.nonmembers=80")

@@ -7,8 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from umbrameter.attacks import References, Signals, Vectors
+    from umbrameter.attacks.lira import likelihood_ratio
+    from umbrameter.attacks.rmia import dominated, log_ratios
+    from umbrameter.bounds import bootstrap_auc, epsilon_lower_bound
     from umbrameter.bundles import AttackModelBundle, ShadowModelBundle, prepare_attack_data
-    from umbrameter.metrics import measure, measure_by_class, roc_curve
+    from umbrameter.groups import excesses
+    from umbrameter.metrics import best_threshold, measure, measure_by_class, roc_curve
     from umbrameter.report import Report
     from umbrameter.spec import AuditSpec
 
@@ -17,8 +22,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "AttackModelBundle": "bundles",
     "AuditSpec": "spec",
+    "References": "attacks",
     "Report": "report",
     "ShadowModelBundle": "bundles",
+    "Signals": "attacks",
+    "Vectors": "attacks",
+    "best_threshold": "metrics",
+    "bootstrap_auc": "bounds",
+    "dominated": "attacks.rmia",
+    "epsilon_lower_bound": "bounds",
+    "excesses": "groups",
+    "likelihood_ratio": "attacks.lira",
+    "log_ratios": "attacks.rmia",
     "measure": "metrics",
     "measure_by_class": "metrics",
     "prepare_attack_data": "bundles",
@@ -28,8 +43,18 @@ _HOMES = {
 __all__ = [
     "AttackModelBundle",
     "AuditSpec",
+    "References",
     "Report",
     "ShadowModelBundle",
+    "Signals",
+    "Vectors",
+    "best_threshold",
+    "bootstrap_auc",
+    "dominated",
+    "epsilon_lower_bound",
+    "excesses",
+    "likelihood_ratio",
+    "log_ratios",
     "measure",
     "measure_by_class",
     "prepare_attack_data",

@@ -1,17 +1,22 @@
 """Measure one attack: its figures, class by class too, its ROC curve, and what the mitigated target is worth."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
-from umbrameter.metrics import measure, measure_by_class, roc_curve
+from umbrameter.groups import Excess, excesses, numbered
+from umbrameter.measured import Metric
+from umbrameter.metrics import ClassMetrics, measure, measure_by_class, roc_curve
 from umbrameter.mitigations import PostHoc
 from umbrameter.records import Records
-from umbrameter.scoring import read_answers
+from umbrameter.sources import read_answers
 from umbrameter.store import Artefact, Draft, Recipe, Store
+from umbrameter.typing import Bools, Floats, Ints
 from umbrameter.work import key_of
 
 
@@ -46,16 +51,54 @@ class Evaluation:
         table = store.open(self.scores).table("scores.parquet")
         scores, is_member, labels = (np.asarray(table[name]) for name in ("score", "is_member", "label"))
         is_called = None if table["is_called"].null_count else np.asarray(table["is_called"])
-        classes = [str(c) for c in Records.open(store, self.records).classes]
-        by_class = measure_by_class(scores, is_member, is_called, labels, classes)
-        content = {
-            "metrics": {k: m.model_dump(mode="json") for k, m in measure(scores, is_member, is_called).items()},
-            "by_class": [c.model_dump(mode="json") for c in by_class],
-            "utility": utility(store.open(self.answers), self.mitigation),
-        }
+        records = Records.open(store, self.records)
+        classes = [str(c) for c in records.classes]
+        rows = np.asarray(table["record_id"])
+        slices = {name: records.slice_values(name)[rows].tolist() for name in records.slices}
+        found = evaluated(scores, is_member, is_called, labels, classes, slices)
+        content = found.model_dump(mode="json") | {"utility": utility(store.open(self.answers), self.mitigation)}
         draft.data("evaluation.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
         fpr, tpr, _ = roc_curve(scores, is_member)
         draft.table("roc.parquet", pa.table({"fpr": fpr, "tpr": tpr}))
+
+
+class Evaluated(BaseModel):
+    """An attack's figures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics: dict[str, Metric]
+    by_class: list[ClassMetrics]
+    worst_class: Excess | None
+    by_slice: dict[str, list[ClassMetrics]] = {}
+    worst_slice: dict[str, Excess] = {}
+
+
+def evaluated(
+    scores: Floats,
+    is_member: Bools,
+    is_called: Bools | None,
+    labels: Ints,
+    classes: Sequence[str],
+    slices: Mapping[str, Sequence[str]] | None = None,
+) -> Evaluated:
+    """Return an attack's figures, of all records and of groups.
+
+    Parameters
+    ----------
+    scores, is_member, is_called, labels, classes
+        As of `measure_by_class`.
+    slices
+        Each record's value of each column that makes slices.
+    """
+    parts = {name: numbered(values) for name, values in (slices or {}).items()}
+    return Evaluated(
+        metrics=measure(scores, is_member, is_called),
+        by_class=measure_by_class(scores, is_member, is_called, labels, classes),
+        worst_class=excesses(scores, is_member, labels, classes)[0] if len(classes) > 1 else None,
+        by_slice={k: measure_by_class(scores, is_member, is_called, of, names) for k, (of, names) in parts.items()},
+        worst_slice={k: excesses(scores, is_member, of, names)[0] for k, (of, names) in parts.items()},
+    )
 
 
 def utility(answers: Artefact, mitigation: PostHoc | None) -> dict[str, float]:

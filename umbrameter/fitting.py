@@ -12,19 +12,27 @@ from sklearn.exceptions import ConvergenceWarning
 from umbrameter.errors import DataError
 from umbrameter.mitigations import InTraining
 from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
-from umbrameter.plan import ShadowPlan
+from umbrameter.noise import Noise, robustness
+from umbrameter.plan import Asked, ShadowPlan
 from umbrameter.probabilities import align_probabilities
 from umbrameter.records import Records
-from umbrameter.seeds import integer
-from umbrameter.split import rows_of
+from umbrameter.seeds import generator, integer
+from umbrameter.split import audited_rows, rows_of
 from umbrameter.store import Draft, Recipe, Store
 from umbrameter.tables import shadow_predictions, target_predictions, vector_column
 from umbrameter.targets import TrainedTarget
-from umbrameter.typing import Classifier, Floats, Ints
+from umbrameter.typing import Bools, Classifier, Floats, Ints
 from umbrameter.work import dump_model, key_of, load_model
 
 BATCH = 2**23
 """Values of features that a model is asked about at once, so that a large query holds one batch of them."""
+
+
+MOST_NOISY = 250
+"""IN records, and OUT records, of which each shadow model is asked about changed copies, at most."""
+
+MOST_POPULATION = 20_000
+"""Records of the pool that a target is asked about, at most, for attacks that need answers on non-members."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +117,63 @@ class TargetQuery:
         """Write the target's prediction vectors, members first."""
         records, split = Records.open(store, self.records), store.open(self.split)
         model = load_model(store.open(self.target).data("model.skops"))
-        members, others = rows_of(split, "member"), rows_of(split, "nonmember")
-        rows = np.concatenate([members, others])
+        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
         predictions, labels = ask(model, records, rows)
-        columns = [rows, labels, np.arange(len(rows)) < len(members), vector_column(predictions)]
+        columns = [rows, labels, np.arange(len(rows)) < n_members, vector_column(predictions)]
         draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
         draft.meta["queries"] = len(rows)
+
+
+@dataclass(frozen=True)
+class PopulationQuery:
+    """Ask a trained target about records of the pool, which are no members."""
+
+    target: str
+    records: str
+    split: str
+    seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        facts = {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
+        return Recipe("population_predictions", facts | {"seed": self.seed})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the target's prediction vectors."""
+        records = Records.open(store, self.records)
+        pool = rows_of(store.open(self.split), "pool")
+        rows = np.sort(generator(self.seed, "population").permutation(pool)[:MOST_POPULATION])
+        predictions, labels = ask(load_model(store.open(self.target).data("model.skops")), records, rows)
+        columns = [rows, labels, np.zeros(len(rows), dtype=np.bool_), vector_column(predictions)]
+        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
+        draft.meta["queries"] = len(rows)
+
+
+@dataclass(frozen=True)
+class NoisyQuery:
+    """Ask a trained target for its labels of changed copies of the audited records."""
+
+    target: str
+    records: str
+    split: str
+    noise: Noise
+    seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        facts = {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
+        return Recipe("noisy_answers", facts | {"noise": self.noise.model_dump(mode="json"), "seed": self.seed})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the share of copies whose label holds, record by record."""
+        records = Records.open(store, self.records)
+        rows = audited_rows(store.open(self.split))
+        model = load_model(store.open(self.target).data("model.skops"))
+        held = holds(model, records, rows, self.noise, self.seed)
+        draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": held}))
+        draft.meta |= {"queries": len(rows) * (1 + self.noise.copies), "noise": self.noise.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)
@@ -124,40 +183,55 @@ class ShadowFit:
     training: Training
     plan: ShadowPlan
     model_id: int
+    noises: tuple[Noise, ...] = ()
+    """Under which its labels are looked at."""
     model: Classifier | None = field(default=None, compare=False)
     """The fitted model, where it was trained side by side with others."""
 
     @property
     def recipe(self) -> Recipe:
         """What decides the model and its answers; the number of shadow models does not."""
-        facts = {"size": self.plan.size, "n_out": self.plan.n_out, "model_id": self.model_id}
-        return Recipe("shadow_predictions", self.training.facts | facts)
+        noises = {"noises": [noise.model_dump(mode="json") for noise in self.noises]} if self.noises else {}
+        return Recipe("shadow_predictions", self.training.facts | self.plan.facts(self.model_id) | noises)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the prediction vectors by class, one row group a class."""
+        """Write the prediction vectors by class, one row group a class; and what was asked besides."""
         records = Records.open(store, self.training.records)
-        rows_in, rows_out = self.rows(store)
-        model = self.model or self.training.fit(records, rows_in, self.seed)
-        rows = np.concatenate([rows_in, rows_out])
-        predictions, labels = ask(model, records, rows)
-        is_in = np.arange(len(rows)) < len(rows_in)
-        right = predictions.argmax(axis=1) == labels
+        asked = self.rows(store)
+        model = self.model or self.training.fit(records, asked.rows_in, self.seed)
+        rows = np.concatenate([asked.rows_in, asked.rows_out])
+        table, right = self._answers(model, records, rows, asked.rows_in)
+        labels, is_in = np.asarray(table["label"]), np.asarray(table["is_in"])
         draft.meta |= {"train_accuracy": right[is_in].mean().item(), "test_accuracy": right[~is_in].mean().item()}
-        draft.meta |= {"queries": len(rows), "labels": np.unique(labels).tolist()}
-        columns = [np.full(len(rows), self.model_id), rows, labels, is_in, vector_column(predictions)]
-        table = pa.table(columns, schema=shadow_predictions(len(records.classes)))
+        draft.meta |= {"queries": len(rows) + len(asked.besides), "labels": np.unique(labels).tolist()}
+        draft.meta["noises"] = [noise.model_dump(mode="json") for noise in self.noises]
         with draft.writer("predictions.parquet", table.schema) as writer:
             for label in draft.meta["labels"]:
                 writer.write_table(table.filter(labels == label))
+        if len(asked.besides):
+            draft.table("compared.parquet", self._answers(model, records, asked.besides, asked.rows_in)[0])
+        some = np.concatenate([asked.rows_in[:MOST_NOISY], asked.rows_out[:MOST_NOISY]])
+        for i, noise in enumerate(self.noises):
+            held = holds(model, records, some, noise, self.training.seed)
+            columns = {"record_id": some, "is_in": np.isin(some, asked.rows_in), "robustness": held}
+            draft.table(f"noisy-{i}.parquet", pa.table(columns))
+
+    def _answers(self, model: Classifier, records: Records, rows: Ints, rows_in: Ints) -> tuple[pa.Table, Bools]:
+        """Return a model's answers as a table, and which of them are right."""
+        predictions, labels = ask(model, records, rows)
+        columns = [np.full(len(rows), self.model_id), rows, labels, np.isin(rows, rows_in), vector_column(predictions)]
+        right = predictions.argmax(axis=1) == labels
+        return pa.table(columns, schema=shadow_predictions(len(records.classes))), right
 
     @property
     def seed(self) -> int:
         """The model's own seed."""
         return integer(self.training.seed, "shadow-model", self.model_id)
 
-    def rows(self, store: Store) -> tuple[Ints, Ints]:
-        """Return the IN rows and the OUT rows."""
-        return self.plan.rows(rows_of(store.open(self.training.split), "pool"), self.model_id)
+    def rows(self, store: Store) -> Asked:
+        """Return the model's rows."""
+        split = store.open(self.training.split)
+        return self.plan.rows(audited_rows(split), rows_of(split, "pool"), self.model_id)
 
     @staticmethod
     def together(store: Store, works: Sequence["ShadowFit"]) -> Iterator["ShadowFit"]:
@@ -168,11 +242,20 @@ class ShadowFit:
         if not on_gpu() or not all_networks(networks):
             yield from works
             return
-        rows = [work.rows(store)[0] for work in works]
+        rows = [work.rows(store).rows_in for work in works]
         own = np.unique(np.concatenate(rows))
         X, y = records.take(own)
         fit_side_by_side(networks, X, y, [np.searchsorted(own, r) for r in rows])
         yield from (replace(work, model=network) for work, network in zip(works, networks, strict=True))
+
+
+def holds(model: Classifier, records: Records, rows: Ints, noise: Noise, seed: int) -> Floats:
+    """Return how well a model's label of some records holds under noise, in batches; as of `noise.robustness`."""
+    held, n = [], max(1, BATCH // records.n_features)
+    for start in range(0, len(rows), n):
+        X, y = records.take(rows[start : start + n])
+        held.append(robustness(model, X, y, noise, records.categorical, integer(seed, "noise", start)))
+    return np.concatenate(held)
 
 
 def ask(model: Classifier, records: Records, rows: Ints) -> tuple[Floats, Ints]:

@@ -288,6 +288,12 @@ class Records:
         """Return every record's label, 0 .. n_classes - 1, shape (n_records,)."""
         return self._labels
 
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The columns that results are broken down by."""
+        with self.artefact.parquet("records.parquet") as source:
+            return tuple(name for name in source.schema_arrow.names if name not in OWN_COLUMNS)
+
     def slice_values(self, name: str) -> Array:
         """Return every record's value of a slice column, as text, shape (n_records,)."""
         return np.asarray(self.artefact.table("records.parquet", [name])[name].to_numpy(zero_copy_only=False))

@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from umbrameter.attack_data import read_class, read_some
-from umbrameter.attacks import AnyAttack, Shokri, Signals, Vectors
+from umbrameter.attack_data import read_class
+from umbrameter.attacks import AnyAttack, Shokri, Signals
 from umbrameter.mitigations import PostHoc
-from umbrameter.served import StoredModels
+from umbrameter.seeds import generator
+from umbrameter.sources import Sources, model_name, read_answers
 from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import SCORES, vectors
-from umbrameter.typing import Bools
-from umbrameter.work import dump_model, key_of, load_model
+from umbrameter.tables import SCORES
+from umbrameter.typing import Floats
+from umbrameter.work import dump_model, key_of
+
+SAMPLE = 500
+"""Records whose scores are looked at again in another order, at most."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class AttackFit:
         models = self.attack.fit(shadows, self.seed)
         draft.meta |= {"labels": sorted(models), "n_vectors": sum(len(v.labels) for v in shadows.values())}
         for label, model in models.items():
-            draft.data(_name(label), dump_model(model))
+            draft.data(model_name(label), dump_model(model))
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,10 @@ class Scoring:
         Which attack on answers mitigated how.
     answers
         Path of the `target_predictions` artefact.
-    models
-        Paths of the `attack_models` artefacts; empty for an attack without any.
-    data
-        Paths of the `attack_data` artefacts; empty in an audit without shadow models.
+    sources
+        What else the attack looks at.
+    records
+        Path of the `records` artefact.
     seed
         The audit's seed.
     """
@@ -77,55 +81,37 @@ class Scoring:
     attack: AnyAttack
     mitigation: PostHoc | None
     answers: str
-    models: tuple[str, ...]
-    data: tuple[str, ...]
+    sources: Sources
+    records: str
     seed: int
 
     @property
     def recipe(self) -> Recipe:
         """What decides the scores."""
         facts = _facts(self.attack, self.mitigation) | {"answers": key_of(self.answers), "seed": self.seed}
-        return Recipe(
-            "scores", facts | {"models": [key_of(m) for m in self.models], "data": [key_of(d) for d in self.data]}
-        )
+        return Recipe("scores", facts | self.sources.facts)
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write each audited record's score, and whether the attack calls it a member."""
         table = store.open(self.answers).table("predictions.parquet")
-        target, _ = read_answers(table, self.mitigation)
-        shadow = read_some([store.open(d) for d in self.data], self.mitigation) if self._wants_shadow() else None
-        models = read_models([store.open(path) for path in self.models]) if self.models else None
-        signals = Signals(target, shadow, self.seed, models)
+        target, rows = read_answers(table, self.mitigation)[0], np.asarray(table["record_id"])
+        signals = self.sources.read(store, target, rows, self.mitigation, self.records, self.seed)
         scores, threshold = self.attack.score(signals), self.attack.threshold(signals)
         is_called = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
+        draft.meta["follows_rows"] = self._follows_rows(signals, scores)
         columns = [table["record_id"], table["label"], table["is_member"], pa.array(scores), is_called]
         draft.table("scores.parquet", pa.table(columns, schema=SCORES))
 
-    def _wants_shadow(self) -> bool:
-        return bool(self.data) and not self.models
-
-
-def read_answers(table: pa.Table, mitigation: PostHoc | None) -> tuple[Vectors, Bools]:
-    """Return a target's answers, mitigated, and which records are members."""
-    predictions = vectors(table["prediction"])
-    if mitigation is not None:
-        predictions = mitigation.transform(predictions)
-    return Vectors(predictions, np.asarray(table["label"]).astype(np.int64)), np.asarray(table["is_member"])
-
-
-def read_models(artefacts: list[Artefact]) -> StoredModels:
-    """Return the attack models of the classes that have one, each to be loaded when it is wanted."""
-    of = {label: artefact for artefact in artefacts for label in artefact.meta["labels"]}
-    return StoredModels([*of], lambda label: load_model(of[label].data(_name(label))))
+    def _follows_rows(self, signals: Signals, scores: Floats) -> bool:
+        """Return whether records keep their scores in another order; a sample where each is scored on its own."""
+        order = generator(self.seed, "row-order").permutation(len(scores))
+        order = order if self.attack.temperatures else order[:SAMPLE]
+        return bool(np.allclose(self.attack.score(signals.where(order)), scores[order], rtol=1e-4, atol=1e-6))
 
 
 def model_files(artefacts: list[Artefact]) -> dict[int, bytes]:
     """Return the attack models' files by class."""
-    return {label: artefact.data(_name(label)) for artefact in artefacts for label in artefact.meta["labels"]}
-
-
-def _name(label: int) -> str:
-    return f"label={label}.skops"
+    return {label: artefact.data(model_name(label)) for artefact in artefacts for label in artefact.meta["labels"]}
 
 
 def _facts(attack: AnyAttack, mitigation: PostHoc | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Belongs here: the fields, their limits, and errors that show the YAML path. Does
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,9 +14,12 @@ from typing_extensions import TypeIs
 from umbrameter.attacks import AnyAttack
 from umbrameter.errors import SpecError
 from umbrameter.mitigations import AnyMitigation, InTraining, PostHoc
+from umbrameter.plan import Design
 from umbrameter.records import CatalogueData, ParquetData
+from umbrameter.seeds import integer
 from umbrameter.store import digest
 from umbrameter.targets import AnyTarget
+from umbrameter.verdict import ANY, Limit, Preset, expand
 
 
 class SplitSpec(BaseModel):
@@ -35,8 +38,11 @@ class ShadowSpec(BaseModel):
 
     count: int = Field(16, ge=1, description="Number of shadow models.")
     size: int | None = Field(None, ge=2, description="IN records of each; as many as the target's members if unset.")
-    design: Literal["disjoint"] = Field(
-        "disjoint", description="`disjoint`: records from the pool, apart from the target's members and non-members."
+    design: Design = Field(
+        "disjoint",
+        description="`disjoint`: records from the pool, apart from the target's members and non-members, as an "
+        "attacker has them. `audit`: halves of members and non-members together, so that each is IN half of the "
+        "models, as only the model's owner can. `mixed`: two models of the one kind, two of the other, by turns.",
     )
 
 
@@ -59,6 +65,13 @@ class AuditSpec(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.")
     seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How often the whole audit is done, each time with another split and other seeds; figures are the "
+        "first's, and their spread is over all.",
+    )
     data: Annotated[CatalogueData | ParquetData, Field(discriminator="kind")] = Field(description="The records.")
     split: SplitSpec = Field(description="Members and non-members; the rest of the records is the pool.")
     target: AnyTarget = Field(description="The audited model.")
@@ -69,6 +82,7 @@ class AuditSpec(BaseModel):
         min_length=1,
         description="The attacks.",
     )
+    limits: tuple[Limit | Preset, ...] = Field((), description="What the figures are held against; presets are sets.")
     mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to measure beside none.")
 
     @model_validator(mode="after")
@@ -88,6 +102,37 @@ class AuditSpec(BaseModel):
             self.target.build(seed=0, mitigation=mitigation)
         return self
 
+    @model_validator(mode="after")
+    def _attackable(self) -> "AuditSpec":
+        design = self.shadows.design
+        online = [a.label for a in self.attacks if "IN and OUT shadows" in a.needs]
+        if online and design == "disjoint":
+            raise ValueError(
+                f"attacks: {', '.join(online)} needs shadow models that were trained on audited records, and "
+                "shadows.design is disjoint; set shadows.design to audit or mixed, or the attack's mode to offline"
+            )
+        if design == "audit" and self.shadows.size is not None:
+            raise ValueError(
+                f"shadows.size={self.shadows.size}: with shadows.design audit each model is trained on half of members "
+                "and non-members; leave shadows.size out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limitable(self) -> "AuditSpec":
+        names = {attack.label for attack in self.attacks}
+        for limit in expand(self.limits):
+            if limit.attack != ANY and limit.attack not in names:
+                raise ValueError(
+                    f"limits: there is no attack {limit.attack!r}; name one of {', '.join(sorted(names))}, or any"
+                )
+        return self
+
+    def repeated(self) -> tuple["AuditSpec", ...]:
+        """Return this spec once for each repeat, with a seed of its own; the first has the audit's."""
+        seeds = [self.seed, *(integer(self.seed, "repeat", i) for i in range(1, self.repeats))]
+        return tuple(self.model_copy(update={"seed": seed, "repeats": 1}) for seed in seeds)
+
     @property
     def n_nonmembers(self) -> int:
         """Non-members asked for."""
@@ -101,7 +146,12 @@ class AuditSpec(BaseModel):
     @property
     def n_shadows(self) -> int:
         """Shadow models that the attacks need: 0 when no attack needs any."""
-        return self.shadows.count if any(a.needs == "shadow predictions" for a in self.attacks) else 0
+        return self.shadows.count if any(a.needs_shadows for a in self.attacks) else 0
+
+    @property
+    def compares(self) -> bool:
+        """Whether an attack holds the target's answers against shadow models' answers on the same records."""
+        return any(attack.temperatures for attack in self.attacks)
 
     @property
     def in_training(self) -> tuple[InTraining | None, ...]:

@@ -73,6 +73,11 @@ def rows_of(split: Artefact, part: str) -> Ints:
     return np.flatnonzero(np.asarray(table["part"]) == part)
 
 
+def audited_rows(split: Artefact) -> Ints:
+    """Return the record ids of members and non-members, members first."""
+    return np.concatenate([rows_of(split, "member"), rows_of(split, "nonmember")])
+
+
 def _check_classes(records: Records, part: Ints) -> None:
     labels = records.labels()
     for code, name in enumerate(PARTS[:2]):

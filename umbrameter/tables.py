@@ -15,11 +15,15 @@ VERSIONS: Mapping[str, int] = {
     "split": 1,
     "targets": 2,
     "target_predictions": 2,
+    "population_predictions": 1,
+    "noisy_answers": 1,
     "shadow_predictions": 2,
     "attack_data": 1,
     "attack_models": 3,
-    "scores": 1,
-    "evaluations": 1,
+    "references": 1,
+    "scores": 2,
+    "evaluations": 2,
+    "controls": 1,
 }
 
 SPLIT = pa.schema([("record_id", pa.int64()), ("part", pa.string())])

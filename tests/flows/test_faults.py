@@ -17,7 +17,7 @@ from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.server import temporary_server
 from umbrameter.errors import DataError
-from umbrameter.intervals import Interval, NotMeasured
+from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store

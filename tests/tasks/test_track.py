@@ -81,8 +81,8 @@ def test_every_figure_is_there_with_its_bounds(runs: dict[str, Run], finished: A
         measured = {name: m for name, m in result.metrics.items() if not hasattr(m, "not_measured")}
         assert {"auc", "accuracy", "precision", "recall", "advantage", "tpr_at_fpr_0.1"} <= set(measured)
         for name, metric in measured.items():
-            logged = [run.data.metrics[f"{name}{end}"] for end in ("", "_low", "_high")]
-            assert logged == [metric.value, metric.low, metric.high]
+            ends = {"": "value", "_low": "low"} | ({"_high": "high"} if metric.high is not None else {})
+            assert all(run.data.metrics[f"{name}{end}"] == getattr(metric, of) for end, of in ends.items())
         for name in set(result.metrics) - set(measured):
             assert name not in run.data.metrics and name in run.data.tags["not_measured"]
         assert run.data.metrics["test_accuracy"] == result.utility["test_accuracy"]

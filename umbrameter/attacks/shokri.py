@@ -9,7 +9,8 @@ arXiv 1610.05820, section V.
 
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,8 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from umbrameter.attacks.base import Attack, Need, Signals, Vectors
 from umbrameter.estimators import Estimator
 from umbrameter.networks import StackedMLP
-from umbrameter.seeds import integer
-from umbrameter.typing import Classifier, Floats, Ints
+from umbrameter.seeds import generator, integer
+from umbrameter.typing import Bools, Classifier, Floats, Ints
 
 STACK = 8
 """Attack networks that are trained side by side, at most: more would leave the processor's cache."""
@@ -54,22 +55,41 @@ class Shokri(Attack):
         default_factory=lambda: Estimator(kind="mlp", params=NETWORK),
         description="The attack model; the paper's is a network of 64 ReLU units.",
     )
-    features: Literal["raw", "sorted"] = Field(
+    features: Literal["raw", "log", "sorted", "top3"] = Field(
         "raw",
-        description="What the attack model sees: `raw`, the prediction vector; `sorted`, the log of the confidence in "
-        "the label and of all confidences in falling order, which suits many classes with few records each.",
+        description="What the attack model sees: `raw`, the prediction vector; `log`, the log of it; `sorted`, the "
+        "log of the confidence in the label and of all confidences in falling order, which suits many classes with few "
+        "records each; `top3`, the same of the three largest.",
     )
-
-    needs: ClassVar[Need] = "shadow predictions"
-    assumption: ClassVar[str] = (
-        "the attacker sees whole prediction vectors, knows the record's true label, knows the kind of model and has "
-        "records of the same distribution to train shadow models on"
+    label_known: bool = Field(
+        True,
+        description="Whether the attacker knows the record's class; else the one the model answers stands in.",
     )
 
     @property
+    def needs(self) -> frozenset[Need]:
+        """What the attack cannot do without."""
+        return frozenset({"shadow vectors"})
+
+    @property
+    def assumption(self) -> str:
+        """Which knowledge the attack assumes."""
+        label = "knows" if self.label_known else "does not know"
+        return (
+            f"the attacker sees whole prediction vectors, {label} the record's true label, knows the kind of model and "
+            "has records of the same distribution to train shadow models on"
+        )
+
+    @property
     def label(self) -> str:
-        """The attack's name with its attack model's kind, such as `shokri(random_forest)`."""
-        return f"shokri({self.model.kind.rpartition('.')[2]})"
+        """The attack's name with its attack model's kind, such as `shokri(random_forest)`, and what is not usual."""
+        features = () if self.features == "raw" else (self.features,)
+        unknown = () if self.label_known else ("label unknown",)
+        return f"shokri({', '.join([self._kind, *features, *unknown])})"
+
+    @property
+    def _kind(self) -> str:
+        return self.model.kind.rpartition(".")[2]
 
     def score(self, signals: Signals) -> Floats:
         """Return P(IN) by the attack model of each record's class, shape (n_records,).
@@ -77,9 +97,9 @@ class Shokri(Attack):
         A class without an attack model (no shadow vectors of it, or only IN, or only OUT) gets .5: the attack knows
         nothing there.
         """
-        target, models = signals.target, signals.models
+        target, models = self.seen(signals.target), signals.models
         if models is None:
-            shadow = signals.shadow
+            shadow = None if signals.shadow is None else self.seen(signals.shadow)
             own = {} if shadow is None else {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
             models = self.fit(own, signals.seed)
         scores = np.full(len(target.labels), 0.5)
@@ -89,9 +109,24 @@ class Shokri(Attack):
                 scores[rows] = models[int(label)].predict_proba(target.predictions[rows])[:, 1]
         return scores
 
+    def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
+        """Return the scores of shadow vectors, each half by attack models of the other, and which were IN."""
+        shadow = signals.shadow
+        if shadow is None or shadow.is_in is None:
+            return None
+        is_first = generator(signals.seed, "shokri-halves").permutation(len(shadow.labels)) % 2 == 0
+        scores = np.empty(len(shadow.labels))
+        for half in (is_first, ~is_first):
+            scores[~half] = self.score(Signals(shadow.where(~half), shadow.where(half), signals.seed))
+        return scores, shadow.is_in
+
     def threshold(self, signals: Signals) -> float | None:
         """Return just above .5: the attack says "member" where P(IN) exceeds P(OUT)."""
         return float(np.nextafter(0.5, 1))
+
+    def seen(self, vectors: Vectors) -> Vectors:
+        """Return vectors with the classes that the attacker takes them to be of."""
+        return vectors if self.label_known else replace(vectors, labels=vectors.predictions.argmax(axis=1))
 
     def fit(self, shadows: Mapping[int, Vectors], seed: int) -> dict[int, Classifier]:
         """Fit the attack models of some classes; networks are trained side by side.
@@ -108,7 +143,7 @@ class Shokri(Attack):
         The fitted classifiers by class; none for a class without IN or without OUT vectors to tell apart.
         """
         known = {y: v for y, v in shadows.items() if v.is_in is not None and v.is_in.any() and not v.is_in.all()}
-        models = {y: self._build(y, integer(seed, self.label, y)) for y in known}
+        models = {y: self._build(y, integer(seed, f"shokri({self._kind})", y)) for y in known}
         truths = {y: np.asarray(v.is_in).astype(np.int64) for y, v in known.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -129,7 +164,12 @@ class Shokri(Attack):
 
     def _build(self, label: int, seed: int) -> Pipeline:
         model = self.model.build(seed, binary=False)
-        steps = [SortedConfidences(label)] if self.features == "sorted" else []
+        steps = {
+            "raw": [],
+            "log": [LogConfidences()],
+            "sorted": [SortedConfidences(label)],
+            "top3": [SortedConfidences(label, most=3)],
+        }[self.features]
         return (
             make_pipeline(*steps, *(step for _, step in model.steps))
             if isinstance(model, Pipeline)
@@ -144,6 +184,8 @@ class SortedConfidences(TransformerMixin, BaseEstimator):
     ----------
     label
         The class whose attack model this precedes.
+    most
+        How many of the falling ones; all if None.
 
     Examples
     --------
@@ -152,18 +194,45 @@ class SortedConfidences(TransformerMixin, BaseEstimator):
     array([[-1.39, -0.29, -1.39]], dtype=float32)
     """
 
-    def __init__(self, label: int = 0):
+    def __init__(self, label: int = 0, most: int | None = None):
         self.label = label
+        self.most = most
 
     def fit(self, X: Floats, y: Ints | None = None) -> "SortedConfidences":
         """Return the transformer; there is nothing to learn."""
         return self
 
     def transform(self, X: Floats) -> Floats:
-        """Return the features, float32, shape (n_records, n_classes + 1)."""
-        confidences = np.column_stack([X[:, self.label], -np.sort(-X, axis=1)])
-        return np.asarray(np.log(np.maximum(confidences, 1e-12)), dtype=np.float32)
+        """Return the features, float32, shape (n_records, 1 + n_classes), or fewer with `most`."""
+        return _log(np.column_stack([X[:, self.label], -np.sort(-X, axis=1)[:, : self.most]]))
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say that it can be used at once."""
         return True
+
+
+class LogConfidences(TransformerMixin, BaseEstimator):
+    """From a prediction vector, the logs of its confidences.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LogConfidences().transform(np.array([[0.25, 0.75]])).round(2)
+    array([[-1.39, -0.29]], dtype=float32)
+    """
+
+    def fit(self, X: Floats, y: Ints | None = None) -> "LogConfidences":
+        """Return the transformer; there is nothing to learn."""
+        return self
+
+    def transform(self, X: Floats) -> Floats:
+        """Return the features, float32, shape (n_records, n_classes)."""
+        return _log(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Say that it can be used at once."""
+        return True
+
+
+def _log(confidences: Floats) -> Floats:
+    return np.asarray(np.log(np.maximum(confidences, 1e-12)), dtype=np.float32)

@@ -1,0 +1,74 @@
+"""The label-only attack: a record whose label holds under noise is likely a member.
+
+Training pushes the decision boundary away from the records trained on. The attacker sees labels alone, asks for
+those of changed copies of a record, and counts how often the label stays. score = that share, 0 where the record itself
+is wrong.
+
+Choquette-Choo, Tramer, Carlini, Papernot (2021), "Label-Only Membership Inference Attacks", arXiv 2007.14321, section
+IV (noise and flips in place of the distance to the boundary, as they do for records of bits).
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from umbrameter.attacks.base import Attack, Need, Signals
+from umbrameter.noise import Noise
+from umbrameter.typing import Bools, Floats
+
+
+class LabelOnly(Attack):
+    """Score by how well the label holds under noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from umbrameter.attacks import Vectors
+    >>> attack = LabelOnly()
+    >>> target = Vectors(np.full((2, 2), 0.5), np.array([0, 1]))
+    >>> attack.score(Signals(target, robustness={attack.noise: np.array([0.9, 0.2])}))
+    array([0.9, 0.2])
+    """
+
+    kind: Literal["label_only"] = Field("label_only", description="Labels under noise (Choquette-Choo et al. 2021).")
+    noise: Noise = Field(default_factory=Noise, description="How records are changed.")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the attack cannot do without."""
+        return frozenset({"noisy answers"})
+
+    @property
+    def assumption(self) -> str:
+        """Which knowledge the attack assumes."""
+        return (
+            "the attacker sees the model's label alone, knows the record and its true label, and can ask the model "
+            f"{self.n_queries} times about each record; shadow models on records of the same distribution set the "
+            "threshold"
+        )
+
+    @property
+    def n_queries(self) -> int:
+        """Queries to the target for each record."""
+        return 1 + self.noise.copies
+
+    @property
+    def noises(self) -> frozenset[Noise]:
+        """The one noise, as a set."""
+        return frozenset({self.noise})
+
+    def score(self, signals: Signals) -> Floats:
+        """Return the share of copies whose label holds, shape (n_records,).
+
+        Raises
+        ------
+        ValueError
+            When there are no answers on changed copies.
+        """
+        if self.noise not in signals.robustness:
+            raise ValueError("label_only needs signals.robustness: answers on changed copies of the audited records")
+        return signals.robustness[self.noise]
+
+    def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
+        """Return the same of shadow models' records, and which were IN."""
+        return signals.shadow_robustness.get(self.noise)

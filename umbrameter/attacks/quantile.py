@@ -1,0 +1,112 @@
+"""The quantile attack: no shadow model, only records that are known not to be members.
+
+On them, a regression learns how sure the target is of a record like this one when it has not seen it: mean and spread
+of the scaled logit given the record. score = (logit - mean) / spread, so that a threshold on it is exceeded by the same
+share of every kind of non-member.
+
+Bertran, Tang, Kearns, Morgenstern, Roth, Wu (2023), "Scalable Membership Inference Attacks via Quantile Regression",
+arXiv 2307.03694, section 3 (their Gaussian variant, with gradient-boosted trees).
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from umbrameter.attacks.base import Attack, Need, Signals
+from umbrameter.seeds import generator, integer
+from umbrameter.typing import Array, Bools, Floats
+
+LEAST_SPREAD = 0.05
+"""Spreads below this share of the mean one count as it."""
+
+
+class Quantile(Attack):
+    """Score by how far the target's confidence lies above what it is for non-members alike.
+
+    Examples
+    --------
+    >>> from umbrameter.attacks import Vectors
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 1))
+    >>> p = 1 / (1 + np.exp(-X[:, 0] - rng.normal(0, 0.1, 400)))
+    >>> others = Vectors(np.column_stack([p, 1 - p]), np.zeros(400, int))
+    >>> target = Vectors(np.array([[0.9, 0.1], [0.5, 0.5]]), np.zeros(2, int))
+    >>> signals = Signals(target, features=np.zeros((2, 1)), population=others, population_features=X)
+    >>> scores = Quantile().score(signals)
+    >>> bool(scores[0] > 5 > 1 > scores[1])
+    True
+    """
+
+    kind: Literal["quantile"] = Field("quantile", description="Quantile regression, no shadow models (Bertran 2023).")
+    fpr: float = Field(0.1, gt=0, lt=1, description="Share of non-members that the attack's own decision may call.")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the attack cannot do without."""
+        return frozenset({"population"})
+
+    @property
+    def assumption(self) -> str:
+        """Which knowledge the attack assumes."""
+        return (
+            "the attacker sees whole prediction vectors, knows the record and its true label, and can ask the model "
+            "about records of the same distribution that are no members; it trains no shadow models"
+        )
+
+    def score(self, signals: Signals) -> Floats:
+        """Return standard scores, shape (n_records,).
+
+        Raises
+        ------
+        ValueError
+            When there is no population, or no features.
+        """
+        X, y = _inputs(signals, audited=False)
+        mean, spread = self._fit(X, y, signals.seed)
+        asked, logits = _inputs(signals, audited=True)
+        return _standard(logits, mean.predict(asked), np.exp(spread.predict(asked)), np.exp(spread.predict(X)).mean())
+
+    def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
+        """Return None: there are no shadow models."""
+        return None
+
+    def threshold(self, signals: Signals) -> float | None:
+        """Return the score that a share `fpr` of the population exceeds; the halves score each other."""
+        X, y = _inputs(signals, audited=False)
+        is_first = generator(signals.seed, "quantile-halves").permutation(len(y)) % 2 == 0
+        scores = np.empty(len(y))
+        for half in (is_first, ~is_first):
+            mean, spread = self._fit(X[half], y[half], signals.seed)
+            widths = np.exp(spread.predict(X))
+            scores[~half] = _standard(y[~half], mean.predict(X[~half]), widths[~half], widths[half].mean())
+        return float(np.quantile(scores, 1 - self.fpr))
+
+    def _fit(
+        self, X: Array, y: Floats, seed: int
+    ) -> tuple[HistGradientBoostingRegressor, HistGradientBoostingRegressor]:
+        """Return regressions of the logit's mean and of its spread's log; the latter learns from unseen residuals."""
+        settings = {"max_iter": 100, "learning_rate": 0.05, "min_samples_leaf": 20}
+        state = integer(seed, "quantile")
+        mean = HistGradientBoostingRegressor(random_state=state, **settings).fit(X, y)
+        is_first = generator(seed, "quantile-spread").permutation(len(y)) % 2 == 0
+        residuals = np.empty(len(y))
+        for half in (is_first, ~is_first):
+            other = HistGradientBoostingRegressor(random_state=state, **settings).fit(X[half], y[half])
+            residuals[~half] = np.abs(y[~half] - other.predict(X[~half]))
+        spread = HistGradientBoostingRegressor(random_state=state, **settings)
+        return mean, spread.fit(X, np.log(np.maximum(residuals, 1e-3)))
+
+
+def _inputs(signals: Signals, audited: bool) -> tuple[Array, Floats]:
+    """Return records with their labels as a last column, and the target's logits."""
+    vectors = signals.target if audited else signals.population
+    features = signals.features if audited else signals.population_features
+    if vectors is None or features is None:
+        raise ValueError("quantile needs signals.population, population_features and features: records and answers")
+    return np.column_stack([features, vectors.labels]), vectors.logit()
+
+
+def _standard(logits: Floats, means: Floats, spreads: Floats, typical: float) -> Floats:
+    return (logits - means) / np.maximum(spreads, LEAST_SPREAD * typical)

@@ -1,0 +1,80 @@
+"""Attacks that hold a record's answer against other models' answers about the same record."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from umbrameter.attacks.base import Attack, Need, References, Signals
+from umbrameter.typing import Bools, Floats
+
+HELD_OUT = 16
+"""Shadow models that are attacked in turn to choose a threshold, at most: more would move it by little."""
+
+
+class ReferenceAttack(Attack):
+    """An attack that needs shadow models' answers about the audited records themselves."""
+
+    mode: str
+    sees: ClassVar[str]
+    """What of the answer the attack looks at, in words."""
+
+    @property
+    def label(self) -> str:
+        """The attack's name with its mode, such as `lira(online)`."""
+        return f"{super().label}({self.mode})"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Online attacks need models that were trained on the audited records, too."""
+        return frozenset({"IN and OUT shadows" if self.mode == "online" else "OUT shadows"})
+
+    @property
+    def assumption(self) -> str:
+        """Which knowledge the attack assumes in its mode."""
+        whose = (
+            "trains shadow models with and without each audited record, as an auditor of one's own model can"
+            if self.mode == "online"
+            else "trains shadow models on other records of the same distribution"
+        )
+        return f"the attacker sees {self.sees}, knows the record's true label and the kind of model, and {whose}"
+
+    @property
+    def softness(self) -> float:
+        """The temperature at which answers are compared."""
+        return 1.0
+
+    @property
+    def temperatures(self) -> frozenset[float]:
+        """The same, as a set."""
+        return frozenset({self.softness})
+
+    @abstractmethod
+    def compare(self, logits: Floats, references: References) -> Floats:
+        """Return the scores of records with these scaled logits under the attacked model, shape (n_records,).
+
+        Those of `references` are taken at the same temperature, `softness`.
+        """
+
+    def score(self, signals: Signals) -> Floats:
+        """Return the score of each audited record, shape (n_records,).
+
+        Raises
+        ------
+        ValueError
+            When there are no references.
+        """
+        if self.softness not in signals.references:
+            raise ValueError(
+                f"{self.label} needs signals.references[{self.softness:g}]: shadow models' answers on audited records"
+            )
+        return self.compare(signals.target.logit(self.softness), signals.references[self.softness])
+
+    def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
+        """Turn the attack on shadow models, each held against all the others."""
+        known = (signals.calibration or signals.references).get(self.softness)
+        if known is None or len(known.logits) < 3:
+            return None
+        chosen = np.unique(np.linspace(0, len(known.logits) - 1, HELD_OUT).astype(int))
+        scores = [self.compare(known.logits[model], known.without(model)) for model in chosen]
+        return np.concatenate(scores), known.is_in[chosen].ravel()

@@ -1,0 +1,83 @@
+"""Records with noise: how a model's label holds when the record is changed a little."""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from umbrameter.seeds import generator
+from umbrameter.typing import Bools, Classifier, Floats, Ints
+
+
+class Noise(BaseModel):
+    """How records are changed, by the type of their features."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    copies: int = Field(20, ge=1, le=1000, description="Changed copies of each record: so many queries a record more.")
+    rate: float = Field(0.1, gt=0, lt=1, description="The share of bits flipped, and of categories drawn anew.")
+    scale: float = Field(0.3, gt=0, description="Noise on numbers, in standard deviations of the feature.")
+
+
+def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Return one changed copy of each record.
+
+    Parameters
+    ----------
+    X
+        Shape (n_records, n_features). A feature is bits where it holds 0 and 1 alone.
+    noise
+        How much.
+    categorical
+        Features that are categories: a changed one is that of another record.
+    rng
+        Of the changes.
+
+    Examples
+    --------
+    >>> bits = np.zeros((1000, 10), np.float32)
+    >>> flipped = changed(bits, Noise(rate=0.2), (), np.random.default_rng(0))
+    >>> bool(0.19 < flipped.mean() < 0.21), sorted({*flipped.ravel().tolist()})
+    (True, [0.0, 1.0])
+    """
+    is_category = np.isin(np.arange(X.shape[1]), categorical)
+    is_bit: Bools = ((X == 0) | (X == 1)).all(axis=0) & ~is_category
+    is_number = ~is_category & ~is_bit
+    out = X.copy()
+    hit = rng.random(X.shape) < noise.rate
+    out[:, is_bit] = np.where(hit[:, is_bit], 1 - X[:, is_bit], X[:, is_bit])
+    donors = rng.integers(len(X), size=(len(X), int(is_category.sum())))
+    others = np.take_along_axis(X[:, is_category], donors, axis=0)
+    out[:, is_category] = np.where(hit[:, is_category], others, X[:, is_category])
+    spread = noise.scale * np.nanstd(X[:, is_number], axis=0) if is_number.any() else np.empty(0)
+    out[:, is_number] += (rng.standard_normal((len(X), len(spread))) * spread).astype(X.dtype)
+    return out
+
+
+def robustness(model: Classifier, X: Floats, y: Ints, noise: Noise, categorical: tuple[int, ...], seed: int) -> Floats:
+    """Return for each record the share of its changed copies that the model still gives the record's label.
+
+    Parameters
+    ----------
+    model
+        Its labels alone are looked at.
+    X, y
+        Records and labels, shapes (n_records, n_features) and (n_records,).
+    noise, categorical
+        As of `changed`.
+    seed
+        Of the changes: the same for every model that is asked about the same records.
+
+    Returns
+    -------
+    Shape (n_records,); 0 for a record that the model gets wrong as it is.
+
+    References
+    ----------
+    Choquette-Choo, Tramer, Carlini, Papernot (2021), arXiv 2007.14321, section IV.
+    """
+    classes = np.asarray(model.classes_)
+    held = np.zeros(len(X))
+    for copy in range(noise.copies):
+        asked = changed(X, noise, categorical, generator(seed, "noise", copy))
+        held += classes[model.predict_proba(asked).argmax(axis=1)] == y
+    right = classes[model.predict_proba(X).argmax(axis=1)] == y
+    return np.asarray(np.where(right, held / noise.copies, 0.0))

@@ -1,0 +1,92 @@
+"""Shadow models' answers on the audited records, model by model: what attacks on single records compare with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from umbrameter.attacks import References, Vectors
+from umbrameter.mitigations import PostHoc
+from umbrameter.plan import ShadowPlan
+from umbrameter.split import audited_rows, rows_of
+from umbrameter.store import Artefact, Draft, Recipe, Store
+from umbrameter.tables import vector_column, vectors
+from umbrameter.typing import Array, Bools, Floats, Ints
+from umbrameter.work import key_of
+
+
+@dataclass(frozen=True)
+class ReferenceData:
+    """Gather each shadow model's scaled logit of each compared record.
+
+    Parameters
+    ----------
+    shadows
+        Paths of the `shadow_predictions` artefacts, by model number.
+    mitigation
+        What the answers pass through; the attacker's models answer through it, too.
+    temperature
+        Of the logits.
+    split
+        Path of the `split` artefact.
+    plan
+        Which records the models were asked about.
+    """
+
+    shadows: tuple[str, ...]
+    mitigation: PostHoc | None
+    temperature: float
+    split: str
+    plan: ShadowPlan
+
+    @property
+    def title(self) -> str:
+        """What tells it from others, in words."""
+        return f"{'as it is' if self.mitigation is None else self.mitigation.label} at temperature {self.temperature:g}"
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the logits."""
+        mitigation = None if self.mitigation is None else self.mitigation.model_dump(mode="json")
+        facts = {"shadows": [key_of(s) for s in self.shadows], "mitigation": mitigation, "split": key_of(self.split)}
+        return Recipe("references", facts | {"temperature": self.temperature})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write one row a record: its logit under each model, and who was trained on it."""
+        split = store.open(self.split)
+        rows = self.plan.compared(audited_rows(split), rows_of(split, "pool"))
+        logits = np.empty((len(rows), len(self.shadows)), dtype=np.float32)
+        is_in = np.empty(logits.shape, dtype=np.bool_)
+        for model, path in enumerate(self.shadows):
+            logits[:, model], is_in[:, model] = self._of_model(store.open(path), rows)
+        columns = {"record_id": rows, "logit": vector_column(logits), "is_in": vector_column(is_in)}
+        draft.table("references.parquet", pa.table(columns))
+        draft.meta |= {"n_audited": len(audited_rows(split)), "temperature": self.temperature}
+
+    def _of_model(self, source: Artefact, rows: Ints) -> tuple[Floats, Bools]:
+        """Return one model's logits of some records, and which it was trained on."""
+        name = "compared.parquet" if "compared.parquet" in source.files else "predictions.parquet"
+        table = source.table(name)
+        ids = np.asarray(table["record_id"])
+        order = np.argsort(ids)
+        places = order[np.searchsorted(ids, rows, sorter=order)]
+        predictions = vectors(table["prediction"])[places]
+        if self.mitigation is not None:
+            predictions = self.mitigation.transform(predictions)
+        labels = np.asarray(table["label"])[places].astype(np.int64)
+        return Vectors(predictions, labels).logit(self.temperature).astype(np.float32), np.asarray(table["is_in"])[
+            places
+        ]
+
+
+def read_references(artefact: Artefact) -> tuple[References, References | None]:
+    """Return the references of the audited records, and those of records to choose thresholds on, if there are any."""
+    table, n = artefact.table("references.parquet"), artefact.meta["n_audited"]
+    logits, is_in = vectors(table["logit"]).T, _bools(table["is_in"]).T
+    rest = None if logits.shape[1] == n else References(logits[:, n:], is_in[:, n:])
+    return References(logits[:, :n], is_in[:, :n]), rest
+
+
+def _bools(column: pa.ChunkedArray) -> Array:
+    """Return a column of lists of booleans, which Arrow keeps as bits, as an array."""
+    return np.asarray(column.combine_chunks().flatten()).reshape(-1, column.type.list_size)
