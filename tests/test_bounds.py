@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import beta
 
 from umbrameter import intervals
@@ -55,6 +57,19 @@ def test_no_evidence_is_zero():
     assert epsilon_lower_bound([1.0], [0.0]).value == 0
     assert epsilon_lower_bound(np.zeros(100), np.zeros(100)).value == 0
     assert epsilon_lower_bound([-np.inf, 0, np.inf] * 50, [-np.inf, 0, np.inf] * 50).value == 0
+
+
+SCORES = st.lists(st.floats(allow_nan=False) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=40)
+
+
+@given(SCORES, SCORES, st.sampled_from([0.0, 1e-5, 0.3]))
+@settings(max_examples=100, deadline=None)
+def test_any_scores_have_finite_bounds(members, nonmembers, delta):
+    bound = epsilon_lower_bound(members, nonmembers, delta)
+    assert 0 <= bound.value < 50 and epsilon_lower_bound(members, members, delta).value == 0
+    found = bootstrap_auc(members, nonmembers, n_resamples=20)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.value == pytest.approx(intervals.auc(members, nonmembers).value)
 
 
 def test_what_epsilon_refuses():

@@ -89,6 +89,7 @@ BASELINES = {
     "advantage": 0.0,
     "tpr_at_fpr_0.1": 0.1,
     "tpr_at_fpr_0.01": 0.01,
+    "tpr_at_fpr_0.001": 0.001,
     "epsilon_lower_bound": 0.0,
     "precision_at_prior_0.1": 0.1,
     "precision_at_prior_0.01": 0.01,

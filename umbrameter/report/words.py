@@ -21,7 +21,12 @@ NO_PROOF = (
 )
 """What every report has to say, however good its figures are."""
 
-STATUS = {"pass": "pass", "warn": "pass, with a warning", "fail": "fail", "not_measured": "not measured"}
+STATUS = {
+    "pass": "pass",
+    "warn": "warning",
+    "fail": "fail",
+    "not_measured": "not measured",
+}
 """A verdict's status as it is printed."""
 
 _METRICS = {
