@@ -79,6 +79,14 @@ def test_every_attack_is_measured_as_on_arrays(tmp_path):
     assert not failures(report.controls)
 
 
+def test_combined_says_what_it_chose_and_scores_alike(tmp_path):
+    target, shadow = audit()
+    several = {"kind": "combined", "attacks": [{"kind": "loss"}, {"kind": "lira", "mode": "online"}]}
+    spec = ScoreSpec(attacks=(several, {"kind": "lira", "mode": "online"}))
+    one, other = score_stored(*stored(tmp_path, target=target, shadow=shadow), spec)[0].results
+    assert one.chosen == "lira(online)" and one.metrics == other.metrics and other.chosen is None
+
+
 def test_chunks_change_nothing(tmp_path, monkeypatch):
     files = stored(tmp_path, **dict(zip(("target", "shadow"), audit(), strict=True)))
     whole, _ = score_stored(*files, ScoreSpec())

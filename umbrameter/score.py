@@ -176,6 +176,7 @@ def _result(attack: Attack, audited: Audited, classes: Sequence[str], reason: st
         attack=attack.label,
         params={"attack": attack.model_dump(mode="json")},
         assumption=attack.assumption,
+        chosen=audited.chosen.get(attack.label),
         n_queries=attack.n_queries,
         utility=utility,
         **found,

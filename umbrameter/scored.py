@@ -39,6 +39,8 @@ class Audited:
         By attack.
     is_called
         By attack: whom it calls a member; None without a threshold.
+    chosen
+        By combined attack, the name of the one it chose.
     follows
         Whether records keep their scores in another order.
     """
@@ -52,6 +54,7 @@ class Audited:
     slices: dict[str, list[str]]
     scores: dict[str, Floats]
     is_called: dict[str, Bools | None]
+    chosen: dict[str, str]
     follows: bool
 
 
@@ -198,6 +201,7 @@ def score_rows(
         slices={name: list(map(str, values)) for name, values in few.items()},
         scores=scores,
         is_called=calls,
+        chosen={name: attack.label for name, attack in chosen.items() if attack.label != name},
         follows=follows,
     )
 

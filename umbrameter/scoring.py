@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.attack_data import read_class
-from umbrameter.attacks import AnyAttack, Shokri, Signals
+from umbrameter.attacks import AnyAttack, Combined, Shokri, Signals
 from umbrameter.mitigations import PostHoc
 from umbrameter.seeds import generator
 from umbrameter.sources import Sources, model_name, read_answers
@@ -98,6 +98,8 @@ class Scoring:
         signals = self.sources.read(store, target, rows, self.mitigation, self.records, self.seed)
         scores, threshold = self.attack.score(signals), self.attack.threshold(signals)
         is_called = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
+        if isinstance(self.attack, Combined):
+            draft.meta["chosen"] = self.attack.chosen(signals).label
         draft.meta["follows_rows"] = self._follows_rows(signals, scores)
         columns = [table["record_id"], table["label"], table["is_member"], pa.array(scores), is_called]
         draft.table("scores.parquet", pa.table(columns, schema=SCORES))

@@ -60,6 +60,8 @@ def test_every_attack_in_every_design_gives_the_same_bytes_here_and_on_two_worke
         assert result.metrics["auc"].value > 0.4 and result.metrics["accuracy"].value > 0.4, result.attack
     assert bare["lira(offline)"].metrics["auc"].value > 0.55  # a forest of ten trees leaks
     assert bare["label_only"].n_queries == 6
+    assert bare["combined"].chosen in ("loss", "lira(offline)") and bare["loss"].chosen is None
+    assert bare["combined"].metrics == bare[bare["combined"].chosen].metrics
     assert all(control.status != "fail" for control in one.controls.values()), one.controls
 
 

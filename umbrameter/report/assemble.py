@@ -266,6 +266,7 @@ def _result(store: Store, case: Case, doubt: str | None) -> Result:
         mitigation=case.mitigation,
         params=params,
         assumption=case.attack.assumption,
+        chosen=store.open(case.scoring.recipe.path).meta.get("chosen"),
         n_queries=case.attack.n_queries,
         **found,
     )

@@ -294,6 +294,7 @@ def _set_up(report: Report) -> str:
         if shadows.n_models
         else "none needed",
         **{f"What {r.attack} assumes": r.assumption for r in report.results},
+        **{f"What {r.attack} chose on shadow models": r.chosen for r in report.results if r.chosen},
         "Seed": str(audit.seed),
         "Spec": f"SHA-256 {audit.spec_digest}",
     }

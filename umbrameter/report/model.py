@@ -82,6 +82,7 @@ class Result(_Part):
     mitigation: str | None = Field(default=None, description="The mitigation, such as rounding(1); null for none.")
     params: dict[str, Any] = Field(default={}, description="The attack's and the mitigation's settings.")
     assumption: str = Field(description="Which knowledge the attack assumes, in words.")
+    chosen: str | None = Field(default=None, description="The attack that a combined one chose on shadow models.")
     n_queries: int = Field(default=1, description="Queries to the target that the attack takes for each record.")
     metrics: dict[str, Metric] = Field(description="The figures by name, each with its interval or why it has none.")
     utility: dict[str, float] = Field(
