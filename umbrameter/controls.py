@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binom
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from umbrameter import intervals
 from umbrameter.bounds import epsilon_lower_bound
@@ -179,6 +178,8 @@ def blind_baseline(features: Array, is_member: Bools, rng: np.random.Generator) 
         return _too_few(f"there are fewer than {2 * FEWEST} members or non-members to learn from")
     columns = rng.permutation(features.shape[1])[:MOST_FEATURES]
     X, member = _sample(is_member, rng, features[:, columns], SAMPLE)
+    from sklearn.ensemble import HistGradientBoostingClassifier  # here, since whoever shows a report loads this module
+
     learnt = rng.permutation(len(member)) % 2 == 0
     model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=4, random_state=0).fit(X[learnt], member[learnt])
     asked, truth = model.predict_proba(X[~learnt])[:, 1], member[~learnt]

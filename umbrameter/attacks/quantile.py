@@ -8,15 +8,17 @@ Bertran, Tang, Kearns, Morgenstern, Roth, Wu (2023), "Scalable Membership Infere
 arXiv 2307.03694, section 3 (their Gaussian variant, with gradient-boosted trees).
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from umbrameter.attacks.base import Attack, Need, Signals
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Array, Bools, Floats
+
+if TYPE_CHECKING:  # imported where it is used: whoever reads a spec loads this module
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 LEAST_SPREAD = 0.05
 """Spreads below this share of the mean one count as it."""
@@ -85,18 +87,22 @@ class Quantile(Attack):
 
     def _fit(
         self, X: Array, y: Floats, seed: int
-    ) -> tuple[HistGradientBoostingRegressor, HistGradientBoostingRegressor]:
+    ) -> "tuple[HistGradientBoostingRegressor, HistGradientBoostingRegressor]":
         """Return regressions of the logit's mean and of its spread's log; the latter learns from unseen residuals."""
-        settings = {"max_iter": 100, "learning_rate": 0.05, "min_samples_leaf": 20}
-        state = integer(seed, "quantile")
-        mean = HistGradientBoostingRegressor(random_state=state, **settings).fit(X, y)
+        mean = _unfitted(seed).fit(X, y)
         is_first = generator(seed, "quantile-spread").permutation(len(y)) % 2 == 0
         residuals = np.empty(len(y))
         for half in (is_first, ~is_first):
-            other = HistGradientBoostingRegressor(random_state=state, **settings).fit(X[half], y[half])
+            other = _unfitted(seed).fit(X[half], y[half])
             residuals[~half] = np.abs(y[~half] - other.predict(X[~half]))
-        spread = HistGradientBoostingRegressor(random_state=state, **settings)
-        return mean, spread.fit(X, np.log(np.maximum(residuals, 1e-3)))
+        return mean, _unfitted(seed).fit(X, np.log(np.maximum(residuals, 1e-3)))
+
+
+def _unfitted(seed: int) -> "HistGradientBoostingRegressor":
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    settings = {"max_iter": 100, "learning_rate": 0.05, "min_samples_leaf": 20}
+    return HistGradientBoostingRegressor(random_state=integer(seed, "quantile"), **settings)
 
 
 def _inputs(signals: Signals, audited: bool) -> tuple[Array, Floats]:
