@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from umbrameter.attacks import AnyAttack, Attack, Combined, References, Shokri, Signals, Vectors
+from umbrameter.attacks import AnyAttack, Attack, References, Signals, Vectors
 from umbrameter.attacks.references import ReferenceAttack
 from umbrameter.errors import DataError
+from umbrameter.scoring import SAMPLE
 from umbrameter.seeds import generator
 from umbrameter.stored import MOST_SLICES, Batch, StoredPredictions
 from umbrameter.typing import Array, Bools, Floats, Ints
@@ -167,15 +168,17 @@ def score_rows(
         When a row is bad, or there are no members or no non-members.
     """
     signals = _signals(predictions, known, seed)
-    chosen = {a.label: a.chosen(signals) if isinstance(a, Combined) else a for a in attacks}
+    chosen = {attack.label: attack.chosen(signals) for attack in attacks}
     alone = {name: a for name, a in chosen.items() if not isinstance(a, ReferenceAttack)}
-    of = {name: _fitted(attack, signals) for name, attack in alone.items()}
+    of = {name: attack.prepared(signals) for name, attack in alone.items()}
     columns: dict[str, list[Array]] = {}
     follows = True
     for batch in predictions.batches():
-        scored = {name: a.score(replace(of[name], target=batch.vectors)) for name, a in alone.items()}
+        seen = {name: replace(of[name], target=batch.vectors) for name in alone}
+        scored = {name: attack.score(seen[name]) for name, attack in alone.items()}
         if not columns:
-            follows = _follows(alone, of, batch.vectors, scored)
+            order = np.arange(min(len(batch.is_member), SAMPLE))[::-1]
+            follows = all(attack.keeps_scores(seen[name], scored[name], order) for name, attack in alone.items())
         for name, values in (_facts(batch, heat) | {f"score {n}": v for n, v in scored.items()}).items():
             columns.setdefault(name, []).append(values)
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
@@ -226,25 +229,6 @@ def _facts(batch: Batch, heat: Sequence[float]) -> dict[str, Array]:
         **{f"logit {t}": batch.vectors.logit(t) for t in heat},
         **{f"slice {name}": values for name, values in batch.slices.items()},
     }
-
-
-def _fitted(attack: Attack, signals: Signals) -> Signals:
-    """Return signals with attack models, where an attack has some; each is fitted once."""
-    if not isinstance(attack, Shokri) or signals.shadow is None:
-        return signals
-    shadow = attack.seen(signals.shadow)
-    own = {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
-    return replace(signals, models=attack.fit(own, signals.seed))
-
-
-def _follows(
-    attacks: Mapping[str, Attack], of: Mapping[str, Signals], vectors: Vectors, scored: Mapping[str, Floats]
-) -> bool:
-    """Return whether records keep their scores in another order."""
-    order = np.arange(min(len(vectors.labels), 500))[::-1]
-    moved = vectors.where(order)
-    again = {name: attack.score(replace(of[name], target=moved)) for name, attack in attacks.items()}
-    return all(np.allclose(again[name], scored[name][order], rtol=1e-4, atol=1e-6) for name in attacks)
 
 
 def _check_sides(predictions: StoredPredictions, is_member: Bools) -> None:

@@ -7,13 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.attack_data import read_class
-from umbrameter.attacks import AnyAttack, Combined, Shokri, Signals
+from umbrameter.attacks import AnyAttack, Shokri
 from umbrameter.mitigations import PostHoc
 from umbrameter.seeds import generator
 from umbrameter.sources import Sources, model_name, read_answers
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import SCORES
-from umbrameter.typing import Floats
 from umbrameter.work import dump_model, key_of
 
 SAMPLE = 500
@@ -96,19 +95,17 @@ class Scoring:
         table = store.open(self.answers).table("predictions.parquet")
         target, rows = read_answers(table, self.mitigation)[0], np.asarray(table["record_id"])
         signals = self.sources.read(store, target, rows, self.mitigation, self.records, self.seed)
-        scores, threshold = self.attack.score(signals), self.attack.threshold(signals)
+        attack = self.attack.chosen(signals)
+        if attack is not self.attack:
+            draft.meta["chosen"] = attack.label
+        signals = attack.prepared(signals)
+        scores, threshold = attack.score(signals), attack.threshold(signals)
         is_called = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
-        if isinstance(self.attack, Combined):
-            draft.meta["chosen"] = self.attack.chosen(signals).label
-        draft.meta["follows_rows"] = self._follows_rows(signals, scores)
+        order = generator(self.seed, "row-order").permutation(len(scores))
+        some = order if attack.temperatures else order[:SAMPLE]  # those that compare look at all records together
+        draft.meta["follows_rows"] = attack.keeps_scores(signals, scores, some)
         columns = [table["record_id"], table["label"], table["is_member"], pa.array(scores), is_called]
         draft.table("scores.parquet", pa.table(columns, schema=SCORES))
-
-    def _follows_rows(self, signals: Signals, scores: Floats) -> bool:
-        """Return whether records keep their scores in another order; a sample where each is scored on its own."""
-        order = generator(self.seed, "row-order").permutation(len(scores))
-        order = order if self.attack.temperatures else order[:SAMPLE]
-        return bool(np.allclose(self.attack.score(signals.where(order)), scores[order], rtol=1e-4, atol=1e-6))
 
 
 def model_files(artefacts: list[Artefact]) -> dict[int, bytes]:

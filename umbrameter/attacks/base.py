@@ -197,9 +197,29 @@ class Attack(BaseModel, ABC):
     def assumption(self) -> str:
         """Which knowledge the attack assumes, in words for the report."""
 
+    def chosen(self, signals: Signals) -> "Attack":
+        """Return the attack that scores: this one, unless it is one that chooses."""
+        return self
+
+    def prepared(self, signals: Signals) -> Signals:
+        """Return the signals with all that the attack fits on shadow models, so that it fits that once."""
+        return signals
+
     @abstractmethod
     def score(self, signals: Signals) -> Floats:
         """Return a score for each of the target's records, shape (n_records,)."""
+
+    def keeps_scores(self, signals: Signals, scores: Floats, order: Ints) -> bool:
+        """Return whether records, some or all of them in another order, have the scores that they had.
+
+        Parameters
+        ----------
+        signals, scores
+            What was scored, and the scores.
+        order
+            The records' places, in the order in which they are scored again.
+        """
+        return bool(np.allclose(self.score(signals.where(order)), scores[order], rtol=1e-4, atol=1e-6))
 
     @abstractmethod
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:

@@ -97,11 +97,7 @@ class Shokri(Attack):
         A class without an attack model (no shadow vectors of it, or only IN, or only OUT) gets .5: the attack knows
         nothing there.
         """
-        target, models = self.seen(signals.target), signals.models
-        if models is None:
-            shadow = None if signals.shadow is None else self.seen(signals.shadow)
-            own = {} if shadow is None else {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
-            models = self.fit(own, signals.seed)
+        target, models = self.seen(signals.target), self.prepared(signals).models or {}
         scores = np.full(len(target.labels), 0.5)
         for label in np.unique(target.labels):
             rows = target.labels == label
@@ -123,6 +119,14 @@ class Shokri(Attack):
     def threshold(self, signals: Signals) -> float | None:
         """Return just above .5: the attack says "member" where P(IN) exceeds P(OUT)."""
         return float(np.nextafter(0.5, 1))
+
+    def prepared(self, signals: Signals) -> Signals:
+        """Return the signals with attack models, fitted on the shadow vectors unless there are some."""
+        if signals.models is not None or signals.shadow is None:
+            return signals
+        shadow = self.seen(signals.shadow)
+        own = {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
+        return replace(signals, models=self.fit(own, signals.seed))
 
     def seen(self, vectors: Vectors) -> Vectors:
         """Return vectors with the classes that the attacker takes them to be of."""
