@@ -100,78 +100,82 @@ class TargetFit:
 
 
 @dataclass(frozen=True)
-class TargetQuery:
-    """Ask a trained target about members and non-members."""
+class _Query:
+    """Ask a trained target about some records."""
 
     target: str
     records: str
     split: str
 
     @property
-    def recipe(self) -> Recipe:
-        """What decides the answers."""
-        facts = {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
-        return Recipe("target_predictions", facts)
+    def facts(self) -> dict[str, Any]:
+        """What decides which target is asked, and about what it can be."""
+        return {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
 
-    def make(self, store: Store, draft: Draft) -> None:
-        """Write the target's prediction vectors, members first."""
-        records, split = Records.open(store, self.records), store.open(self.split)
-        model = load_model(store.open(self.target).data("model.skops"))
-        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
-        predictions, labels = ask(model, records, rows)
-        columns = [rows, labels, np.arange(len(rows)) < n_members, vector_column(predictions)]
+    def model(self, store: Store) -> Classifier:
+        """Return the target."""
+        model: Classifier = load_model(store.open(self.target).data("model.skops"))
+        return model
+
+    def answer(self, store: Store, draft: Draft, rows: Ints, is_member: Bools) -> None:
+        """Write the target's prediction vectors."""
+        records = Records.open(store, self.records)
+        predictions, labels = ask(self.model(store), records, rows)
+        columns = [rows, labels, is_member, vector_column(predictions)]
         draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
         draft.meta["queries"] = len(rows)
 
 
 @dataclass(frozen=True)
-class PopulationQuery:
+class TargetQuery(_Query):
+    """Ask a trained target about members and non-members."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        return Recipe("target_predictions", self.facts)
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the target's prediction vectors, members first."""
+        split = store.open(self.split)
+        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
+        self.answer(store, draft, rows, np.arange(len(rows)) < n_members)
+
+
+@dataclass(frozen=True)
+class PopulationQuery(_Query):
     """Ask a trained target about records of the pool, which are no members."""
 
-    target: str
-    records: str
-    split: str
     seed: int
 
     @property
     def recipe(self) -> Recipe:
         """What decides the answers."""
-        facts = {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
-        return Recipe("population_predictions", facts | {"seed": self.seed})
+        return Recipe("population_predictions", self.facts | {"seed": self.seed})
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the target's prediction vectors."""
-        records = Records.open(store, self.records)
         pool = rows_of(store.open(self.split), "pool")
         rows = np.sort(generator(self.seed, "population").permutation(pool)[:MOST_POPULATION])
-        predictions, labels = ask(load_model(store.open(self.target).data("model.skops")), records, rows)
-        columns = [rows, labels, np.zeros(len(rows), dtype=np.bool_), vector_column(predictions)]
-        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
-        draft.meta["queries"] = len(rows)
+        self.answer(store, draft, rows, np.zeros(len(rows), dtype=np.bool_))
 
 
 @dataclass(frozen=True)
-class NoisyQuery:
+class NoisyQuery(_Query):
     """Ask a trained target for its labels of changed copies of the audited records."""
 
-    target: str
-    records: str
-    split: str
     noise: Noise
     seed: int
 
     @property
     def recipe(self) -> Recipe:
         """What decides the answers."""
-        facts = {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
-        return Recipe("noisy_answers", facts | {"noise": self.noise.model_dump(mode="json"), "seed": self.seed})
+        return Recipe("noisy_answers", self.facts | {"noise": self.noise.model_dump(mode="json"), "seed": self.seed})
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the share of copies whose label holds, record by record."""
-        records = Records.open(store, self.records)
         rows = audited_rows(store.open(self.split))
-        model = load_model(store.open(self.target).data("model.skops"))
-        held = holds(model, records, rows, self.noise, self.seed)
+        held = holds(self.model(store), Records.open(store, self.records), rows, self.noise, self.seed)
         draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": held}))
         draft.meta |= {"queries": len(rows) * (1 + self.noise.copies), "noise": self.noise.model_dump(mode="json")}
 

@@ -109,6 +109,11 @@ class ShadowPlan:
         most = MOST_CALIBRATION if design == "disjoint" else 0  # other designs have thresholds from the audited records
         return cls(design, n_models, size, min(size, n_pool - size), seed, min(n_pool, most) if compared else None)
 
+    @property
+    def n_vectors(self) -> int:
+        """Labelled prediction vectors of all models, about."""
+        return self.n_models * (self.size + self.n_out)
+
     def on_audited(self, model_id: int) -> bool:
         """Return whether a model is trained on audited records."""
         return self.design == "audit" or (self.design == "mixed" and model_id // 2 % 2 == 0)

@@ -4,13 +4,14 @@ An artefact's path follows from its recipe, and a recipe from the spec and the p
 can be laid out at once, checked, and looked up in the store. Nothing here does any work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from umbrameter.attack_data import AttackData, class_chunks
 from umbrameter.attacks import AnyAttack, Shokri
+from umbrameter.attacks.base import Need
 from umbrameter.control_data import Controlling
 from umbrameter.errors import PlanError
 from umbrameter.evaluation import Evaluation
@@ -23,6 +24,7 @@ from umbrameter.reference_data import ReferenceData
 from umbrameter.scoring import AttackFit, Scoring
 from umbrameter.sources import Sources
 from umbrameter.spec import AuditSpec
+from umbrameter.work import Work
 
 FEWEST_POPULATION = 100
 """Records of the pool that an attack can learn from, at least."""
@@ -107,7 +109,7 @@ def variants(
             mitigation.transform(np.full((1, n_classes), 1 / n_classes, dtype=np.float32))
     n_pool = records.n_records - spec.split.members - spec.n_nonmembers
     n_audited = spec.split.members + spec.n_nonmembers
-    if any("population" in attack.needs for attack in spec.attacks) and n_pool < FEWEST_POPULATION:
+    if _asks("population", spec) and n_pool < FEWEST_POPULATION:
         raise PlanError(
             f"an attack learns from non-members of the pool, and {n_pool} records are left after members and "
             f"non-members (needs {FEWEST_POPULATION}); lower split.members or split.nonmembers, or leave the attack out"
@@ -115,73 +117,73 @@ def variants(
     sizes = spec.n_shadows, spec.shadow_size, n_audited, n_pool
     plan = ShadowPlan.of(spec.shadows.design, *sizes, spec.seed, spec.compares) if spec.n_shadows else None
     trainings = [Training(records_path, split_path, spec.target, m, spec.seed) for m in spec.in_training]
-    return tuple(replace(_variant(spec, training, plan, n_classes), repeat=repeat) for training in trainings)
+    return tuple(_variant(spec, training, plan, n_classes, repeat) for training in trainings)
 
 
-def _variant(spec: AuditSpec, training: Training, plan: ShadowPlan | None, n_classes: int) -> Variant:
+def _variant(spec: AuditSpec, training: Training, plan: ShadowPlan | None, n_classes: int, repeat: int) -> Variant:
     target = TargetFit(training)
-    query = TargetQuery(target.recipe.path, training.records, training.split)
-    population: tuple[PopulationQuery, ...] = ()
-    if any("population" in attack.needs for attack in spec.attacks):
-        population = (PopulationQuery(target.recipe.path, training.records, training.split, spec.seed),)
     asked = (target.recipe.path, training.records, training.split)
-    noises = sorted(frozenset[Noise]().union(*(a.noises for a in spec.attacks)), key=repr)
-    noisy = tuple(NoisyQuery(*asked, noise, spec.seed) for noise in noises)
-    n_models = 0 if plan is None else plan.n_models
-    shadows = tuple(ShadowFit(training, plan, i, tuple(noises)) for i in range(n_models)) if plan is not None else ()
-    paths = tuple(s.recipe.path for s in shadows)
+    noises = tuple(sorted(frozenset[Noise]().union(*(attack.noises for attack in spec.attacks)), key=repr))
+    shadows = tuple(ShadowFit(training, plan, i, noises) for i in range(plan.n_models)) if plan is not None else ()
+    paths = _paths(shadows)
     post_hoc = spec.post_hoc if training.mitigation is None else (None,)
+    heat = sorted(frozenset[float]().union(*(attack.temperatures for attack in spec.attacks)))
     merges: tuple[AttackData, ...] = ()
-    references: dict[tuple[PostHoc | None, float], ReferenceData] = {}
-    n_vectors = 0
+    references: tuple[ReferenceData, ...] = ()
     if plan is not None:
-        n_vectors = plan.n_models * (plan.size + plan.n_out)
+        references = tuple(ReferenceData(paths, m, t, training.split, plan) for m in post_hoc for t in heat)
         if any("shadow vectors" in attack.wants for attack in spec.attacks):
-            merges = tuple(AttackData(paths, labels, n_classes) for labels in class_chunks(n_classes, n_vectors))
-        if spec.compares:
-            heat = sorted(frozenset[float]().union(*(attack.temperatures for attack in spec.attacks)))
-            references = {(m, t): ReferenceData(paths, m, t, training.split, plan) for m in post_hoc for t in heat}
-    cases = tuple(
-        _case(spec, training, query, population, noisy, shadows, merges, references, n_vectors, a, m)
-        for m in post_hoc
-        for a in spec.attacks
+            chunks = class_chunks(n_classes, plan.n_vectors)
+            merges = tuple(AttackData(paths, labels, n_classes) for labels in chunks)
+    bare = Variant(
+        training=training,
+        target=target,
+        query=TargetQuery(*asked),
+        population=(PopulationQuery(*asked, spec.seed),) if _asks("population", spec) else (),
+        noisy=tuple(NoisyQuery(*asked, noise, spec.seed) for noise in noises),
+        shadows=shadows,
+        merges=merges,
+        references=references,
+        cases=(),
+        controls=(),
+        repeat=repeat,
     )
-    bare = tuple(case.scoring.recipe.path for case in cases if case.mitigation is None)
-    controls = (Controlling(bare, query.recipe.path, training.records, spec.seed),) if bare else ()
-    return Variant(
-        training, target, query, population, noisy, shadows, merges, tuple(references.values()), cases, controls
-    )
+    cases = tuple(_case(spec, bare, attack, mitigation) for mitigation in post_hoc for attack in spec.attacks)
+    scores = tuple(case.scoring.recipe.path for case in cases if case.mitigation is None)
+    controls = (Controlling(scores, bare.query.recipe.path, training.records, spec.seed),) if scores else ()
+    return replace(bare, cases=cases, controls=controls)
 
 
-def _case(
-    spec: AuditSpec,
-    training: Training,
-    query: TargetQuery,
-    population: tuple[PopulationQuery, ...],
-    noisy: tuple[NoisyQuery, ...],
-    shadows: tuple[ShadowFit, ...],
-    merges: tuple[AttackData, ...],
-    references: Mapping[tuple[PostHoc | None, float], ReferenceData],
-    n_vectors: int,
-    attack: AnyAttack,
-    mitigation: PostHoc | None,
-) -> Case:
-    answers = query.recipe.path
+def _asks(need: Need, spec: AuditSpec) -> bool:
+    return any(need in attack.needs for attack in spec.attacks)
+
+
+def _case(spec: AuditSpec, variant: Variant, attack: AnyAttack, mitigation: PostHoc | None) -> Case:
+    """Return one attack on one variant whose cases are still to come."""
+    training, answers = variant.training, variant.query.recipe.path
     fits: tuple[AttackFit, ...] = ()
-    if isinstance(attack, Shokri) and attack.label_known:
-        at_once = attack.at_once(4 * n_vectors)  # a class has its share of the vectors, whose length is that of classes
+    if isinstance(attack, Shokri) and attack.label_known and variant.shadows:
+        # A class has its share of the vectors, whose length is that of classes.
+        at_once = attack.at_once(4 * variant.shadows[0].plan.n_vectors)
         fits = tuple(
             AttackFit(attack, mitigation, merge.recipe.path, tuple(labels.tolist()), spec.seed)
-            for merge in merges
+            for merge in variant.merges
             for labels in np.array_split(merge.labels, -(-len(merge.labels) // at_once))
         )
-    models = tuple(f.recipe.path for f in fits)
-    data = tuple(m.recipe.path for m in merges) if "shadow vectors" in attack.wants else ()
-    compared = tuple(references[mitigation, t].recipe.path for t in sorted(attack.temperatures))
-    asked = tuple(work.recipe.path for work in population) if "population" in attack.needs else ()
-    held = tuple(work.recipe.path for work in noisy if work.noise in attack.noises)
-    shadows_held = tuple(shadow.recipe.path for shadow in shadows) if held else ()
-    sources = Sources(models, data, compared, asked, held, shadows_held)
+    compared = [r for r in variant.references if r.mitigation == mitigation and r.temperature in attack.temperatures]
+    noisy = [query for query in variant.noisy if query.noise in attack.noises]
+    sources = Sources(
+        models=_paths(fits),
+        data=_paths(variant.merges) if "shadow vectors" in attack.wants else (),
+        references=_paths(compared),
+        population=_paths(variant.population) if "population" in attack.needs else (),
+        noisy=_paths(noisy),
+        shadows=_paths(variant.shadows) if noisy else (),
+    )
     scoring = Scoring(attack, mitigation, answers, sources, training.records, spec.seed)
     evaluation = Evaluation(scoring.recipe.path, answers, training.records, mitigation)
     return Case(attack, training.mitigation, mitigation, fits, scoring, evaluation)
+
+
+def _paths(works: Sequence[Work]) -> tuple[str, ...]:
+    return tuple(work.recipe.path for work in works)
