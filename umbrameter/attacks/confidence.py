@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Need, Vectors
+from umbrameter.attacks.base import Vectors
 from umbrameter.attacks.pointwise import ClassThresholds
 from umbrameter.typing import Floats
 
@@ -24,12 +24,6 @@ class Confidence(ClassThresholds):
     """
 
     kind: Literal["confidence"] = Field("confidence", description="Confidence in the true label (Song, Mittal 2021).")
-    per_class: bool = Field(True, description="A threshold for each class; one for all classes if false.")
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset({"shadow vectors"})
 
     @property
     def assumption(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import xlogy
 
-from umbrameter.attacks.base import Need, Vectors
+from umbrameter.attacks.base import Vectors
 from umbrameter.attacks.pointwise import ClassThresholds
 from umbrameter.typing import Floats
 
@@ -25,12 +25,6 @@ class Entropy(ClassThresholds):
     """
 
     kind: Literal["entropy"] = Field("entropy", description="Entropy of the prediction vector (Song, Mittal 2021).")
-    per_class: bool = Field(True, description="A threshold for each class; one for all classes if false.")
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset({"shadow vectors"})
 
     @property
     def assumption(self) -> str:

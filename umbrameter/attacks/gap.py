@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Need, Signals, Vectors
+from umbrameter.attacks.base import Signals, Vectors
 from umbrameter.attacks.pointwise import PointwiseAttack
 from umbrameter.typing import Floats
 
@@ -25,11 +25,6 @@ class Gap(PointwiseAttack):
     """
 
     kind: Literal["gap"] = Field("gap", description="Whether the model gets the record right (Yeom et al. 2018).")
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset()
 
     @property
     def assumption(self) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import TINY, Need, Vectors
+from umbrameter.attacks.base import TINY, Vectors
 from umbrameter.attacks.pointwise import PointwiseAttack
 from umbrameter.typing import Floats
 
@@ -28,11 +28,6 @@ class Loss(PointwiseAttack):
     """
 
     kind: Literal["loss"] = Field("loss", description="Threshold on the loss in the true label (Yeom et al. 2018).")
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset()
 
     @property
     def assumption(self) -> str:

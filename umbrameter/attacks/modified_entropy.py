@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import TINY, Need, Vectors
+from umbrameter.attacks.base import TINY, Vectors
 from umbrameter.attacks.pointwise import ClassThresholds
 from umbrameter.typing import Floats
 
@@ -29,12 +29,6 @@ class ModifiedEntropy(ClassThresholds):
     kind: Literal["modified_entropy"] = Field(
         "modified_entropy", description="Entropy that knows the label (Song, Mittal 2021)."
     )
-    per_class: bool = Field(True, description="A threshold for each class; one for all classes if false.")
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset({"shadow vectors"})
 
     @property
     def assumption(self) -> str:

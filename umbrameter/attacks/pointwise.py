@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import numpy as np
+from pydantic import Field
 
 from umbrameter.attacks.base import Attack, Need, Signals, Vectors
 from umbrameter.metrics import best_threshold
@@ -15,6 +16,11 @@ class PointwiseAttack(Attack):
     @abstractmethod
     def signal(self, vectors: Vectors) -> Floats:
         """Return a number a record, float64, higher for more likely a member, shape (n_records,)."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Nothing but the target's answers."""
+        return frozenset()
 
     @property
     def wants(self) -> frozenset[Need]:
@@ -39,7 +45,12 @@ class ClassThresholds(PointwiseAttack):
     Song, Mittal (2021), arXiv 2003.10595, section 3.
     """
 
-    per_class: bool
+    per_class: bool = Field(True, description="A threshold for each class; one for all classes if false.")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Shadow vectors, to set the thresholds."""
+        return frozenset({"shadow vectors"})
 
     @property
     def label(self) -> str:
