@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from umbrameter.errors import DataError, SpecError, StoreError
+from umbrameter.errors import DataError, SpecError, StoreError, brief
 from umbrameter.records import ParquetData
 from umbrameter.tables import vector_column
 
@@ -202,7 +202,7 @@ def _keep(table: pa.Table, path: Path) -> None:
         part.replace(path)
     except OSError as error:
         raise StoreError(
-            f"the data set could not be kept as {str(path)!r} ({_short(error)}); free some space or let that folder be "
+            f"the data set could not be kept as {str(path)!r} ({brief(error)}); free some space or let that folder be "
             f"written, or set {FOLDER_VARIABLE} to a folder that holds {path.name}"
         ) from None
     finally:
@@ -231,7 +231,7 @@ def fetch(url: str, sha256: str, member: str) -> bytes:
     try:
         content = _extract(archive, member)
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(f"{url} could not be downloaded whole, as a tar archive ({_short(error)})") from None
+        raise DataError(f"{url} could not be downloaded whole, as a tar archive ({brief(error)})") from None
     if content is None:
         raise DataError(f"{url} holds no file {member!r}")
     found = hashlib.sha256(content).hexdigest()
@@ -247,7 +247,7 @@ def _download(url: str) -> bytes:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise DataError(f"{url} could not be downloaded ({_short(error)})") from None
+        raise DataError(f"{url} could not be downloaded ({brief(error)})") from None
     return content
 
 
@@ -279,7 +279,3 @@ def _kept(entry: Entry, root: str) -> Path:
     """Return where a download is kept: under a local root, else in the user's cache."""
     folder = Path.home() / ".cache" / "umbrameter" if "://" in root else Path(root) / "datasets"
     return folder / f"{entry.name}.parquet"
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

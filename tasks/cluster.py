@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from umbrameter import __version__
-from umbrameter.errors import ComputeError
+from umbrameter.errors import ComputeError, brief
 from umbrameter.store import digest
 from umbrameter.work import Work, perform
 
@@ -167,7 +167,7 @@ class Cluster:
                 "and run again: finished models are kept"
             ) from None
         except (CancelledError, FutureCancelledError) as error:
-            raise ComputeError(f"dask={self.compute.dask!r}: {LOST} ({_short(error)}); run again") from None
+            raise ComputeError(f"dask={self.compute.dask!r}: {LOST} ({brief(error)}); run again") from None
         finally:
             future.release()
         return paths
@@ -217,7 +217,7 @@ class Cluster:
             client = Client(address, timeout=compute.patience, set_as_default=False, security=_security(compute))
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             raise ComputeError(
-                f"dask={address!r}: no scheduler answers there within {compute.patience:g} s ({_short(error)}); check "
+                f"dask={address!r}: no scheduler answers there within {compute.patience:g} s ({brief(error)}); check "
                 "the address, that it runs, and for tls:// the certificates; or leave it out to work on this machine"
             ) from None
         self._open.enter_context(client)
@@ -281,7 +281,3 @@ def _security(compute: Compute) -> "Security | None":
     if missing:
         raise ComputeError(f"{', '.join(missing)}: no such file; give the three PEM files of the cluster")
     return Security(require_encryption=True, **files)
-
-
-def _short(error: BaseException) -> Any:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -34,7 +34,7 @@ from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
 from umbrameter import __version__, served
-from umbrameter.errors import StoreError, TrackingError
+from umbrameter.errors import StoreError, TrackingError, brief
 from umbrameter.estimators import Estimator
 from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, Result
@@ -127,7 +127,7 @@ def log_run(root: str, folder: str, uri: str | None = None) -> str:
     except FAILURES as error:
         known = TrackingError(
             f"tracking_uri={without_secrets(address)!r}: MLflow did not take the results "
-            f"({without_secrets(_short(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
+            f"({without_secrets(brief(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
             f"umbrameter track {root}/{folder}" + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
         )
         known.run = folder
@@ -393,7 +393,3 @@ def _upload(client: mlflow.MlflowClient, run: str, name: str, content: bytes) ->
         path = Path(folder, Path(name).name)
         path.write_bytes(content)
         client.log_artifact(run, str(path), artifact_path=str(Path(name).parent) if "/" in name else None)
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

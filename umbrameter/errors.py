@@ -33,3 +33,14 @@ class TrackingError(UmbrameterError):
 
 class MissingRingError(UmbrameterError):
     """An optional dependency is not installed; the text holds the line that installs it."""
+
+
+def brief(error: BaseException, most: int = 200) -> str:
+    r"""Return what an error says on one line, or its type where it says nothing.
+
+    Examples
+    --------
+    >>> brief(ValueError("two\nlines")), brief(KeyboardInterrupt())
+    ('two lines', 'KeyboardInterrupt')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__

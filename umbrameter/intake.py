@@ -16,7 +16,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from umbrameter.errors import DataError
+from umbrameter.errors import DataError, brief
 from umbrameter.seeds import generator
 from umbrameter.typing import Array, Bools, Floats, Ints
 
@@ -62,7 +62,7 @@ def open_source(path: str) -> pads.Dataset:
     try:
         kind = fs.get_file_info(base).type
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"data.path={path!r} cannot be reached ({_short(error)}); correct it") from None
+        raise DataError(f"data.path={path!r} cannot be reached ({brief(error, 160)}); correct it") from None
     if kind == pafs.FileType.NotFound:
         raise DataError(f"data.path={path!r} does not exist; give a Parquet file or a folder of them")
     try:
@@ -73,7 +73,7 @@ def open_source(path: str) -> pads.Dataset:
             source = pads.dataset(files, filesystem=fs, format="parquet", partitioning=scheme, partition_base_dir=base)
         rows = source.count_rows() if source.files else 0
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"data.path={path!r} cannot be read as Parquet ({_short(error)}); write it again") from None
+        raise DataError(f"data.path={path!r} cannot be read as Parquet ({brief(error, 160)}); write it again") from None
     if not source.files:
         raise DataError(f"data.path={path!r} holds no Parquet file; give a Parquet file or a folder of them")
     if rows == 0:
@@ -87,7 +87,9 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
         try:
             found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"data.path={path!r} cannot be reached ({_short(error)}); correct the address") from None
+            raise DataError(
+                f"data.path={path!r} cannot be reached ({brief(error, 160)}); correct the address"
+            ) from None
         return found
     return pafs.LocalFileSystem(), path
 
@@ -194,8 +196,8 @@ class Intake:
                     start += batch.num_rows
         except (OSError, pa.ArrowException) as error:
             raise DataError(
-                f"data.path: the Parquet file is damaged, or holds a null where a list should be ({_short(error)}); "
-                "write it again"
+                "data.path: the Parquet file is damaged, or holds a null where a list should be "
+                f"({brief(error, 160)}); write it again"
             ) from None
 
     @cached_property
@@ -387,7 +389,3 @@ def _mix(bits: Array) -> Array:
         bits *= factor
     bits ^= np.right_shift(bits, np.uint64(33), out=shifted)
     return bits
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]

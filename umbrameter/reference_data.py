@@ -10,7 +10,7 @@ from umbrameter.mitigations import PostHoc
 from umbrameter.plan import ShadowPlan
 from umbrameter.split import audited_rows, rows_of
 from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import vector_column, vectors
+from umbrameter.tables import places, vector_column, vectors
 from umbrameter.typing import Array, Bools, Floats, Ints
 from umbrameter.work import key_of
 
@@ -68,15 +68,13 @@ class ReferenceData:
         name = "compared.parquet" if "compared.parquet" in source.files else "predictions.parquet"
         table = source.table(name)
         ids = np.asarray(table["record_id"])
-        order = np.argsort(ids)
-        places = order[np.searchsorted(ids, rows, sorter=order)]
-        predictions = vectors(table["prediction"])[places]
+        own = places(ids, rows)
+        predictions = vectors(table["prediction"])[own]
         if self.mitigation is not None:
             predictions = self.mitigation.transform(predictions)
-        labels = np.asarray(table["label"])[places].astype(np.int64)
-        return Vectors(predictions, labels).logit(self.temperature).astype(np.float32), np.asarray(table["is_in"])[
-            places
-        ]
+        labels = np.asarray(table["label"])[own].astype(np.int64)
+        logits = Vectors(predictions, labels).logit(self.temperature).astype(np.float32)
+        return logits, np.asarray(table["is_in"])[own]
 
 
 def read_references(artefact: Artefact) -> tuple[References, References | None]:

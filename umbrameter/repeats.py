@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import spearmanr
 
 from umbrameter.measured import Interval, LowerBound, Metric
+from umbrameter.tables import places
 from umbrameter.typing import Bools, Floats, Ints
 
 EXPOSED = 0.01
@@ -107,7 +108,7 @@ def _compared(one: tuple[Ints, Bools, Floats], other: tuple[Ints, Bools, Floats]
         common = np.array(sorted(first & second), dtype=np.int64)
         if len(common) < FEWEST:
             return None
-        a, b = (_scores_of(common, ids, scores) for ids, _, scores in (one, other))
+        a, b = (scores[places(ids, common)] for ids, _, scores in (one, other))
         n = max(1, round(EXPOSED * len(common)))
         top = [{*np.lexsort((ties, -x))[:n].tolist()} for x, ties in zip((a, b), _shuffles(len(common)), strict=True)]
         correlation = 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
@@ -119,8 +120,3 @@ def _shuffles(n: int) -> tuple[Ints, Ints]:
     """Return two orders in which equal scores are taken, so that ties agree by chance alone."""
     rng = np.random.default_rng(n)
     return rng.permutation(n), rng.permutation(n)
-
-
-def _scores_of(common: Ints, ids: Ints, scores: Floats) -> Floats:
-    order = np.argsort(ids)
-    return np.asarray(scores[order[np.searchsorted(ids, common, sorter=order)]])

@@ -14,6 +14,7 @@ from umbrameter.errors import DataError
 from umbrameter.scoring import SAMPLE
 from umbrameter.seeds import generator
 from umbrameter.stored import MOST_SLICES, Batch, StoredPredictions
+from umbrameter.tables import places
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 MOST_SHADOW_VECTORS = 200_000
@@ -103,8 +104,7 @@ def _matrices(
 ) -> dict[float, References] | str:
     """Return logits by model and audited record at each temperature, or why they are not complete."""
     n_models = int(model.max(initial=-1)) + 1
-    order = np.argsort(audited)
-    record = order[np.searchsorted(audited, ids, sorter=order)] if len(ids) else ids
+    record = places(audited, ids)
     counts = np.zeros((n_models, len(audited)), dtype=np.int32)
     np.add.at(counts, (model, record), 1)
     if n_models == 0 or (counts != 1).any():

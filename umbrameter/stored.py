@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from umbrameter.attacks import Vectors
-from umbrameter.errors import DataError
+from umbrameter.errors import DataError, brief
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 ROLES = ("prediction", "label", "is_member", "record_id", "model_id")
@@ -67,7 +66,7 @@ class StoredPredictions:
             self._data = ds.dataset(self.path, format="parquet")
             self.n_records = self._data.count_rows()
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise self._error(f"cannot be read as Parquet ({_short(error)}); give a Parquet file or folder") from None
+            raise self._error(f"cannot be read as Parquet ({brief(error)}); give a Parquet file or folder") from None
         self.columns = list(self._data.schema.names)
         missing = [column for column in ("label", "is_member") if column not in self.columns]
         self._p = sorted((c for c in self.columns if re.fullmatch(r"p_\d+", c)), key=lambda c: int(c[2:]))
@@ -194,7 +193,3 @@ class StoredPredictions:
 
     def _error(self, text: str) -> DataError:
         return DataError(f"{self.name}={self.path!r} {text}")
-
-
-def _short(error: BaseException) -> Any:
-    return " ".join(str(error).split())[:200]

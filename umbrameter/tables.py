@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from umbrameter.typing import Array
+from umbrameter.typing import Array, Ints
 
 VERSIONS: Mapping[str, int] = {
     "records": 3,
@@ -83,6 +83,18 @@ def vectors(column: pa.ChunkedArray) -> Array:
         flat = np.frombuffer(whole.buffers()[1], np.uint8)
         return flat.reshape(-1, width)[start : start + len(whole)]
     return np.asarray(whole.flatten()).reshape(-1, column.type.list_size)
+
+
+def places(ids: Ints, wanted: Ints) -> Ints:
+    """Return where each of some ids stands among others, which hold it once.
+
+    Examples
+    --------
+    >>> places(np.array([7, 3, 5]), np.array([5, 7]))
+    array([2, 0])
+    """
+    order = np.argsort(ids)
+    return np.asarray(order[np.searchsorted(ids, wanted, sorter=order)])
 
 
 def vector_column(array: Array) -> pa.FixedSizeListArray:
