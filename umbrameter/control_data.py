@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from umbrameter import controls
-from umbrameter.controls import SAMPLE, Control
+from umbrameter.controls import SAMPLE, Control, some_of_each
 from umbrameter.fitting import BATCH
 from umbrameter.records import Records
 from umbrameter.seeds import generator
@@ -98,8 +98,7 @@ def _worst(found: Sequence[Control]) -> Control:
 
 def _blind(records: Records, rows: Ints, is_member: Bools, seed: int) -> Control:
     rng = generator(seed, "blind-baseline")
-    sides = [np.flatnonzero(side) for side in (is_member, ~is_member)]
-    chosen = np.concatenate([rng.permutation(side)[:SAMPLE] for side in sides])
+    chosen = some_of_each(is_member, rng, SAMPLE)
     X, y = records.take(rows[chosen])
     return controls.blind_baseline(np.column_stack([X, y]), is_member[chosen], rng)
 

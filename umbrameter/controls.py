@@ -63,7 +63,8 @@ def permuted_labels(scores: Floats, is_member: Bools, rng: np.random.Generator) 
     rng
         Of the permutations.
     """
-    scores, is_member = _sample(is_member, rng, scores, PERMUTED)
+    rows = some_of_each(is_member, rng, PERMUTED)
+    scores, is_member = scores[rows], is_member[rows]
     alarms = 0
     for _ in range(N_NULL):
         permuted = rng.permutation(is_member)
@@ -177,7 +178,8 @@ def blind_baseline(features: Array, is_member: Bools, rng: np.random.Generator) 
     if min(is_member.sum(), (~is_member).sum()) < 2 * FEWEST:
         return _too_few(f"there are fewer than {2 * FEWEST} members or non-members to learn from")
     columns = rng.permutation(features.shape[1])[:MOST_FEATURES]
-    X, member = _sample(is_member, rng, features[:, columns], SAMPLE)
+    rows = some_of_each(is_member, rng, SAMPLE)
+    X, member = features[rows][:, columns], is_member[rows]
     from sklearn.ensemble import HistGradientBoostingClassifier  # here, since whoever shows a report loads this module
 
     learnt = rng.permutation(len(member)) % 2 == 0
@@ -219,11 +221,9 @@ def failures(controls: dict[str, Control]) -> list[str]:
     return [f"The control {name} failed: {c.reason}." for name, c in controls.items() if c.status == "fail"]
 
 
-def _sample(is_member: Bools, rng: np.random.Generator, values: Array, most: int) -> tuple[Array, Bools]:
-    """Return the values of some records a side, and which are members."""
-    sides = [rng.permutation(np.flatnonzero(side))[:most] for side in (is_member, ~is_member)]
-    rows = np.concatenate(sides)
-    return values[rows], is_member[rows]
+def some_of_each(is_member: Bools, rng: np.random.Generator, most: int) -> Ints:
+    """Return the places of some members, then of some non-members, at most so many a side."""
+    return np.concatenate([rng.permutation(np.flatnonzero(side))[:most] for side in (is_member, ~is_member)])
 
 
 def _outcome(is_good: bool, reason: str, **figures: float) -> Control:

@@ -104,8 +104,12 @@ def evaluated(
 def utility(answers: Artefact, mitigation: PostHoc | None) -> dict[str, float]:
     """Return the accuracy of a target's (mitigated) answers on members and on non-members, as fractions."""
     vectors, is_member = read_answers(answers.table("predictions.parquet"), mitigation)
-    right = vectors.predictions.argmax(axis=1) == vectors.labels
-    return {"train_accuracy": right[is_member].mean().item(), "test_accuracy": right[~is_member].mean().item()}
+    return accuracies(vectors.predictions.argmax(axis=1) == vectors.labels, is_member)
+
+
+def accuracies(is_right: Bools, is_member: Bools) -> dict[str, float]:
+    """Return the shares of members and of non-members that are answered right, as fractions."""
+    return {"train_accuracy": is_right[is_member].mean().item(), "test_accuracy": is_right[~is_member].mean().item()}
 
 
 def read_evaluation(artefact: Artefact) -> dict[str, Any]:

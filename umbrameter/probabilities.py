@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from umbrameter.errors import DataError
-from umbrameter.typing import Array, Floats, Ints
+from umbrameter.typing import Array, Bools, Floats, Ints
 
 
 def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int) -> Floats:
@@ -53,12 +53,18 @@ def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int) ->
     return aligned
 
 
-def _check_probabilities(answers: Array) -> None:
-    """Refuse vectors that are not finite, not within [0, 1], or do not sum to 1 within 1e-3."""
-    bad = ~np.isfinite(answers).all(axis=1)
+def improbable(answers: Array) -> tuple[Bools, Bools, Bools]:
+    """Return which vectors are not finite, which not within [0, 1], and which do not sum to 1 within 1e-3."""
     with np.errstate(invalid="ignore"):
-        bad |= (answers < -1e-6).any(axis=1) | (answers > 1 + 1e-6).any(axis=1)
-        bad |= np.abs(answers.sum(axis=1) - 1) > 1e-3
+        outside = (answers < -1e-6).any(axis=1) | (answers > 1 + 1e-6).any(axis=1)
+        unsummed = np.abs(answers.sum(axis=1) - 1) > 1e-3
+    infinite = ~np.isfinite(answers).all(axis=1)
+    return np.asarray(infinite), np.asarray(outside), np.asarray(unsummed)
+
+
+def _check_probabilities(answers: Array) -> None:
+    """Refuse vectors that are no probabilities."""
+    bad = np.logical_or.reduce(improbable(answers))
     if bad.any():
         first = int(bad.argmax())
         raise DataError(

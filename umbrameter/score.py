@@ -18,7 +18,7 @@ from umbrameter.attacks import AnyAttack, Attack
 from umbrameter.control_data import of_scores
 from umbrameter.controls import Control, failures
 from umbrameter.errors import DataError, SpecError
-from umbrameter.evaluation import evaluated
+from umbrameter.evaluation import accuracies, evaluated
 from umbrameter.measured import NotMeasured
 from umbrameter.metrics import METRICS, roc_curve
 from umbrameter.report import figures, html
@@ -162,11 +162,6 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
 
 
 def _result(attack: Attack, audited: Audited, classes: Sequence[str], reason: str | None) -> Result:
-    right = audited.called == audited.labels
-    utility = {
-        "train_accuracy": float(right[audited.is_member].mean()),
-        "test_accuracy": float(right[~audited.is_member].mean()),
-    }
     found: dict[str, Any] = {"metrics": dict.fromkeys(METRICS, NotMeasured(not_measured=reason or ""))}
     if reason is None:
         scores, is_called = audited.scores[attack.label], audited.is_called[attack.label]
@@ -178,18 +173,16 @@ def _result(attack: Attack, audited: Audited, classes: Sequence[str], reason: st
         assumption=attack.assumption,
         chosen=audited.chosen.get(attack.label),
         n_queries=attack.n_queries,
-        utility=utility,
+        utility=accuracies(audited.called == audited.labels, audited.is_member),
         **found,
     )
 
 
 def _target(audited: Audited, n_classes: int) -> TargetInfo:
-    right = audited.called == audited.labels
     return TargetInfo(
         kind="stored predictions",
         description="a model whose answers were stored",
-        train_accuracy=float(right[audited.is_member].mean()),
-        test_accuracy=float(right[~audited.is_member].mean()),
+        **accuracies(audited.called == audited.labels, audited.is_member),
         n_members=int(audited.is_member.sum()),
         n_nonmembers=int((~audited.is_member).sum()),
         n_classes=n_classes,

@@ -1,6 +1,6 @@
 """Where an attack's signals come from: paths of artefacts, and what is read from them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Sources:
     references: tuple[str, ...] = ()
     population: tuple[str, ...] = ()
     noisy: tuple[str, ...] = ()
-    shadows: tuple[str, ...] = field(default=())
+    shadows: tuple[str, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:

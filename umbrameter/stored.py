@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 
 from umbrameter.attacks import Vectors
 from umbrameter.errors import DataError, brief
+from umbrameter.probabilities import improbable
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 ROLES = ("prediction", "label", "is_member", "record_id", "model_id")
@@ -26,9 +27,6 @@ BATCH = 2**22
 
 MOST_SLICES = 50
 """Different values up to which a further column is taken as a slice."""
-
-TOLERANCE = 1e-3
-"""How far from 1 the sum of a prediction vector may be."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +163,12 @@ class StoredPredictions:
             )
             flat = column.flatten().cast(pa.float32()).fill_null(np.nan)
             predictions = np.asarray(flat).reshape(-1, self.n_classes)
-        finite = np.asarray(np.isfinite(predictions).all(axis=1))
-        self._first_bad(~finite, start, predictions, "finite confidences")
-        outside = np.asarray(((predictions < -1e-6) | (predictions > 1 + 1e-6)).any(axis=1))
+        infinite, outside, unsummed = improbable(predictions)
+        self._first_bad(infinite, start, predictions, "finite confidences")
         self._first_bad(outside, start, predictions, "confidences in [0, 1]")
         if not self.rounded:
-            sums = predictions.sum(axis=1)
-            expected = f"confidences that sum to 1 within {TOLERANCE} (--rounded takes rounded or cut-off ones)"
-            self._first_bad(np.asarray(np.abs(sums - 1) > TOLERANCE), start, sums, expected)
+            expected = "confidences that sum to 1 within 0.001 (--rounded takes rounded or cut-off ones)"
+            self._first_bad(unsummed, start, predictions.sum(axis=1), expected)
         return predictions
 
     def _integers(self, table: pa.Table, name: str, start: int) -> Ints:
