@@ -93,5 +93,11 @@ def test_what_a_spec_may_say_of_limits():
         Limit(metric="aoc", limit=1, source="s")
     with pytest.raises(SpecError, match=r"there is no attack 'lira'; name one of loss, shokri\(mlp\), or any"):
         AuditSpec.from_yaml(SPEC, ["limits=[{metric: auc, attack: lira, limit: 0.6, source: us}]"])
+    with pytest.raises(SpecError) as no:
+        AuditSpec.from_yaml(SPEC, ["limits=[{metric: aux, limit: 1, source: us}]"])
+    assert str(no.value).startswith("limits[0].metric='aux': is no figure of an audit; the figures are auc,")
+    assert "\n" not in str(no.value)
+    with pytest.raises(SpecError, match=r"^limits\[0\]\.preset='gdpr': "):
+        AuditSpec.from_yaml(SPEC, ["limits=[{preset: gdpr}]"])
     with pytest.raises(SpecError, match="source"):
         AuditSpec.from_yaml(SPEC, ["limits=[{metric: auc, limit: 0.6}]"])

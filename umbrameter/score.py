@@ -29,7 +29,7 @@ from umbrameter.seeds import generator
 from umbrameter.store import digest
 from umbrameter.stored import StoredPredictions
 from umbrameter.typing import Floats
-from umbrameter.verdict import Limit, Preset, decide, expand
+from umbrameter.verdict import AnyLimit, decide, expand
 from umbrameter.work import peak_rss_mb
 
 DISTINCT = 0.95
@@ -59,7 +59,7 @@ class ScoreSpec(BaseModel):
         min_length=1,
         description="The attacks; those that lack data are reported as not measured.",
     )
-    limits: tuple[Limit | Preset, ...] = Field((), description="What the figures are held against.")
+    limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against.")
 
     @classmethod
     def load(cls, path: str | Path | None) -> "ScoreSpec":

@@ -19,7 +19,7 @@ from umbrameter.records import CatalogueData, ParquetData
 from umbrameter.seeds import integer
 from umbrameter.store import digest
 from umbrameter.targets import AnyTarget
-from umbrameter.verdict import ANY, Limit, Preset, expand
+from umbrameter.verdict import ANY, AnyLimit, expand
 
 
 class SplitSpec(BaseModel):
@@ -82,7 +82,7 @@ class AuditSpec(BaseModel):
         min_length=1,
         description="The attacks.",
     )
-    limits: tuple[Limit | Preset, ...] = Field((), description="What the figures are held against; presets are sets.")
+    limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against; presets are sets.")
     mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to measure beside none.")
 
     @model_validator(mode="after")
@@ -261,7 +261,7 @@ def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any, Any]
     owner: Any = model
     here: Any = model
     for step in loc:
-        choices = {k: m for m in _models(here) for k in (_kind(m),) if k}
+        choices = {_kind(m) or m.__name__: m for m in _models(here)}
         if isinstance(step, str) and step in choices and not (_is_model(here) and step in here.model_fields):
             here = choices[step]
             owner = here

@@ -5,9 +5,9 @@ figure is measured.
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from umbrameter.measured import Interval, LowerBound, Metric
 from umbrameter.metrics import METRICS
@@ -69,6 +69,18 @@ class Preset(BaseModel):
     def limits(self) -> tuple[Limit, ...]:
         """Return its limits."""
         return tuple(Limit.model_validate(entry) for entry in PRESETS[self.preset])
+
+
+def _which(entry: object) -> str:
+    """Return whether an entry of a spec's limits is meant as a preset, so that errors are about the one alone."""
+    is_preset = isinstance(entry, Preset) or (isinstance(entry, dict) and "preset" in entry)
+    return "Preset" if is_preset else "Limit"
+
+
+AnyLimit = Annotated[
+    Annotated[Limit, Tag("Limit")] | Annotated[Preset, Tag("Preset")],
+    Discriminator(_which),
+]
 
 
 class LimitOutcome(BaseModel):
