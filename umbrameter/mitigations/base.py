@@ -1,12 +1,14 @@
 """What every mitigation is: something that wraps a classifier into a classifier that leaks less."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from umbrameter.errors import SpecError
 from umbrameter.typing import Array, Floats
 
 
@@ -14,6 +16,13 @@ class Mitigation(BaseModel, ABC):
     """A change to a model, or to its answers, that makes it leak less."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, *values: Any, **settings: Any):
+        """Take settings by name, or in the order in which the class lists them, such as `TopK(3)`."""
+        names = [name for name in type(self).model_fields if name != "kind"]
+        if len(values) > len(names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names) or 'no settings'}; {values} are too many")
+        super().__init__(**dict(zip(names, values, strict=False)), **settings)
 
     @property
     @abstractmethod
@@ -39,6 +48,26 @@ class PostHoc(Mitigation):
 
 class InTraining(Mitigation):
     """A mitigation of the training: target and shadow models are trained anew."""
+
+
+def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> Any:
+    """Return an unfitted clone of an estimator with other parameters; of a pipeline, those of its last step.
+
+    Raises
+    ------
+    SpecError
+        When the estimator has no such parameter; the text begins with the mitigation's kind.
+    """
+    changed = clone(estimator)
+    last = changed.steps[-1][1] if hasattr(changed, "steps") else changed
+    unknown = sorted(set(params) - set(last.get_params()))
+    if unknown:
+        raise SpecError(
+            f"mitigation {mitigation}: {type(last).__name__} has no parameter {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(last.get_params()))}"
+        )
+    last.set_params(**params)
+    return changed
 
 
 class MitigatedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):

@@ -7,10 +7,8 @@ hold it back (leaf sizes, depths, penalties) are the first mitigation to try.
 from typing import Any, Literal
 
 from pydantic import Field
-from sklearn.base import clone
 
-from umbrameter.errors import SpecError
-from umbrameter.mitigations.base import InTraining
+from umbrameter.mitigations.base import InTraining, with_params
 
 
 class Params(InTraining):
@@ -41,13 +39,4 @@ class Params(InTraining):
         SpecError
             When the estimator has no such parameter, or refuses the value.
         """
-        wrapped = clone(estimator)
-        last = wrapped.steps[-1][1] if hasattr(wrapped, "steps") else wrapped
-        unknown = sorted(set(self.params) - set(last.get_params()))
-        if unknown:
-            raise SpecError(
-                f"mitigation params: {type(last).__name__} has no parameter {', '.join(unknown)}; "
-                f"it has {', '.join(sorted(last.get_params()))}"
-            )
-        last.set_params(**self.params)
-        return wrapped
+        return with_params(estimator, "params", self.params)
