@@ -12,21 +12,31 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data import published
+from data.generated import purchase_like
 from umbrameter.errors import DataError, SpecError, StoreError, brief
 from umbrameter.records import ParquetData
 from umbrameter.tables import vector_column
 
 FOLDER_VARIABLE = "UMBRAMETER_DATA"
 """Environment variable: a folder with data sets that need not be downloaded."""
+
+Reader = Callable[[Path], Iterator[pa.RecordBatch]]
+"""From a file's path to its records, some at a time."""
+
+STANDIN_RECORDS = 60_000
+"""Of a generated stand-in."""
 
 TIMEOUT = 60.0
 """Seconds without an answer after which a download is given up."""
@@ -72,6 +82,12 @@ class Entry:
         The file, where it is shipped.
     download
         How the file is made, where it is not.
+    read
+        From the file's path to its records, where it cannot be read as it is.
+    published
+        The names under which the publishers' own file may lie in the folder, and how it is read.
+    standin
+        Records that stand in where the data set is nowhere; reports say so.
     """
 
     name: str
@@ -87,12 +103,14 @@ class Entry:
     duplicates: str = "error"
     sample: Path | None = None
     download: Download | None = None
+    read: Reader | None = None
+    published: tuple[tuple[str, ...], Reader] | None = None
+    standin: Callable[[], Iterator[pa.RecordBatch]] | None = None
 
-    def data(self, path: Path) -> ParquetData:
-        """Return how the file at a path is read."""
-        return ParquetData.model_validate(
-            {"path": str(path), "label": self.label, "ignore": self.ignore, "duplicates": self.duplicates}
-        )
+    def data(self, path: Path, note: str | None = None) -> ParquetData:
+        """Return how the file at a path is read, and what has to be said of it."""
+        settings = {"label": self.label, "ignore": self.ignore, "duplicates": self.duplicates, "note": note}
+        return ParquetData.model_validate({"path": str(path)} | settings)
 
 
 def parse_location(content: bytes) -> pa.Table:
@@ -146,6 +164,48 @@ CATALOGUE: Mapping[str, Entry] = {
                 parse=parse_location,
             ),
         ),
+        Entry(
+            name="mnist",
+            title="MNIST, handwritten digits",
+            records=70_000,
+            features=784,
+            classes=10,
+            licence="CC BY-SA 3.0",
+            source="https://yann.lecun.com/exdb/mnist",
+            citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document "
+            "recognition. Proceedings of the IEEE, 1998",
+            label="y",
+            ignore=("split",),
+            duplicates="drop",
+        ),
+        Entry(
+            name="cifar10",
+            title="CIFAR-10, small photographs",
+            records=60_000,
+            features=3_072,
+            classes=10,
+            licence="none stated by its publishers",
+            source="https://www.cs.toronto.edu/~kriz/cifar.html",
+            citation="A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
+            label="y",
+            duplicates="drop",
+            read=published.images,
+        ),
+        Entry(
+            name="purchase100",
+            title="Purchase-100 of Shokri et al. (2017), what customers bought",
+            records=197_324,
+            features=600,
+            classes=100,
+            licence="none stated by its publishers",
+            source="https://github.com/privacytrustlab/datasets",
+            citation="R. Shokri, M. Stronati, C. Song, V. Shmatikov: Membership Inference Attacks Against Machine "
+            "Learning Models. IEEE Symposium on Security and Privacy, 2017",
+            label="y",
+            duplicates="drop",
+            published=(("dataset_purchase", "dataset_purchase.csv"), published.purchases),
+            standin=partial(purchase_like, STANDIN_RECORDS),
+        ),
     )
 }
 
@@ -170,10 +230,15 @@ def locate(name: str, root: str) -> ParquetData:
     if name not in CATALOGUE:
         raise SpecError(f"data.name={name!r} is not in the catalogue; expected one of {', '.join(CATALOGUE)}")
     entry = CATALOGUE[name]
-    for path in _places(entry, root):
-        if path.is_file():
-            return entry.data(path)
-    kept = _kept(entry, root)
+    found, kept = next((path for path in _places(entry, root) if path.is_file()), None), _kept(entry, root)
+    own = _published(entry)
+    if found is not None:
+        return entry.data(found if entry.read is None else _rewritten(entry.read(found), kept))
+    if entry.published is not None and own is not None:
+        return entry.data(_rewritten(entry.published[1](own), kept))
+    if entry.standin is not None:
+        note = f"generated records that stand in for {entry.title}: {name} was not found, and figures are not of it"
+        return entry.data(_rewritten(entry.standin(), kept.with_stem(f"{name}-standin")), note)
     try:
         table = _downloaded(entry)
     except DataError as error:
@@ -183,8 +248,22 @@ def locate(name: str, root: str) -> ParquetData:
             f"{FOLDER_VARIABLE} to a folder that holds the file (or put it at {kept}), or run again with a connection "
             "to that address"
         ) from None
-    _keep(table, kept)
+    _keep(table.schema, table.to_batches(), kept)
     return entry.data(kept)
+
+
+def _published(entry: Entry) -> Path | None:
+    """Return the publishers' own file, where it lies in the folder."""
+    named, names = os.environ.get(FOLDER_VARIABLE), entry.published[0] if entry.published else ()
+    return next((path for name in names if named and (path := Path(named, name)).is_file()), None)
+
+
+def _rewritten(batches: Iterator[pa.RecordBatch], path: Path) -> Path:
+    """Return where records lie as plain Parquet, written now unless they are there."""
+    if not path.is_file():
+        first = next(batches)
+        _keep(first.schema, chain([first], batches), path)
+    return path
 
 
 def _downloaded(entry: Entry) -> pa.Table:
@@ -193,12 +272,14 @@ def _downloaded(entry: Entry) -> pa.Table:
     return entry.download.parse(fetch(entry.download.url, entry.download.sha256, entry.download.member))
 
 
-def _keep(table: pa.Table, path: Path) -> None:
-    """Write a table in one step, so that a kill leaves the whole file or none."""
+def _keep(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> None:
+    """Write records in one step, so that a kill leaves the whole file or none."""
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, part, compression="zstd")
+        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
         part.replace(path)
     except OSError as error:
         raise StoreError(
@@ -263,10 +344,18 @@ def available(root: str) -> list[tuple[Entry, str]]:
     """Return every data set with where it is, or how it will be had."""
     found = []
     for entry in CATALOGUE.values():
-        here = next((path for path in _places(entry, root) if path.is_file()), None)
-        url = entry.download.url if entry.download else "nowhere"
-        found.append((entry, f"at {here}" if here else f"not here yet; will be downloaded from {url}"))
+        here = next((path for path in _places(entry, root) if path.is_file()), _published(entry))
+        found.append((entry, f"at {here}" if here else _otherwise(entry)))
     return found
+
+
+def _otherwise(entry: Entry) -> str:
+    """Return how a data set will be had that is not here."""
+    if entry.download is not None:
+        return f"not here yet; will be downloaded from {entry.download.url}"
+    wanted = " or ".join((f"{entry.name}.parquet", *(entry.published[0] if entry.published else ())))
+    standin = "; until then generated records stand in, and reports say so" if entry.standin else ""
+    return f"not here; put {wanted} into the folder of {FOLDER_VARIABLE} (published at {entry.source}){standin}"
 
 
 def _places(entry: Entry, root: str) -> list[Path]:

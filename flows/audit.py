@@ -39,6 +39,7 @@ def audit(
         stages.query_targets(run, variants)
         stages.fit_shadows(run, variants)
         stages.merge(run, variants)
+        stages.guard(run, variants)
         stages.gather(run, variants)
         stages.fit_attacks(run, variants)
         stages.score(run, variants)

@@ -23,7 +23,7 @@ from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.records import CatalogueData, Records, build, records_recipe
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, draw
-from umbrameter.report.words import figure, mitigation_name, number, reading
+from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
 from umbrameter.spec import AuditSpec
 from umbrameter.split import Split
 from umbrameter.steps import Case, Variant, variants
@@ -105,6 +105,7 @@ def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant
 
 def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: str | None) -> None:
     """Train the target, and one more for each mitigation of the training; few workers are busy, so load MLflow too."""
+    variants = _unguarded(variants)
     if any(session.store.find(v.target.recipe) is None for v in variants):
         session.begin("MLflow", lambda: _tracking().get_ready(session.store.root, tracking_uri))
     in_stage(session, "train target", [Piece(f"train {v.title}", [v.target]) for v in variants])
@@ -112,6 +113,7 @@ def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: s
 
 def query_targets(session: Session, variants: Sequence[Variant]) -> None:
     """Ask each target about members and non-members."""
+    variants = _unguarded(variants)
     queries = [Piece(f"query {v.title}", [v.query]) for v in variants]
     others = [Piece(f"query {v.title} about others", [work]) for v in variants for work in v.population]
     noisy = [Piece(f"query {v.title} under noise", [work]) for v in variants for work in v.noisy]
@@ -121,17 +123,36 @@ def query_targets(session: Session, variants: Sequence[Variant]) -> None:
 def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
     """Train the shadow models and ask them, in pieces of some seconds, as the target's training lets expect."""
     pieces = []
-    for v in variants:
+    for v in _unguarded(variants):
         seconds = session.store.open(v.target.recipe.path).meta["seconds"]
-        for works in session.pieces(v.shadows, seconds):
+        for works in session.pieces(v.trained, seconds):
             pieces.append(Piece(f"shadow models {_span([w.model_id for w in works])} of {v.title}", works))
     in_stage(session, "fit shadow models", pieces)
 
 
 def merge(session: Session, variants: Sequence[Variant]) -> None:
     """Merge the shadow models' answers into labelled IN/OUT vectors, one partition a class."""
+    in_stage(session, "merge", _merges(_unguarded(variants)))
+
+
+def guard(session: Session, variants: Sequence[Variant]) -> None:
+    """Fit guards on the merged vectors, pass all answers through them, and merge these."""
+    guarded = [v for v in variants if v.guard is not None]
+    in_stage(session, "fit guards", [Piece(f"fit the guard of {v.title}", [v.guard]) for v in guarded if v.guard])
+    answers = [(v, [v.query, *v.population, *v.shadows]) for v in guarded]
+    pieces = [Piece(f"guard answers of {v.title}", part) for v, works in answers for part in session.pieces(works)]
+    in_stage(session, "guard answers", pieces)
+    in_stage(session, "merge guarded", _merges(guarded))
+
+
+def _merges(variants: Sequence[Variant]) -> list[Piece]:
     merges = [(v, work) for v in variants for work in v.merges]
-    in_stage(session, "merge", [Piece(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges])
+    return [Piece(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges]
+
+
+def _unguarded(variants: Sequence[Variant]) -> list[Variant]:
+    """Return the variants with targets and shadow models of their own."""
+    return [v for v in variants if v.guard is None]
 
 
 def gather(session: Session, variants: Sequence[Variant]) -> None:
@@ -151,12 +172,17 @@ def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
 
 def score(session: Session, variants: Sequence[Variant]) -> None:
     """Score the audited records by each attack on each variant and mitigation."""
-    in_stage(session, "score", [Piece(f"score {case.title}", [case.scoring]) for case in _cases(variants)])
+    pieces = [Piece(f"score {title}", [c.scoring for c in cases]) for title, cases in _dealt(variants).items()]
+    in_stage(session, "score", pieces)
 
 
 def evaluate(session: Session, variants: Sequence[Variant]) -> None:
-    """Measure each attack, with intervals."""
-    in_stage(session, "evaluate", [Piece(f"evaluate {case.title}", [case.evaluation]) for case in _cases(variants)])
+    """Measure each attack and what each mitigation costs, with intervals; hold claims of privacy against attacks."""
+    pieces = [Piece(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
+    costs = {case.costing.recipe.path: case for case in _cases(variants)}
+    pieces += [Piece(f"what {c.mitigation or 'the target as it is'} is worth", [c.costing]) for c in costs.values()]
+    pieces += [Piece(f"guarantee of {v.title}", [work]) for v in variants for work in v.guarantees]
+    in_stage(session, "evaluate", pieces)
 
 
 def control(session: Session, variants: Sequence[Variant]) -> None:
@@ -200,6 +226,17 @@ def _cases(variants: Sequence[Variant]) -> list[Case]:
     return [case for variant in variants for case in variant.cases]
 
 
+def _dealt(variants: Sequence[Variant]) -> dict[str, list[Case]]:
+    """Return the cases by title of a piece; those of one mitigation and attacker, of the same vectors, in one."""
+    dealt: dict[str, list[Case]] = {}
+    for v in variants:
+        for case in v.cases:
+            unaware = ", unknown to the attacker" if case.attacker == "static" else ""
+            title = case.title if case.mitigation is None else f"all attacks on {case.mitigation}{unaware}"
+            dealt.setdefault(f"{title}, repeat {v.repeat}" if v.repeat else title, []).append(case)
+    return dealt
+
+
 def _span(numbers: Sequence[int]) -> str:
     """Return numbers in short: `3`, or `0-7`, or `0-7 (5 of them)` with gaps."""
     first, last = min(numbers), max(numbers)
@@ -219,20 +256,30 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
     return {
         "records": variants[0].training.records,
         "split": variants[0].training.split,
-        "targets": [v.target.recipe.path for v in variants],
+        "targets": [v.target.recipe.path for v in _unguarded(variants)],
         "target_predictions": [v.query.recipe.path for v in variants],
+        "models": [*{row["mitigation"]: row for v in variants for c in v.cases for row in [_model(v, c)]}.values()],
         "shadow_predictions": [w.recipe.path for v in variants for w in v.shadows],
+        "guards": [v.guard.recipe.path for v in variants if v.guard is not None],
         "attack_data": [w.recipe.path for v in variants for w in v.merges],
         "references": [w.recipe.path for v in variants for w in v.references],
         "attack_models": [_of_case(c) | {"paths": [f.recipe.path for f in c.fits]} for c in _cases(variants) if c.fits],
         "scores": [_of_case(c) | {"path": c.scoring.recipe.path} for c in _cases(variants)],
         "controls": [work.recipe.path for v in variants for work in v.controls],
+        "costs": [*dict.fromkeys(c.costing.recipe.path for c in _cases(variants))],
+        "guarantees": [work.recipe.path for v in variants for work in v.guarantees],
         "evaluations": [_of_case(c) | {"path": c.evaluation.recipe.path} for c in _cases(variants)],
     }
 
 
+def _model(variant: Variant, case: Case) -> dict[str, str | None]:
+    """Return where the model under a mitigation lies, and its guard, if it has one."""
+    guard = None if variant.guard is None else variant.guard.recipe.path
+    return {"mitigation": case.mitigation, "target": variant.target.recipe.path, "guard": guard}
+
+
 def _of_case(case: Case) -> dict[str, str | None]:
-    return {"attack": case.attack.label, "mitigation": case.mitigation}
+    return {"attack": case.attack.label, "mitigation": case.mitigation, "attacker": case.attacker}
 
 
 def _table(report: Report) -> list[dict[str, str]]:
@@ -241,10 +288,11 @@ def _table(report: Report) -> list[dict[str, str]]:
         {
             "mitigation": mitigation_name(result),
             "attack": result.attack,
+            "attacker": attacker_name(result),
             "AUC [low, high]": figure(result.metrics["auc"]),
             "attack accuracy [low, high]": figure(result.metrics["accuracy"]),
             "TPR at 1 % FPR [low, high]": figure(result.metrics["tpr_at_fpr_0.01"]),
-            "target's test accuracy": number(result.utility["test_accuracy"]),
+            "target's test accuracy [low, high]": figure(result.utility["test_accuracy"]),
         }
-        for result in report.results
+        for result in stronger(report.results)
     ]

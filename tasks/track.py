@@ -34,12 +34,22 @@ from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
 from umbrameter import __version__, served
-from umbrameter.errors import StoreError, TrackingError, brief
+from umbrameter.errors import TrackingError, brief
 from umbrameter.estimators import Estimator
 from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, Result
-from umbrameter.report.tracked import allowed, flat_metrics, flatten, note, run_name, without_secrets
-from umbrameter.report.words import controls_line, leaks, mitigation_name
+from umbrameter.report.leaks import leaks
+from umbrameter.report.model import read_report
+from umbrameter.report.tracked import (
+    allowed,
+    flat_metrics,
+    flatten,
+    mitigation_table,
+    note,
+    run_name,
+    without_secrets,
+)
+from umbrameter.report.words import controls_line, mitigation_name, stronger
 from umbrameter.scoring import model_files
 from umbrameter.store import Store
 
@@ -135,7 +145,7 @@ def log_run(root: str, folder: str, uri: str | None = None) -> str:
 
 
 def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
-    report = Report.model_validate_json(_read(store, f"{folder}/report.json"))
+    report = read_report(store.read(f"{folder}/report.json"))
     if is_default:
         _make_default(store.root)
     client = mlflow.MlflowClient(tracking_uri=address)
@@ -151,8 +161,11 @@ def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
         for result in report.results:
             if result.mitigation is None:
                 _log_attack(client, experiment, parent, store, folder, report, result, address)
-        for label in dict.fromkeys(r.mitigation for r in report.results if r.mitigation is not None):
+        labels = dict.fromkeys(r.mitigation for r in report.results if r.mitigation is not None)
+        for label in labels:
             _log_mitigation(client, experiment, parent, report, label)
+        if labels:
+            client.log_table(parent, data=mitigation_table(report), artifact_file="mitigations.json")
     except BaseException:
         client.set_terminated(parent, "FAILED")
         raise
@@ -192,7 +205,7 @@ def _parent_tags(report: Report, folder: str) -> dict[str, str]:
 
 
 def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str, report: Report) -> None:
-    spec = yaml.safe_load(_read(store, f"{folder}/spec.yaml"))
+    spec = yaml.safe_load(store.read(f"{folder}/spec.yaml"))
     target, shadows = report.target, report.shadows
     metrics = {
         "target_train_accuracy": target.train_accuracy,
@@ -203,14 +216,16 @@ def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str
         "queries": float(report.ledger.queries),
         "fits": float(report.ledger.fits),
     }
-    worst = leaks(report).get("none")
+    worst = leaks(report.results).get(None)
+    if report.recommendation is not None:
+        client.set_tag(run, "recommended_mitigation", report.recommendation.mitigation or "none suffices")
     if worst is not None:
         metrics |= {f"strongest_{name}": value for name, value in flat_metrics(worst.result).items()}
         client.set_tag(run, "strongest_attack", worst.result.attack)
     client.log_batch(run, metrics=_metrics(metrics), params=_params(spec))
     client.log_inputs(run, datasets=_inputs(store, folder, report))
     for name in ("report.html", "report.json", "spec.yaml", *_figures(store, folder)):
-        _upload(client, run, name, _read(store, f"{folder}/{name}"))
+        _upload(client, run, name, store.read(f"{folder}/{name}"))
 
 
 def _log_attack(
@@ -235,8 +250,8 @@ def _log_attack(
         client.log_batch(run, metrics=series[start : start + 1000])
     for name in _figures(store, folder):
         if "mitigations" not in name:
-            _upload(client, run, name, _read(store, f"{folder}/{name}"))
-    artefacts = json.loads(_read(store, f"{folder}/artefacts.json"))
+            _upload(client, run, name, store.read(f"{folder}/{name}"))
+    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
     for entry in artefacts["attack_models"]:
         if entry["attack"] == result.attack and entry["mitigation"] is None:
             _log_models(run, store, entry["paths"], report.target.n_classes, result, address)
@@ -244,14 +259,18 @@ def _log_attack(
 
 
 def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, report: Report, label: str) -> None:
-    """Log one mitigation: the figures of the strongest attack on it, and each attack's AUC."""
+    """Log one mitigation: the figures of the strongest attack on it, and each attack's AUC by the stronger attacker."""
     results = [r for r in report.results if r.mitigation == label]
-    worst = leaks(report).get(label)
+    worst = leaks(results).get(label)
     strongest = results[0] if worst is None else worst.result
     run = _child(client, experiment, parent, f"mitigation:{label}", strongest)
     client.set_tag(run, "strongest_attack", strongest.attack)
-    aucs = {f"auc_{allowed(r.attack)}": m.value for r in results if isinstance(m := r.metrics["auc"], Interval)}
-    client.log_batch(run, metrics=_metrics(aucs))
+    client.set_tag(run, "strongest_attacker", strongest.attacker or "")
+    shown = stronger(results)
+    figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
+    for found in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
+        figures |= {"epsilon_claimed": found.epsilon, "epsilon_proved": found.epsilon_lower_bound}
+    client.log_batch(run, metrics=_metrics(figures))
     client.set_terminated(run, "FINISHED")
 
 
@@ -304,7 +323,7 @@ class _RecordsSource(DatasetSource):
 
 def _inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
     """Return the record sets by context, each with the digest of what decides it; no record."""
-    artefacts = json.loads(_read(store, f"{folder}/artefacts.json"))
+    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
     digest = artefacts["records"].rpartition("/")[2]
     source = _RecordsSource(report.data.name, digest)
     pool = report.data.n_records - report.target.n_members - report.target.n_nonmembers
@@ -378,14 +397,6 @@ def _alone(root: str) -> FileLock:
 def _figures(store: Store, folder: str) -> list[str]:
     names = ("figures/roc.png", "figures/class_precision.png", "figures/mitigations.png")
     return [name for name in names if store.fs.get_file_info(f"{folder}/{name}").type.name == "File"]
-
-
-def _read(store: Store, path: str) -> bytes:
-    try:
-        with store.fs.open_input_stream(path) as stream:
-            return bytes(stream.read())
-    except FileNotFoundError:
-        raise StoreError(f"{store.root}/{path} is missing; give the folder of a finished run") from None
 
 
 def _upload(client: mlflow.MlflowClient, run: str, name: str, content: bytes) -> None:

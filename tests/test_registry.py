@@ -13,7 +13,7 @@ import pytest
 
 from umbrameter import attacks, mitigations
 from umbrameter.attacks import AnyAttack, Attack, Combined, Signals, SingleAttack, Vectors
-from umbrameter.mitigations import AnyMitigation, InTraining, Mitigation, PostHoc
+from umbrameter.mitigations import AnyMitigation, Composition, InTraining, Mitigation, PostHoc, SingleMitigation
 
 DOCS = (Path(__file__).parents[1] / "docs" / "adding.md").read_text()
 BASES = ("base", "pointwise", "references")
@@ -37,8 +37,8 @@ CASES = [(module, union, base) for package, union, base in FAMILIES for module i
 def test_one_class_a_file_with_all_that_a_user_reads(module: ModuleType, union: Any, base: type) -> None:
     (found,) = classes(module, base)
     assert found in get_args(get_args(union)[0])
-    if base is Attack and found is not Combined:
-        assert found in get_args(get_args(SingleAttack)[0])
+    if found not in (Combined, Composition):
+        assert found in get_args(get_args(SingleAttack if base is Attack else SingleMitigation)[0])
     assert re.search(r"\(\d{4}\)|et al\. \(?\d{4}", module.__doc__ or ""), "no source with its year"
     assert [name for name, field in found.model_fields.items() if not field.description] == []
     kind = found.model_fields["kind"].default
@@ -49,7 +49,8 @@ def test_one_class_a_file_with_all_that_a_user_reads(module: ModuleType, union: 
         attack = found(attacks=({"kind": "gap"}, {"kind": "loss"})) if "attacks" in found.model_fields else found()
         assert f"| {', '.join(sorted(attack.needs)) or 'target predictions'} |" in row and attack.assumption
     else:
-        assert f"| {'the answer' if issubclass(found, PostHoc) else 'the training'} |" in row
+        where = "both" if found is Composition else "the answer" if issubclass(found, PostHoc) else "the training"
+        assert f"| {where} |" in row
 
 
 @pytest.mark.parametrize("base", [Attack, Mitigation, PostHoc, InTraining])

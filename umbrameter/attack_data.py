@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from umbrameter.attacks import Vectors
 from umbrameter.errors import StoreError
-from umbrameter.mitigations import PostHoc
+from umbrameter.mitigations import PostHoc, answered
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import shadow_predictions, vectors
 from umbrameter.work import key_of
@@ -26,6 +26,9 @@ CHUNK_CLASSES = 64
 
 THRESHOLD_ROWS = 200_000
 """Shadow vectors from which a global threshold is chosen, at most: more would move it by less than it matters."""
+
+_LAST: dict[tuple[object, ...], Vectors] = {}
+"""The shadow vectors that this process read last."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def class_chunks(n_classes: int, n_vectors: int) -> list[tuple[int, ...]]:
     return [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_chunks)]
 
 
-def read_class(data: Artefact, label: int, mitigation: PostHoc | None = None, limit: int | None = None) -> Vectors:
+def read_class(data: Artefact, label: int, mitigations: Sequence[PostHoc] = (), limit: int | None = None) -> Vectors:
     """Return one class's shadow vectors, mitigated alike.
 
     Parameters
@@ -86,8 +89,8 @@ def read_class(data: Artefact, label: int, mitigation: PostHoc | None = None, li
         The `attack_data` artefact that holds the class.
     label
         The class.
-    mitigation
-        What the answers pass through before the attacker sees them.
+    mitigations
+        What the answers pass through, in order, before the attacker sees them.
     limit
         Rows after which no further shadow model is read.
     """
@@ -96,16 +99,25 @@ def read_class(data: Artefact, label: int, mitigation: PostHoc | None = None, li
         n_groups = source.num_row_groups if limit is None else max(1, int(np.searchsorted(rows, limit)))
         groups = range(min(n_groups, source.num_row_groups))
         table = source.read_row_groups(list(groups), columns=["label", "is_in", "prediction"], use_threads=False)
-    predictions = vectors(table["prediction"])
-    if mitigation is not None:
-        predictions = mitigation.transform(predictions)
+    predictions = answered(vectors(table["prediction"]), mitigations)
     return Vectors(predictions, np.asarray(table["label"]).astype(np.int64), np.asarray(table["is_in"]))
 
 
-def read_some(data: Sequence[Artefact], mitigation: PostHoc | None = None) -> Vectors:
-    """Return shadow vectors of all classes, enough to choose a global threshold from."""
+def read_some(data: Sequence[Artefact], mitigations: Sequence[PostHoc] = ()) -> Vectors:
+    """Return shadow vectors of all classes, enough to choose a global threshold from.
+
+    Those that were read last are kept, since one attack after another looks at the same.
+    """
+    key = (*((part.store.root, part.path) for part in data), *(m.model_dump_json() for m in mitigations))
+    if key not in _LAST:
+        _LAST.clear()
+        _LAST[key] = _read_some(data, mitigations)
+    return _LAST[key]
+
+
+def _read_some(data: Sequence[Artefact], mitigations: Sequence[PostHoc]) -> Vectors:
     classes = [(part, int(label)) for part in data for label in part.meta["counts"]]
-    parts = [read_class(part, label, mitigation, THRESHOLD_ROWS // len(classes)) for part, label in classes]
+    parts = [read_class(part, label, mitigations, THRESHOLD_ROWS // len(classes)) for part, label in classes]
     return Vectors(
         np.concatenate([p.predictions for p in parts]),
         np.concatenate([p.labels for p in parts]),

@@ -151,11 +151,11 @@ def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
 def records(run: Run, debug: Debug = False) -> None:
     """Write single records' scores, under pseudonyms, into a run's folder; they go nowhere else."""
     from umbrameter.exposure import exposure, record_key
-    from umbrameter.report import Report
+    from umbrameter.report.model import read_report
     from umbrameter.store import Store
 
     root, folder = _root_and_folder(run)
-    found = Report.model_validate_json(_read(root, folder, "report.json"))
+    found = read_report(_read(root, folder, "report.json"))
     store = Store(root)
     store.put(folder, {"records.parquet": exposure(store, folder, record_key())})
     typer.echo(f"Written: {root}/{folder}/records.parquet")
@@ -173,6 +173,23 @@ def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> N
     _read(root, folder, "report.json")
     parent = _pipeline("tasks.track").log_run(root, folder, tracking_uri)
     typer.echo(f"Logged to MLflow as run {parent}.")
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(metavar="DIR", help="Folder to write; it must not be there yet.")],
+    mitigation: Annotated[
+        str | None, typer.Option(help="As the report names it, or none; the recommended one if unset.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a run's model under a mitigation as an MLflow model whose served answers are the mitigated ones."""
+    root, folder = _root_and_folder(run)
+    _read(root, folder, "report.json")
+    name = _pipeline("tasks.export").export(root, folder, mitigation, to)
+    typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
+    typer.echo(f"Serve it: mlflow models serve -m {to} --env-manager local")
 
 
 @app.command()
@@ -351,18 +368,17 @@ def _read(root: str, folder: str, name: str) -> bytes:
 
     if "://" not in root and not Path(root, folder, name).is_file():
         raise StoreError(f"RUN={root}/{folder}: there is no {name} in it; give the folder of a finished run")
-    with Store(root).fs.open_input_stream(f"{folder}/{name}") as stream:
-        return bytes(stream.read())
+    return Store(root).read(f"{folder}/{name}")
 
 
 def _show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
     """Print a run's report and return the exit code that it means."""
-    from umbrameter.report import Report
+    from umbrameter.report.model import read_report
 
     content = _read(root, folder, "report.json")
     places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}
     places["MLflow UI"] = _ui_hint(root, tracking_uri)
-    return _print(Report.model_validate_json(content), places, content if as_json else None)
+    return _print(read_report(content), places, content if as_json else None)
 
 
 def _print(found: "Report", places: dict[str, str], content: str | bytes | None) -> int:

@@ -49,7 +49,7 @@ class Controlling:
     def make(self, store: Store, draft: Draft) -> None:
         """Write `controls.json`."""
         answers = store.open(self.answers).table("predictions.parquet")
-        target, is_member = read_answers(answers, None)
+        target, is_member = read_answers(answers)
         records, rows = Records.open(store, self.records), np.asarray(answers["record_id"])
         scored = [store.open(path) for path in self.scores]
         found = {

@@ -1,4 +1,4 @@
-"""Measure one attack: its figures, class by class too, its ROC curve, and what the mitigated target is worth."""
+"""Measure one attack: its figures, class by class too, its ROC curve, and how it differs from the unmitigated one."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from umbrameter.groups import Excess, excesses, numbered
-from umbrameter.measured import Metric
+from umbrameter.measured import Interval, Metric
 from umbrameter.metrics import ClassMetrics, measure, measure_by_class, roc_curve
-from umbrameter.mitigations import PostHoc
+from umbrameter.paired import auc_difference
 from umbrameter.records import Records
-from umbrameter.sources import read_answers
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.typing import Bools, Floats, Ints
 from umbrameter.work import key_of
@@ -28,23 +27,20 @@ class Evaluation:
     ----------
     scores
         Path of the `scores` artefact.
-    answers
-        Path of the `target_predictions` artefact that was attacked.
+    base
+        Path of the one of the same attack on the target as it is, to compare with; None for that one itself.
     records
         Path of the `records` artefact, for the names of the classes.
-    mitigation
-        What the answers passed through.
     """
 
     scores: str
-    answers: str
+    base: str | None
     records: str
-    mitigation: PostHoc | None
 
     @property
     def recipe(self) -> Recipe:
         """What decides the figures."""
-        return Recipe("evaluations", {"scores": key_of(self.scores)})
+        return Recipe("evaluations", {"scores": key_of(self.scores), "base": self.base and key_of(self.base)})
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write `evaluation.json` and the points of the ROC curve."""
@@ -55,8 +51,10 @@ class Evaluation:
         classes = [str(c) for c in records.classes]
         rows = np.asarray(table["record_id"])
         slices = {name: records.slice_values(name)[rows].tolist() for name in records.slices}
+        before = None if self.base is None else store.open(self.base).table("scores.parquet")
         found = evaluated(scores, is_member, is_called, labels, classes, slices)
-        content = found.model_dump(mode="json") | {"utility": utility(store.open(self.answers), self.mitigation)}
+        change = {} if before is None else {"auc": auc_change(np.asarray(before["score"]), scores, is_member)}
+        content = found.model_dump(mode="json") | {"change": {k: m.model_dump(mode="json") for k, m in change.items()}}
         draft.data("evaluation.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
         fpr, tpr, _ = roc_curve(scores, is_member)
         draft.table("roc.parquet", pa.table({"fpr": fpr, "tpr": tpr}))
@@ -101,15 +99,9 @@ def evaluated(
     )
 
 
-def utility(answers: Artefact, mitigation: PostHoc | None) -> dict[str, float]:
-    """Return the accuracy of a target's (mitigated) answers on members and on non-members, as fractions."""
-    vectors, is_member = read_answers(answers.table("predictions.parquet"), mitigation)
-    return accuracies(vectors.predictions.argmax(axis=1) == vectors.labels, is_member)
-
-
-def accuracies(is_right: Bools, is_member: Bools) -> dict[str, float]:
-    """Return the shares of members and of non-members that are answered right, as fractions."""
-    return {"train_accuracy": is_right[is_member].mean().item(), "test_accuracy": is_right[~is_member].mean().item()}
+def auc_change(before: Floats, scores: Floats, is_member: Bools) -> Interval:
+    """Return how the AUC differs from that on the target as it is, on the same records."""
+    return auc_difference(before[is_member], before[~is_member], scores[is_member], scores[~is_member])
 
 
 def read_evaluation(artefact: Artefact) -> dict[str, Any]:

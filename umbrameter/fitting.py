@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from sklearn.exceptions import ConvergenceWarning
 
-from umbrameter.errors import DataError
+from umbrameter.errors import DataError, UmbrameterError
 from umbrameter.mitigations import InTraining
+from umbrameter.mitigations.dp_sgd import guarantee
 from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
 from umbrameter.noise import Noise, robustness
 from umbrameter.plan import Asked, ShadowPlan
@@ -37,12 +38,12 @@ MOST_POPULATION = 20_000
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: on which records, by which estimator, under which mitigation and seed."""
+    """How a model is trained: on which records, by which estimator, under which mitigations in order, and seed."""
 
     records: str
     split: str
     target: TrainedTarget
-    mitigation: InTraining | None
+    mitigations: tuple[InTraining, ...]
     seed: int
 
     @property
@@ -52,14 +53,14 @@ class Training:
             "records": key_of(self.records),
             "split": key_of(self.split),
             "estimator": self.target.estimator.model_dump(mode="json"),
-            "mitigation": None if self.mitigation is None else self.mitigation.model_dump(mode="json"),
+            "mitigations": [mitigation.model_dump(mode="json") for mitigation in self.mitigations],
             "seed": self.seed,
             "versions": self.target.estimator.versions,
         }
 
     def build(self, records: Records, seed: int) -> Classifier:
         """Return the unfitted model."""
-        return self.target.build(seed, self.mitigation, records.categorical, records.binary)
+        return self.target.build(seed, self.mitigations, records.categorical, records.binary)
 
     def fit(self, records: Records, rows: Ints, seed: int) -> Classifier:
         """Train a model on some records."""
@@ -69,8 +70,8 @@ class Training:
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:
                 model.fit(X, y)
-            except MemoryError:
-                raise  # another worker may have more
+            except (MemoryError, UmbrameterError):
+                raise  # another worker may have more memory; our own errors say what to do
             except Exception as error:  # whatever somebody's estimator raises will be raised again
                 raise DataError(
                     f"target.estimator={self.target.estimator.describe()} could not be trained on {len(rows)} "
@@ -91,12 +92,12 @@ class TargetFit:
         return Recipe("targets", self.training.facts)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the fitted target as a skops file."""
+        """Write the fitted target as a skops file, and what its training guarantees, if anything."""
         records = Records.open(store, self.training.records)
         members = rows_of(store.open(self.training.split), "member")
-        draft.data(
-            "model.skops", dump_model(self.training.fit(records, members, integer(self.training.seed, "target")))
-        )
+        model = self.training.fit(records, members, integer(self.training.seed, "target"))
+        draft.data("model.skops", dump_model(model))
+        draft.meta["guarantee"] = guarantee(model)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class ParquetData(BaseModel):
     duplicates: Literal["error", "drop", "keep"] = Field(
         "error", description="Equal records would be member and non-member at once: stop, keep the first, or keep all."
     )
+    note: str | None = Field(None, description="What a reader has to know of the records; printed with the warnings.")
 
 
 class CatalogueData(BaseModel):
@@ -119,7 +120,7 @@ def _check(source: ParquetData) -> tuple[Intake, Census, Bools, list[str]]:
     if source.id is not None:
         _refuse_repeated_ids(intake, source.id)
     repeats, pair = census.repeated()
-    warnings = _oddities(census)
+    warnings = ([source.note] if source.note else []) + _oddities(census)
     if pair is not None:
         text = f"{int(repeats.sum())} of {census.n_rows} records repeat an earlier one in features and label"
         if source.duplicates == "error":

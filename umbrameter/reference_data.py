@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.attacks import References, Vectors
-from umbrameter.mitigations import PostHoc
+from umbrameter.mitigations import PostHoc, answered
 from umbrameter.plan import ShadowPlan
 from umbrameter.split import audited_rows, rows_of
 from umbrameter.store import Artefact, Draft, Recipe, Store
@@ -23,8 +23,8 @@ class ReferenceData:
     ----------
     shadows
         Paths of the `shadow_predictions` artefacts, by model number.
-    mitigation
-        What the answers pass through; the attacker's models answer through it, too.
+    mitigations
+        What the answers pass through, in order; the attacker's models answer through it, too.
     temperature
         Of the logits.
     split
@@ -34,7 +34,7 @@ class ReferenceData:
     """
 
     shadows: tuple[str, ...]
-    mitigation: PostHoc | None
+    mitigations: tuple[PostHoc, ...]
     temperature: float
     split: str
     plan: ShadowPlan
@@ -42,13 +42,14 @@ class ReferenceData:
     @property
     def title(self) -> str:
         """What tells it from others, in words."""
-        return f"{'as it is' if self.mitigation is None else self.mitigation.label} at temperature {self.temperature:g}"
+        passed = " + ".join(mitigation.label for mitigation in self.mitigations) or "as it is"
+        return f"{passed} at temperature {self.temperature:g}"
 
     @property
     def recipe(self) -> Recipe:
         """What decides the logits."""
-        mitigation = None if self.mitigation is None else self.mitigation.model_dump(mode="json")
-        facts = {"shadows": [key_of(s) for s in self.shadows], "mitigation": mitigation, "split": key_of(self.split)}
+        passed = [mitigation.model_dump(mode="json") for mitigation in self.mitigations]
+        facts = {"shadows": [key_of(s) for s in self.shadows], "mitigations": passed, "split": key_of(self.split)}
         return Recipe("references", facts | {"temperature": self.temperature})
 
     def make(self, store: Store, draft: Draft) -> None:
@@ -69,9 +70,7 @@ class ReferenceData:
         table = source.table(name)
         ids = np.asarray(table["record_id"])
         own = places(ids, rows)
-        predictions = vectors(table["prediction"])[own]
-        if self.mitigation is not None:
-            predictions = self.mitigation.transform(predictions)
+        predictions = answered(vectors(table["prediction"])[own], self.mitigations)
         labels = np.asarray(table["label"])[own].astype(np.int64)
         logits = Vectors(predictions, labels).logit(self.temperature).astype(np.float32)
         return logits, np.asarray(table["is_in"])[own]

@@ -5,27 +5,34 @@ Belongs here: from stored predictions to a report. Does not belong here: reading
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from umbrameter import __version__, controls
 from umbrameter.attacks import AnyAttack, Attack
 from umbrameter.control_data import of_scores
 from umbrameter.controls import Control, failures
+from umbrameter.costs import accuracies, costs
 from umbrameter.errors import DataError, SpecError
-from umbrameter.evaluation import accuracies, evaluated
+from umbrameter.evaluation import auc_change, evaluated
 from umbrameter.measured import NotMeasured
 from umbrameter.metrics import METRICS, roc_curve
+from umbrameter.mitigations import AnyMitigation, answered
+from umbrameter.mitigations.composition import composed
 from umbrameter.report import figures, html
+from umbrameter.report.leaks import recommend
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.words import strongest
+from umbrameter.rows import Attacker, Row, attackers
 from umbrameter.scored import Audited, Shadows, missing, read_shadows, score_rows
-from umbrameter.seeds import generator
+from umbrameter.seeds import generator, integer
 from umbrameter.store import digest
 from umbrameter.stored import StoredPredictions
 from umbrameter.typing import Floats
@@ -60,6 +67,15 @@ class ScoreSpec(BaseModel):
         description="The attacks; those that lack data are reported as not measured.",
     )
     limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against.")
+    mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to measure beside none.")
+    accepted_loss: float = Field(0.01, ge=0, le=1, description="The loss of test accuracy that is accepted.")
+
+    _compositions = field_validator("mitigations", mode="before")(composed)
+
+    @property
+    def attackers(self) -> tuple[AnyAttack, ...]:
+        """The attacks, and those that every mitigation has to face; as of `rows.attackers`."""
+        return attackers(self.attacks, self.mitigations)
 
     @classmethod
     def load(cls, path: str | Path | None) -> "ScoreSpec":
@@ -114,14 +130,14 @@ def score_stored(
             f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences a record, and {predictions.path!r} has "
             f"{predictions.n_classes}; both must be of the same classes"
         )
-    heat = sorted(frozenset({1.0}).union(*(attack.temperatures for attack in spec.attacks)))
+    heat = sorted(frozenset({1.0}).union(*(attack.temperatures for attack in spec.attackers)))
     known = None if shadow is None else read_shadows(predictions, shadow, heat, spec.seed)
-    lacking = {attack.label: missing(attack, known) for attack in spec.attacks}
-    measurable = [attack for attack in spec.attacks if not lacking[attack.label]]
-    audited = score_rows(predictions, known, measurable, heat, spec.seed)
-    classes = [str(i) for i in range(predictions.n_classes)]
-    results = [_result(attack, audited, classes, lacking[attack.label]) for attack in spec.attacks]
-    found = _controls(audited, predictions, spec.seed)
+    bare = _Scored(predictions, known, spec, heat)
+    results = bare.results(Row(), None, bare)
+    for row in map(Row, spec.mitigations):
+        results += _mitigated(row, bare, shadow)
+    audited = bare.audited
+    found, limits = _controls(audited, predictions, spec.seed), expand(spec.limits)
     report = Report(
         audit=AuditInfo(
             name=spec.name,
@@ -141,7 +157,8 @@ def score_stored(
         shadows=_shadow_info(known, shadow),
         results=results,
         controls=found,
-        verdict=decide(expand(spec.limits), [(r.attack, r.metrics) for r in results], failures(found)),
+        recommendation=recommend(results, limits, spec.accepted_loss),
+        verdict=decide(limits, [(r.attack, r.metrics) for r in results if r.mitigation is None], failures(found)),
         ledger=Ledger(queries=0, fits=0, reused=0, peak_rss_mb=peak_rss_mb(), driver_peak_rss_mb=peak_rss_mb()),
     )
     return report, {name: roc_curve(values, audited.is_member)[:2] for name, values in audited.scores.items()}
@@ -161,20 +178,92 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
     }
 
 
-def _result(attack: Attack, audited: Audited, classes: Sequence[str], reason: str | None) -> Result:
-    found: dict[str, Any] = {"metrics": dict.fromkeys(METRICS, NotMeasured(not_measured=reason or ""))}
-    if reason is None:
-        scores, is_called = audited.scores[attack.label], audited.is_called[attack.label]
-        measured = evaluated(scores, audited.is_member, is_called, audited.labels, classes, audited.slices)
-        found = {name: getattr(measured, name) for name in type(measured).model_fields}
+@dataclass(frozen=True)
+class _Scored:
+    """Stored predictions, as they are or mitigated, with the scores of all attacks that lack nothing."""
+
+    predictions: StoredPredictions
+    known: Shadows | None
+    spec: ScoreSpec
+    heat: Sequence[float]
+
+    @cached_property
+    def lacking(self) -> dict[str, str | None]:
+        """Why each attack cannot be measured."""
+        return {attack.label: missing(attack, self.known) for attack in self.spec.attackers}
+
+    @cached_property
+    def audited(self) -> Audited:
+        """What is kept of the audited records."""
+        measurable = [attack for attack in self.spec.attackers if not self.lacking[attack.label]]
+        return score_rows(self.predictions, self.known, measurable, self.heat, self.spec.seed)
+
+    def results(self, row: Row, attacker: Attacker | None, bare: "_Scored") -> list[Result]:
+        """Return the figures of all attacks."""
+        audited, base = self.audited, None if row.mitigation is None else bare.audited
+        compared = (None, None) if base is None else (base.seen, audited.distances)
+        worth = costs(audited.seen, audited.is_member, *compared)
+        return [self._result(attack, row, attacker, base, worth) for attack in self.spec.attackers]
+
+    def _result(
+        self, attack: Attack, row: Row, attacker: Attacker | None, base: Audited | None, worth: Mapping[str, Any]
+    ) -> Result:
+        reason, audited = self.lacking[attack.label], self.audited
+        found: dict[str, Any] = {"metrics": dict.fromkeys(METRICS, NotMeasured(not_measured=reason or ""))}
+        change = dict(worth["change"])
+        if reason is None:
+            scores, is_called = audited.scores[attack.label], audited.is_called[attack.label]
+            classes = [str(i) for i in range(self.predictions.n_classes)]
+            measured = evaluated(scores, audited.is_member, is_called, audited.labels, classes, audited.slices)
+            found = {name: getattr(measured, name) for name in type(measured).model_fields}
+            if base is not None and attack.label in base.scores:
+                change["auc"] = auc_change(base.scores[attack.label], scores, audited.is_member)
+        return Result(
+            attack=attack.label,
+            mitigation=row.label,
+            attacker=attacker,
+            params={"attack": attack.model_dump(mode="json")} | row.params,
+            assumption=attack.assumption,
+            chosen=audited.chosen.get(attack.label),
+            n_queries=attack.n_queries,
+            utility=worth["utility"],
+            change=change,
+            **found,
+        )
+
+
+def _mitigated(row: Row, bare: _Scored, shadow: StoredPredictions | None) -> list[Result]:
+    """Return the figures under one mitigation, by an attacker who knows of it and by one who does not."""
+    lacks_shadows = row.guard is not None and bare.known is None
+    if row.training or lacks_shadows:
+        reason = (
+            f"{row.label} needs shadow models' predictions (--shadow), to train its guard"
+            if lacks_shadows
+            else f"{row.label} acts in the training, and stored predictions cannot be trained anew; audit the model"
+        )
+        return [_not_measured(attack, row, reason) for attack in bare.spec.attackers]
+    steps: list[Any] = list(row.answers)
+    if row.guard is not None and bare.known is not None:
+        steps.insert(0, row.guard.fit(bare.known.vectors, integer(bare.spec.seed, "guard")))
+    through = partial(answered, mitigations=steps)
+    predictions = bare.predictions.through(through)
+    known = None
+    if shadow is not None:
+        known = read_shadows(predictions, shadow.through(through), bare.heat, bare.spec.seed)
+    adaptive = _Scored(predictions, known, bare.spec, bare.heat).results(row, "adaptive", bare)
+    if shadow is None:
+        return adaptive
+    return adaptive + _Scored(predictions, bare.known, bare.spec, bare.heat).results(row, "static", bare)
+
+
+def _not_measured(attack: Attack, row: Row, reason: str) -> Result:
     return Result(
         attack=attack.label,
-        params={"attack": attack.model_dump(mode="json")},
+        mitigation=row.label,
+        attacker="adaptive",
+        params={"attack": attack.model_dump(mode="json")} | row.params,
         assumption=attack.assumption,
-        chosen=audited.chosen.get(attack.label),
-        n_queries=attack.n_queries,
-        utility=accuracies(audited.called == audited.labels, audited.is_member),
-        **found,
+        metrics=dict.fromkeys(METRICS, NotMeasured(not_measured=reason)),
     )
 
 
@@ -182,7 +271,7 @@ def _target(audited: Audited, n_classes: int) -> TargetInfo:
     return TargetInfo(
         kind="stored predictions",
         description="a model whose answers were stored",
-        **accuracies(audited.called == audited.labels, audited.is_member),
+        **accuracies(audited.seen.is_right, audited.is_member),
         n_members=int(audited.is_member.sum()),
         n_nonmembers=int((~audited.is_member).sum()),
         n_classes=n_classes,
@@ -212,7 +301,7 @@ def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> di
     return found | {
         "row_order": controls.row_order(audited.follows),
         "orientation": controls.orientation(audited.confidence, member),
-        "answers_fit_labels": controls.answers_fit_labels(audited.called, audited.labels, predictions.n_classes),
+        "answers_fit_labels": controls.answers_fit_labels(audited.seen.called, audited.labels, predictions.n_classes),
         "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
         "copies": copies or Control(status="not_measured", reason="without record_id, equal answers may be chance"),
     }

@@ -4,12 +4,13 @@ Belongs here: from rows to scores. Does not belong here: reading and checking ro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from umbrameter.attacks import AnyAttack, Attack, References, Signals, Vectors
 from umbrameter.attacks.references import ReferenceAttack
+from umbrameter.costs import Seen
 from umbrameter.errors import DataError
 from umbrameter.scoring import SAMPLE
 from umbrameter.seeds import generator
@@ -29,10 +30,12 @@ class Audited:
     ----------
     labels, is_member, record_ids
         Shape (n_records,).
-    called
-        The class that the target answers, shape (n_records,).
+    seen
+        What decides the answers' worth.
     confidence
         In the label, shape (n_records,).
+    distances
+        Of the answers from the stored ones, shape (n_records,).
     logits
         Scaled logits by temperature, shape (n_records,) each.
     slices
@@ -50,8 +53,9 @@ class Audited:
     labels: Ints
     is_member: Bools
     record_ids: Ints
-    called: Ints
+    seen: Seen
     confidence: Floats
+    distances: Floats
     logits: dict[float, Floats]
     slices: dict[str, list[str]]
     scores: dict[str, Floats]
@@ -198,8 +202,9 @@ def score_rows(
         labels=whole["label"],
         is_member=whole["is_member"],
         record_ids=whole["record_id"],
-        called=whole["called"],
+        seen=Seen(*(whole[f"seen {field.name}"] for field in fields(Seen))),
         confidence=whole["confidence"],
+        distances=whole["distances"],
         logits=logits,
         slices={name: list(map(str, values)) for name, values in few.items()},
         scores=scores,
@@ -225,7 +230,8 @@ def _facts(batch: Batch, heat: Sequence[float]) -> dict[str, Array]:
         "is_member": batch.is_member,
         "record_id": batch.record_ids,
         "confidence": batch.vectors.confidence(),
-        "called": batch.vectors.predictions.argmax(axis=1),
+        "distances": batch.distances,
+        **{f"seen {name}": values for name, values in vars(Seen.of(batch.vectors)).items()},
         **{f"logit {t}": batch.vectors.logit(t) for t in heat},
         **{f"slice {name}": values for name, values in batch.slices.items()},
     }

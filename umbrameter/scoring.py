@@ -1,5 +1,6 @@
 """Fit the attack models of some classes; score the audited records by an attack."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,8 @@ class AttackFit:
     ----------
     attack
         The attack.
-    mitigation
-        What the answers pass through; the attacker knows it.
+    mitigations
+        What the answers pass through, in order; the attacker knows it.
     data
         Path of the `attack_data` artefact that holds the classes.
     labels
@@ -38,7 +39,7 @@ class AttackFit:
     """
 
     attack: Shokri
-    mitigation: PostHoc | None
+    mitigations: tuple[PostHoc, ...]
     data: str
     labels: tuple[int, ...]
     seed: int
@@ -46,13 +47,18 @@ class AttackFit:
     @property
     def recipe(self) -> Recipe:
         """What decides the attack models."""
-        facts = _facts(self.attack, self.mitigation) | {"data": key_of(self.data), "labels": list(self.labels)}
+        facts = {
+            "attack": self.attack.model_dump(mode="json"),
+            "mitigations": _dumped(self.mitigations),
+            "data": key_of(self.data),
+            "labels": list(self.labels),
+        }
         return Recipe("attack_models", facts | {"seed": self.seed, "versions": self.attack.model.versions})
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write a skops file for each class that has both IN and OUT vectors."""
         data = store.open(self.data)
-        shadows = {label: read_class(data, label, self.mitigation) for label in self.labels}
+        shadows = {label: read_class(data, label, self.mitigations) for label in self.labels}
         models = self.attack.fit(shadows, self.seed)
         draft.meta |= {"labels": sorted(models), "n_vectors": sum(len(v.labels) for v in shadows.values())}
         for label, model in models.items():
@@ -65,8 +71,11 @@ class Scoring:
 
     Parameters
     ----------
-    attack, mitigation
-        Which attack on answers mitigated how.
+    attack, mitigations
+        Which attack on answers that pass through what, in order.
+    known
+        What shadow models' answers pass through: the same for an attacker who knows of it, nothing for one who does
+        not.
     answers
         Path of the `target_predictions` artefact.
     sources
@@ -78,7 +87,8 @@ class Scoring:
     """
 
     attack: AnyAttack
-    mitigation: PostHoc | None
+    mitigations: tuple[PostHoc, ...]
+    known: tuple[PostHoc, ...]
     answers: str
     sources: Sources
     records: str
@@ -87,14 +97,20 @@ class Scoring:
     @property
     def recipe(self) -> Recipe:
         """What decides the scores."""
-        facts = _facts(self.attack, self.mitigation) | {"answers": key_of(self.answers), "seed": self.seed}
+        facts = {
+            "attack": self.attack.model_dump(mode="json"),
+            "mitigations": _dumped(self.mitigations),
+            "known": _dumped(self.known),
+            "answers": key_of(self.answers),
+            "seed": self.seed,
+        }
         return Recipe("scores", facts | self.sources.facts)
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write each audited record's score, and whether the attack calls it a member."""
         table = store.open(self.answers).table("predictions.parquet")
-        target, rows = read_answers(table, self.mitigation)[0], np.asarray(table["record_id"])
-        signals = self.sources.read(store, target, rows, self.mitigation, self.records, self.seed)
+        target, rows = read_answers(table, self.mitigations)[0], np.asarray(table["record_id"])
+        signals = self.sources.read(store, target, rows, self.mitigations, self.known, self.records, self.seed)
         attack = self.attack.chosen(signals)
         if attack is not self.attack:
             draft.meta["chosen"] = attack.label
@@ -113,8 +129,5 @@ def model_files(artefacts: list[Artefact]) -> dict[int, bytes]:
     return {label: artefact.data(model_name(label)) for artefact in artefacts for label in artefact.meta["labels"]}
 
 
-def _facts(attack: AnyAttack, mitigation: PostHoc | None) -> dict[str, Any]:
-    return {
-        "attack": attack.model_dump(mode="json"),
-        "mitigation": None if mitigation is None else mitigation.model_dump(mode="json"),
-    }
+def _dumped(mitigations: Sequence[PostHoc]) -> list[dict[str, Any]]:
+    return [mitigation.model_dump(mode="json") for mitigation in mitigations]

@@ -1,5 +1,6 @@
 """Where an attack's signals come from: paths of artefacts, and what is read from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 
 from umbrameter.attack_data import read_some
 from umbrameter.attacks import Signals, Vectors
-from umbrameter.mitigations import PostHoc
+from umbrameter.mitigations import PostHoc, answered
 from umbrameter.noise import Noise
 from umbrameter.records import Records
 from umbrameter.reference_data import read_references
@@ -52,7 +53,14 @@ class Sources:
         return {name: [key_of(path) for path in paths] for name, paths in vars(self).items() if paths}
 
     def read(
-        self, store: Store, target: Vectors, rows: Ints, mitigation: PostHoc | None, records: str, seed: int
+        self,
+        store: Store,
+        target: Vectors,
+        rows: Ints,
+        mitigations: Sequence[PostHoc],
+        known: Sequence[PostHoc],
+        records: str,
+        seed: int,
     ) -> Signals:
         """Return the signals.
 
@@ -62,8 +70,10 @@ class Sources:
             Where the artefacts are.
         target, rows
             The target's (mitigated) answers on the audited records, and these.
-        mitigation
-            What answers pass through.
+        mitigations
+            What the target's answers pass through, in order.
+        known
+            What shadow models' answers pass through: the same, or nothing where the attacker does not know of it.
         records
             Path of the `records` artefact.
         seed
@@ -71,11 +81,11 @@ class Sources:
         """
         if self.models:
             return Signals(target, None, seed, read_models([store.open(path) for path in self.models]))
-        known = [store.open(path) for path in self.references]
-        read = {artefact.meta["temperature"]: read_references(artefact) for artefact in known}
+        compared = [store.open(path) for path in self.references]
+        read = {artefact.meta["temperature"]: read_references(artefact) for artefact in compared}
         signals = Signals(
             target,
-            read_some([store.open(d) for d in self.data], mitigation) if self.data else None,
+            read_some([store.open(d) for d in self.data], known) if self.data else None,
             seed,
             references={t: audited for t, (audited, _) in read.items()},
             calibration={t: others for t, (_, others) in read.items() if others is not None},
@@ -87,7 +97,7 @@ class Sources:
             signals = replace(
                 signals,
                 features=opened.take(rows)[0],
-                population=read_answers(table, mitigation)[0],
+                population=read_answers(table, mitigations)[0],
                 population_features=opened.take(np.asarray(table["record_id"]))[0],
             )
         return signals
@@ -102,11 +112,9 @@ class Sources:
         return {noise: (np.asarray(t["robustness"]), np.asarray(t["is_in"])) for noise, t in tables.items()}
 
 
-def read_answers(table: pa.Table, mitigation: PostHoc | None) -> tuple[Vectors, Bools]:
+def read_answers(table: pa.Table, mitigations: Sequence[PostHoc] = ()) -> tuple[Vectors, Bools]:
     """Return a target's answers, mitigated, and which records are members."""
-    predictions = vectors(table["prediction"])
-    if mitigation is not None:
-        predictions = mitigation.transform(predictions)
+    predictions = answered(vectors(table["prediction"]), mitigations)
     return Vectors(predictions, np.asarray(table["label"]).astype(np.int64)), np.asarray(table["is_member"])
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import TypeIs
 
 from umbrameter.attacks import AnyAttack
 from umbrameter.errors import SpecError
-from umbrameter.mitigations import AnyMitigation, InTraining, PostHoc
+from umbrameter.mitigations import AnyMitigation
+from umbrameter.mitigations.composition import composed
 from umbrameter.plan import Design
 from umbrameter.records import CatalogueData, ParquetData
+from umbrameter.rows import Row, attackers
 from umbrameter.seeds import integer
 from umbrameter.store import digest
 from umbrameter.targets import AnyTarget
@@ -83,7 +85,17 @@ class AuditSpec(BaseModel):
         description="The attacks.",
     )
     limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against; presets are sets.")
-    mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to measure beside none.")
+    mitigations: tuple[AnyMitigation, ...] = Field(
+        (), description="Mitigations to measure beside none; a list within the list is several at once, in order."
+    )
+    accepted_loss: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="The loss of test accuracy, a fraction, up to which a mitigation may be recommended.",
+    )
+
+    _compositions = field_validator("mitigations", mode="before")(composed)
 
     @model_validator(mode="after")
     def _distinct(self) -> "AuditSpec":
@@ -98,14 +110,14 @@ class AuditSpec(BaseModel):
 
     @model_validator(mode="after")
     def _mitigable(self) -> "AuditSpec":
-        for mitigation in self.in_training:
-            self.target.build(seed=0, mitigation=mitigation)
+        for row in map(Row, self.mitigations):
+            self.target.build(0, row.training)
         return self
 
     @model_validator(mode="after")
     def _attackable(self) -> "AuditSpec":
         design = self.shadows.design
-        online = [a.label for a in self.attacks if "IN and OUT shadows" in a.needs]
+        online = [a.label for a in self.attackers if "IN and OUT shadows" in a.needs]
         if online and design == "disjoint":
             raise ValueError(
                 f"attacks: {', '.join(online)} needs shadow models that were trained on audited records, and "
@@ -120,7 +132,7 @@ class AuditSpec(BaseModel):
 
     @model_validator(mode="after")
     def _limitable(self) -> "AuditSpec":
-        names = {attack.label for attack in self.attacks}
+        names = {attack.label for attack in self.attackers}
         for limit in expand(self.limits):
             if limit.attack != ANY and limit.attack not in names:
                 raise ValueError(
@@ -144,24 +156,24 @@ class AuditSpec(BaseModel):
         return self.shadows.size or self.split.members
 
     @property
+    def attackers(self) -> tuple[AnyAttack, ...]:
+        """The attacks, and those that every mitigation has to face; as of `rows.attackers`."""
+        return attackers(self.attacks, self.mitigations)
+
+    @property
+    def guards(self) -> bool:
+        """Whether a mitigation learns from shadow models."""
+        return any(row.guard for row in map(Row, self.mitigations))
+
+    @property
     def n_shadows(self) -> int:
-        """Shadow models that the attacks need: 0 when no attack needs any."""
-        return self.shadows.count if any(a.needs_shadows for a in self.attacks) else 0
+        """Shadow models that attacks and mitigations need: 0 when none needs any."""
+        return self.shadows.count if self.guards or any(a.needs_shadows for a in self.attackers) else 0
 
     @property
     def compares(self) -> bool:
         """Whether an attack holds the target's answers against shadow models' answers on the same records."""
-        return any(attack.temperatures for attack in self.attacks)
-
-    @property
-    def in_training(self) -> tuple[InTraining | None, ...]:
-        """None (the target as it is) and every mitigation that trains a target of its own."""
-        return (None, *(m for m in self.mitigations if isinstance(m, InTraining)))
-
-    @property
-    def post_hoc(self) -> tuple[PostHoc | None, ...]:
-        """None (the answers as they are) and every mitigation of the answers."""
-        return (None, *(m for m in self.mitigations if isinstance(m, PostHoc)))
+        return any(attack.temperatures for attack in self.attackers)
 
     def digest(self) -> str:
         """Return the SHA-256 (hexadecimal) of the spec with all its defaults."""

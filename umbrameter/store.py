@@ -184,6 +184,20 @@ class Store:
         """Return the finished artefact of `recipe`, or None when there is none (or it is damaged)."""
         return self._read(recipe.kind, recipe.key)
 
+    def read(self, path: str) -> bytes:
+        """Return a file of a run's folder.
+
+        Raises
+        ------
+        StoreError
+            When it is missing.
+        """
+        try:
+            with self.fs.open_input_stream(path) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            raise StoreError(f"{self.root}/{path} is missing; give the folder of a finished run") from None
+
     def open(self, path: str) -> Artefact:
         """Open the artefact at `path` (`store/<kind>/<key>`).
 

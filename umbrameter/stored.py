@@ -6,7 +6,8 @@ slices.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pyarrow.dataset as ds
 
 from umbrameter.attacks import Vectors
 from umbrameter.errors import DataError, brief
+from umbrameter.paired import distortion
 from umbrameter.probabilities import improbable
 from umbrameter.typing import Array, Bools, Floats, Ints
 
@@ -38,6 +40,8 @@ class Batch:
     record_ids: Ints
     model_ids: Ints | None
     slices: dict[str, Array]
+    distances: Floats
+    """L1 distance of each answer from the one that is stored, shape (n_records,)."""
 
 
 class StoredPredictions:
@@ -60,6 +64,7 @@ class StoredPredictions:
 
     def __init__(self, path: str | Path, name: str = "PREDICTIONS", rounded: bool = False):
         self.path, self.name, self.rounded = str(path), name, rounded
+        self._transform: Callable[[Floats], Floats] | None = None
         try:
             self._data = ds.dataset(self.path, format="parquet")
             self.n_records = self._data.count_rows()
@@ -74,6 +79,12 @@ class StoredPredictions:
         if not self.n_records:
             raise self._error("has no rows; store at least one member and one non-member")
         self.n_classes = self._width()
+
+    def through(self, transform: Callable[[Floats], Floats]) -> "StoredPredictions":
+        """Return the same records with answers that pass through a mitigation."""
+        changed = copy(self)
+        changed._transform = transform
+        return changed
 
     def batches(self) -> Iterator[Batch]:
         """Yield all rows in order, checked.
@@ -119,7 +130,8 @@ class StoredPredictions:
         self._first_bad(unknown, start, labels, f"labels 0 .. {self.n_classes - 1}")
         if not pa.types.is_boolean(table["is_member"].type) or table["is_member"].null_count:
             raise self._error(f"has is_member of type {table['is_member'].type}; expected booleans, none of them null")
-        predictions = self._predictions(table, start)
+        stored = self._predictions(table, start)
+        predictions = stored if self._transform is None else self._transform(stored)
         ids = self._integers(table, "record_id", start) if "record_id" in self.columns else None
         return Batch(
             Vectors(predictions, labels),
@@ -127,6 +139,7 @@ class StoredPredictions:
             np.arange(start, start + len(labels)) if ids is None else ids,
             self._integers(table, "model_id", start) if "model_id" in self.columns else None,
             {name: np.asarray(table[name].cast(pa.string()).fill_null("missing")) for name in self.slices},
+            distortion(predictions, stored),
         )
 
     @property

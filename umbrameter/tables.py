@@ -21,8 +21,12 @@ VERSIONS: Mapping[str, int] = {
     "attack_data": 1,
     "attack_models": 3,
     "references": 1,
+    "guards": 1,
+    "guarded_answers": 1,
     "scores": 2,
-    "evaluations": 2,
+    "evaluations": 3,
+    "costs": 1,
+    "guarantees": 1,
     "controls": 1,
 }
 

@@ -116,7 +116,10 @@ def expand(limits: Sequence[Limit | Preset]) -> tuple[Limit, ...]:
 
 
 def decide(
-    limits: Sequence[Limit], figures: Sequence[tuple[str, dict[str, Metric]]], doubts: Sequence[str] = ()
+    limits: Sequence[Limit],
+    figures: Sequence[tuple[str, dict[str, Metric]]],
+    doubts: Sequence[str] = (),
+    alarms: Sequence[str] = (),
 ) -> Verdict:
     """Hold figures against limits.
 
@@ -132,6 +135,8 @@ def decide(
         Each attack's name and its metrics, of the target as it is.
     doubts
         Why the audit cannot be trusted, such as a failed control; then nothing is decided.
+    alarms
+        What fails the audit whatever the limits, such as a guarantee that attacks disprove.
 
     Examples
     --------
@@ -143,6 +148,8 @@ def decide(
     outcomes = [_outcome(limit, figures) for limit in limits]
     if doubts:
         return Verdict(status="not_measured", reason=" ".join(doubts), limits=outcomes)
+    if alarms:
+        return Verdict(status="fail", reason=" ".join(alarms), limits=outcomes)
     if not outcomes:
         return Verdict(status="not_measured", reason=NO_LIMITS)
     status = min((outcome.status for outcome in outcomes), key=WORST_FIRST.index)

@@ -1,25 +1,77 @@
-"""Mitigations, one file each; a new one is a file here and a name in `AnyMitigation`."""
+"""Mitigations, one file each; a new one is a file here and a name in both unions."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from umbrameter.mitigations.base import InTraining, MitigatedClassifier, Mitigation, PostHoc
+from umbrameter.mitigations.base import InTraining, MitigatedClassifier, Mitigation, PostHoc, answered, wrapped
+from umbrameter.mitigations.composition import Composition
+from umbrameter.mitigations.dp_sgd import DPSGD
+from umbrameter.mitigations.dropout import Dropout
+from umbrameter.mitigations.early_stopping import EarlyStopping
+from umbrameter.mitigations.l2 import L2
 from umbrameter.mitigations.label_only import LabelOnly
+from umbrameter.mitigations.label_smoothing import LabelSmoothing
+from umbrameter.mitigations.memguard import MemGuard
 from umbrameter.mitigations.params import Params
 from umbrameter.mitigations.rounding import Rounding
+from umbrameter.mitigations.temperature import Temperature
 from umbrameter.mitigations.top_k import TopK
 
-AnyMitigation = Annotated[Rounding | TopK | LabelOnly | Params, Field(discriminator="kind")]
+SingleMitigation = Annotated[
+    TopK
+    | LabelOnly
+    | Rounding
+    | Temperature
+    | MemGuard
+    | L2
+    | Params
+    | EarlyStopping
+    | Dropout
+    | LabelSmoothing
+    | DPSGD,
+    Field(discriminator="kind"),
+]
+"""A mitigation that acts in one place."""
+
+Composition.model_rebuild(_types_namespace={"SingleMitigation": SingleMitigation})
+
+AnyMitigation = Annotated[
+    TopK
+    | LabelOnly
+    | Rounding
+    | Temperature
+    | MemGuard
+    | L2
+    | Params
+    | EarlyStopping
+    | Dropout
+    | LabelSmoothing
+    | DPSGD
+    | Composition,
+    Field(discriminator="kind"),
+]
+"""Any mitigation."""
 
 __all__ = [
+    "DPSGD",
+    "L2",
     "AnyMitigation",
+    "Composition",
+    "Dropout",
+    "EarlyStopping",
     "InTraining",
     "LabelOnly",
+    "LabelSmoothing",
+    "MemGuard",
     "MitigatedClassifier",
     "Mitigation",
     "Params",
     "PostHoc",
     "Rounding",
+    "SingleMitigation",
+    "Temperature",
     "TopK",
+    "answered",
+    "wrapped",
 ]

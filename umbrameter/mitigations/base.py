@@ -1,8 +1,8 @@
 """What every mitigation is: something that wraps a classifier into a classifier that leaks less."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -29,9 +29,21 @@ class Mitigation(BaseModel, ABC):
     def label(self) -> str:
         """The mitigation in a few words, such as `rounding(1)`."""
 
+    @property
+    def parts(self) -> "tuple[Mitigation, ...]":
+        """The mitigations that it is made of, in order: itself, unless it is a composition."""
+        return (self,)
+
     @abstractmethod
     def wrap(self, estimator: Any) -> Any:
         """Return a scikit-learn classifier again, mitigated."""
+
+
+class Transforms(Protocol):
+    """What changes answers."""
+
+    def transform(self, predictions: Floats) -> Floats:
+        """Return changed prediction vectors, shape (n_records, n_classes)."""
 
 
 class PostHoc(Mitigation):
@@ -41,6 +53,10 @@ class PostHoc(Mitigation):
     def transform(self, predictions: Floats) -> Floats:
         """Return the mitigated prediction vectors, shape (n_records, n_classes) as given."""
 
+    def note(self, predictions: Floats) -> str | None:
+        """Return what a reader of the figures on these (unmitigated) answers has to know, or None."""
+        return None
+
     def wrap(self, estimator: Any) -> "MitigatedClassifier":
         """Return a classifier that answers with mitigated prediction vectors."""
         return MitigatedClassifier(estimator, self)
@@ -48,6 +64,25 @@ class PostHoc(Mitigation):
 
 class InTraining(Mitigation):
     """A mitigation of the training: target and shadow models are trained anew."""
+
+
+def answered(predictions: Floats, mitigations: Sequence[Transforms]) -> Floats:
+    """Return prediction vectors after they passed through mitigations in order; as they are without any."""
+    for mitigation in mitigations:
+        predictions = mitigation.transform(predictions)
+    return predictions
+
+
+def wrapped(estimator: Any, mitigations: Sequence[Mitigation]) -> Any:
+    """Return an estimator wrapped in mitigations in order; as it is without any."""
+    for mitigation in mitigations:
+        estimator = mitigation.wrap(estimator)
+    return estimator
+
+
+def last_step(estimator: Any) -> Any:
+    """Return a pipeline's last step, or what is no pipeline itself."""
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
 
 
 def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> Any:
@@ -59,7 +94,7 @@ def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> A
         When the estimator has no such parameter; the text begins with the mitigation's kind.
     """
     changed = clone(estimator)
-    last = changed.steps[-1][1] if hasattr(changed, "steps") else changed
+    last = last_step(changed)
     unknown = sorted(set(params) - set(last.get_params()))
     if unknown:
         raise SpecError(
@@ -90,7 +125,7 @@ class MitigatedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     array([[0. , 0.2, 0.8]])
     """
 
-    def __init__(self, estimator: Any, mitigation: PostHoc):
+    def __init__(self, estimator: Any, mitigation: Transforms):
         self.estimator = estimator
         self.mitigation = mitigation
 

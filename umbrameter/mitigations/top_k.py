@@ -22,11 +22,12 @@ class TopK(PostHoc):
 
     kind: Literal["top_k"] = Field("top_k", description="Only the k largest confidences are answered.")
     k: int = Field(ge=1, description="How many; at most the number of classes.")
+    renormalise: bool = Field(False, description="Whether those that are kept are scaled to sum to 1.")
 
     @property
     def label(self) -> str:
         """The mitigation in a few words."""
-        return f"top_k({self.k})"
+        return f"top_k({self.k}{', renormalised' if self.renormalise else ''})"
 
     def transform(self, predictions: Floats) -> Floats:
         """Return the vectors with all but the k largest confidences set to zero.
@@ -39,7 +40,11 @@ class TopK(PostHoc):
         n_classes = predictions.shape[1]
         if self.k > n_classes:
             raise SpecError(f"top_k.k={self.k} is more than the {n_classes} classes there are; lower it")
-        kept = np.argsort(-predictions, axis=1, kind="stable")[:, : self.k]
-        out = np.zeros_like(predictions)
-        np.put_along_axis(out, kept, np.take_along_axis(predictions, kept, axis=1), axis=1)
+        least = np.partition(predictions, n_classes - self.k, axis=1)[:, [n_classes - self.k]]
+        above, level = predictions > least, predictions == least
+        room = self.k - np.count_nonzero(above, axis=1, keepdims=True)
+        out = np.where(above | (level & (np.cumsum(level, axis=1) <= room)), predictions, 0)
+        if self.renormalise:
+            total = out.sum(axis=1, keepdims=True)
+            out = np.divide(out, total, out=out, where=total > 0)
         return out

@@ -4,7 +4,7 @@ Nothing is compiled for a shape, and next to nothing is allocated in a step. The
 rounding. Arrays of several networks have them on the first axis.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -72,6 +72,7 @@ def train(
     records: Front,
     codes: Ints,
     passes: Sequence[Iterable[Ints]],
+    watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
     """Train networks of one shape side by side on shared records, each on rows of its own.
 
@@ -85,6 +86,8 @@ def train(
         All records and their labels, 0 to n_classes - 1.
     passes
         For each network, the rows of each pass, in order; their numbers may differ between networks.
+    watch
+        Looks at the first network's layers after each pass; the training ends when it says so.
 
     Returns
     -------
@@ -101,6 +104,7 @@ def train(
         for i, (w, b) in enumerate(own):
             weights[i][m], biases[i][m] = w, b
     units: list[Floats] = []
+    shown = [w.shape for w, _ in layers[0]]
     n_steps, tanh, front = np.zeros(n_models, np.int64), first.activation == "tanh", records.n_layers
     for orders in zip(*passes, strict=True):
         widths = [model.records_a_step(len(order)) for model, order in zip(models, orders, strict=True)]
@@ -117,7 +121,7 @@ def train(
                 _ = np.tanh(x, out=x) if tanh else np.maximum(x, 0, out=x)
                 np.matmul(x, w, out=u)
                 u += b[:, None]
-            _output_errors(U[-1], codes, rows[:, :n], counts, E[-1])
+            _output_errors(U[-1], codes, rows[:, :n], counts, first.label_smoothing, E[-1])
             for i in range(len(U) - 1, 0, -1):
                 np.matmul(U[i - 1].transpose(0, 2, 1), E[i], out=by_weights[front - 1 + i])
                 product = np.multiply if E[i].shape[2] == 1 else np.matmul  # BLAS is slow at outer products
@@ -127,22 +131,26 @@ def train(
             for e, by in zip(E, by_biases[front - 1 :], strict=True):
                 np.matmul(each[:n], e, out=by)
             adam(params, gradient, mean, square, n_weights, first.l2, first.learning_rate, counts, n_steps)
-    shown = [w.shape for w, _ in layers[0]]
-    return [
-        [(w[m, :a, :b].copy(), c[m, :b].copy()) for w, c, (a, b) in zip(weights, biases, shown, strict=True)]
-        for m in range(n_models)
-    ]
+        if watch is not None and watch(_cut(0, weights, biases, shown)):
+            break
+    return [_cut(m, weights, biases, shown) for m in range(n_models)]
 
 
-def _output_errors(logits: Floats, codes: Ints, rows: Ints, counts: Ints, out: Floats) -> None:
+def _cut(m: int, weights: Sequence[Floats], biases: Sequence[Floats], shapes: Sequence[tuple[int, ...]]) -> Layers:
+    """Return a copy of one network's layers, without the units that fill up."""
+    return [(w[m, :a, :b].copy(), c[m, :b].copy()) for w, c, (a, b) in zip(weights, biases, shapes, strict=True)]
+
+
+def _output_errors(logits: Floats, codes: Ints, rows: Ints, counts: Ints, smoothing: float, out: Floats) -> None:
     """Set `out` to the mean losses' gradients by the logits; rows of -1 fill up and have none."""
     if logits.shape[2] == 1:
-        found = (expit(logits[:, :, 0]) - codes[rows]) / np.maximum(counts, 1)[:, None]
+        truth = codes[rows] * (1 - smoothing) + smoothing / 2
+        found = (expit(logits[:, :, 0]) - truth) / np.maximum(counts, 1)[:, None]
         out[:, :, 0] = np.where(rows >= 0, found, 0)
         return
     np.subtract(logits, logits.max(axis=2, keepdims=True), out=out)
     np.exp(out, out=out)
-    softmax_errors(out, codes, rows, counts)
+    softmax_errors(out, codes, rows, counts, float(smoothing))
 
 
 def _padded(layers: Layers, multiple: int) -> Layers:

@@ -6,11 +6,13 @@ Belongs here: the scikit-learn interface. Does not belong here: how a network is
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
@@ -20,7 +22,6 @@ from umbrameter.typing import Array, Floats, Ints
 
 Layers = list[tuple[Floats, Floats]]
 """Weights and biases, layer by layer."""
-
 
 GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
 """Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
@@ -37,6 +38,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "l2": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
     asked_at_once: ClassVar[int] = 8192
@@ -44,6 +49,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     batch_size: int | str
     learning_rate: float
     l2: float
+    label_smoothing: float
+    early_stopping: bool
+    validation_fraction: float
+    patience: int
     random_state: Any
 
     def fit(self, X: Array, y: Array) -> "NetworkClassifier":
@@ -64,7 +73,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         X, codes = self._checked(X, y)
         rng = check_random_state(self.random_state)
         layers = self._initial(rng)
-        self._keep(trained([self], [layers], X, codes, [self.batches(rng, len(X))])[0])
+        if self.early_stopping:
+            best = Best(self, X, codes, rng)
+            trained([self], [layers], X, codes, [map(best.kept.__getitem__, self.batches(rng, len(best.kept)))], best)
+            self._keep(best.layers)
+            self.n_epochs_ = best.n_epochs
+        else:
+            self._keep(trained([self], [layers], X, codes, [self.batches(rng, len(X))])[0])
         return self
 
     def predict_proba(self, X: Array) -> Floats:
@@ -113,6 +128,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
 
     @property
+    def trains_alone(self) -> bool:
+        """Whether the network cannot be trained side by side with others, since its training ends when it will."""
+        return self.early_stopping
+
+    @property
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 else len(self.classes_)
 
@@ -131,6 +151,45 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     @abstractmethod
     def _answerer(self) -> Callable[[Floats], Floats]:
         """Return the fitted network as a function from features to logits of shape (n_records, n_outputs)."""
+
+
+class Best:
+    """The weights that do best on held-out records, and when to stop looking for better ones.
+
+    Parameters
+    ----------
+    network
+        Whose training is watched.
+    X, codes
+        All training records.
+    rng
+        Chooses which are held out, of every class its share where it has enough.
+    """
+
+    def __init__(self, network: NetworkClassifier, X: Floats, codes: Ints, rng: np.random.RandomState):
+        n_held = ceil(network.validation_fraction * len(codes))
+        by_class = np.bincount(codes).min() >= 2 and min(n_held, len(codes) - n_held) >= len(network.classes_)
+        if n_held >= len(codes):
+            raise ValueError(f"validation_fraction={network.validation_fraction} leaves none of {len(codes)} records")
+        self.kept, held = train_test_split(
+            np.arange(len(codes), dtype=np.int32),
+            test_size=n_held,
+            random_state=rng,
+            stratify=codes if by_class else None,
+        )
+        self._network, self._X, self._codes = network, X[held], codes[held]
+        self._least, self._waited, self._passes = np.inf, 0, 0
+        self.n_epochs = 0
+
+    def __call__(self, layers: Layers) -> bool:
+        """Look at the weights after a pass, and say whether to stop."""
+        self._network.coefs_, self._network.intercepts_ = [w for w, _ in layers], [b for _, b in layers]
+        answers = probabilities(self._network._answerer()(self._X))
+        loss = -np.log(np.maximum(answers[np.arange(len(answers)), self._codes], np.finfo(np.float32).tiny)).mean()
+        self._passes, self._waited = self._passes + 1, self._waited + 1
+        if loss < self._least or self.n_epochs == 0:
+            self._least, self._waited, self.n_epochs, self.layers = loss, 0, self._passes, layers
+        return self._waited >= self._network.patience
 
 
 def all_networks(models: Sequence[Any]) -> TypeGuard[Sequence[NetworkClassifier]]:
@@ -153,6 +212,7 @@ def trained(
     X: Floats,
     codes: Ints,
     passes: Sequence[Iterable[Ints]],
+    watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
     """Train networks of one shape on shared records: by JAX on a GPU, by `backprop` on a CPU.
 
@@ -166,6 +226,8 @@ def trained(
         All records, and their labels 0 to n_classes - 1.
     passes
         For each network, the rows of each pass, in order; their numbers may differ between networks.
+    watch
+        Looks at one network's layers after each pass; the training ends when it says so.
 
     Returns
     -------
@@ -175,11 +237,11 @@ def trained(
     if front is None:
         from umbrameter.networks import training
 
-        return training.train(networks, networks[0]._network(), layers, X, codes, passes)
+        return training.train(networks, networks[0]._network(), layers, X, codes, passes, watch)
     from umbrameter.networks import backprop
 
     with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are refused afterwards
-        return backprop.train(networks, layers, front, codes, passes)
+        return backprop.train(networks, layers, front, codes, passes, watch)
 
 
 def in_steps(orders: Sequence[Ints], widths: Sequence[int], n_steps: int, width: int) -> Ints:

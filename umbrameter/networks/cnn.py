@@ -28,7 +28,9 @@ class CNNClassifier(NetworkClassifier):
         `tanh` or `relu`.
     pixel_max
         The brightest value of a pixel; the network sees 0 as -1 and this as 1.
-    epochs, batch_size, learning_rate, l2, random_state
+    epochs, batch_size, learning_rate, l2
+        As of `MLPClassifier`.
+    label_smoothing, early_stopping, validation_fraction, patience, random_state
         As of `MLPClassifier`.
 
     References
@@ -70,6 +72,10 @@ class CNNClassifier(NetworkClassifier):
         batch_size: int | Literal["auto"] = 100,
         learning_rate: float = 0.001,
         l2: float = 0.0,
+        label_smoothing: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
         random_state: int | np.random.RandomState | None = None,
     ):
         self.image = image
@@ -82,6 +88,10 @@ class CNNClassifier(NetworkClassifier):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.l2 = l2
+        self.label_smoothing = label_smoothing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
         self.random_state = random_state
 
     def _checked(self, X: Array, y: Array) -> tuple[Floats, Ints]:

@@ -29,8 +29,11 @@ def aligned(*shape: int) -> Floats:
 
 
 @fast
-def softmax_errors(powers, codes, rows, counts):  # type: ignore[no-untyped-def]
-    """Turn powers of logits into the mean loss's gradient by the logits: (probability - truth) / records."""
+def softmax_errors(powers, codes, rows, counts, smoothing):  # type: ignore[no-untyped-def]
+    """Turn powers of logits into the mean loss's gradient by the logits: (probability - truth) / records.
+
+    The truth is the label, a share of `smoothing` of it spread over all classes.
+    """
     for m in range(powers.shape[0]):
         for i in range(powers.shape[1]):
             p = powers[m, i]
@@ -41,9 +44,10 @@ def softmax_errors(powers, codes, rows, counts):  # type: ignore[no-untyped-def]
             for j in range(len(p)):
                 total += p[j]
             scale = 1 / (np.float32(counts[m]) * total)
+            spread = np.float32(smoothing / (counts[m] * len(p)))
             for j in range(len(p)):
-                p[j] *= scale
-            p[codes[rows[m, i]]] -= 1 / np.float32(counts[m])
+                p[j] = p[j] * scale - spread
+            p[codes[rows[m, i]]] -= np.float32(1 - smoothing) / np.float32(counts[m])
 
 
 @fast

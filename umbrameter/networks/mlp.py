@@ -37,8 +37,17 @@ class MLPClassifier(NetworkClassifier):
         Weight of the squared weights in the loss (scikit-learn's `alpha`).
     dropout
         Share of each hidden layer's units that are left out of a step, at random.
+    label_smoothing
+        Share of each label that is spread over all classes.
+    early_stopping
+        Whether to hold records out and end when they have not gained for some passes; then `n_epochs_` says how many
+        passes the kept weights took.
+    validation_fraction
+        Share of the records that is held out.
+    patience
+        How many passes without a gain are waited for.
     random_state
-        Seed of initialisation, shuffling and dropout.
+        Seed of initialisation, shuffling, dropout and of who is held out.
 
     References
     ----------
@@ -70,6 +79,10 @@ class MLPClassifier(NetworkClassifier):
         learning_rate: float = 0.001,
         l2: float = 0.0,
         dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
         random_state: int | np.random.RandomState | None = None,
     ):
         self.hidden = hidden
@@ -79,6 +92,10 @@ class MLPClassifier(NetworkClassifier):
         self.learning_rate = learning_rate
         self.l2 = l2
         self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
         self.random_state = random_state
 
     def _initial(self, rng: np.random.RandomState) -> Layers:

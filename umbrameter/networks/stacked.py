@@ -71,6 +71,10 @@ def fit_side_by_side(networks: Sequence[NetworkClassifier], X: Floats, y: Array,
     if len(shapes) != 1:
         raise ValueError(f"the networks differ in their parameters: {'; '.join(sorted(shapes))}; stack equal ones")
     X, y = np.ascontiguousarray(X, dtype=np.float32), np.asarray(y)
+    if any(network.trains_alone for network in networks):
+        for network, own in zip(networks, rows, strict=True):
+            network.fit(X[own], y[own])
+        return
     alike: dict[bytes, list[tuple[NetworkClassifier, Ints]]] = {}
     for network, own in zip(networks, rows, strict=True):
         network._checked(X[own], y[own])

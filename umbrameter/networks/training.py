@@ -5,7 +5,7 @@ Belongs here: the program that XLA compiles, once for each shape. Does not belon
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Network(Protocol):
     """A network's shape: hashable, so that XLA compiles it once."""
 
-    def __call__(self, layers: Any, x: jax.Array, key: jax.Array) -> jax.Array:
+    def __call__(self, layers: Any, x: jax.Array, key: jax.Array | None) -> jax.Array:
         """Return the logits of some records, shape (n_records, n_outputs)."""
 
 
@@ -48,12 +48,12 @@ class Dense:
     activation: str
     dropout: float
 
-    def __call__(self, layers: Any, x: jax.Array, key: jax.Array) -> jax.Array:
+    def __call__(self, layers: Any, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """Return the logits."""
         activate = jnp.tanh if self.activation == "tanh" else jax.nn.relu
         for i, (weights, biases) in enumerate(layers[:-1]):
             x = activate(x @ weights + biases)
-            if self.dropout:
+            if self.dropout and key is not None:
                 kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - self.dropout, x.shape)
                 x = jnp.where(kept, x / (1 - self.dropout), 0)
         weights, biases = layers[-1]
@@ -61,13 +61,22 @@ class Dense:
         return logits
 
 
-def loss(network: Network, layers: Any, x: jax.Array, y: jax.Array, counts: jax.Array, key: jax.Array) -> jax.Array:
-    """Return the summed cross entropy of the records that count."""
+def loss(
+    network: Network,
+    layers: Any,
+    x: jax.Array,
+    y: jax.Array,
+    counts: jax.Array,
+    key: jax.Array | None,
+    smoothing: jax.Array | float = 0.0,
+) -> jax.Array:
+    """Return the summed cross entropy of the records that count, a share of the labels spread over all classes."""
     logits = network(layers, x, key)
     if logits.shape[1] == 1:
-        losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], y)
+        losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], y * (1 - smoothing) + smoothing / 2)
     else:
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+        spread = jax.nn.logsumexp(logits, axis=1) - logits.mean(axis=1)
+        losses = (1 - smoothing) * optax.softmax_cross_entropy_with_integer_labels(logits, y) + smoothing * spread
     return jnp.where(counts, losses, 0).sum()
 
 
@@ -86,16 +95,17 @@ def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: 
         Rows of each step, int32, shape (n_steps or more, batch); -1 fills up. A step without any record changes
         nothing.
     settings
-        Learning rate, L2 weight, and the number of steps.
+        Learning rate, L2 weight, label smoothing, and the number of steps.
     """
-    rate, l2, n_steps = settings
+    rate, l2, smoothing, n_steps = settings
 
     def step(i: jax.Array, state: Any) -> Any:
         layers, mean, square, count, key = state
         rows = batches[i]
         counts = rows >= 0
         n = jnp.maximum(counts.sum(), 1).astype(jnp.float32)
-        summed = jax.grad(partial(loss, network))(layers, X[rows], y[rows], counts, jax.random.fold_in(key, count))
+        own_key = jax.random.fold_in(key, count)
+        summed = jax.grad(partial(loss, network))(layers, X[rows], y[rows], counts, own_key, smoothing)
         slope = [((dw + l2 * w) / n, db / n) for (dw, db), (w, _) in zip(summed, layers, strict=True)]
         own_rate = rate * unbiased(count + 1)
         new_mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, slope)
@@ -125,6 +135,7 @@ def train(
     X: Floats,
     codes: Ints,
     passes: Sequence[Iterable[Ints]],
+    watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
     """Train networks of one shape side by side on shared records, each on rows of its own.
 
@@ -140,6 +151,8 @@ def train(
         All records and their labels.
     passes
         For each network, the rows of each pass, in order; their numbers may differ between networks.
+    watch
+        Looks at the layers after each pass, where there is one network; the training ends when it says so.
 
     Returns
     -------
@@ -155,8 +168,10 @@ def train(
         widths = [model.records_a_step(len(order)) for order, model in zip(orders, models, strict=True)]
         width, n_steps = min(first.records_a_step(2**31), rounded(max(widths))), longest(orders, widths)
         rows = in_steps(orders, widths, rounded(n_steps), width)
-        settings = np.float32(first.learning_rate), np.float32(first.l2), np.int32(n_steps)
-        state = run(network, state, *data, rows[0] if alone else rows, settings)
+        rates = np.float32(first.learning_rate), np.float32(first.l2), np.float32(first.label_smoothing)
+        state = run(network, state, *data, rows[0] if alone else rows, (*rates, np.int32(n_steps)))
+        if watch is not None and watch([(np.array(w), np.array(b)) for w, b in state[0]]):
+            break
     arrays = [(np.asarray(w), np.asarray(b)) for w, b in state[0]]
     return [arrays] if alone else [[(w[i], b[i]) for w, b in arrays] for i in range(len(models))]
 

@@ -11,9 +11,12 @@ import numpy as np
 from umbrameter import __version__
 from umbrameter.control_data import read_controls
 from umbrameter.controls import failures
-from umbrameter.evaluation import read_evaluation, utility
+from umbrameter.costs import read_costs
+from umbrameter.evaluation import read_evaluation
+from umbrameter.guarantees import broken, read_guarantee
 from umbrameter.repeats import Repeated, agreement, spread
 from umbrameter.report import figures
+from umbrameter.report.leaks import recommend
 from umbrameter.report.model import (
     AuditInfo,
     DataInfo,
@@ -114,6 +117,8 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     every, variants = variants, [v for v in variants if not v.repeat]
     doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
     results = [_result(store, case, doubts[variant.title]) for variant in variants for case in variant.cases]
+    guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
+    limits, figures = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
     controls = {k: c for work in variants[0].controls for k, c in read_controls(store.open(work.recipe.path)).items()}
     doubtful = [*filter(None, [doubts[variants[0].title]]), *failures(controls)]
     return Report(
@@ -132,7 +137,9 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
         results=results,
         repeats=_repeats(store, every) if spec.repeats > 1 else [],
         controls=controls,
-        verdict=decide(expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None], doubtful),
+        guarantees=guarantees,
+        recommendation=recommend(results, limits, spec.accepted_loss),
+        verdict=decide(limits, figures, doubtful, [broken(g) for g in guarantees if g.is_broken]),
         ledger=_ledger(store, cost),
     )
 
@@ -185,7 +192,8 @@ def _repeats(store: Store, variants: Sequence[Variant]) -> list[Repeated]:
     of: dict[tuple[str, str | None], list[Case]] = {}
     for variant in variants:
         for case in variant.cases:
-            of.setdefault((case.attack.label, case.mitigation), []).append(case)
+            if case.attacker != "static":
+                of.setdefault((case.attack.label, case.mitigation), []).append(case)
     return [_repeated(store, cases) for cases in of.values()]
 
 
@@ -221,12 +229,12 @@ def _data(spec: AuditSpec, records: Artefact) -> DataInfo:
 
 
 def _target(spec: AuditSpec, store: Store, variant: Variant, records: Artefact) -> TargetInfo:
-    accuracy = utility(store.open(variant.query.recipe.path), None)
+    worth = read_costs(store.open(variant.cases[0].costing.recipe.path))["utility"]
     return TargetInfo(
         kind=spec.target.kind,
         description=spec.target.estimator.describe(),
-        train_accuracy=accuracy["train_accuracy"],
-        test_accuracy=accuracy["test_accuracy"],
+        train_accuracy=worth["train_accuracy"]["value"],
+        test_accuracy=worth["test_accuracy"]["value"],
         n_members=spec.split.members,
         n_nonmembers=spec.n_nonmembers,
         n_classes=len(records.meta["classes"]),
@@ -234,7 +242,7 @@ def _target(spec: AuditSpec, store: Store, variant: Variant, records: Artefact) 
 
 
 def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> ShadowInfo:
-    paths = [shadow.recipe.path for shadow in variant.shadows]
+    paths = [shadow.recipe.path for shadow in variant.trained]
     metas = [store.open(path).meta for path in paths]
     trained = sum(path in cost.made for path in paths)
     return ShadowInfo(
@@ -243,7 +251,7 @@ def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> Sha
         n_reused=len(paths) - trained,
         design=DESIGNS[spec.shadows.design],
         data=SOURCES[spec.shadows.design],
-        size=variant.shadows[0].plan.size if paths else 0,
+        size=variant.trained[0].plan.size if paths else 0,
         train_accuracy=float(np.mean([m["train_accuracy"] for m in metas])) if metas else None,
         test_accuracy=float(np.mean([m["test_accuracy"] for m in metas])) if metas else None,
     )
@@ -257,14 +265,15 @@ def _result(store: Store, case: Case, doubt: str | None) -> Result:
             "by_class": [],
             "worst_class": None,
         }
-    mitigation = case.in_training or case.post_hoc
-    params = {"attack": case.attack.model_dump(mode="json")}
-    if mitigation is not None:
-        params["mitigation"] = mitigation.model_dump(mode="json")
+    costs = read_costs(store.open(case.costing.recipe.path))
     return Result(
         attack=case.attack.label,
         mitigation=case.mitigation,
-        params=params,
+        attacker=case.attacker,
+        params={"attack": case.attack.model_dump(mode="json")} | case.row.params,
+        utility=costs["utility"],
+        change=found.pop("change") | costs["change"],
+        notes=costs["notes"],
         assumption=case.attack.assumption,
         chosen=store.open(case.scoring.recipe.path).meta.get("chosen"),
         n_queries=case.attack.n_queries,

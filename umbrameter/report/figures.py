@@ -15,8 +15,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from umbrameter.measured import Interval
 from umbrameter.metrics import ClassMetrics
+from umbrameter.report.leaks import Leak, leaks
 from umbrameter.report.model import Report
-from umbrameter.report.words import Leak, leaks, percent
+from umbrameter.report.words import kept, percent
 from umbrameter.typing import Floats
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -144,23 +145,28 @@ def _name_classes(axes: Axes, labels: Sequence[str]) -> None:
 def mitigations(report: Report) -> Figure:
     """Draw what each mitigation leaves of the leak against what it costs.
 
-    The vertical axis is the AUC of the strongest attack with its interval, the horizontal one the target's test
-    accuracy; down and to the right is better. Mitigations whose AUC was not measured are not drawn.
+    The vertical axis is the AUC of the strongest attack with its interval, by attackers who know of the mitigation and
+    who do not, the horizontal one the target's test accuracy; down and to the right is better. A line connects the
+    Pareto front: mitigations that no other betters in both. Those whose AUC was not measured are not drawn.
 
     Parameters
     ----------
     report
         The audit's report.
     """
-    points = {n: e for n, e in leaks(report).items() if "test_accuracy" in e.result.utility}
+    found = leaks(report.results).items()
+    points = {name or "none": entry for name, entry in found if kept(entry.result) is not None}
     size = (7.6, max(4.8, 0.4 * len(points)))
     figure, axes = _one_panel("What each mitigation leaves and costs (low and right is best)", size)
     axes.axhline(0.5, color=_GREY, linewidth=1, linestyle=(0, (1, 2)))
     axes.set_ylabel("AUC of the strongest attack (dotted: guessing)")
     if points:
         _limits(axes, list(points.values()))
-        shifts = _shifts([entry.result.utility["test_accuracy"] for entry in points.values()], axes)
+        shifts = _shifts([_accuracy(entry) for entry in points.values()], axes)
         _points(axes, points, shifts)
+        front = pareto([(_accuracy(entry), entry.auc.value) for entry in points.values()])
+        axes.step(*front.T, where="post", color=_GREY, linewidth=1, zorder=1, label="Pareto front")
+        _legend(axes, loc="upper left")
         note = "\n(points at nearly the same accuracy are drawn side by side)" if any(shifts) else ""
         axes.set_xlabel(f"test accuracy of the target (of 1){note}")
     else:
@@ -169,8 +175,37 @@ def mitigations(report: Report) -> Figure:
     return figure
 
 
+def pareto(points: Sequence[tuple[float, float]]) -> Floats:
+    """Return the points that no other betters in both: accuracy as high, AUC as low as can be.
+
+    Parameters
+    ----------
+    points
+        Accuracy and AUC of each.
+
+    Returns
+    -------
+    By rising accuracy, shape (n_front, 2).
+
+    Examples
+    --------
+    >>> pareto([(0.7, 0.9), (0.6, 0.8), (0.5, 0.85)])
+    array([[0.6, 0.8],
+           [0.7, 0.9]])
+    """
+    front: list[tuple[float, float]] = []
+    for accuracy, auc in sorted(points, key=lambda point: (-point[0], point[1])):
+        if not front or auc < front[-1][1]:
+            front.append((accuracy, auc))
+    return np.array(front[::-1])
+
+
+def _accuracy(entry: Leak) -> float:
+    return kept(entry.result) or 0.0
+
+
 def _limits(axes: Axes, entries: Sequence[Leak]) -> None:
-    accuracies = [entry.result.utility["test_accuracy"] for entry in entries]
+    accuracies = [_accuracy(entry) for entry in entries]
     margin = max(0.12 * (max(accuracies) - min(accuracies)), 0.01)
     low, high = min(entry.auc.low for entry in entries), max(entry.auc.high for entry in entries)
     axes.set_xlim(min(accuracies) - margin, max(accuracies) + margin)
@@ -188,7 +223,7 @@ def _points(axes: Axes, points: Mapping[str, Leak], shifts: Sequence[float]) -> 
 
 
 def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colour: str) -> None:
-    accuracy, auc = entry.result.utility["test_accuracy"], entry.auc
+    accuracy, auc = _accuracy(entry), entry.auc
     figure = axes.get_figure(root=True)
     aside = ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans) if figure else None
     moved = axes.transData + aside if aside else axes.transData

@@ -11,20 +11,23 @@ from html import escape
 from umbrameter.groups import Excess
 from umbrameter.measured import Interval, LowerBound, Metric
 from umbrameter.metrics import ClassMetrics
+from umbrameter.report.leaks import leaks
 from umbrameter.report.model import LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
     STATUS,
+    attacker_name,
     by_mitigation,
+    claim,
     confidence,
     control_name,
     figure,
-    leaks,
     metric_name,
     mitigation_name,
     not_measured,
     number,
     reading,
+    stronger,
 )
 
 CAPTIONS = {
@@ -33,7 +36,7 @@ CAPTIONS = {
     "class_precision": "Of the records that an attack calls members, how many are, class by class, with 95 % "
     "intervals. Classes far above the dotted line leak more than the figures over all classes say.",
     "mitigations": "What each mitigation leaves of the strongest attack, and the test accuracy that the target keeps. "
-    "Bars are 95 % intervals.",
+    "Bars are 95 % intervals. The line connects mitigations that no other betters in both (Pareto front).",
 }
 """What a figure of that name shows."""
 
@@ -75,6 +78,20 @@ _CLASS_COLUMNS = (
     "attack recall (of 1)",
 )
 
+_WORTH = {
+    "test_accuracy": "test accuracy (of 1)",
+    "log_loss": "log loss (nats)",
+    "calibration_error": "calibration error (of 1)",
+    "label_agreement": "same label as without (of 1)",
+    "distortion": "distortion (mean L1, of 2)",
+}
+
+_CHANGES = {
+    "test_accuracy": "change of test accuracy",
+    "log_loss": "change of log loss",
+    "calibration_error": "change of calibration error",
+}
+
 _WORST_COLUMNS = ("attack", "worst", "AUC above that of all records", "p-value")
 
 
@@ -94,11 +111,13 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         The page. It loads nothing, runs nothing, and everything that comes from the report is escaped.
     """
     title = f"Membership-inference audit: {escape(report.audit.name)}"
+    mitigated = any(result.mitigation for result in report.results)
     parts = (
         _head(report),
         _verdict(report),
         _section("In short", _summary(report)),
         _section("Attacks and mitigations", _overview(report) + _all_figures(report)),
+        _section("What mitigations cost", _recommended(report) + _costs(report)) if mitigated else "",
         _section("Figures", "".join(_figure(name, png) for name, png in figures.items())) if figures else "",
         _section("Class by class", _classes(report)),
         _section("Slice by slice", _slices(report)) if any(r.by_slice for r in report.results) else "",
@@ -154,7 +173,7 @@ def _summary(report: Report) -> str:
 
 def _what_it_takes(report: Report) -> list[str]:
     """Return what the strongest attack assumes and how many members it finds with few mistakes."""
-    base = leaks(report).get("none")
+    base = leaks(report.results).get(None)
     if base is None:
         return []
     text = f"This attack ({base.result.attack}) assumes that {base.result.assumption}."
@@ -168,16 +187,18 @@ def _what_it_takes(report: Report) -> list[str]:
 
 def _overview(report: Report) -> str:
     """Return the table mitigation × attack: a body a mitigation, which heads the rows of its attacks."""
-    groups = by_mitigation(report.results)
+    groups = by_mitigation(stronger(report.results))
     caption = (
         f"Figures with [low, high], the {confidence(report)} confidence interval. Rates are "
-        "fractions of 1. TPR: share of the members found; FPR: share of the non-members called members by mistake."
+        "fractions of 1. TPR: share of the members found; FPR: share of the non-members called members by mistake. "
+        "Of two attackers, one who knows of the mitigation and one who does not, the stronger is shown."
     )
     bodies = "".join(_group(name, results) for name, results in groups.items())
     columns = (
         _column("mitigation"),
         _column("test accuracy", "of 1"),
         _column("attack"),
+        _column("attacker", "of the mitigation"),
         _column("AUC", "0.5 guessing, 1 certainty"),
         _column("attack accuracy", "of 1; 0.5 guessing"),
         _column("TPR at 1 % FPR", "of 1; 0.01 guessing"),
@@ -192,9 +213,9 @@ def _column(name: str, unit: str = "") -> str:
 
 def _group(name: str, results: Sequence[Result]) -> str:
     span = f'rowspan="{len(results)}"'
-    accuracy = _or_not(results[0].utility.get("test_accuracy"))
+    accuracy = _unbroken(results[0].utility.get("test_accuracy"))
     first = f'<th scope="rowgroup" {span}>{escape(name)}</th><td {span}>{escape(accuracy)}</td>'
-    rows = [_cells((result.attack, *_main_figures(result))) for result in results]
+    rows = [_cells((result.attack, attacker_name(result), *_main_figures(result))) for result in results]
     return f'<tbody class="group"><tr>{first}{"</tr><tr>".join(rows)}</tr></tbody>'
 
 
@@ -205,13 +226,33 @@ def _main_figures(result: Result) -> tuple[str, ...]:
 
 def _all_figures(report: Report) -> str:
     names = list(dict.fromkeys(name for result in report.results for name in result.metrics))
-    rows = [(mitigation_name(r), r.attack, *(_unbroken(r.metrics.get(n)) for n in names)) for r in report.results]
-    table = _table(("mitigation", "attack", *map(metric_name, names)), rows)
+    who = [(mitigation_name(r), r.attack, attacker_name(r)) for r in report.results]
+    rows = [(*w, *(_unbroken(r.metrics.get(n)) for n in names)) for w, r in zip(who, report.results, strict=True)]
+    table = _table(("mitigation", "attack", "attacker", *map(metric_name, names)), rows)
     methods = {
         n: {m.method for r in report.results if isinstance(m := r.metrics.get(n), Interval | LowerBound)} for n in names
     }
     stated = "; ".join(f"{metric_name(n)}: {', '.join(sorted(found))}" for n, found in methods.items() if found)
     return _details("All figures", f'{table}<p class="small">Intervals by {escape(stated)}.</p>')
+
+
+def _costs(report: Report) -> str:
+    """Return what each mitigation costs, with the differences from the target as it is."""
+    rows = []
+    for name, results in by_mitigation(report.results).items():
+        first = results[0]
+        worth = [_unbroken(first.utility.get(n)) if n in first.utility else "" for n in _WORTH]
+        changes = [_unbroken(first.change.get(n)) if n in first.change else "" for n in _CHANGES]
+        rows.append((name, *worth, *changes))
+    columns = ("mitigation", *_WORTH.values(), *_CHANGES.values())
+    notes = dict.fromkeys(note for result in report.results for note in result.notes)
+    return _table(columns, rows) + _items(notes)
+
+
+def _recommended(report: Report) -> str:
+    """Return the recommendation and the guarantees, if there are any."""
+    advice = f"<p>{escape(report.recommendation.reason)}</p>" if report.recommendation else ""
+    return advice + _items(claim(guarantee) for guarantee in report.guarantees)
 
 
 def _figure(name: str, png: bytes) -> str:

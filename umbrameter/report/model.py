@@ -5,18 +5,20 @@ how a figure is computed (`metrics`) or how a report looks (`html`, `terminal`, 
 """
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.controls import Control
+from umbrameter.errors import StoreError, brief
 from umbrameter.groups import Excess
+from umbrameter.guarantees import Guarantee
 from umbrameter.measured import Interval, Metric, NotMeasured
 from umbrameter.metrics import ClassMetrics
 from umbrameter.repeats import Repeated
 from umbrameter.verdict import LimitOutcome, Status, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change of the report that an old reader would not understand."""
 
 
@@ -80,18 +82,39 @@ class Result(_Part):
 
     attack: str = Field(description="The attack's name.")
     mitigation: str | None = Field(default=None, description="The mitigation, such as rounding(1); null for none.")
+    attacker: Literal["adaptive", "static"] | None = Field(
+        default=None,
+        description="adaptive: knows of the mitigation, and has shadow models mitigated alike; static: does not; null "
+        "without a mitigation.",
+    )
     params: dict[str, Any] = Field(default={}, description="The attack's and the mitigation's settings.")
     assumption: str = Field(description="Which knowledge the attack assumes, in words.")
     chosen: str | None = Field(default=None, description="The attack that a combined one chose on shadow models.")
     n_queries: int = Field(default=1, description="Queries to the target that the attack takes for each record.")
     metrics: dict[str, Metric] = Field(description="The figures by name, each with its interval or why it has none.")
-    utility: dict[str, float] = Field(
-        default={}, description="What the mitigated target is worth: train_accuracy, test_accuracy; fractions."
+    utility: dict[str, Metric] = Field(
+        default={},
+        description="What the mitigated target is worth: train_accuracy, test_accuracy, log_loss (nats), "
+        "calibration_error; and how near it is to the target as it is: label_agreement, distortion (mean L1 distance).",
     )
+    change: dict[str, Metric] = Field(
+        default={},
+        description="Differences from the target as it is on the same records: auc, test_accuracy, log_loss, "
+        "calibration_error; positive where the mitigated one is higher.",
+    )
+    notes: list[str] = Field(default=[], description="What has to be known about the mitigation's figures.")
     by_class: list[ClassMetrics] = Field(default=[], description="The figures class by class.")
     worst_class: Excess | None = Field(default=None, description="The class that leaks most, against all records.")
     by_slice: dict[str, list[ClassMetrics]] = Field(default={}, description="The figures slice by slice, by column.")
     worst_slice: dict[str, Excess] = Field(default={}, description="The slice that leaks most, by column.")
+
+
+class Recommendation(_Part):
+    """Which mitigation to deploy."""
+
+    accepted_loss: float = Field(description="The loss of test accuracy that is accepted; a fraction.")
+    mitigation: str | None = Field(default=None, description="The mitigation; null when none suffices.")
+    reason: str = Field(description="Why, in a sentence.")
 
 
 class Ledger(_Part):
@@ -126,6 +149,8 @@ class Report(_Part):
     results: list[Result] = Field(description="One entry for each attack and mitigation.")
     repeats: list[Repeated] = Field(default=[], description="What the repeats agree on; empty without repeats.")
     controls: dict[str, Control] = Field(default={}, description="Checks of the audit itself, by name.")
+    guarantees: list[Guarantee] = Field(default=[], description="Claims of privacy, and what attacks prove.")
+    recommendation: Recommendation | None = Field(default=None, description="Which mitigation to deploy, by rule.")
     verdict: Verdict = Field(description="What it comes to.")
     ledger: Ledger = Field(description="What it cost.")
 
@@ -142,6 +167,27 @@ class Report(_Part):
         return text.encode()
 
 
+def read_report(content: bytes) -> Report:
+    """Return a stored report.
+
+    Raises
+    ------
+    StoreError
+        When it was written by another version.
+    """
+    try:
+        version = json.loads(content)["schema_version"]
+        if version == SCHEMA_VERSION:
+            return Report.model_validate_json(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"report.json is damaged ({brief(error)}); run the audit again, which reuses its work"
+        ) from None
+    raise StoreError(
+        f"report.json has schema_version {version}, and this version reads {SCHEMA_VERSION}; run the audit again"
+    )
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON schema of `report.json`."""
     return Report.model_json_schema()
@@ -154,16 +200,19 @@ __all__ = [
     "ClassMetrics",
     "Control",
     "DataInfo",
+    "Guarantee",
     "Interval",
     "Ledger",
     "LimitOutcome",
     "Metric",
     "NotMeasured",
+    "Recommendation",
     "Report",
     "Result",
     "ShadowInfo",
     "Status",
     "TargetInfo",
     "Verdict",
+    "read_report",
     "schema",
 ]

@@ -15,14 +15,17 @@ from umbrameter.report.words import (
     NO_PROOF,
     STATUS,
     by_mitigation,
+    claim,
     confidence,
     controls_line,
     figure,
+    kept,
     metric_name,
     not_measured,
     number,
     point,
     reading,
+    stronger,
 )
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan"}
@@ -61,6 +64,7 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
         Text.assemble(("Verdict: ", "bold"), (STATUS[verdict.status], f"bold {_COLOURS[verdict.status]}")),
         Padding(Text(verdict.reason), (0, 0, 0, 2)),
         *(_bullet(_limit(outcome)) for outcome in verdict.limits),
+        *(_bullet(claim(guarantee)) for guarantee in report.guarantees),
         Text("Reading", style="bold"),
         Padding(Text(f"{reading(report)} {NO_PROOF}"), (0, 0, 0, 2)),
         *([Text("Not measured", style="bold"), *(_bullet(note) for note in notes)] if notes else []),
@@ -102,28 +106,31 @@ def _limit(outcome: LimitOutcome) -> str:
 def _results(report: Report) -> list[RenderableType]:
     """Return the table: a line a mitigation with the test accuracy it leaves, below it a line an attack."""
     longest = max((len(result.attack) for result in report.results), default=6)
-    first = min(max(longest + 1, 14), 25)
+    first = min(max(longest + 3, 14), 25)
     head = _grid(first)
     head.add_row("mitigation", "AUC [low, high]", "attack accuracy", "TPR at")
     head.add_row(" attack", "0.5 is guessing", "0.5 is guessing", "1 % FPR")
-    note = f"[low, high]: {confidence(report)} interval; rates are fractions of 1"
+    shown = stronger(report.results)
+    notes = [f"[low, high]: {confidence(report)} interval; rates are fractions of 1"]
+    if any(result.attacker == "static" for result in shown):
+        notes.append("*: by an attacker who does not know of the mitigation, who did better here than one who does")
     rule = Text("-" * (first + _FIGURES_WIDTH), no_wrap=True, overflow="crop")
     groups = [
         part
-        for name, results in by_mitigation(report.results).items()
+        for name, results in by_mitigation(shown).items()
         for part in (_heading(name, results[0], first + _FIGURES_WIDTH), _rows(results, first))
     ]
-    return [Text(), head, rule, *groups, rule, Text(note)]
+    return [Text(), head, rule, *groups, rule, *map(Text, notes)]
 
 
 def _heading(mitigation: str, result: Result, width: int) -> RenderableType:
-    accuracy = result.utility.get("test_accuracy")
-    kept = "test accuracy not measured" if accuracy is None else f"test accuracy {number(accuracy)}"
+    accuracy = kept(result)
+    worth = "test accuracy not measured" if accuracy is None else f"test accuracy {number(accuracy)}"
     line = Table.grid(expand=True)
     line.width = width
     line.add_column(overflow="fold")
     line.add_column(justify="right", no_wrap=True)
-    line.add_row(Text(mitigation, style="bold"), Text(kept, style="bold"))
+    line.add_row(Text(mitigation, style="bold"), Text(worth, style="bold"))
     return line
 
 
@@ -131,7 +138,8 @@ def _rows(results: Sequence[Result], first: int) -> Table:
     rows = _grid(first)
     for result in results:
         auc, accuracy, tpr = (result.metrics.get(name) for name in ("auc", "accuracy", "tpr_at_fpr_0.01"))
-        texts = (_attack(result.attack, first), *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
+        name = f"{result.attack} *" if result.attacker == "static" else result.attack
+        texts = (_attack(name, first), *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
         rows.add_row(*map(Text, texts), Text("not measured" if tpr is None else point(tpr)))
     return rows
 

@@ -9,14 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from umbrameter.measured import Interval, LowerBound
+from umbrameter.report.leaks import leaks
 from umbrameter.report.model import Report, Result
-from umbrameter.report.words import figure, leaks, mitigation_name, number, reading
+from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
+
+TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")
+"""The figures of the table of mitigations."""
 
 
 def run_name(report: Report) -> str:
     """Return the run's name: the result first, since lists cut names short, and when it was measured."""
     when = f"{datetime.fromisoformat(report.audit.started):%Y-%m-%d %H:%M}"
-    worst = leaks(report).get("none")
+    worst = leaks(report.results).get(None)
     return f"AUC {worst.auc.value:.3f}, {when}" if worst is not None else when
 
 
@@ -24,8 +28,9 @@ def note(report: Report) -> str:
     """Return the run's description in Markdown: what was audited, the table, how it reads."""
     target = report.target
     rows = [
-        f"| {mitigation_name(r)} | {r.attack} | {figure(r.metrics['auc'])} | {number(r.utility['test_accuracy'])} |"
-        for r in report.results
+        f"| {mitigation_name(r)} | {r.attack} | {attacker_name(r)} | {figure(r.metrics['auc'])} | "
+        f"{figure(r.utility['test_accuracy'])} |"
+        for r in stronger(report.results)
     ]
     return "\n".join(
         [
@@ -34,8 +39,8 @@ def note(report: Report) -> str:
             "",
             reading(report),
             "",
-            "| mitigation | attack | AUC [low, high] | test accuracy |",
-            "| --- | --- | --- | --- |",
+            "| mitigation | attack | attacker | AUC [low, high] | test accuracy [low, high] |",
+            "| --- | --- | --- | --- | --- |",
             *rows,
             "",
             "An AUC of 0.5 is guessing. The whole report is the artefact `report.html`.",
@@ -43,10 +48,23 @@ def note(report: Report) -> str:
     )
 
 
+def mitigation_table(report: Report) -> dict[str, list[Any]]:
+    """Return the matrix mitigation × attack × attacker as columns."""
+    columns: dict[str, list[Any]] = {}
+    for result in report.results:
+        figures = {"auc": result.metrics["auc"], "tpr_at_fpr_0.01": result.metrics["tpr_at_fpr_0.01"], **result.utility}
+        row = {"mitigation": mitigation_name(result), "attack": result.attack, "attacker": result.attacker or ""}
+        row |= {name: figure(figures[name]) if name in figures else "" for name in TABLE}
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
 def flat_metrics(result: Result) -> dict[str, float]:
-    """Return every measured figure with its bounds, and the target's accuracy."""
-    flat: dict[str, float] = dict(result.utility)
-    for name, metric in result.metrics.items():
+    """Return every measured figure with its bounds, what the target is worth, and differences from none."""
+    flat: dict[str, float] = {}
+    changes = {f"change_of_{name}": metric for name, metric in result.change.items()}
+    for name, metric in (result.utility | changes | result.metrics).items():
         if isinstance(metric, Interval):
             flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
         elif isinstance(metric, LowerBound):

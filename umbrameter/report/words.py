@@ -3,17 +3,11 @@
 Belongs here: plain text that the HTML page and the terminal share. Does not belong here: escaping, layout, colour.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from umbrameter.measured import Interval, LowerBound, Metric, NotMeasured
-from umbrameter.report.model import LimitOutcome, Report, Result
-
-ACCEPTED_LOSS = 0.01
-"""The loss of test accuracy, a fraction, up to which a mitigation counts as cheap."""
-
-WORTHWHILE = 0.01
-"""How far a mitigation must lower the upper bound of AUC to be worth a word."""
+from umbrameter.report.leaks import leaks, measured_auc
+from umbrameter.report.model import Guarantee, LimitOutcome, Report, Result
 
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
@@ -135,6 +129,17 @@ def mitigation_name(result: Result) -> str:
     return result.mitigation or "none"
 
 
+def attacker_name(result: Result) -> str:
+    """Return who attacks: one who knows of the mitigation, one who does not, or nothing without a mitigation."""
+    return {"adaptive": "knows of it", "static": "does not", None: ""}[result.attacker]
+
+
+def kept(result: Result, name: str = "test_accuracy") -> float | None:
+    """Return what a target is worth under a mitigation, or None when that was not measured."""
+    metric = result.utility.get(name)
+    return metric.value if isinstance(metric, Interval) else None
+
+
 def by_mitigation(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Return the results by mitigation, none first, else in the order given."""
     grouped: dict[str, list[Result]] = {"none": []}
@@ -143,17 +148,25 @@ def by_mitigation(results: Iterable[Result]) -> dict[str, list[Result]]:
     return {name: group for name, group in grouped.items() if group}
 
 
+def stronger(results: Iterable[Result]) -> list[Result]:
+    """Return of each attack on each mitigation the attacker with the higher AUC, in the order given.
+
+    Where an AUC was not measured, the one who knows of the mitigation.
+    """
+    best: dict[tuple[str, str | None], Result] = {}
+    for result in results:
+        known = best.setdefault((result.attack, result.mitigation), result)
+        old, new = measured_auc(known), measured_auc(result)
+        if old is not None and new is not None and new.value > old.value:
+            best[result.attack, result.mitigation] = result
+    return list(best.values())
+
+
 def confidence(report: Report) -> str:
     """Return the confidence of a report's intervals, such as `95 %`."""
     metrics = [metric for result in report.results for metric in result.metrics.values()]
     found = {percent(metric.confidence) for metric in metrics if isinstance(metric, Interval)}
     return " or ".join(sorted(found)) or "95 %"
-
-
-def measured_auc(result: Result) -> Interval | None:
-    """Return a result's AUC, or None when it was not measured."""
-    auc = result.metrics.get("auc")
-    return auc if isinstance(auc, Interval) else None
 
 
 def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
@@ -170,71 +183,26 @@ def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
     return [result for _, _, result in sorted(bare, key=lambda entry: entry[:2], reverse=True)[:most]]
 
 
-class Leak(NamedTuple):
-    """How much a target leaks, by the strongest of the attacks on it.
-
-    Parameters
-    ----------
-    result
-        The strongest attack's result: the one of highest AUC.
-    auc
-        Its AUC.
-    upper
-        The highest upper bound of AUC over all the attacks, the strongest or not.
-    """
-
-    result: Result
-    auc: Interval
-    upper: float
-
-
-def leak(results: Sequence[Result]) -> Leak | None:
-    """Return the leak that results of one mitigation show, or None where the AUC of any of the attacks is missing."""
-    aucs = [auc for result in results if (auc := measured_auc(result))]
-    if not results or len(aucs) < len(results):
-        return None
-    auc, result = max(zip(aucs, results, strict=True), key=lambda pair: pair[0].value)
-    return Leak(result, auc, max(auc.high for auc in aucs))
-
-
-def leaks(report: Report) -> dict[str, Leak]:
-    """Return the leak under each mitigation where it was measured, none first."""
-    found = {name: leak(group) for name, group in by_mitigation(report.results).items()}
-    return {name: entry for name, entry in found.items() if entry}
-
-
 def reading(report: Report) -> str:
-    """Return what the results come to: the strongest attack, and the mitigation that leaves least at little cost."""
-    found = leaks(report)
-    base = found.pop("none", None)
+    """Return what the results come to: the strongest attack, and which mitigation is recommended."""
+    base = leaks(report.results).get(None)
     if base is None:
         return "How much the target leaks as it is was not measured by every attack; the list of reasons says why."
     attack = f"the strongest attack, {base.result.attack}, has AUC {figure(base.auc)} (0.5 is guessing, 1 is certainty)"
     if base.auc.low <= 0.5:
         return f"No attack was shown to do better than guessing on the target as it is: {attack}."
     first = f"Members can be told from non-members: {attack} on the target as it is."
-    return f"{first} {_advice(base, found)}" if found else first
+    return f"{first} {report.recommendation.reason}" if report.recommendation else first
 
 
-def _advice(base: Leak, mitigated: dict[str, Leak]) -> str:
-    accuracy = base.result.utility.get("test_accuracy")
-    enough = base.upper - WORTHWHILE
-    cheap = {n: e for n, e in mitigated.items() if e.upper <= enough and _is_cheap(e.result, accuracy)}
-    cost = f"at most {ACCEPTED_LOSS} of test accuracy"
-    if accuracy is None or not cheap:
-        bound = number(base.upper)
-        return f"No measured mitigation that costs {cost} lowers the upper bound of AUC, {bound}, by {WORTHWHILE}."
-    name, best = min(cheap.items(), key=lambda item: item[1].upper)
-    kept = number(best.result.utility["test_accuracy"])
+def claim(found: Guarantee) -> str:
+    """Return a claim of privacy beside what was proved, in a line."""
     return (
-        f"Of the mitigations that cost {cost}, {name} leaves the lowest upper bound of AUC: {number(best.upper)} "
-        f"instead of {number(base.upper)}, at test accuracy {kept} instead of {number(accuracy)}."
+        f"{'BROKEN' if found.is_broken else 'not disproved'}: {found.mitigation} claims ε {number(found.epsilon)} at δ "
+        f"{found.delta:g} ({found.accountant}; noise multiplier {number(found.noise_multiplier)}, {found.n_steps:,} "
+        f"steps); attacks prove at least {number(found.epsilon_lower_bound)} ({found.n_attacks} attacks, "
+        f"{percent(found.confidence)})"
     )
-
-
-def _is_cheap(result: Result, accuracy: float | None) -> bool:
-    kept = result.utility.get("test_accuracy")
-    return kept is not None and accuracy is not None and kept >= accuracy - ACCEPTED_LOSS
 
 
 def not_measured(report: Report) -> list[str]:

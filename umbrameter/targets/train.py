@@ -1,11 +1,12 @@
 """A target that is trained here, from a recipe."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.estimators import Estimator
-from umbrameter.mitigations import InTraining
+from umbrameter.mitigations import Mitigation, wrapped
 from umbrameter.typing import Classifier
 
 
@@ -18,7 +19,11 @@ class TrainedTarget(BaseModel):
     estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
 
     def build(
-        self, seed: int, mitigation: InTraining | None = None, categorical: tuple[int, ...] = (), binary: bool = True
+        self,
+        seed: int,
+        mitigations: Sequence[Mitigation] = (),
+        categorical: tuple[int, ...] = (),
+        binary: bool = True,
     ) -> Classifier:
         """Return the unfitted classifier, mitigated.
 
@@ -26,13 +31,10 @@ class TrainedTarget(BaseModel):
         ----------
         seed
             Set as every `random_state` in it.
-        mitigation
-            What wraps it; None for the target as it is.
+        mitigations
+            What wraps it, in order.
         categorical, binary
             As of `Estimator.build`.
         """
-        estimator = self.estimator.build(seed, categorical, binary)
-        if mitigation is None:
-            return estimator
-        mitigated: Classifier = mitigation.wrap(estimator)
-        return mitigated
+        built: Classifier = wrapped(self.estimator.build(seed, categorical, binary), mitigations)
+        return built

@@ -1,0 +1,110 @@
+"""Export the model of a finished run, under a mitigation, as an MLflow model that `mlflow models serve` can serve.
+
+Belongs here: from a run's folder to a model's folder. Does not belong here: how the model answers
+(`umbrameter.deployed`).
+"""
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+from umbrameter import __version__, deployed
+from umbrameter.errors import SpecError, StoreError
+from umbrameter.guarding import guard_seed
+from umbrameter.report import Report, Result
+from umbrameter.report.card import card
+from umbrameter.report.model import read_report
+from umbrameter.spec import AuditSpec
+from umbrameter.store import Store
+
+NONE = "none"
+"""Stands for the target as it is."""
+
+
+def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
+    """Write a run's model under a mitigation, with a model card, and return the mitigation's name.
+
+    Parameters
+    ----------
+    root
+        Where the store is.
+    folder
+        The run's folder under it: `runs/<name>-<time>`.
+    mitigation
+        Its name as the report has it, or `none`; the recommended one if unset.
+    to
+        The folder to write, which must not be there yet.
+
+    Raises
+    ------
+    SpecError
+        When the audit has no such mitigation, or recommends none.
+    StoreError
+        When the folder is there already, or the run's artefacts are not.
+    """
+    store = Store(root)
+    report = read_report(store.read(f"{folder}/report.json"))
+    name = _chosen(report, mitigation)
+    if Path(to).exists():
+        raise StoreError(f"--to={to!r} is there already; name a folder that is not")
+    result = next(r for r in report.results if (r.mitigation or NONE) == name)
+    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
+    place = next(entry for entry in artefacts["models"] if (entry["mitigation"] or NONE) == name)
+    with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        index = _index(store, artefacts["records"], report, result)
+        guard = None if place["guard"] is None else store.open(place["guard"]).data("guard.skops")
+        deployed.write(Path(data), index, store.open(place["target"]).data("model.skops"), guard)
+        mlflow.pyfunc.save_model(
+            path=to,
+            loader_module=deployed.__name__,
+            data_path=data,
+            signature=_signature(index),
+            pip_requirements=_requirements(store, folder),
+            metadata={"mitigation": name, "classes": index["classes"], "spec_digest": report.audit.spec_digest},
+        )
+    Path(to, "MODEL_CARD.md").write_text(card(report, name), encoding="utf8")
+    return name
+
+
+def _chosen(report: Report, mitigation: str | None) -> str:
+    names = list(dict.fromkeys(result.mitigation or NONE for result in report.results))
+    if mitigation is None:
+        best = report.recommendation.mitigation if report.recommendation else None
+        if best is None:
+            why = report.recommendation.reason if report.recommendation else "There is nothing to choose from."
+            raise SpecError(f"the audit recommends no mitigation ({why}); name one: --mitigation {' or '.join(names)}")
+        return best
+    if mitigation not in names:
+        raise SpecError(f"--mitigation={mitigation!r}: the audit has no such mitigation; it has {', '.join(names)}")
+    return mitigation
+
+
+def _index(store: Store, records: str, report: Report, result: Result) -> dict[str, Any]:
+    meta = store.open(records).meta
+    kept = {name: meta[name] for name in ("classes", "feature_names", "categories", "precision")}
+    return kept | {"mitigation": result.params.get("mitigation"), "guard_seed": guard_seed(report.audit.seed)}
+
+
+def _signature(index: dict[str, Any]) -> ModelSignature:
+    """Return the columns that are read, categories as text, and the shape of the answers."""
+    text = set(index["categories"])
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.string if n in text else DataType.double, n) for n in index["feature_names"]
+    ]
+    answers = TensorSpec(np.dtype("float64"), (-1, len(index["classes"])))
+    return ModelSignature(inputs=Schema(columns), outputs=Schema([answers]))
+
+
+def _requirements(store: Store, folder: str) -> list[str]:
+    """Return the versions that decide the model's answers."""
+    spec = AuditSpec.from_yaml(store.read(f"{folder}/spec.yaml").decode())
+    versions = {**spec.target.estimator.versions, "umbrameter": __version__}
+    return [f"{name}=={version}" for name, version in versions.items()]

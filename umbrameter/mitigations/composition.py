@@ -1,0 +1,72 @@
+"""Several mitigations at once, such as a penalty in the training and rounded answers.
+
+Jia et al. (2019), arXiv 1909.10594, section 5.3, combine a guard with mitigations of the training: what each leaves may
+be stopped by another.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from umbrameter.mitigations.base import InTraining, Mitigation, PostHoc, wrapped
+from umbrameter.mitigations.memguard import MemGuard
+
+if TYPE_CHECKING:
+    from umbrameter.mitigations import SingleMitigation
+
+
+class Composition(Mitigation):
+    """Mitigations that apply in order; in a spec, a list of them stands for it.
+
+    Examples
+    --------
+    >>> from umbrameter.mitigations import Rounding, TopK
+    >>> Composition((TopK(3), Rounding(1))).label
+    'top_k(3) + rounding(1)'
+    """
+
+    kind: Literal["composition"] = Field("composition", description="Several mitigations, in order.")
+    steps: tuple["SingleMitigation", ...] = Field(min_length=2, description="The mitigations, in order.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Composition":
+        answers = [i for i, step in enumerate(self.steps) if isinstance(step, PostHoc)]
+        late = [step.label for step in self.steps[min(answers, default=0) :] if isinstance(step, InTraining)]
+        if answers and late:
+            raise ValueError(
+                f"{', '.join(late)} acts in the training and comes after {self.steps[answers[0]].label}, which acts on "
+                "the answer; put it first"
+            )
+        if any(isinstance(self.steps[i], MemGuard) for i in answers[1:]):
+            raise ValueError(
+                f"{self.label}: memguard needs the model's own logits, and gets answers that are changed already; put "
+                "it before the other mitigations of the answer"
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """The mitigations in a few words, in order."""
+        return " + ".join(step.label for step in self.steps)
+
+    @property
+    def parts(self) -> tuple[Mitigation, ...]:
+        """The mitigations, in order."""
+        return self.steps
+
+    def wrap(self, estimator: Any) -> Any:
+        """Return a classifier wrapped by each in turn.
+
+        Raises
+        ------
+        SpecError
+            As of the mitigations.
+        """
+        return wrapped(estimator, self.steps)
+
+
+def composed(entries: Any) -> Any:
+    """Return a spec's mitigations with lists of several made compositions; anything else as it is."""
+    if not isinstance(entries, list | tuple):
+        return entries
+    return [{"kind": "composition", "steps": e} if isinstance(e, list | tuple) else e for e in entries]

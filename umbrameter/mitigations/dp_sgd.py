@@ -1,0 +1,88 @@
+"""Differentially private training: each record moves the weights by little, and noise hides by how much.
+
+The gradient of every record is clipped to a norm, and Gaussian noise in proportion to it is added to their sum.
+
+Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar, Zhang (2016), "Deep Learning with Differential Privacy",
+arXiv 1607.00133, algorithm 1.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from umbrameter.errors import SpecError
+from umbrameter.mitigations.base import InTraining
+
+CLAIM = ("epsilon", "delta", "noise_multiplier", "clip_norm", "sampling_rate", "n_steps", "accountant")
+"""What a fitted private network says of its guarantee, as attributes with `_` after the name."""
+
+
+class DPSGD(InTraining):
+    """Train a network with (epsilon, delta)-differential privacy.
+
+    Examples
+    --------
+    >>> from umbrameter.networks import MLPClassifier
+    >>> DPSGD(epsilon=4, sampling_rate=0.5).wrap(MLPClassifier(epochs=30))
+    PrivateMLPClassifier(epochs=30, epsilon=4.0, sampling_rate=0.5)
+    """
+
+    kind: Literal["dp_sgd"] = Field("dp_sgd", description="The network trained with differential privacy.")
+    epsilon: float | None = Field(None, gt=0, description="Of the guarantee, at most; or give noise_multiplier.")
+    delta: float = Field(1e-5, gt=0, lt=1, description="Of the guarantee; well below one in the number of records.")
+    noise_multiplier: float | None = Field(
+        None, gt=0, description="Standard deviation of the noise, in clipping norms; or give epsilon."
+    )
+    clip_norm: float = Field(1.0, gt=0, description="The largest norm of one record's gradient.")
+    sampling_rate: float | None = Field(
+        None, gt=0, le=1, description="Chance of a record to be in a step's batch; the network's batch_size if unset."
+    )
+    epochs: int | None = Field(None, ge=1, description="Passes over the records, on average; the network's if unset.")
+    learning_rate: float | None = Field(None, gt=0, description="Adam's step size; the network's if unset.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "DPSGD":
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError(
+                f"epsilon={self.epsilon}, noise_multiplier={self.noise_multiplier}: give the one or the other"
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """The mitigation in a few words."""
+        said = {n: v for n in type(self).model_fields if (v := getattr(self, n)) != type(self).model_fields[n].default}
+        return f"dp_sgd({', '.join(f'{name}={value:g}' for name, value in said.items())})"
+
+    def wrap(self, estimator: Any) -> Any:
+        """Return the network of the same shape that is trained privately.
+
+        Raises
+        ------
+        SpecError
+            When it is no network of ours, or comes after steps that learn from the records outside the guarantee.
+        """
+        from umbrameter.networks import CNNClassifier, MLPClassifier
+        from umbrameter.networks.private import PrivateCNNClassifier, PrivateMLPClassifier
+
+        if hasattr(estimator, "steps"):
+            raise SpecError(
+                f"mitigation dp_sgd: {estimator.steps[0][0]} comes before the network and would learn from the records "
+                "outside the guarantee; give numbers on like scales and no categories, such as bits"
+            )
+        kinds: dict[type, Any] = {MLPClassifier: PrivateMLPClassifier, CNNClassifier: PrivateCNNClassifier}
+        if type(estimator) not in kinds:
+            raise SpecError(
+                f"mitigation dp_sgd: {type(estimator).__name__} cannot be trained privately here; it is for the "
+                "networks mlp and cnn"
+            )
+        own = self.model_dump(exclude={"kind"})
+        changed = {n: own.pop(n) or getattr(estimator, n) for n in ("epochs", "learning_rate")}
+        return kinds[type(estimator)](**estimator.get_params() | changed | own)
+
+
+def guarantee(model: Any) -> dict[str, Any] | None:
+    """Return what a fitted model's training guarantees, or None: epsilon is the accountant's, never the request."""
+    if not hasattr(model, "accountant_"):
+        return None
+    return {name: getattr(model, f"{name}_") for name in CLAIM}

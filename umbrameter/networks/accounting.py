@@ -1,0 +1,113 @@
+"""What a private training guarantees: from the noise to epsilon and back, by a library's accountant.
+
+Belongs here: questions to dp_accounting. Does not belong here: the training (`private`).
+"""
+
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from umbrameter.errors import SpecError
+
+MOST_NOISE = 200.0
+"""The largest noise multiplier looked at: more noise than that leaves nothing to learn."""
+
+LEAST_NOISE = 0.1
+"""The smallest noise multiplier looked at."""
+
+TOLERANCE = 1e-4
+"""Of the noise multiplier that is found."""
+
+
+def accountant() -> str:
+    """Return who computes epsilon, and under which assumptions."""
+    return f"PLD accountant of dp_accounting {version('dp-accounting')}, Poisson sampling, one record more or less"
+
+
+@lru_cache(maxsize=256)
+def epsilon_of(noise_multiplier: float, sampling_rate: float, n_steps: int, delta: float) -> float:
+    """Return the epsilon that a training has at a delta.
+
+    Parameters
+    ----------
+    noise_multiplier
+        Standard deviation of the noise, in clipping norms.
+    sampling_rate
+        Chance of each record to be in a step's batch, independently of others.
+    n_steps
+        Steps of the training.
+    delta
+        Of the guarantee.
+
+    References
+    ----------
+    Koskela, Jaelkoe, Honkela (2020), arXiv 1906.03049; Doroshenko et al. (2022), arXiv 2207.04380.
+
+    Examples
+    --------
+    >>> round(epsilon_of(1.0, 0.01, 1000, 1e-5), 1)
+    1.8
+    """
+    spent: float = _accountant().compose(_event(noise_multiplier, sampling_rate, n_steps)).get_epsilon(delta)
+    return spent
+
+
+@lru_cache(maxsize=256)
+def noise_multiplier_of(epsilon: float, delta: float, sampling_rate: float, n_steps: int) -> float:
+    """Return the smallest noise multiplier, within 1e-4, whose epsilon is at most that asked for.
+
+    Parameters
+    ----------
+    epsilon, delta
+        Of the guarantee.
+    sampling_rate, n_steps
+        As of `epsilon_of`.
+
+    Raises
+    ------
+    SpecError
+        When so many steps cannot have so small an epsilon; the text has the least that they can.
+
+    Examples
+    --------
+    >>> noise = noise_multiplier_of(4, 1e-5, 0.1, 100)
+    >>> epsilon_of(noise, 0.1, 100, 1e-5) <= 4
+    True
+    """
+    import dp_accounting
+
+    least = epsilon_of(MOST_NOISE, sampling_rate, n_steps, delta)
+    if epsilon < least:
+        raise SpecError(
+            f"dp_sgd.epsilon={epsilon:g} cannot be reached in {n_steps:,} steps with sampling_rate {sampling_rate:g} "
+            f"at delta {delta:g} and noise of at most {MOST_NOISE:g} clipping norms; the least reachable is "
+            f"{least:.4g}: raise epsilon, or lower epochs or sampling_rate"
+        )
+    low = MOST_NOISE
+    while low > LEAST_NOISE and epsilon_of(low, sampling_rate, n_steps, delta) <= epsilon:
+        low /= 2  # from above: with little noise the accountant takes minutes
+    if low <= LEAST_NOISE:
+        return low
+    found: float = dp_accounting.calibrate_dp_mechanism(
+        _accountant,
+        lambda noise: _event(noise, sampling_rate, n_steps),
+        epsilon,
+        delta,
+        dp_accounting.ExplicitBracketInterval(low, 2 * low),
+        tol=TOLERANCE,
+    )
+    return found
+
+
+def _accountant() -> Any:
+    from dp_accounting import pld
+
+    return pld.PLDAccountant()
+
+
+def _event(noise_multiplier: float, sampling_rate: float, n_steps: int) -> Any:
+    """Return the training as dp_accounting sees it: so many Gaussian mechanisms, each on a Poisson sample."""
+    import dp_accounting
+
+    step = dp_accounting.PoissonSampledDpEvent(sampling_rate, dp_accounting.GaussianDpEvent(noise_multiplier))
+    return dp_accounting.SelfComposedDpEvent(step, n_steps)

@@ -1,0 +1,397 @@
+"""Networks that are trained with differential privacy.
+
+Each step takes every record with the same chance (Poisson sampling), clips the gradient of each record taken, all
+weights and biases together, adds Gaussian noise to their sum, and divides by the number of records expected, never by
+the number taken. Adam follows, which sees no record.
+
+Abadi et al. (2016), "Deep Learning with Differential Privacy", arXiv 1607.00133, algorithm 1. Of dense layers the norm
+of one record's gradient is |inputs| · |errors|, so that no record's gradient is ever written down: Goodfellow (2015),
+"Efficient Per-Example Gradient Computations", arXiv 1510.01799; Li et al. (2022), arXiv 2110.05679 ("ghost clipping").
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import ceil
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from scipy.special import expit
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+
+from umbrameter.networks.accounting import accountant, epsilon_of, noise_multiplier_of
+from umbrameter.networks.base import Layers, NetworkClassifier, probabilities
+from umbrameter.networks.cnn import CNNClassifier
+from umbrameter.networks.mlp import MLPClassifier, is_sparse_bits
+from umbrameter.typing import Array, Floats, Ints
+
+if TYPE_CHECKING:
+    from umbrameter.networks.backprop import Front
+
+MICROBATCH = 16
+"""Records whose gradients the library holds at once, for layers that are not dense."""
+
+
+class PrivateNetwork(NetworkClassifier):
+    """What private networks share: the training, and what it guarantees.
+
+    The guarantee is for adding or removing one record, against everybody who does not know the seed. The number of
+    records and their classes count as known. Noise is drawn in floating point, as everywhere in this field.
+
+    Fitted attributes, beside those of other networks: `epsilon_` (the accountant's, for the noise that was added; never
+    the request), `delta_`, `noise_multiplier_`, `clip_norm_`, `sampling_rate_`, `n_steps_`, `accountant_`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "epsilon": [None, Interval(Real, 0, None, closed="neither")],
+        "noise_multiplier": [None, Interval(Real, 0, None, closed="neither")],
+        "delta": [Interval(Real, 0, 1, closed="neither")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither")],
+        "sampling_rate": [None, Interval(Real, 0, 1, closed="right")],
+    }
+    epsilon: float | None
+    noise_multiplier: float | None
+    delta: float
+    clip_norm: float
+    sampling_rate: float | None
+
+    def fit(self, X: Array, y: Array) -> "PrivateNetwork":
+        """Train the network privately.
+
+        Parameters
+        ----------
+        X
+            Features, shape (n_records, n_features); used as float32.
+        y
+            Labels of two classes or more, shape (n_records,).
+
+        Raises
+        ------
+        ValueError
+            When a parameter or the data are out of range.
+        SpecError
+            When so many steps cannot have so small an epsilon.
+        """
+        X, codes = self._checked(X, y)
+        self._check_private()
+        rng = check_random_state(self.random_state)
+        layers = self._initial(rng)
+        noise = np.random.default_rng(rng.randint(2**31 - 1, size=4))
+        self._account(len(X))
+        self._keep(self._trained(layers, self._clipped_sums(X, codes), len(X), noise))
+        return self
+
+    @property
+    def trains_alone(self) -> bool:
+        """Its steps take other records than anybody else's."""
+        return True
+
+    @abstractmethod
+    def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
+        """Return the function from weights and rows to the sum of these records' clipped gradients."""
+
+    def _account(self, n_records: int) -> None:
+        """Set what the training guarantees."""
+        self.delta_, self.clip_norm_, self.accountant_ = float(self.delta), float(self.clip_norm), accountant()
+        self.sampling_rate_ = float(self.sampling_rate or self.records_a_step(n_records) / n_records)
+        self.n_steps_ = ceil(self.epochs / self.sampling_rate_)
+        sampled = self.sampling_rate_, self.n_steps_
+        wanted = self.noise_multiplier or noise_multiplier_of(float(self.epsilon or 0), self.delta_, *sampled)
+        self.noise_multiplier_ = float(wanted)
+        self.epsilon_ = epsilon_of(self.noise_multiplier_, *sampled, self.delta_)
+
+    def _trained(
+        self, layers: Layers, sums: Callable[[Layers, Ints], Layers], n_records: int, rng: np.random.Generator
+    ) -> Layers:
+        """Return the weights after all steps."""
+        from umbrameter.networks.kernels import adam
+
+        shapes = [w.shape for w, _ in layers] + [b.shape for _, b in layers]
+        flat = np.concatenate([part.ravel() for part in (*(w for w, _ in layers), *(b for _, b in layers))])[None]
+        gradient, mean, square = (np.zeros_like(flat) for _ in range(3))
+        n_weights, n_steps = sum(w.size for w, _ in layers), np.zeros(1, np.int64)
+        expected, own = np.float32(self.sampling_rate_ * n_records), _layers(flat[0], shapes)
+        noise, scale = np.empty_like(flat[0]), np.float32(self.noise_multiplier_ * self.clip_norm_)
+        for _ in range(self.n_steps_):
+            rows = np.flatnonzero(rng.random(n_records, dtype=np.float32) < self.sampling_rate_).astype(np.int32)
+            summed = sums(own, rows)
+            normal(rng, noise)
+            np.multiply(noise, scale / expected, out=gradient[0])
+            for (by_weights, by_biases), (weights, biases) in zip(_layers(gradient[0], shapes), summed, strict=True):
+                by_weights += weights * (1 / expected)
+                by_biases += biases * (1 / expected)
+            adam(flat, gradient, mean, square, n_weights, self.l2, self.learning_rate, np.array([expected]), n_steps)
+        return [(w.copy(), b.copy()) for w, b in own]
+
+    def _check_private(self) -> None:
+        """Refuse what is outside the guarantee."""
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError(
+                f"epsilon={self.epsilon}, noise_multiplier={self.noise_multiplier}: give the one or the other"
+            )
+        if self.early_stopping:
+            raise ValueError("early_stopping=True looks at records outside the guarantee; set epochs instead")
+
+
+class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
+    """A fully connected network, trained with differential privacy.
+
+    Parameters
+    ----------
+    hidden, activation, epochs, batch_size, learning_rate, l2, label_smoothing, random_state
+        As of `MLPClassifier`; `epochs` passes on average. `random_state` must stay secret.
+    dropout, early_stopping, validation_fraction, patience
+        As of `MLPClassifier`, and not to be used: 0, False.
+    epsilon, noise_multiplier
+        The guarantee asked for, or the standard deviation of the noise in clipping norms: one of the two.
+    delta
+        Of the guarantee.
+    clip_norm
+        The largest norm of one record's gradient.
+    sampling_rate
+        Chance of a record to be in a step's batch; `batch_size` over the number of records if None.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(500, 5))
+    >>> model = PrivateMLPClassifier((8,), epochs=20, learning_rate=0.05, epsilon=4, sampling_rate=0.2, random_state=0)
+    >>> y = X[:, 0] > 0
+    >>> model.fit(X, y).epsilon_ <= 4, model.score(X, y) > 0.8
+    (True, True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MLPClassifier._parameter_constraints,
+        **PrivateNetwork._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (128,),
+        activation: Literal["tanh", "relu"] = "tanh",
+        epochs: int = 100,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float = 0.001,
+        l2: float = 0.0,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        delta: float = 1e-5,
+        clip_norm: float = 1.0,
+        sampling_rate: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.hidden = hidden
+        self.activation = activation
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.epsilon = epsilon
+        self.noise_multiplier = noise_multiplier
+        self.delta = delta
+        self.clip_norm = clip_norm
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+
+    def _check_private(self) -> None:
+        super()._check_private()
+        if self.dropout:
+            raise ValueError(f"dropout={self.dropout} is not there in private training; set it to 0")
+
+    def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
+        from umbrameter.networks.backprop import Dense
+        from umbrameter.networks.bits import UNITS, Bits
+
+        truth, squares = targets(codes, self._n_outputs, self.label_smoothing), _squares(X)
+        fills = [*np.atleast_1d(self.hidden), 1][0] % UNITS == 0  # units that fill up would get noise
+        front: Front = Bits(X, len(X)) if fills and is_sparse_bits(X) else Dense(X)
+
+        def sums(layers: Layers, rows: Ints) -> Layers:
+            return clipped_sum(layers, front, rows, squares[rows], truth[rows], self.activation, self.clip_norm_)
+
+        return sums
+
+
+class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
+    """A small convolutional network, trained with differential privacy; its gradients are jax_privacy's.
+
+    Parameters
+    ----------
+    image, filters, kernel, hidden, activation, pixel_max, epochs, batch_size, learning_rate, l2, label_smoothing
+        As of `CNNClassifier`; `epochs` passes on average.
+    early_stopping, validation_fraction, patience
+        As of `CNNClassifier`, and not to be used: False.
+    epsilon, noise_multiplier, delta, clip_norm, sampling_rate, random_state
+        As of `PrivateMLPClassifier`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **CNNClassifier._parameter_constraints,
+        **PrivateNetwork._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        image: tuple[int, int, int] = (32, 32, 3),
+        filters: tuple[int, int] = (32, 64),
+        kernel: int = 3,
+        hidden: int = 128,
+        activation: Literal["tanh", "relu"] = "tanh",
+        pixel_max: float = 255.0,
+        epochs: int = 100,
+        batch_size: int | Literal["auto"] = 100,
+        learning_rate: float = 0.001,
+        l2: float = 0.0,
+        label_smoothing: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        epsilon: float | None = None,
+        noise_multiplier: float | None = None,
+        delta: float = 1e-5,
+        clip_norm: float = 1.0,
+        sampling_rate: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.image = image
+        self.filters = filters
+        self.kernel = kernel
+        self.hidden = hidden
+        self.activation = activation
+        self.pixel_max = pixel_max
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.label_smoothing = label_smoothing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.epsilon = epsilon
+        self.noise_multiplier = noise_multiplier
+        self.delta = delta
+        self.clip_norm = clip_norm
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+
+    def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
+        import jax
+        from jax_privacy import clipped_grad
+
+        from umbrameter.networks import training
+
+        training.keep_programs()
+        loss = partial(training.loss, self._network())
+        smoothing = float(self.label_smoothing)
+
+        def of_one(layers: Any, x: Any, y: Any, counts: Any) -> Any:
+            return loss(layers, x, y, counts, None, smoothing)
+
+        options = {"l2_clip_norm": self.clip_norm_, "batch_argnums": (1, 2, 3), "microbatch_size": MICROBATCH}
+        summed = jax.jit(clipped_grad(of_one, **options))
+
+        def sums(layers: Layers, rows: Ints) -> Layers:
+            fill = -len(rows) % (4 * MICROBATCH) if len(rows) else MICROBATCH  # few sizes, few programs
+            filled = np.concatenate([rows, np.zeros(fill, rows.dtype)])
+            counts = np.arange(len(filled)) < len(rows)
+            return [(np.asarray(w), np.asarray(b)) for w, b in summed(layers, X[filled], codes[filled], counts)]
+
+        return sums
+
+
+def targets(codes: Ints, n_outputs: int, smoothing: float) -> Floats:
+    """Return what a network should answer, shape (n_records, n_outputs)."""
+    if n_outputs == 1:
+        return (codes[:, None] * (1 - smoothing) + smoothing / 2).astype(np.float32)
+    truth = np.full((len(codes), n_outputs), smoothing / n_outputs, dtype=np.float32)
+    truth[np.arange(len(codes)), codes] += np.float32(1 - smoothing)
+    return truth
+
+
+def clipped_sum(
+    layers: Layers, records: "Front", rows: Ints, squares: Floats, truth: Floats, activation: str, clip_norm: float
+) -> Layers:
+    """Return the sum of records' gradients of cross entropy, each clipped, by ghost norms.
+
+    Parameters
+    ----------
+    layers
+        Weights and biases of a fully connected network.
+    records, rows
+        All records with the first layer's work on them, and which of them are taken.
+    squares
+        The squared norms of these records' features, shape (n_rows,).
+    truth
+        As of `targets`, of these records.
+    activation
+        `tanh` or `relu`.
+    clip_norm
+        The largest norm of one record's gradient by all weights and biases together.
+
+    Returns
+    -------
+    The gradients by weights and biases, layer by layer.
+    """
+    first = np.empty((1, len(rows), layers[0][0].shape[1]), np.float32)
+    records.forward(rows[None], [layers[0][0][None]], [layers[0][1][None]], first)
+    units = [first[0]]
+    for weights, biases in layers[1:]:
+        _ = np.tanh(units[-1], out=units[-1]) if activation == "tanh" else np.maximum(units[-1], 0, out=units[-1])
+        units.append(units[-1] @ weights + biases)
+    logits = units.pop()
+    errors = [(expit(logits) if logits.shape[1] == 1 else probabilities(logits)) - truth]
+    for u, (weights, _) in zip(units[::-1], layers[:0:-1], strict=True):
+        slopes = 1 - u * u if activation == "tanh" else u > 0
+        errors.append(errors[-1] @ weights.T * slopes)
+    errors = errors[::-1]
+    norms = np.sqrt(sum(_squares(e) * (1 + s) for e, s in zip(errors, [squares, *map(_squares, units)], strict=True)))
+    scales = np.float32(clip_norm) / np.maximum(norms, np.float32(clip_norm))
+    scaled = [e * scales[:, None] for e in errors]
+    by_first = np.empty((1, *layers[0][0].shape), np.float32)
+    records.gradient(scaled[0][None], [layers[0][0][None]], [by_first], [layers[0][1][None]])
+    return [
+        (by, e.sum(axis=0))
+        for by, e in zip([by_first[0], *(u.T @ e for u, e in zip(units, scaled[1:], strict=True))], scaled, strict=True)
+    ]
+
+
+def normal(rng: np.random.Generator, out: Floats) -> None:
+    """Fill a float32 vector with standard normal numbers: twice as fast as numpy's own, which is most of a step.
+
+    Box, Muller (1958), "A Note on the Generation of Random Normal Deviates"; the radius in float64, so that the tails
+    reach to 8.6.
+    """
+    half = -(-len(out) // 2)
+    radius = 1 - rng.random(half)
+    np.log(radius, out=radius)
+    radius *= -2
+    lengths = np.sqrt(radius, out=radius).astype(np.float32)
+    angles = rng.random(half, dtype=np.float32)
+    angles *= np.float32(2 * np.pi)
+    np.multiply(lengths, np.cos(angles), out=out[:half])
+    rest = len(out) - half
+    np.multiply(lengths[:rest], np.sin(angles[:rest]), out=out[half:])
+
+
+def _squares(rows: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", rows, rows))
+
+
+def _layers(flat: Floats, shapes: Sequence[tuple[int, ...]]) -> Layers:
+    """Return weights and biases as views into one vector that has all weights before all biases."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    views = [flat[end - int(np.prod(shape)) : end].reshape(shape) for end, shape in zip(ends, shapes, strict=True)]
+    half = len(views) // 2
+    return list(zip(views[:half], views[half:], strict=True))

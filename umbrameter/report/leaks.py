@@ -1,0 +1,128 @@
+"""How much a target leaks under each mitigation, and which mitigation is recommended, by rule.
+
+Belongs here: what follows from the results. Does not belong here: how it is said (`words`) or shown.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from umbrameter.measured import Interval
+from umbrameter.report.model import Recommendation, Result
+from umbrameter.verdict import Limit, decide
+
+WORTHWHILE = 0.01
+"""How far a mitigation must lower the upper bound of AUC to be worth a word."""
+
+
+class Leak(NamedTuple):
+    """How much a target leaks, by the strongest of the attacks on it.
+
+    Parameters
+    ----------
+    result
+        The strongest attack's result: the one of highest AUC, by whichever attacker.
+    auc
+        Its AUC.
+    upper
+        The highest upper bound of AUC over all attacks and attackers, the strongest or not.
+    """
+
+    result: Result
+    auc: Interval
+    upper: float
+
+
+def measured_auc(result: Result) -> Interval | None:
+    """Return a result's AUC, or None when it was not measured."""
+    auc = result.metrics.get("auc")
+    return auc if isinstance(auc, Interval) else None
+
+
+def leak(results: Sequence[Result]) -> Leak | None:
+    """Return the leak that results of one mitigation show, or None where the AUC of any of the attacks is missing."""
+    aucs = [auc for result in results if (auc := measured_auc(result))]
+    if not results or len(aucs) < len(results):
+        return None
+    auc, result = max(zip(aucs, results, strict=True), key=lambda pair: pair[0].value)
+    return Leak(result, auc, max(auc.high for auc in aucs))
+
+
+def leaks(results: Sequence[Result]) -> dict[str | None, Leak]:
+    """Return the leak under each mitigation where it was measured; under None that of the target as it is."""
+    labels = dict.fromkeys([None, *(result.mitigation for result in results)])
+    found = {label: leak([r for r in results if r.mitigation == label]) for label in labels}
+    return {label: entry for label, entry in found.items() if entry}
+
+
+def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss: float) -> Recommendation | None:
+    """Return the mitigation to deploy, by rule.
+
+    Among those that are shown to cost no more test accuracy than is accepted (by the lower confidence bound of the
+    paired difference), under which every attack was measured, also by an attacker who knows of the mitigation, and no
+    limit is shown to be exceeded: the one with the lowest upper bound of AUC over all attacks and attackers, if that is
+    worth a word. None of them is a possible answer.
+
+    Parameters
+    ----------
+    results
+        Of a report.
+    limits
+        Of the spec, presets expanded.
+    accepted_loss
+        Of test accuracy, a fraction.
+
+    Returns
+    -------
+    None where there is nothing to choose from, or nothing that has to be stopped was shown.
+    """
+    found = leaks(results)
+    base = found.pop(None, None)
+    if base is None or base.auc.low <= 0.5 or all(result.mitigation is None for result in results):
+        return None
+    cheap = {name: entry for name, entry in found.items() if _loss(entry.result) <= accepted_loss}
+    good = {n: e for n, e in cheap.items() if e.upper <= base.upper - WORTHWHILE and _faces_adaptive(results, n)}
+    kept = {name: entry for name, entry in good.items() if not _exceeds(results, name, limits)}
+    if not kept:
+        return Recommendation(accepted_loss=accepted_loss, reason=_none(cheap, good, base, accepted_loss))
+    name, best = min(kept.items(), key=lambda item: item[1].upper)
+    return Recommendation(
+        accepted_loss=accepted_loss,
+        mitigation=name,
+        reason=f"Of the mitigations shown to cost at most {accepted_loss:g} of test accuracy, {name} leaves the lowest "
+        f"upper bound of AUC over all attacks, by attackers who know of it and who do not: {best.upper:.3f} instead of "
+        f"{base.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by {_change(best.result)}.",
+    )
+
+
+def _none(cheap: dict[str | None, Leak], good: dict[str | None, Leak], base: Leak, accepted_loss: float) -> str:
+    """Return why no mitigation suffices."""
+    if good:
+        return f"None suffices: under {', '.join(map(str, good))} a limit is still exceeded."
+    if not cheap:
+        return f"None suffices: no mitigation is shown to cost at most {accepted_loss:g} of test accuracy."
+    return (
+        f"None suffices: no mitigation shown to cost at most {accepted_loss:g} of test accuracy lowers the upper bound "
+        f"of AUC, {base.upper:.3f}, by {WORTHWHILE:g}."
+    )
+
+
+def _loss(result: Result) -> float:
+    """Return what a mitigation costs of test accuracy at most, by its confidence bound."""
+    change = result.change.get("test_accuracy")
+    return -change.low if isinstance(change, Interval) else 1.0
+
+
+def _change(result: Result) -> str:
+    change = result.change["test_accuracy"]
+    assert isinstance(change, Interval)  # it is among those whose loss is known
+    return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+
+
+def _faces_adaptive(results: Sequence[Result], name: str | None) -> bool:
+    """Say whether attackers who know of a mitigation attacked it."""
+    return any(result.mitigation == name and result.attacker == "adaptive" for result in results)
+
+
+def _exceeds(results: Sequence[Result], name: str | None, limits: Sequence[Limit]) -> bool:
+    figures = [(result.attack, result.metrics) for result in results if result.mitigation == name]
+    return bool(limits) and decide(limits, figures).status == "fail"
