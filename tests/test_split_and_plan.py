@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from umbrameter.errors import DataError, PlanError, SpecError
+from umbrameter.mitigations import Rounding
 from umbrameter.plan import Design, ShadowPlan
 from umbrameter.records import ParquetData, Records, build
 from umbrameter.seeds import generator, integer
@@ -155,17 +156,49 @@ def keys(found: tuple[Variant, ...]) -> tuple[set[str], set[str]]:
 def test_what_an_audit_makes(records: Records) -> None:
     plain, trained = laid_out(records)
     assert [len(v.shadows) for v in (plain, trained)] == [3, 3]
-    assert [(c.attack.label, c.mitigation) for c in (*plain.cases, *trained.cases)] == [
-        ("shokri(logistic_regression)", None),
-        ("loss", None),
-        ("shokri(logistic_regression)", "rounding(1)"),
-        ("loss", "rounding(1)"),
-        ("shokri(logistic_regression)", "params(min_samples_leaf=9)"),
-        ("loss", "params(min_samples_leaf=9)"),
-    ]
-    assert [len(c.fits) for c in plain.cases] == [3, 0, 3, 0]
+    attacks = ["shokri(logistic_regression)", "loss", "confidence", "gap"]  # the last two face every mitigation
+    whole = [(attack, None, None) for attack in attacks]
+    for mitigation in ("rounding(1)", "params(min_samples_leaf=9)"):
+        whole += [(attack, mitigation, attacker) for attack in attacks for attacker in ("adaptive", "static")]
+    assert [(c.attack.label, c.mitigation, c.attacker) for c in (*plain.cases, *trained.cases)] == whole
+    assert [len(c.fits) for c in plain.cases] == [3, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]
     training, after = keys((plain, trained))
-    assert len(training) == 2 * (2 + 3) and len(after) == 3 * 3 + 2 * 6 + 2
+    assert len(training) == 2 * (2 + 3) and len(after) == 3 * 3 + 2 * len(whole) + 2
+
+
+def test_who_does_not_know_of_a_mitigation_attacks_shadow_models_without_it(records: Records) -> None:
+    plain, trained = laid_out(records)
+    bare = {c.attack.label: c for c in plain.cases if c.mitigation is None}
+    for case in (*plain.cases, *trained.cases):
+        sources, base = case.scoring.sources, bare[case.attack.label].scoring
+        if case.attacker == "static":
+            assert (sources, case.scoring.known) == (base.sources, ()) and case.fits == ()
+            assert (case.scoring.mitigations, case.scoring.answers) != (base.mitigations, base.answers)
+        if case.mitigation is not None:
+            assert case.evaluation.base == base.recipe.path and case.costing.base == plain.query.recipe.path
+    adaptive = {c.mitigation: c for c in (*plain.cases, *trained.cases) if c.attacker == "adaptive"}
+    assert adaptive["rounding(1)"].scoring.known == (Rounding(1),)
+    assert adaptive["params(min_samples_leaf=9)"].scoring.sources.data == tuple(w.recipe.path for w in trained.merges)
+
+
+def test_mitigations_that_train_or_guard_alike_share_that(records: Records) -> None:
+    l9, guard = "{kind: params, params: {min_samples_leaf: 9}}", "{kind: memguard}"
+    rows = f"[{l9}, [{l9}, {guard}], [{l9}, {guard}, {{kind: top_k, k: 1}}], {guard}, {{kind: top_k, k: 2}}]"
+    found = laid_out(records, f"mitigations={rows}")
+    assert [v.title for v in found] == [
+        "the target",
+        "the target with params(min_samples_leaf=9)",
+        "the target with params(min_samples_leaf=9), memguard(1)",
+        "the target with memguard(1)",
+    ]
+    assert [sorted({str(c.mitigation) for c in v.cases}) for v in found] == [
+        ["None", "top_k(2)"],
+        ["params(min_samples_leaf=9)"],
+        [f"params(min_samples_leaf=9) + memguard(1){more}" for more in ("", " + top_k(1)")],
+        ["memguard(1)"],
+    ]
+    assert found[2].target == found[1].target and found[2].trained == found[1].trained
+    assert found[2].guard != found[3].guard
 
 
 def test_an_audit_without_need_of_shadow_models_has_none(records: Records) -> None:
@@ -206,10 +239,13 @@ def test_a_mitigation_that_does_not_fit_the_classes(records: Records) -> None:
 def test_what_attacks_on_single_records_make_besides(records: Records) -> None:
     attacks = "attacks=[{kind: lira}, {kind: rmia}, {kind: quantile}]"
     plain, trained = laid_out(records, attacks)
-    assert plain.merges == () and len(plain.references) == 4 and len(trained.references) == 2  # as it is, rounded
-    assert [len(case.scoring.sources.references) for case in plain.cases] == [1, 1, 0] * 2
-    assert [bool(case.scoring.sources.population) for case in plain.cases] == [False, False, True] * 2
-    assert plain.cases[0].scoring.sources.references != plain.cases[3].scoring.sources.references
+    assert len(plain.references) == 4 and len(trained.references) == 2  # as it is, rounded
+    bare, rounded = ([c for c in plain.cases[:] if c.attacker == who] for who in (None, "adaptive"))
+    for cases in (bare, rounded):
+        assert [len(case.scoring.sources.references) for case in cases] == [1, 1, 0, 0, 0]
+        assert [bool(case.scoring.sources.population) for case in cases] == [False, False, True, False, False]
+    assert bare[0].scoring.sources.references != rounded[0].scoring.sources.references
+    assert [c.attack.label for c in plain.cases if c.attacker == "static"][2:] == ["confidence", "gap"]  # no quantile
     without = laid_out(records)[0]
     assert not without.references and not without.population
     assert without.shadows[0].recipe.key != plain.shadows[0].recipe.key  # it answers more

@@ -88,7 +88,7 @@ class Variant:
         """The variant in words."""
         changes = [m.label for m in (*self.training.mitigations, *([self.guard.mitigation] if self.guard else []))]
         again = f", repeat {self.repeat}" if self.repeat else ""
-        return f"the target{f' with {chr(32).join(changes)}' if changes else ''}{again}"
+        return f"the target{' with ' if changes else ''}{', '.join(changes)}{again}"
 
 
 def variants(

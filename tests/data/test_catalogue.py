@@ -14,10 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from data import catalogue
 from data.catalogue import CATALOGUE, Download, available, fetch, locate, parse_location
+from data.generated import purchase_like
+from data.published import images, purchases
 from umbrameter.errors import DataError, SpecError, StoreError
+from umbrameter.networks import MLPClassifier
 from umbrameter.records import Records, build
 from umbrameter.store import Store
 from umbrameter.tables import vectors
@@ -204,7 +208,8 @@ def test_every_entry_says_what_it_is_and_under_which_terms():
         assert entry.name == name and entry.title and entry.licence and entry.citation
         assert entry.source.startswith("https://")
         assert entry.sample is None or entry.sample.is_file()
-        assert entry.sample or (entry.download and entry.download.url.startswith("https://"))
+        if entry.download is not None:
+            assert entry.download.url.startswith("https://")
 
 
 def test_adult_is_shipped(tmp_path):
@@ -236,3 +241,65 @@ def test_location30_is_as_published(data_dir, tmp_path, monkeypatch):
     np.testing.assert_array_equal(X, vectors(table["x"]))
     np.testing.assert_array_equal(y, table["y"])
     assert records.artefact.meta["label_counts"] == np.bincount(table["y"]).tolist()
+
+
+def test_the_stand_in_is_named_and_used_until_the_data_are_there(tmp_path, monkeypatch):
+    small = replace(CATALOGUE["purchase100"], standin=lambda: purchase_like(30, 600, 3))
+    monkeypatch.setitem(CATALOGUE, "purchase100", small)
+    monkeypatch.setenv("UMBRAMETER_DATA", str(tmp_path / "data"))
+    found = locate("purchase100", str(tmp_path / "root"))
+    assert found.path.endswith("purchase100-standin.parquet") and "stand in for Purchase-100" in str(found.note)
+    assert any("stand in for" in w for w in build(found, Store(tmp_path / "root")).meta["warnings"])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset_purchase").write_text(f"100,{','.join('10' * 300)}\n1,{','.join('01' * 300)}\n")
+    assert {e.name: w for e, w in available(str(tmp_path / "root"))}["purchase100"].endswith("dataset_purchase")
+    real = locate("purchase100", str(tmp_path / "root"))
+    table = pq.read_table(real.path)
+    assert real.note is None and table["y"].to_pylist() == [99, 0] and sum(table["x"][0].as_py()) == 300
+
+
+@pytest.mark.parametrize("line", ["0," + ",".join("1" * 600), "5,1,0", "7," + ",".join("2" * 600), "x"])
+def test_a_line_that_is_no_purchase_is_named(tmp_path, line):
+    path = tmp_path / "dataset_purchase"
+    path.write_text(f"3,{','.join('1' * 600)}\n{line}\n")
+    with pytest.raises(DataError, match=r"line 2: expected a class 1 .. 100 and 600 bits"):
+        list(purchases(path))
+
+
+def test_generated_records_do_not_depend_on_how_many_there_are():
+    few, many = (list(purchase_like(n, 20, 4, seed=1)) for n in (1500, 2500))
+    assert [b.num_rows for b in many] == [1000, 1000, 500]
+    assert few[0] == many[0] and few[1] == many[1].slice(0, 500)
+    assert few[0] != next(purchase_like(1000, 20, 4, seed=2))
+
+
+@pytest.mark.slow
+def test_the_papers_network_overfits_generated_records_as_it_does_purchases():
+    batches = list(purchase_like(20_000))
+    X = np.concatenate([vectors(pa.chunked_array([b["x"]])) for b in batches]).astype(np.float32)
+    y = np.concatenate([b["y"] for b in batches])
+    network = MLPClassifier((128,), epochs=50, batch_size=100, random_state=0).fit(X[:10_000], y[:10_000])
+    assert 0.12 < X.mean() < 0.18 and len(np.unique(y)) == 100
+    assert network.score(X[:10_000], y[:10_000]) > 0.99 and 0.6 < network.score(X[10_000:], y[10_000:]) < 0.7
+
+
+def test_images_are_decoded_row_by_row(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+    contents = []
+    for image in pixels:
+        out = io.BytesIO()
+        Image.fromarray(image).save(out, "png")
+        contents.append(out.getvalue())
+    pq.write_table(pa.table({"x": contents, "y": [0, 1, 0]}), tmp_path / "a.parquet")
+    (batch,) = images(tmp_path / "a.parquet")
+    assert np.array_equal(vectors(pa.chunked_array([batch["x"]])), pixels.reshape(3, -1))
+    pq.write_table(pa.table({"x": [contents[0], b"no image"], "y": [0, 1]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="row 1: x is no image"):
+        list(images(tmp_path / "b.parquet"))
+
+
+def test_mnist_and_cifar10_are_read(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("UMBRAMETER_DATA", str(data_dir))
+    digits = locate("mnist", str(tmp_path))
+    assert (digits.label, digits.ignore) == ("y", ("split",)) and digits.path == str(data_dir / "mnist.parquet")
+    assert next(images(data_dir / "cifar10.parquet"))["x"].type.list_size == 32 * 32 * 3

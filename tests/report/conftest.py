@@ -20,6 +20,7 @@ from umbrameter.report import (
     TargetInfo,
     Verdict,
 )
+from umbrameter.report.leaks import recommend
 
 TOO_FEW = "an FPR of 0.001 needs at least 1,000 non-members; there are 500"
 ATTACKS = {
@@ -75,6 +76,13 @@ def by_class(n_classes: int, seed: int = 0, n_missing: int = 0) -> list[ClassMet
     return entries
 
 
+def change(accuracy: float) -> dict[str, Metric]:
+    value = accuracy - ACCURACIES[None]
+    return {
+        "test_accuracy": Interval(value=value, low=value - 0.003, high=value + 0.003, confidence=0.95, method="paired")
+    }
+
+
 def results() -> list[Result]:
     return [
         Result(
@@ -83,7 +91,9 @@ def results() -> list[Result]:
             params={"attack": {"kind": attack}},
             assumption=assumption,
             metrics=metrics(auc),
-            utility={"train_accuracy": 0.9998, "test_accuracy": ACCURACIES[mitigation]},
+            attacker="adaptive" if mitigation else None,
+            utility={"train_accuracy": interval(0.9998), "test_accuracy": interval(ACCURACIES[mitigation])},
+            change=change(ACCURACIES[mitigation]) if mitigation else {},
             by_class=by_class(3),
         )
         for mitigation, aucs in AUCS.items()
@@ -145,7 +155,8 @@ def build(name: str = "adult-forest", status: Status = "not_measured", **changes
             worker_peak_rss_mb=612.4,
         ),
     }
-    return Report.model_validate(parts | changes)
+    found = parts | changes
+    return Report.model_validate({"recommendation": recommend(found["results"], (), 0.01)} | found)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_figures_come_with_their_bounds_and_absent_ones_not_at_all(report: Repor
     flat = flat_metrics(result)
     auc = result.metrics["auc"]
     assert (flat["auc_low"], flat["auc"], flat["auc_high"]) == (auc.low, auc.value, auc.high)  # type: ignore[union-attr]
-    assert "tpr_at_fpr_0.001" not in flat and flat["test_accuracy"] == result.utility["test_accuracy"]
+    assert "tpr_at_fpr_0.001" not in flat and flat["test_accuracy"] == result.utility["test_accuracy"].value  # type: ignore[union-attr]
 
 
 def test_nested_settings_become_dotted_paths() -> None:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from umbrameter.errors import SpecError
@@ -105,13 +107,69 @@ def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> A
     return changed
 
 
-class MitigatedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, ABC):
+    """A classifier within a classifier: fitted as a clone, or asked as it is where it was fitted before."""
+
+    estimator: Any
+
+    def fit(self, X: Array, y: Array, **fit_params: Any) -> "WrappedClassifier":
+        """Fit a clone of the estimator."""
+        self.estimator_ = self._prepared(clone(self.estimator), X).fit(X, y, **fit_params)
+        return self
+
+    def predict(self, X: Array) -> Array:
+        """Return the estimator's own labels, shape (n_records,)."""
+        labels: Array = self._fitted.predict(X)
+        return labels
+
+    @property
+    def classes_(self) -> Array:
+        """What the columns of prediction vectors stand for."""
+        classes: Array = self._fitted.classes_
+        return classes
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return int(self._fitted.n_features_in_)
+
+    @property
+    def feature_names_in_(self) -> Array:
+        """Names of the features, where there are any."""
+        names: Array = self._fitted.feature_names_in_
+        return names
+
+    def _prepared(self, estimator: Any, X: Array) -> Any:
+        """Return the unfitted clone as it is to be fitted."""
+        return estimator
+
+    @property
+    def _fitted(self) -> Any:
+        check_is_fitted(self)
+        return getattr(self, "estimator_", self.estimator)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Say whether it can be asked: after `fit`, or where the estimator was fitted before."""
+        try:
+            check_is_fitted(getattr(self, "estimator_", self.estimator))
+        except NotFittedError:
+            return False
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return what the estimator can take."""
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
+
+
+class MitigatedClassifier(WrappedClassifier):
     """A classifier whose prediction vectors pass through a post-hoc mitigation.
 
     Parameters
     ----------
     estimator
-        The classifier to wrap.
+        The classifier to wrap; one that is fitted already can be asked at once.
     mitigation
         What its answers pass through.
 
@@ -129,19 +187,6 @@ class MitigatedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.mitigation = mitigation
 
-    def fit(self, X: Array, y: Array, **fit_params: Any) -> "MitigatedClassifier":
-        """Fit a clone of the estimator."""
-        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-        self.classes_ = self.estimator_.classes_
-        return self
-
     def predict_proba(self, X: Array) -> Floats:
         """Return mitigated prediction vectors, shape (n_records, n_classes)."""
-        check_is_fitted(self)
-        return self.mitigation.transform(self.estimator_.predict_proba(X))
-
-    def predict(self, X: Array) -> Array:
-        """Return the estimator's own labels, shape (n_records,)."""
-        check_is_fitted(self)
-        labels: Array = self.estimator_.predict(X)
-        return labels
+        return self.mitigation.transform(self._fitted.predict_proba(X))

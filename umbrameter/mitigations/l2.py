@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples
 
 from umbrameter.errors import SpecError
-from umbrameter.mitigations.base import InTraining, last_step
+from umbrameter.mitigations.base import InTraining, WrappedClassifier, last_step
 from umbrameter.typing import Array, Floats
 
 Penalty = Callable[[Any, float, int], dict[str, float]]
@@ -100,11 +98,7 @@ _PENALTIES: dict[str, Penalty] = {
 }
 
 
-def _has_proba(wrapper: "L2Classifier") -> bool:
-    return hasattr(getattr(wrapper, "estimator_", wrapper.estimator), "predict_proba")
-
-
-class L2Classifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class L2Classifier(WrappedClassifier):
     """A classifier whose penalty on squared weights is set when the number of its records is known.
 
     Parameters
@@ -119,24 +113,12 @@ class L2Classifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.estimator = estimator
         self.weight = weight
 
-    def fit(self, X: Array, y: Array) -> "L2Classifier":
-        """Fit a clone of the estimator with the penalty."""
-        fitted = clone(self.estimator)
-        last = last_step(fitted)
-        last.set_params(**penalty(fitted)(last, self.weight, len(y)))
-        self.estimator_ = fitted.fit(X, y)
-        self.classes_ = self.estimator_.classes_
-        return self
-
-    @available_if(_has_proba)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Array) -> Floats:
         """Return prediction vectors, shape (n_records, n_classes)."""
-        check_is_fitted(self)
-        answers: Floats = self.estimator_.predict_proba(X)
+        answers: Floats = self._fitted.predict_proba(X)
         return answers
 
-    def predict(self, X: Array) -> Array:
-        """Return the most likely class of each record, shape (n_records,)."""
-        check_is_fitted(self)
-        labels: Array = self.estimator_.predict(X)
-        return labels
+    def _prepared(self, estimator: Any, X: Array) -> Any:
+        last = last_step(estimator)
+        last.set_params(**penalty(estimator)(last, self.weight, max(1, _num_samples(X))))
+        return estimator

@@ -105,12 +105,11 @@ def _limit(outcome: LimitOutcome) -> str:
 
 def _results(report: Report) -> list[RenderableType]:
     """Return the table: a line a mitigation with the test accuracy it leaves, below it a line an attack."""
-    longest = max((len(result.attack) for result in report.results), default=6)
-    first = min(max(longest + 3, 14), 25)
+    shown = stronger(report.results)
+    first = min(max(max((len(_name(result)) for result in shown), default=6) + 1, 14), 25)
     head = _grid(first)
     head.add_row("mitigation", "AUC [low, high]", "attack accuracy", "TPR at")
     head.add_row(" attack", "0.5 is guessing", "0.5 is guessing", "1 % FPR")
-    shown = stronger(report.results)
     notes = [f"[low, high]: {confidence(report)} interval; rates are fractions of 1"]
     if any(result.attacker == "static" for result in shown):
         notes.append("*: by an attacker who does not know of the mitigation, who did better here than one who does")
@@ -138,10 +137,14 @@ def _rows(results: Sequence[Result], first: int) -> Table:
     rows = _grid(first)
     for result in results:
         auc, accuracy, tpr = (result.metrics.get(name) for name in ("auc", "accuracy", "tpr_at_fpr_0.01"))
-        name = f"{result.attack} *" if result.attacker == "static" else result.attack
-        texts = (_attack(name, first), *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
+        texts = (_attack(_name(result), first), *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
         rows.add_row(*map(Text, texts), Text("not measured" if tpr is None else point(tpr)))
     return rows
+
+
+def _name(result: Result) -> str:
+    """Return an attack's name, marked where the attacker did not know of the mitigation."""
+    return f"{result.attack} *" if result.attacker == "static" else result.attack
 
 
 def _attack(name: str, width: int) -> str:

@@ -207,7 +207,7 @@ def claim(found: Guarantee) -> str:
 
 def not_measured(report: Report) -> list[str]:
     """Return what was not measured and why, a sentence for each reason, alike ones taken together."""
-    places: dict[tuple[str, str], dict[str, list[str]]] = {}
+    places: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for result in report.results:
         reasons = {m.not_measured if isinstance(m, NotMeasured) else None for m in result.metrics.values()}
         whole = len(reasons) == 1 and len(result.metrics) > 1 and None not in reasons
@@ -215,7 +215,7 @@ def not_measured(report: Report) -> list[str]:
             if isinstance(metric, NotMeasured):
                 what = "Every figure" if whole else metric_name(name)
                 place = places.setdefault((what, metric.not_measured), {})
-                place.setdefault(result.attack, []).append(mitigation_name(result))
+                place.setdefault(result.attack, {})[mitigation_name(result)] = None
     n_mitigations = len(by_mitigation(report.results))
     n_attacks = len({result.attack for result in report.results})
     said = {reason for _, reason in places}
@@ -226,10 +226,14 @@ def not_measured(report: Report) -> list[str]:
     ]
 
 
-def _where(place: dict[str, list[str]], n_attacks: int, n_mitigations: int) -> str:
+def _where(place: dict[str, dict[str, None]], n_attacks: int, n_mitigations: int) -> str:
     if len(place) == n_attacks and all(len(mitigations) == n_mitigations for mitigations in place.values()):
         return "every attack"
-    return "; ".join(f"{attack}, mitigation {', '.join(mitigations)}" for attack, mitigations in place.items())
+    alike: dict[str, list[str]] = {}
+    for attack, mitigations in place.items():
+        names = "any mitigation or none" if len(mitigations) == n_mitigations else _listed(list(mitigations), 4)
+        alike.setdefault(names, []).append(attack)
+    return "; ".join(f"{_listed(attacks, 4)}: {mitigations}" for mitigations, attacks in alike.items())
 
 
 def _classes_not_measured(report: Report) -> dict[str, str]:
