@@ -19,7 +19,7 @@ from pathlib import Path
 from benches.compare import Row, table
 
 NAMES = ("network", "cnn", "attacks", "score", "audit", "scale", "imports")
-LONG = ("location", "kills")
+LONG = ("location", "kills", "mitigations")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")

@@ -24,6 +24,7 @@ from umbrameter.records import CatalogueData, Records, build, records_recipe
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, draw
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
+from umbrameter.scoring import AttackFit
 from umbrameter.spec import AuditSpec
 from umbrameter.split import Split
 from umbrameter.steps import Case, Variant, variants
@@ -162,11 +163,12 @@ def gather(session: Session, variants: Sequence[Variant]) -> None:
 
 
 def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
-    """Fit the attack models, over pieces of the classes, the longest first, so that all workers end together."""
-    dealt = [(case, works) for case in _cases(variants) for works in session.pieces(case.fits)]
-    labels = [[label for work in works for label in work.labels] for _, works in dealt]
-    order = sorted(range(len(dealt)), key=lambda i: -len(labels[i]))
-    pieces = [Piece(f"{dealt[i][0].title}: classes {_span(labels[i])}", dealt[i][1]) for i in order]
+    """Fit the attack models, over pieces of the classes, the largest first; those of some mitigations together."""
+    alike: dict[tuple[object, ...], list[AttackFit]] = {}
+    for fit in (fit for case in _cases(variants) for fit in case.fits):
+        alike.setdefault((fit.attack.label, fit.data, fit.labels), []).append(fit)
+    parts = [part for fits in sorted(alike.values(), key=lambda f: -len(f[0].labels)) for part in _halves(fits)]
+    pieces = [Piece(f"{fits[0].attack.label}: classes {_span(fits[0].labels)}", fits) for fits in parts]
     in_stage(session, "fit attack models", pieces)
 
 
@@ -220,6 +222,11 @@ def _tracking() -> Any:
     from tasks import track
 
     return track
+
+
+def _halves(fits: Sequence[AttackFit], most: int = 4) -> list[Sequence[AttackFit]]:
+    """Return fits on the same vectors, which are read once for some of them, in parts that workers can share."""
+    return [fits[i : i + most] for i in range(0, len(fits), most)]
 
 
 def _cases(variants: Sequence[Variant]) -> list[Case]:

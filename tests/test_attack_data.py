@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from umbrameter.attack_data import AttackData, class_chunks, read_class, read_some
+from umbrameter.attack_data import AttackData, class_chunks, read_class, read_classes, read_some
 from umbrameter.errors import StoreError
 from umbrameter.mitigations import LabelOnly
 from umbrameter.store import Artefact, Draft, Recipe, Store
@@ -76,9 +76,11 @@ def test_each_class_holds_what_concatenation_gives(tmp_path: Path) -> None:
 def test_vectors_are_mitigated_and_limited_by_whole_models(tmp_path: Path) -> None:
     data = merged(tmp_path, [Answers(0), Answers(2)])
     whole = read_class(data, 1)
-    assert np.array_equal(read_class(data, 1, [LabelOnly()]).predictions, LabelOnly().transform(whole.predictions))
+    assert np.array_equal(
+        read_classes(data, [1], [LabelOnly()])[1].predictions, LabelOnly().transform(whole.predictions)
+    )
     first = int((Answers(0).columns()[2] == 1).sum())
-    assert [len(read_class(data, 1, None, limit).labels) for limit in (1, first, first + 1)] == [
+    assert [len(read_class(data, 1, limit).labels) for limit in (1, first, first + 1)] == [
         first,
         first,
         len(whole.labels),

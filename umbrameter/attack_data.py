@@ -3,9 +3,10 @@
 Shokri et al. (2017), section V-D: the attack's training set, partitioned by class.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +28,8 @@ CHUNK_CLASSES = 64
 THRESHOLD_ROWS = 200_000
 """Shadow vectors from which a global threshold is chosen, at most: more would move it by less than it matters."""
 
-_LAST: dict[tuple[object, ...], Vectors] = {}
-"""The shadow vectors that this process read last."""
+_LAST: dict[str, tuple[tuple[object, ...], Any]] = {}
+"""What this process read last, with what it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def class_chunks(n_classes: int, n_vectors: int) -> list[tuple[int, ...]]:
     return [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_chunks)]
 
 
-def read_class(data: Artefact, label: int, mitigations: Sequence[PostHoc] = (), limit: int | None = None) -> Vectors:
-    """Return one class's shadow vectors, mitigated alike.
+def read_class(data: Artefact, label: int, limit: int | None = None) -> Vectors:
+    """Return one class's shadow vectors.
 
     Parameters
     ----------
@@ -89,8 +90,6 @@ def read_class(data: Artefact, label: int, mitigations: Sequence[PostHoc] = (), 
         The `attack_data` artefact that holds the class.
     label
         The class.
-    mitigations
-        What the answers pass through, in order, before the attacker sees them.
     limit
         Rows after which no further shadow model is read.
     """
@@ -99,25 +98,51 @@ def read_class(data: Artefact, label: int, mitigations: Sequence[PostHoc] = (), 
         n_groups = source.num_row_groups if limit is None else max(1, int(np.searchsorted(rows, limit)))
         groups = range(min(n_groups, source.num_row_groups))
         table = source.read_row_groups(list(groups), columns=["label", "is_in", "prediction"], use_threads=False)
-    predictions = answered(vectors(table["prediction"]), mitigations)
-    return Vectors(predictions, np.asarray(table["label"]).astype(np.int64), np.asarray(table["is_in"]))
+    return Vectors(
+        vectors(table["prediction"]), np.asarray(table["label"]).astype(np.int64), np.asarray(table["is_in"])
+    )
+
+
+def read_classes(data: Artefact, labels: Sequence[int], mitigations: Sequence[PostHoc] = ()) -> dict[int, Vectors]:
+    """Return some classes' shadow vectors, mitigated alike.
+
+    Those that were read last are kept, since one mitigation after another asks for the same.
+    """
+    key = ("classes", data.store.root, data.path, *labels)
+    found = _kept("classes", key, lambda: {label: read_class(data, label) for label in labels})
+    return {label: mitigated(vectors, mitigations) for label, vectors in found.items()}
 
 
 def read_some(data: Sequence[Artefact], mitigations: Sequence[PostHoc] = ()) -> Vectors:
-    """Return shadow vectors of all classes, enough to choose a global threshold from.
+    """Return shadow vectors of all classes, mitigated alike, enough to choose a global threshold from.
 
-    Those that were read last are kept, since one attack after another looks at the same.
+    Those that were read last are kept, since one attack and mitigation after another asks for the same.
     """
-    key = (*((part.store.root, part.path) for part in data), *(m.model_dump_json() for m in mitigations))
-    if key not in _LAST:
-        _LAST.clear()
-        _LAST[key] = _read_some(data, mitigations)
-    return _LAST[key]
+    whole = tuple((part.store.root, part.path) for part in data)
+    if not mitigations:
+        found: Vectors = _kept("some", whole, lambda: _read_some(data))
+    else:
+        key = (*whole, *(mitigation.model_dump_json() for mitigation in mitigations))
+        found = _kept("mitigated", key, lambda: mitigated(read_some(data), mitigations))
+    return found
 
 
-def _read_some(data: Sequence[Artefact], mitigations: Sequence[PostHoc]) -> Vectors:
+def mitigated(known: Vectors, mitigations: Sequence[PostHoc]) -> Vectors:
+    """Return vectors that passed through mitigations, in order."""
+    return replace(known, predictions=answered(known.predictions, mitigations))
+
+
+def _kept(what: str, key: tuple[object, ...], read: Callable[[], Any]) -> Any:
+    """Return what was read last under a name, read now where it is not what is asked for."""
+    if what not in _LAST or _LAST[what][0] != key:
+        _LAST.pop(what, None)
+        _LAST[what] = key, read()
+    return _LAST[what][1]
+
+
+def _read_some(data: Sequence[Artefact]) -> Vectors:
     classes = [(part, int(label)) for part in data for label in part.meta["counts"]]
-    parts = [read_class(part, label, mitigations, THRESHOLD_ROWS // len(classes)) for part, label in classes]
+    parts = [read_class(part, label, THRESHOLD_ROWS // len(classes)) for part, label in classes]
     return Vectors(
         np.concatenate([p.predictions for p in parts]),
         np.concatenate([p.labels for p in parts]),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from umbrameter.attack_data import read_class
+from umbrameter.attack_data import read_classes
 from umbrameter.attacks import AnyAttack, Shokri
 from umbrameter.mitigations import PostHoc
 from umbrameter.seeds import generator
@@ -57,8 +57,7 @@ class AttackFit:
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write a skops file for each class that has both IN and OUT vectors."""
-        data = store.open(self.data)
-        shadows = {label: read_class(data, label, self.mitigations) for label in self.labels}
+        shadows = read_classes(store.open(self.data), self.labels, self.mitigations)
         models = self.attack.fit(shadows, self.seed)
         draft.meta |= {"labels": sorted(models), "n_vectors": sum(len(v.labels) for v in shadows.values())}
         for label, model in models.items():
