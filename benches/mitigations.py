@@ -1,4 +1,4 @@
-"""Eleven mitigations of the answer on the Purchase-like audit, whose shadow models exist: share of these models' time."""
+"""Eleven mitigations of the answer on the Purchase-like audit, whose shadow models exist: share of their time."""
 
 import tempfile
 from pathlib import Path

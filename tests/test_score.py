@@ -14,8 +14,9 @@ from umbrameter.attacks import Lira, Loss, References, Signals, Vectors
 from umbrameter.controls import failures
 from umbrameter.errors import DataError
 from umbrameter.metrics import measure
+from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
 from umbrameter.report import Report
-from umbrameter.score import ScoreSpec, score_stored
+from umbrameter.score import ScoreSpec, page_and_figures, score_stored
 from umbrameter.stored import StoredPredictions
 from umbrameter.tables import vector_column
 
@@ -291,3 +292,39 @@ def test_nothing_heavy_is_loaded(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_mitigations_are_measured_by_two_attackers_and_those_of_the_training_are_not(tmp_path):
+    target, shadow = audit()
+    rows = [TopK(1), MemGuard(), Composition((MemGuard(), Rounding(1))), Params({"max_depth": 3})]
+    spec = ScoreSpec(attacks=(Loss(), Lira(mode="online")), mitigations=rows)
+    report, _ = score_stored(*stored(tmp_path, target=target, shadow=shadow), spec)
+    found = {(r.attack, r.mitigation, r.attacker): r for r in report.results}
+    assert {name for name, _, _ in found} == {"loss", "lira(online)", "confidence", "gap"}
+    vectors = Vectors(np.stack(target["prediction"].to_numpy()), np.asarray(target["label"]))
+    cut = Vectors(TopK(1).transform(vectors.predictions), vectors.labels)
+    member = np.asarray(target["is_member"])
+    for attacker in ("adaptive", "static"):
+        assert found["loss", "top_k(1)", attacker].metrics["auc"] == measure(Loss().signal(cut), member, None)["auc"]
+    guarded = found["loss", "memguard(1)", "adaptive"]
+    assert guarded.utility["label_agreement"].value == 1 and 0 < guarded.utility["distortion"].value <= 1
+    assert guarded.change["test_accuracy"].value == 0 and guarded.change["auc"].value < 0
+    trained = [r for r in report.results if r.mitigation == "params(max_depth=3)"]
+    assert len(trained) == 4
+    for result in trained:
+        assert "acts in the training, and stored predictions cannot be trained anew" in str(result.metrics["auc"])
+    assert report.recommendation is not None
+    pages = page_and_figures(report, {})
+    assert "figures/mitigations.png" in pages and b"What mitigations cost" in pages["report.html"]
+
+
+def test_without_shadow_predictions_a_guard_cannot_be_trained(tmp_path):
+    target, _ = audit()
+    spec = ScoreSpec(attacks=(Loss(),), mitigations=[MemGuard(), LabelOnly()])
+    report, _ = score_stored(*stored(tmp_path, target=target), None, spec)
+    found = {(r.attack, r.mitigation): r for r in report.results}
+    assert "needs shadow models' predictions (--shadow), to train its guard" in str(
+        found["loss", "memguard(1)"].metrics["auc"]
+    )
+    assert found["loss", "label_only"].attacker == "adaptive" and found["gap", "label_only"].metrics["auc"].value > 0.5
+    assert "needs shadow models" in str(found["confidence", "label_only"].metrics["auc"])

@@ -31,16 +31,21 @@ class Evaluation:
         Path of the one of the same attack on the target as it is, to compare with; None for that one itself.
     records
         Path of the `records` artefact, for the names of the classes.
+    in_groups
+        Whether to measure classes and slices, too.
     """
 
     scores: str
     base: str | None
     records: str
+    in_groups: bool = True
 
     @property
     def recipe(self) -> Recipe:
         """What decides the figures."""
-        return Recipe("evaluations", {"scores": key_of(self.scores), "base": self.base and key_of(self.base)})
+        base = self.base and key_of(self.base)
+        facts = {"scores": key_of(self.scores), "base": base, "in_groups": self.in_groups}
+        return Recipe("evaluations", facts)
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write `evaluation.json` and the points of the ROC curve."""
@@ -48,9 +53,10 @@ class Evaluation:
         scores, is_member, labels = (np.asarray(table[name]) for name in ("score", "is_member", "label"))
         is_called = None if table["is_called"].null_count else np.asarray(table["is_called"])
         records = Records.open(store, self.records)
-        classes = [str(c) for c in records.classes]
+        classes = [str(c) for c in records.classes] if self.in_groups else []
         rows = np.asarray(table["record_id"])
-        slices = {name: records.slice_values(name)[rows].tolist() for name in records.slices}
+        names = records.slices if self.in_groups else ()
+        slices = {name: records.slice_values(name)[rows].tolist() for name in names}
         before = None if self.base is None else store.open(self.base).table("scores.parquet")
         found = evaluated(scores, is_member, is_called, labels, classes, slices)
         change = {} if before is None else {"auc": auc_change(np.asarray(before["score"]), scores, is_member)}
@@ -87,12 +93,12 @@ def evaluated(
     scores, is_member, is_called, labels, classes
         As of `measure_by_class`.
     slices
-        Each record's value of each column that makes slices.
+        Each record's value of each column that makes slices; no classes are measured where there are no names.
     """
     parts = {name: numbered(values) for name, values in (slices or {}).items()}
     return Evaluated(
         metrics=measure(scores, is_member, is_called),
-        by_class=measure_by_class(scores, is_member, is_called, labels, classes),
+        by_class=measure_by_class(scores, is_member, is_called, labels, classes) if classes else [],
         worst_class=excesses(scores, is_member, labels, classes)[0] if len(classes) > 1 else None,
         by_slice={k: measure_by_class(scores, is_member, is_called, of, names) for k, (of, names) in parts.items()},
         worst_slice={k: excesses(scores, is_member, of, names)[0] for k, (of, names) in parts.items()},

@@ -236,7 +236,7 @@ def calibration_error(confidences: ArrayLike, is_right: ArrayLike, confidence: f
     >>> p = rng.uniform(0.5, 1, 5000)
     >>> right = rng.random(5000) < p
     >>> calibration_error(p, right).low, round(calibration_error(np.ones(5000), right).value, 2)
-    (0.0, 0.25)
+    (0.0, 0.26)
     """
     deviations = _by_bin(confidences, is_right)
     value = float(np.abs(deviations.mean(axis=0)).sum())

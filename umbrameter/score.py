@@ -171,6 +171,8 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
         "roc": figures.png(figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks")),
         "class_precision": figures.png(figures.class_precision(classes)),
     }
+    if any(result.mitigation for result in report.results):
+        drawn["mitigations"] = figures.png(figures.mitigations(report))
     return {
         "report.json": report.model_dump_json(indent=1).encode(),
         "report.html": html.render(report, drawn).encode(),

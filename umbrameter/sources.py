@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from umbrameter.reference_data import read_references
 from umbrameter.served import StoredModels
 from umbrameter.store import Artefact, Store
 from umbrameter.tables import vectors
-from umbrameter.typing import Bools, Floats, Ints
+from umbrameter.typing import Bools, Classifier, Floats, Ints
 from umbrameter.work import key_of, load_model
+
+SMALL_MODEL = 128 * 2**10
+"""Bytes of an attack model's file, up to which it is kept in memory: networks are, forests are not."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,18 @@ def read_answers(table: pa.Table, mitigations: Sequence[PostHoc] = ()) -> tuple[
 def read_models(artefacts: list[Artefact]) -> StoredModels:
     """Return the attack models of the classes that have one, each to be loaded when it is wanted."""
     of = {label: artefact for artefact in artefacts for label in artefact.meta["labels"]}
-    return StoredModels([*of], lambda label: load_model(of[label].data(model_name(label))))
+    return StoredModels([*of], lambda label: _loaded(of[label].data(model_name(label))))
+
+
+def _loaded(content: bytes) -> Classifier:
+    """Return a model; a small one is kept, since it is asked again and again, by one mitigation after another."""
+    model: Classifier = _small(content) if len(content) <= SMALL_MODEL else load_model(content)
+    return model
+
+
+@lru_cache(maxsize=256)
+def _small(content: bytes) -> Any:
+    return load_model(content)
 
 
 def model_name(label: int) -> str:

@@ -218,7 +218,7 @@ def _with_cases(spec: AuditSpec, variant: Variant, first: Variant | None, rows: 
                 scoring = Scoring(attack, row.answers, passed, answers, sources, records, spec.seed)
                 base = before.get(attack.label) if row.mitigation else None
                 before.setdefault(attack.label, scoring.recipe.path)
-                evaluation = Evaluation(scoring.recipe.path, base, records)
+                evaluation = Evaluation(scoring.recipe.path, base, records, attacker != "static")
                 own = () if attacker == "static" else fits
                 cases.append(Case(attack, row, attacker, own, scoring, evaluation, costing))
     scored = tuple((case.title, case.scoring.recipe.path) for case in cases)

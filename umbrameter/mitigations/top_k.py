@@ -41,9 +41,11 @@ class TopK(PostHoc):
         if self.k > n_classes:
             raise SpecError(f"top_k.k={self.k} is more than the {n_classes} classes there are; lower it")
         least = np.partition(predictions, n_classes - self.k, axis=1)[:, [n_classes - self.k]]
-        above, level = predictions > least, predictions == least
-        room = self.k - np.count_nonzero(above, axis=1, keepdims=True)
-        out = np.where(above | (level & (np.cumsum(level, axis=1) <= room)), predictions, 0)
+        out = np.where(predictions >= least, predictions, 0)
+        ties = np.count_nonzero(predictions >= least, axis=1) > self.k
+        level = predictions[ties] == least[ties]
+        room = self.k - np.count_nonzero(predictions[ties] > least[ties], axis=1, keepdims=True)
+        out[ties] = np.where(level & (np.cumsum(level, axis=1) > room), 0, out[ties])
         if self.renormalise:
             total = out.sum(axis=1, keepdims=True)
             out = np.divide(out, total, out=out, where=total > 0)

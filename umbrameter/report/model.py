@@ -103,7 +103,9 @@ class Result(_Part):
         "calibration_error; positive where the mitigated one is higher.",
     )
     notes: list[str] = Field(default=[], description="What has to be known about the mitigation's figures.")
-    by_class: list[ClassMetrics] = Field(default=[], description="The figures class by class.")
+    by_class: list[ClassMetrics] = Field(
+        default=[], description="The figures class by class; none for an attacker who does not know of the mitigation."
+    )
     worst_class: Excess | None = Field(default=None, description="The class that leaks most, against all records.")
     by_slice: dict[str, list[ClassMetrics]] = Field(default={}, description="The figures slice by slice, by column.")
     worst_slice: dict[str, Excess] = Field(default={}, description="The slice that leaks most, by column.")
