@@ -94,13 +94,14 @@ def _index(store: Store, records: str, report: Report, result: Result) -> dict[s
 
 
 def _signature(index: dict[str, Any]) -> ModelSignature:
-    """Return the columns that are read, categories as text, and the shape of the answers."""
-    text = set(index["categories"])
-    columns: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.string if n in text else DataType.double, n) for n in index["feature_names"]
-    ]
-    answers = TensorSpec(np.dtype("float64"), (-1, len(index["classes"])))
-    return ModelSignature(inputs=Schema(columns), outputs=Schema([answers]))
+    """Return what is read, columns by name with categories as text or one vector a record, and what is answered."""
+    names, text = index["feature_names"], set(index["categories"])
+    answers = Schema([TensorSpec(np.dtype("float64"), (-1, len(index["classes"])))])
+    if names[0].endswith("[0]"):
+        vector = TensorSpec(np.dtype(index["precision"]), (-1, len(names)))
+        return ModelSignature(inputs=Schema([vector]), outputs=answers)
+    columns: list[ColSpec | TensorSpec] = [ColSpec(DataType.string if n in text else DataType.double, n) for n in names]
+    return ModelSignature(inputs=Schema(columns), outputs=answers)
 
 
 def _requirements(store: Store, folder: str) -> list[str]:

@@ -14,7 +14,6 @@ from pydantic import TypeAdapter
 from umbrameter.errors import DataError
 from umbrameter.mitigations import AnyMitigation, MemGuard, Mitigation, PostHoc, wrapped
 from umbrameter.mitigations.memguard import Guarded
-from umbrameter.probabilities import align_probabilities
 from umbrameter.typing import Array, Floats
 from umbrameter.work import load_model
 
@@ -77,7 +76,7 @@ class Deployed:
         ----------
         model_input
             A data frame with the features by name, categories as text; or an array of the features in the order of
-            `feature_names`, categories as codes.
+            `feature_names`, categories as codes. Where records are vectors, in their order whatever the names.
         params
             None: there are none.
 
@@ -86,14 +85,15 @@ class Deployed:
         DataError
             When a column is missing, or the array has another number of columns.
         """
-        X = self.encoded(model_input)
-        known = self.classifier.classes_
-        return align_probabilities(self.classifier.predict_proba(X), known, len(self.index["classes"]))
+        found = self.classifier.predict_proba(self.encoded(model_input))
+        answers = np.zeros((len(found), len(self.index["classes"])), found.dtype)
+        answers[:, self.classifier.classes_] = found  # a class that the training did not have gets 0
+        return answers
 
     def encoded(self, model_input: Any) -> Array:
         """Return records as the classifier reads them, shape (n_records, n_features)."""
         names, precision = self.index["feature_names"], self.index["precision"]
-        if not hasattr(model_input, "columns"):
+        if not hasattr(model_input, "columns") or names[0].endswith("[0]"):
             array = np.asarray(model_input, dtype=precision)
             if array.ndim != 2 or array.shape[1] != len(names):
                 raise DataError(f"records have shape {array.shape}; expected (n_records, {len(names)})")

@@ -11,6 +11,7 @@ of one record's gradient is |inputs| · |errors|, so that no record's gradient i
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from numbers import Real
@@ -293,7 +294,7 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
         from umbrameter.networks import training
 
         training.keep_programs()
-        loss = partial(training.loss, self._network())
+        loss = partial(training.loss, replace(self._network(), by_patches=True))
         smoothing = float(self.label_smoothing)
 
         def of_one(layers: Any, x: Any, y: Any, counts: Any) -> Any:
