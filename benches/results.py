@@ -1,15 +1,17 @@
-"""The Location audits of the shipped specs over three seeds, as a table of all attacks: `python -m benches.results`.
+"""What the shipped specs give, beside what was published: `python -m benches.results [SPEC ...]`; all of them if unset.
 
-Writes the tables into docs/results.md, between the markers.
+Writes each spec's table into docs/results.md, between its markers. Location audits are run over three seeds.
 """
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from benches import audit
+from benches.data import full_sets
 from umbrameter.spec import AuditSpec
 
 SPECS = Path(__file__).parents[1] / "deployments" / "specs"
@@ -22,35 +24,133 @@ COLUMNS = {
     "precision": "precision",
     "recall": "recall",
 }
+PURCHASE = {
+    "none": (0.66, 0.92, 0.87, None),
+    "top_k(3)": (0.66, 0.92, 0.87, 0.99),
+    "top_k(1)": (0.66, 0.89, 0.83, 1.00),
+    "label_only": (0.66, 0.66, 0.60, 0.99),
+    "rounding(3)": (0.66, 0.92, 0.87, 0.99),
+    "rounding(1)": (0.66, 0.89, 0.83, 1.00),
+    "temperature(5)": (0.66, 0.88, 0.86, 0.93),
+    "temperature(20)": (0.66, 0.84, 0.83, 0.86),
+    "l2(0.0001)": (0.68, 0.87, 0.81, 0.96),
+    "l2(0.001)": (0.72, 0.77, 0.73, 0.86),
+    "l2(0.01)": (0.63, 0.53, 0.54, 0.52),
+}
+"""Test accuracy, attack accuracy, precision and recall of Shokri et al. (2017), section IX, on Purchase-100."""
+
+PRIVATE = {
+    "dp-mnist": {1: (0.762, 0.757), 2: (0.874, 0.870), 4: (0.909, 0.906), 8: (0.937, 0.932), None: (0.999, 0.970)},
+    "dp-cifar10": {1: (0.247, 0.253), 2: (0.450, 0.450), 4: (0.608, 0.607), 8: (0.686, 0.681), None: (0.944, 0.737)},
+}
+"""Published train and test accuracy by epsilon; None is without."""
 
 
 def main() -> None:
-    text = PAGE.read_text(encoding="utf8")
-    with tempfile.TemporaryDirectory() as name:
-        for spec in ("location30", "location30-online"):
-            settings = AuditSpec.load(SPECS / f"{spec}.yaml").model_dump(mode="json")
-            found = [audit.command(Path(name), settings | {"seed": seed}, "root", 2)[1] for seed in SEEDS]
-            begin, end = (f"<!-- {spec}: {mark} -->" for mark in ("begin", "end"))
-            head, _, rest = text.partition(begin)
-            text = f"{head}{begin}\n\n{table(found)}\n\n{end}{rest.partition(end)[2]}"
-            print(f"\n{spec}\n{table(found)}", file=sys.stderr, flush=True)
-    PAGE.write_text(text, encoding="utf8")
+    full_sets()
+    makers = {
+        "location30": lambda name: over_seeds(reports(name, SEEDS)),
+        "location30-online": lambda name: over_seeds(reports(name, SEEDS)),
+        "location30-memguard": lambda name: guarded(*reports(name, [0])),
+        "purchase-mitigations": lambda name: purchase(*reports(name, [0])),
+        **dict.fromkeys(PRIVATE, lambda name: private(name, *reports(name, [0]))),
+    }
+    for name in sys.argv[1:] or makers:
+        table = makers[name](name)
+        print(f"\n{name}\n{table}", file=sys.stderr, flush=True)
+        begin, end = (f"<!-- {name}: {mark} -->" for mark in ("begin", "end"))
+        head, _, rest = PAGE.read_text(encoding="utf8").partition(begin)
+        PAGE.write_text(f"{head}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}", encoding="utf8")
 
 
-def table(reports: list[dict]) -> str:
+def reports(name: str, seeds: Iterable[int]) -> list[dict]:
+    """Run a spec as a user does, with each seed, and return the reports."""
+    settings = AuditSpec.load(SPECS / f"{name}.yaml").model_dump(mode="json")
+    with tempfile.TemporaryDirectory() as folder:
+        return [audit.command(Path(folder), settings | {"seed": seed}, "root", 2)[1] for seed in seeds]
+
+
+def over_seeds(found: list[dict]) -> str:
     """Return each attack's mean and standard deviation over seeds, by falling AUC."""
     rows = []
-    for results in zip(*(report["results"] for report in reports), strict=True):
+    for results in zip(*(report["results"] for report in found), strict=True):
         values = {m: [r["metrics"][m].get("value", np.nan) for r in results] for m in COLUMNS}
         rows.append((results[0]["attack"], values))
     rows.sort(key=lambda row: -np.mean(row[1]["auc"]))
-    lines = [f"| {name} | {' | '.join(shown(values[m]) for m in COLUMNS)} |" for name, values in rows]
-    head = ["attack", *COLUMNS.values()]
-    return "\n".join([f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |", *lines])
+    return markdown(["attack", *COLUMNS.values()], [[n, *(spread(values[m]) for m in COLUMNS)] for n, values in rows])
 
 
-def shown(values: list[float]) -> str:
+def guarded(report: dict) -> str:
+    """Return attack accuracy by mitigation, of attackers who do not know of it and who do."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    worth: dict[str, list[str]] = {}
+    for result in report["results"]:
+        name = result["mitigation"] or "none"
+        accuracy = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**result["metrics"]["accuracy"])
+        rows.setdefault((name, result["attack"]), {})[result["attacker"] or "adaptive"] = accuracy
+        utility = result["utility"]
+        worth[name] = [f"{utility[m]['value']:.3f}" if m in utility else "" for m in ("test_accuracy", "distortion")]
+    cells = [[m, a, own.get("static", ""), own["adaptive"], *worth[m]] for (m, a), own in rows.items()]
+    return markdown(["mitigation", "attack", "does not know of it", "knows of it", "test accuracy", "distortion"], cells)
+
+
+def purchase(report: dict) -> str:
+    """Return the paper's table beside ours: the attack models, and the strongest of all attacks."""
+    rows = []
+    for name, published in PURCHASE.items():
+        own = [r for r in report["results"] if (r["mitigation"] or "none") == name]
+        models = next(r for r in own if r["attack"].startswith("shokri") and r["attacker"] != "static")
+        figures = [models["metrics"][m].get("value", np.nan) for m in ("accuracy", "precision", "recall")]
+        best = max(own, key=lambda r: r["metrics"]["accuracy"].get("value", 0))
+        strongest = f"{best['metrics']['accuracy']['value']:.2f} ({best['attack']})"
+        measured = [models["utility"]["test_accuracy"]["value"], *figures]
+        rows.append([name, *map(two, published), *map(two, measured), strongest])
+    names = ("test", "attack", "precision", "recall")
+    return markdown(["mitigation", *(f"{n}, published" for n in names), *names, "strongest attack"], rows)
+
+
+def private(name: str, report: dict) -> str:
+    """Return train and test accuracy beside the published ones, the strongest attack and what it proves."""
+    claims = {g["mitigation"]: g for g in report["guarantees"]}
+    rows = []
+    for epsilon, published in PRIVATE[name].items():
+        wanted = None if epsilon is None else next(m for m in claims if m.startswith(f"dp_sgd(epsilon={epsilon},"))
+        own = [r for r in report["results"] if r["mitigation"] == wanted]
+        best = max(own, key=lambda r: r["metrics"]["auc"]["value"])
+        auc = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**best["metrics"]["auc"])
+        worth = [own[0]["utility"][m]["value"] for m in ("train_accuracy", "test_accuracy")]
+        claim = claims.get(wanted)
+        proved = max(r["metrics"]["epsilon_lower_bound"]["value"] for r in own)
+        said = (
+            ["none", f"{proved:.2f}"]
+            if claim is None
+            else [f"{claim['epsilon']:.3f}", f"{claim['epsilon_lower_bound']:.2f}"]
+        )
+        shown = [f"{p:.3f}" for p in published] + [f"{w:.3f}" for w in worth]
+        rows.append([str(epsilon or "without"), *shown, f"{auc} ({best['attack']})", *said])
+    head = [
+        "ε",
+        "train, published",
+        "test, published",
+        "train",
+        "test",
+        "strongest attack's AUC",
+        "ε claimed",
+        "ε proved",
+    ]
+    return markdown(head, rows)
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def spread(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if np.isfinite(values).all() else "not measured"
+
+
+def two(value: float | None) -> str:
+    return "–" if value is None or not np.isfinite(value) else f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_the_lowest_upper_bound_at_an_accepted_loss_is_recommended(report: Repor
     found = recommend(report.results, (), 0.01)
     assert found is not None and found.mitigation == BEST
     assert f"{BEST} leaves the lowest upper bound of AUC" in found.reason
-    assert "0.517 instead of 0.632" in found.reason and "+0.004 [+0.001, +0.007]" in found.reason
+    assert "0.517 instead of 0.632" in found.reason and "+0.0042 [+0.0012, +0.0072]" in found.reason
     assert found.reason in reading(report)
 
 

@@ -116,7 +116,9 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     records = store.open(variants[0].training.records)
     every, variants = variants, [v for v in variants if not v.repeat]
     doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
-    results = [_result(store, case, doubts[variant.title]) for variant in variants for case in variant.cases]
+    cases = [(case, doubts[variant.title]) for variant in variants for case in variant.cases]
+    order = [None, *(mitigation.label for mitigation in spec.mitigations)]
+    results = [_result(store, case, doubt) for case, doubt in sorted(cases, key=lambda c: order.index(c[0].mitigation))]
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
     limits, figures = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
     controls = {k: c for work in variants[0].controls for k, c in read_controls(store.open(work.recipe.path)).items()}

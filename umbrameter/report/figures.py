@@ -146,8 +146,8 @@ def mitigations(report: Report) -> Figure:
     """Draw what each mitigation leaves of the leak against what it costs.
 
     The vertical axis is the AUC of the strongest attack with its interval, by attackers who know of the mitigation and
-    who do not, the horizontal one the target's test accuracy; down and to the right is better. A line connects the
-    Pareto front: mitigations that no other betters in both. Those whose AUC was not measured are not drawn.
+    who do not, the horizontal one the target's test accuracy; down and to the right is better. Rings mark the Pareto
+    front: mitigations that no other betters in both. Those whose AUC was not measured are not drawn.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def mitigations(report: Report) -> Figure:
         _limits(axes, list(points.values()))
         shifts = _shifts([_accuracy(entry) for entry in points.values()], axes)
         _points(axes, points, shifts)
-        front = pareto([(_accuracy(entry), entry.auc.value) for entry in points.values()])
-        axes.step(*front.T, where="post", color=_GREY, linewidth=1, zorder=1, label="Pareto front")
+        ring: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 11, "markerfacecolor": "none"}
+        axes.plot([], [], color="0.15", label="Pareto front: no other betters both", **ring)
         _legend(axes, loc="upper left")
         note = "\n(points at nearly the same accuracy are drawn side by side)" if any(shifts) else ""
         axes.set_xlabel(f"test accuracy of the target (of 1){note}")
@@ -218,16 +218,20 @@ def _points(axes: Axes, points: Mapping[str, Leak], shifts: Sequence[float]) -> 
     aucs = np.array([entry.auc.value for entry in points.values()])
     places = _spread((aucs - low) / (high - low), gap=min(0.075, 0.9 / len(aucs)))
     colours = islice(cycle(COLOURS), len(points))
+    front = {tuple(point) for point in pareto([(_accuracy(e), e.auc.value) for e in points.values()]).tolist()}
     for (name, entry), place, shift, colour in zip(points.items(), places, shifts, colours, strict=True):
-        _point(axes, f"{_short(name, 34)}: {entry.auc.value:.3f}", entry, place, shift, colour)
+        is_best = (_accuracy(entry), entry.auc.value) in front
+        _point(axes, f"{_short(name, 34)}: {entry.auc.value:.3f}", entry, place, shift, colour, is_best)
 
 
-def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colour: str) -> None:
+def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colour: str, is_best: bool = False) -> None:
     accuracy, auc = _accuracy(entry), entry.auc
     figure = axes.get_figure(root=True)
     aside = ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans) if figure else None
     moved = axes.transData + aside if aside else axes.transData
     axes.errorbar([accuracy], [auc.value], yerr=_arms([auc]), fmt="o", color=colour, capsize=3, transform=moved)
+    if is_best:
+        axes.plot([accuracy], [auc.value], "o", markersize=11, mfc="none", color="0.15", transform=moved)
     axes.annotate(
         name,
         (accuracy, auc.value),

@@ -36,7 +36,7 @@ CAPTIONS = {
     "class_precision": "Of the records that an attack calls members, how many are, class by class, with 95 % "
     "intervals. Classes far above the dotted line leak more than the figures over all classes say.",
     "mitigations": "What each mitigation leaves of the strongest attack, and the test accuracy that the target keeps. "
-    "Bars are 95 % intervals. The line connects mitigations that no other betters in both (Pareto front).",
+    "Bars are 95 % intervals. Rings mark mitigations that no other betters in both (Pareto front).",
 }
 """What a figure of that name shows."""
 
@@ -56,7 +56,7 @@ caption { text-align: left; padding-bottom: .4rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid #eaeef2; }
 thead th { border-bottom: 2px solid #8c959f; }
 th .small { font-weight: normal; display: block; }
-tbody th { font-weight: 600; max-width: 20rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; min-width: 8.5rem; max-width: 20rem; overflow-wrap: anywhere; }
 .group td { white-space: nowrap; }
 td.none { color: #57606a; font-style: italic; }
 tbody.group { border-top: 1px solid #8c959f; }
@@ -87,7 +87,7 @@ _WORTH = {
 }
 
 _CHANGES = {
-    "test_accuracy": "change of test accuracy",
+    "test_accuracy": "change of test accuracy, same records",
     "log_loss": "change of log loss",
     "calibration_error": "change of calibration error",
 }
@@ -237,16 +237,17 @@ def _all_figures(report: Report) -> str:
 
 
 def _costs(report: Report) -> str:
-    """Return what each mitigation costs, with the differences from the target as it is."""
-    rows = []
-    for name, results in by_mitigation(report.results).items():
-        first = results[0]
-        worth = [_unbroken(first.utility.get(n)) if n in first.utility else "" for n in _WORTH]
-        changes = [_unbroken(first.change.get(n)) if n in first.change else "" for n in _CHANGES]
-        rows.append((name, *worth, *changes))
-    columns = ("mitigation", *_WORTH.values(), *_CHANGES.values())
+    """Return what each mitigation costs, and the paired differences from the target as it is."""
+    firsts = {name: results[0] for name, results in by_mitigation(report.results).items()}
+    worth = [(name, *(_there(r.utility, n) for n in _WORTH)) for name, r in firsts.items()]
+    changes = [(name, *(_there(r.change, n) for n in _CHANGES)) for name, r in firsts.items() if r.change]
     notes = dict.fromkeys(note for result in report.results for note in result.notes)
-    return _table(columns, rows) + _items(notes)
+    tables = _table(("mitigation", *_WORTH.values()), worth) + _table(("mitigation", *_CHANGES.values()), changes)
+    return tables + _items(notes)
+
+
+def _there(metrics: Mapping[str, Metric], name: str) -> str:
+    return _unbroken(metrics[name]) if name in metrics else ""
 
 
 def _recommended(report: Report) -> str:

@@ -115,7 +115,7 @@ def _loss(result: Result) -> float:
 def _change(result: Result) -> str:
     change = result.change["test_accuracy"]
     assert isinstance(change, Interval)  # it is among those whose loss is known
-    return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+    return f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
 
 
 def _faces_adaptive(results: Sequence[Result], name: str | None) -> bool:
