@@ -91,7 +91,9 @@ def guarded(report: dict) -> str:
         utility = result["utility"]
         worth[name] = [f"{utility[m]['value']:.3f}" if m in utility else "" for m in ("test_accuracy", "distortion")]
     cells = [[m, a, own.get("static", ""), own["adaptive"], *worth[m]] for (m, a), own in rows.items()]
-    return markdown(["mitigation", "attack", "does not know of it", "knows of it", "test accuracy", "distortion"], cells)
+    return markdown(
+        ["mitigation", "attack", "does not know of it", "knows of it", "test accuracy", "distortion"], cells
+    )
 
 
 def purchase(report: dict) -> str:

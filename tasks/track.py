@@ -41,15 +41,15 @@ from umbrameter.report import Report, Result
 from umbrameter.report.leaks import leaks
 from umbrameter.report.model import read_report
 from umbrameter.report.tracked import (
-    allowed,
     flat_metrics,
     flatten,
+    mitigation_figures,
     mitigation_table,
     note,
     run_name,
     without_secrets,
 )
-from umbrameter.report.words import controls_line, mitigation_name, stronger
+from umbrameter.report.words import controls_line, mitigation_name
 from umbrameter.scoring import model_files
 from umbrameter.store import Store
 
@@ -161,10 +161,9 @@ def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
         for result in report.results:
             if result.mitigation is None:
                 _log_attack(client, experiment, parent, store, folder, report, result, address)
-        labels = dict.fromkeys(r.mitigation for r in report.results if r.mitigation is not None)
-        for label in labels:
+        for label in dict.fromkeys(r.mitigation for r in report.results if r.mitigation is not None):
             _log_mitigation(client, experiment, parent, report, label)
-        if labels:
+        if any(r.mitigation for r in report.results):
             client.log_table(parent, data=mitigation_table(report), artifact_file="mitigations.json")
     except BaseException:
         client.set_terminated(parent, "FAILED")
@@ -264,13 +263,8 @@ def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, r
     worst = leaks(results).get(label)
     strongest = results[0] if worst is None else worst.result
     run = _child(client, experiment, parent, f"mitigation:{label}", strongest)
-    client.set_tag(run, "strongest_attack", strongest.attack)
-    client.set_tag(run, "strongest_attacker", strongest.attacker or "")
-    shown = stronger(results)
-    figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
-    for found in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
-        figures |= {"epsilon_claimed": found.epsilon, "epsilon_proved": found.epsilon_lower_bound}
-    client.log_batch(run, metrics=_metrics(figures))
+    tags = {"strongest_attack": strongest.attack, "strongest_attacker": strongest.attacker or ""}
+    client.log_batch(run, metrics=_metrics(mitigation_figures(report, label)), tags=[RunTag(*t) for t in tags.items()])
     client.set_terminated(run, "FINISHED")
 
 

@@ -8,15 +8,13 @@ needs was not measured, 130 stopped by Ctrl-C.
 
 import _thread
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -101,7 +99,9 @@ def audit(
     }
     cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
     try:
-        with _progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
+        from umbrameter.report.live import progress_on_stderr
+
+        with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
             from umbrameter.spec import AuditSpec
 
             checked = AuditSpec.load(spec, settings or ())
@@ -320,27 +320,6 @@ def _heed_ctrl_c() -> None:
 
     signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow it
     sys.unraisablehook = once_more
-
-
-@contextmanager
-def _progress_on_stderr(debug: bool) -> Iterator[None]:
-    """Show progress: bars on a terminal, lines elsewhere and when debugging."""
-    log = logging.getLogger("umbrameter")
-    log.setLevel(logging.DEBUG if debug else logging.INFO)
-    if debug:
-        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "DEBUG"
-    console = Console(stderr=True)
-    if console.is_terminal and not debug:
-        from umbrameter.report.live import LiveProgress
-
-        with LiveProgress(console) as bars:
-            logging.getLogger("umbrameter.progress").addHandler(bars)
-            yield
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    yield
 
 
 def _amounts(settings: Iterable[str]) -> dict[str, float]:

@@ -69,9 +69,10 @@ def test_repeats_have_splits_of_their_own_and_the_first_is_the_audit_itself(tmp_
     alone = run(tmp_path, spec(attacks=[{"kind": "loss"}]))
     thrice = run(tmp_path, spec(attacks=[{"kind": "loss"}], repeats=3))
     assert thrice.results_json() == alone.results_json()
-    assert thrice.ledger.reused_fits == 1 and thrice.ledger.fits == 2
-    (bare, rounded) = thrice.repeats
-    assert (bare.mitigation, rounded.mitigation) == (None, "rounding(1)")
+    assert thrice.ledger.reused_fits == 3 and thrice.ledger.fits == 6  # a target and two shadow models each
+    found = {(again.attack, again.mitigation): again for again in thrice.repeats}
+    assert set(found) == {(a, m) for a in ("loss", "confidence", "gap") for m in (None, "rounding(1)")}
+    bare = found["loss", None]
     values = bare.spread["auc"].values
     assert len(set(values)) == 3 and values[0] == alone.results[0].metrics["auc"].value
     assert bare.rank_correlation is None  # 300 of 42,468 records: too few in common

@@ -1,17 +1,18 @@
 """The report as one HTML file for readers who were not there: no scripts, nothing fetched from anywhere.
 
 Belongs here: the page's parts and its style. Does not belong here: what is said (`words`) or drawn (`figures`). All
-text that comes from a report is escaped in `_cells`, `_items` or where it is put in.
+text that comes from a report is escaped in `cells`, `items` or where it is put in.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from umbrameter.groups import Excess
 from umbrameter.measured import Interval, LowerBound, Metric
 from umbrameter.metrics import ClassMetrics
 from umbrameter.report.leaks import leaks
+from umbrameter.report.markup import cells, definitions, details, items, or_not, section, table, unbroken
 from umbrameter.report.model import LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
@@ -21,7 +22,6 @@ from umbrameter.report.words import (
     claim,
     confidence,
     control_name,
-    figure,
     metric_name,
     mitigation_name,
     not_measured,
@@ -115,18 +115,18 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
     parts = (
         _head(report),
         _verdict(report),
-        _section("In short", _summary(report)),
-        _section("Attacks and mitigations", _overview(report) + _all_figures(report)),
-        _section("What mitigations cost", _recommended(report) + _costs(report)) if mitigated else "",
-        _section("Figures", "".join(_figure(name, png) for name, png in figures.items())) if figures else "",
-        _section("Class by class", _classes(report)),
-        _section("Slice by slice", _slices(report)) if any(r.by_slice for r in report.results) else "",
-        _section("Over repeats", _repeats(report)) if report.repeats else "",
-        _section("What was not measured", _items(not_measured(report)) or "<p>Everything asked for was measured.</p>"),
-        _section("Controls: can this audit be trusted?", _controls(report)) if report.controls else "",
-        _section("Set-up", _set_up(report)),
-        _section("What the audit cost", _ledger(report)),
-        _section("How to read this, and its limits", _limits_of_method()),
+        section("In short", _summary(report)),
+        section("Attacks and mitigations", _overview(report) + _all_figures(report)),
+        section("What mitigations cost", _recommended(report) + _costs(report)) if mitigated else "",
+        section("Figures", "".join(_figure(name, png) for name, png in figures.items())) if figures else "",
+        section("Class by class", _classes(report)),
+        section("Slice by slice", _slices(report)) if any(r.by_slice for r in report.results) else "",
+        section("Over repeats", _repeats(report)) if report.repeats else "",
+        section("What was not measured", items(not_measured(report)) or "<p>Everything asked for was measured.</p>"),
+        section("Controls: can this audit be trusted?", _controls(report)) if report.controls else "",
+        section("Set-up", _set_up(report)),
+        section("What the audit cost", _ledger(report)),
+        section("How to read this, and its limits", _limits_of_method()),
     )
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
@@ -150,12 +150,12 @@ def _verdict(report: Report) -> str:
     return (
         f'<div class="verdict" style="border-color: {_COLOURS[verdict.status]}">'
         f'<strong style="color: {_COLOURS[verdict.status]}">Verdict: {STATUS[verdict.status]}</strong>'
-        f"<br>{escape(verdict.reason)}{_table(columns, rows) if rows else ''}</div>\n"
+        f"<br>{escape(verdict.reason)}{table(columns, rows) if rows else ''}</div>\n"
     )
 
 
 def _limit(outcome: LimitOutcome) -> tuple[str, ...]:
-    figures = (number(outcome.limit), _or_not(outcome.observed), _or_not(outcome.bound))
+    figures = (number(outcome.limit), or_not(outcome.observed), or_not(outcome.bound))
     return (metric_name(outcome.metric), outcome.attack, *figures, STATUS[outcome.status], outcome.source)
 
 
@@ -213,27 +213,27 @@ def _column(name: str, unit: str = "") -> str:
 
 def _group(name: str, results: Sequence[Result]) -> str:
     span = f'rowspan="{len(results)}"'
-    accuracy = _unbroken(results[0].utility.get("test_accuracy"))
+    accuracy = unbroken(results[0].utility.get("test_accuracy"))
     first = f'<th scope="rowgroup" {span}>{escape(name)}</th><td {span}>{escape(accuracy)}</td>'
-    rows = [_cells((result.attack, attacker_name(result), *_main_figures(result))) for result in results]
+    rows = [cells((result.attack, attacker_name(result), *_main_figures(result))) for result in results]
     return f'<tbody class="group"><tr>{first}{"</tr><tr>".join(rows)}</tr></tbody>'
 
 
 def _main_figures(result: Result) -> tuple[str, ...]:
     names = ("auc", "accuracy", "tpr_at_fpr_0.01")
-    return tuple(_unbroken(result.metrics.get(name)) for name in names)
+    return tuple(unbroken(result.metrics.get(name)) for name in names)
 
 
 def _all_figures(report: Report) -> str:
     names = list(dict.fromkeys(name for result in report.results for name in result.metrics))
     who = [(mitigation_name(r), r.attack, attacker_name(r)) for r in report.results]
-    rows = [(*w, *(_unbroken(r.metrics.get(n)) for n in names)) for w, r in zip(who, report.results, strict=True)]
-    table = _table(("mitigation", "attack", "attacker", *map(metric_name, names)), rows)
+    rows = [(*w, *(unbroken(r.metrics.get(n)) for n in names)) for w, r in zip(who, report.results, strict=True)]
+    whole = table(("mitigation", "attack", "attacker", *map(metric_name, names)), rows)
     methods = {
         n: {m.method for r in report.results if isinstance(m := r.metrics.get(n), Interval | LowerBound)} for n in names
     }
     stated = "; ".join(f"{metric_name(n)}: {', '.join(sorted(found))}" for n, found in methods.items() if found)
-    return _details("All figures", f'{table}<p class="small">Intervals by {escape(stated)}.</p>')
+    return details("All figures", f'{whole}<p class="small">Intervals by {escape(stated)}.</p>')
 
 
 def _costs(report: Report) -> str:
@@ -242,18 +242,18 @@ def _costs(report: Report) -> str:
     worth = [(name, *(_there(r.utility, n) for n in _WORTH)) for name, r in firsts.items()]
     changes = [(name, *(_there(r.change, n) for n in _CHANGES)) for name, r in firsts.items() if r.change]
     notes = dict.fromkeys(note for result in report.results for note in result.notes)
-    tables = _table(("mitigation", *_WORTH.values()), worth) + _table(("mitigation", *_CHANGES.values()), changes)
-    return tables + _items(notes)
+    tables = table(("mitigation", *_WORTH.values()), worth) + table(("mitigation", *_CHANGES.values()), changes)
+    return tables + items(notes)
 
 
 def _there(metrics: Mapping[str, Metric], name: str) -> str:
-    return _unbroken(metrics[name]) if name in metrics else ""
+    return unbroken(metrics[name]) if name in metrics else ""
 
 
 def _recommended(report: Report) -> str:
     """Return the recommendation and the guarantees, if there are any."""
     advice = f"<p>{escape(report.recommendation.reason)}</p>" if report.recommendation else ""
-    return advice + _items(claim(guarantee) for guarantee in report.guarantees)
+    return advice + items(claim(guarantee) for guarantee in report.guarantees)
 
 
 def _figure(name: str, png: bytes) -> str:
@@ -272,7 +272,7 @@ def _classes(report: Report) -> str:
     return (
         '<p class="small">Without mitigation; report.json has the classes of every mitigation. First the class that '
         "leaks most, against all records; intervals and p-values are corrected for the number of classes.</p>"
-        f"{_table(_WORST_COLUMNS, worst) if worst else ''}{tables}"
+        f"{table(_WORST_COLUMNS, worst) if worst else ''}{tables}"
     )
 
 
@@ -281,11 +281,11 @@ def _slices(report: Report) -> str:
     base = [(r, name) for r in report.results if r.mitigation is None for name in r.by_slice]
     worst = [(f"{r.attack}, by {name}", *_excess(r.worst_slice[name])) for r, name in base]
     tables = "".join(_group_table(f"{r.attack}, by {name}", r.by_slice[name]) for r, name in base)
-    return f"{_table(_WORST_COLUMNS, worst)}{tables}" if base else ""
+    return f"{table(_WORST_COLUMNS, worst)}{tables}" if base else ""
 
 
 def _excess(worst: Excess) -> tuple[str, str, str]:
-    return worst.group, _unbroken(worst.excess), "" if worst.p_value is None else number(worst.p_value)
+    return worst.group, unbroken(worst.excess), "" if worst.p_value is None else number(worst.p_value)
 
 
 def _group_table(title: str, groups: Sequence[ClassMetrics]) -> str:
@@ -294,11 +294,11 @@ def _group_table(title: str, groups: Sequence[ClassMetrics]) -> str:
             c.label,
             f"{c.n_members:,}",
             f"{c.n_nonmembers:,}",
-            *map(_unbroken, (c.auc, c.accuracy, c.precision, c.recall)),
+            *map(unbroken, (c.auc, c.accuracy, c.precision, c.recall)),
         )
         for c in groups
     ]
-    return _details(title, _table(_CLASS_COLUMNS, rows))
+    return details(title, table(_CLASS_COLUMNS, rows))
 
 
 def _repeats(report: Report) -> str:
@@ -309,8 +309,8 @@ def _repeats(report: Report) -> str:
             r.mitigation or "none",
             r.attack,
             *(f"{number(s.mean)} ± {number(s.sd)}" if (s := r.spread.get(n)) else "not measured" for n in names),
-            _or_not(r.rank_correlation),
-            _or_not(r.exposed_overlap),
+            or_not(r.rank_correlation),
+            or_not(r.exposed_overlap),
         )
         for r in report.repeats
     ]
@@ -320,13 +320,13 @@ def _repeats(report: Report) -> str:
         "deviation over repeats. The rank correlation and the overlap say how far repeats agree on single records; "
         "where they are low, nothing can be said of one record."
     )
-    return f"<p>{escape(text)}</p>{_table(columns, rows)}"
+    return f"<p>{escape(text)}</p>{table(columns, rows)}"
 
 
 def _set_up(report: Report) -> str:
     audit, data, target, shadows = report.audit, report.data, report.target, report.shadows
     made = f"{shadows.n_trained} trained now, {shadows.n_reused} taken from earlier runs"
-    right = f"right on {_or_not(shadows.train_accuracy)} of IN and {_or_not(shadows.test_accuracy)} of OUT records"
+    right = f"right on {or_not(shadows.train_accuracy)} of IN and {or_not(shadows.test_accuracy)} of OUT records"
     size = f"{data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes"
     entries = {
         "Data": f"{data.name}: {size}",
@@ -340,16 +340,16 @@ def _set_up(report: Report) -> str:
         "Seed": str(audit.seed),
         "Spec": f"SHA-256 {audit.spec_digest}",
     }
-    return _definitions(entries) + _warnings(data.warnings)
+    return definitions(entries) + _warnings(data.warnings)
 
 
 def _controls(report: Report) -> str:
     rows = [(control_name(name), STATUS[c.status], c.reason) for name, c in report.controls.items()]
-    return _table(("control", "outcome", "what was found"), rows)
+    return table(("control", "outcome", "what was found"), rows)
 
 
 def _warnings(warnings: Sequence[str]) -> str:
-    return f"<p>Warnings about the data:</p>{_items(warnings)}" if warnings else ""
+    return f"<p>Warnings about the data:</p>{items(warnings)}" if warnings else ""
 
 
 def _ledger(report: Report) -> str:
@@ -364,7 +364,7 @@ def _ledger(report: Report) -> str:
     }
     stages = {**dict.fromkeys(ledger.seconds), **dict.fromkeys(ledger.cpu_seconds)}
     rows = [(stage, *(_seconds(by.get(stage)) for by in (ledger.seconds, ledger.cpu_seconds))) for stage in stages]
-    return _definitions(entries) + (_table(("stage", "seconds", "CPU seconds, all processes"), rows) if rows else "")
+    return definitions(entries) + (table(("stage", "seconds", "CPU seconds, all processes"), rows) if rows else "")
 
 
 def _seconds(value: float | None) -> str:
@@ -382,44 +382,3 @@ def _limits_of_method() -> str:
         NO_PROOF,
     )
     return "".join(f"<p>{escape(text)}</p>\n" for text in texts)
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>\n{content}</section>\n"
-
-
-def _details(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{content}</details>\n"
-
-
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join(f"<tr>{_cells(row)}</tr>\n" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n'
-
-
-def _cells(texts: Iterable[str]) -> str:
-    return "".join(_cell(text) for text in texts)
-
-
-def _cell(text: str) -> str:
-    return f'<td class="none">{text}</td>' if text == "not measured" else f"<td>{escape(text)}</td>"
-
-
-def _unbroken(metric: Metric | None) -> str:
-    """Return a figure whose interval is not broken over two lines."""
-    return "not measured" if metric is None else figure(metric).replace(", ", ",\u00a0")
-
-
-def _items(texts: Iterable[str]) -> str:
-    items = "".join(f"<li>{escape(text)}</li>\n" for text in texts)
-    return f"<ul>{items}</ul>\n" if items else ""
-
-
-def _definitions(entries: Mapping[str, str]) -> str:
-    rows = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>\n" for name, text in entries.items())
-    return f"<dl>{''.join(rows)}</dl>\n"
-
-
-def _or_not(value: float | None) -> str:
-    return "not measured" if value is None else number(value)

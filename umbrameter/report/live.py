@@ -4,6 +4,9 @@ Belongs here: how progress looks on a screen. Does not belong here: what is coun
 """
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -59,3 +62,22 @@ class LiveProgress(logging.Handler):
         left = "" if stage.left is None or stage.done >= stage.total else f"about {stage.left:.0f} s left"
         rest = ", ".join(filter(None, (reused, left)))
         self._progress.update(self._bars[stage.name], completed=stage.done, rest=rest)
+
+
+@contextmanager
+def progress_on_stderr(debug: bool) -> Iterator[None]:
+    """Show progress: bars on a terminal, lines elsewhere and when debugging."""
+    log = logging.getLogger("umbrameter")
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    if debug:
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "DEBUG"
+    console = Console(stderr=True)
+    if console.is_terminal and not debug:
+        with LiveProgress(console) as bars:
+            logging.getLogger("umbrameter.progress").addHandler(bars)
+            yield
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    yield

@@ -60,6 +60,15 @@ def mitigation_table(report: Report) -> dict[str, list[Any]]:
     return columns
 
 
+def mitigation_figures(report: Report, label: str) -> dict[str, float]:
+    """Return each attack's AUC under a mitigation, by the stronger attacker; claims of privacy and what is proved."""
+    shown = stronger(result for result in report.results if result.mitigation == label)
+    figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
+    for found in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
+        figures |= {"epsilon_claimed": found.epsilon, "epsilon_proved": found.epsilon_lower_bound}
+    return figures
+
+
 def flat_metrics(result: Result) -> dict[str, float]:
     """Return every measured figure with its bounds, what the target is worth, and differences from none."""
     flat: dict[str, float] = {}
