@@ -13,8 +13,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-    return str(found)
+    return "\n".join(re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL))
 
 
 def test_the_library_s_lines_find_the_leak() -> None:

@@ -116,7 +116,7 @@ class PrivateNetwork(NetworkClassifier):
         expected, own = np.float32(self.sampling_rate_ * n_records), _layers(flat[0], shapes)
         noise, scale = np.empty_like(flat[0]), np.float32(self.noise_multiplier_ * self.clip_norm_)
         for _ in range(self.n_steps_):
-            rows = np.flatnonzero(rng.random(n_records, dtype=np.float32) < self.sampling_rate_).astype(np.int32)
+            rows = np.flatnonzero(rng.random(n_records) < self.sampling_rate_).astype(np.int32)
             summed = sums(own, rows)
             normal(rng, noise)
             np.multiply(noise, scale / expected, out=gradient[0])
