@@ -1,6 +1,6 @@
-"""Mitigations, one file each; a new one is a file here and a name in both unions."""
+"""Mitigations, one file each; a new one is a file here and a name in `_Single`."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
@@ -18,25 +18,7 @@ from umbrameter.mitigations.rounding import Rounding
 from umbrameter.mitigations.temperature import Temperature
 from umbrameter.mitigations.top_k import TopK
 
-SingleMitigation = Annotated[
-    TopK
-    | LabelOnly
-    | Rounding
-    | Temperature
-    | MemGuard
-    | L2
-    | Params
-    | EarlyStopping
-    | Dropout
-    | LabelSmoothing
-    | DPSGD,
-    Field(discriminator="kind"),
-]
-"""A mitigation that acts in one place."""
-
-Composition.model_rebuild(_types_namespace={"SingleMitigation": SingleMitigation})
-
-AnyMitigation = Annotated[
+_Single: TypeAlias = (
     TopK
     | LabelOnly
     | Rounding
@@ -48,9 +30,14 @@ AnyMitigation = Annotated[
     | Dropout
     | LabelSmoothing
     | DPSGD
-    | Composition,
-    Field(discriminator="kind"),
-]
+)
+
+SingleMitigation = Annotated[_Single, Field(discriminator="kind")]
+"""A mitigation that acts in one place."""
+
+Composition.model_rebuild(_types_namespace={"SingleMitigation": SingleMitigation})
+
+AnyMitigation = Annotated[_Single | Composition, Field(discriminator="kind")]
 """Any mitigation."""
 
 __all__ = [
