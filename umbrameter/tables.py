@@ -25,7 +25,7 @@ VERSIONS: Mapping[str, int] = {
     "guarded_answers": 1,
     "scores": 2,
     "evaluations": 3,
-    "costs": 1,
+    "costs": 2,
     "guarantees": 1,
     "controls": 1,
 }

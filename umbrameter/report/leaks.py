@@ -57,10 +57,9 @@ def leaks(results: Sequence[Result]) -> dict[str | None, Leak]:
 def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss: float) -> Recommendation | None:
     """Return the mitigation to deploy, by rule.
 
-    Among those that are shown to cost no more test accuracy than is accepted (by the lower confidence bound of the
-    paired difference), under which every attack was measured, also by an attacker who knows of the mitigation, and no
-    limit is shown to be exceeded: the one with the lowest upper bound of AUC over all attacks and attackers, if that is
-    worth a word. None of them is a possible answer.
+    Among those that are measured to cost no more test accuracy than is accepted, under which every attack was measured,
+    also by an attacker who knows of the mitigation, and no limit is shown to be exceeded: the one with the lowest upper
+    bound of AUC over all attacks and attackers, if that is worth a word. None of them is a possible answer.
 
     Parameters
     ----------
@@ -88,8 +87,8 @@ def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss:
     return Recommendation(
         accepted_loss=accepted_loss,
         mitigation=name,
-        reason=f"Of the mitigations shown to cost at most {accepted_loss:g} of test accuracy, {name} leaves the lowest "
-        f"upper bound of AUC over all attacks, by attackers who know of it and who do not: {best.upper:.3f} instead of "
+        reason=f"Of the mitigations measured to cost at most {accepted_loss:g} of test accuracy, {name} leaves the "
+        f"lowest upper bound of AUC over all attacks, by attackers who know of it and who do not: {best.upper:.3f} instead of "
         f"{base.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by {_change(best.result)}.",
     )
 
@@ -99,17 +98,17 @@ def _none(cheap: dict[str | None, Leak], good: dict[str | None, Leak], base: Lea
     if good:
         return f"None suffices: under {', '.join(map(str, good))} a limit is still exceeded."
     if not cheap:
-        return f"None suffices: no mitigation is shown to cost at most {accepted_loss:g} of test accuracy."
+        return f"None suffices: no mitigation costs at most {accepted_loss:g} of test accuracy."
     return (
-        f"None suffices: no mitigation shown to cost at most {accepted_loss:g} of test accuracy lowers the upper bound "
+        f"None suffices: no mitigation that costs at most {accepted_loss:g} of test accuracy lowers the upper bound "
         f"of AUC, {base.upper:.3f}, by {WORTHWHILE:g}."
     )
 
 
 def _loss(result: Result) -> float:
-    """Return what a mitigation costs of test accuracy at most, by its confidence bound."""
+    """Return what a mitigation costs of test accuracy."""
     change = result.change.get("test_accuracy")
-    return -change.low if isinstance(change, Interval) else 1.0
+    return -change.value if isinstance(change, Interval) else 1.0
 
 
 def _change(result: Result) -> str:
