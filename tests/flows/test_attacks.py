@@ -81,7 +81,7 @@ def test_repeats_have_splits_of_their_own_and_the_first_is_the_audit_itself(tmp_
 @pytest.mark.parametrize(("limit", "status"), [(0.51, "fail"), (0.99, "pass")])
 def test_limits_decide(tmp_path: Path, limit: float, status: str) -> None:
     limits = [{"metric": "auc", "limit": limit, "source": "the test"}]
-    verdict = run(tmp_path, spec(attacks=[{"kind": "loss"}], limits=limits)).verdict
+    verdict = run(tmp_path, spec(attacks=[{"kind": "loss"}], limits=limits, mitigations=[])).verdict
     assert verdict.status == status and verdict.limits[0].attack == "loss"
 
 

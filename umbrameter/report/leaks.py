@@ -89,7 +89,8 @@ def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss:
         mitigation=name,
         reason=f"Of the mitigations measured to cost at most {accepted_loss:g} of test accuracy, {name} leaves the "
         f"lowest upper bound of AUC over all attacks, by attackers who know of it and who do not: {best.upper:.3f} "
-        f"instead of {base.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by {_change(best.result)}.",
+        f"instead of {base.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by "
+        f"{_change(best.result)}.",
     )
 
 
