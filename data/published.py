@@ -1,50 +1,146 @@
-"""Data sets in the layout in which they are published or stored, read some records at a time.
+"""Data sets in the text and Parquet layouts in which they are published or stored, read some records at a time.
 
-Belongs here: one function a layout, from a file to batches of `x` and `y`. Does not belong here: where files are found
-(`catalogue`).
+Belongs here: one function a layout, from a path to batches of `x` and `y`. Does not belong here: where files are found
+(`catalogue`), binary layouts (`pictures`).
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.members import REMEDY, member
 from umbrameter.errors import DataError
 from umbrameter.tables import vector_column
 from umbrameter.typing import Array
 
-LINES = 5000
+LINES = 2000
 """Of a text file that are read at a time."""
+
+TEXAS_BITS: tuple[int, ...] = (6169, 6170)
+"""As published, and as in the paper."""
+
+LONGEST = 2**16
+"""Bytes of a line, so that a file of something else does not fill the memory."""
+
+
+def records(X: Array, y: Array) -> pa.RecordBatch:
+    """Return bytes of shape (n_records, n_features) and classes as a batch of `x` and `y`."""
+    return pa.record_batch({"x": vector_column(X.astype(np.uint8, copy=False)), "y": pa.array(y.astype(np.int16))})
 
 
 def purchases(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield the records of the authors' Purchase-100: one a line, the class (1 .. 100) first, then 600 bits.
+
+    Parameters
+    ----------
+    path
+        Of the file, or of the archive with it.
 
     Raises
     ------
     DataError
         With the first line that is not of that form.
     """
-    with path.open(encoding="ascii", errors="replace") as file:
-        first = 1
-        while lines := list(islice(file, LINES)):
-            yield _bits(path, lines, first)
+    return _classes_and_bits(path, "dataset_purchase", 600, 100)
+
+
+def locations(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the records of the authors' Location-30: one a line, the class (1 .. 30) first, then 446 bits.
+
+    Parameters
+    ----------
+    path
+        Of the file, or of the archive with it.
+
+    Raises
+    ------
+    DataError
+        With the first line that is not of that form.
+    """
+    return _classes_and_bits(path, "bangkok", 446, 30)
+
+
+def hospitals(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the records of the authors' Texas-100: bits in one file, 6,169 or 6,170 a line, classes in another.
+
+    Parameters
+    ----------
+    path
+        Of the archive, or of the folder with the files `feats` and `labels` (1 .. 100).
+
+    Raises
+    ------
+    DataError
+        With the first line that is not of that form, or that only one of the files has.
+    """
+    first, widths = 1, TEXAS_BITS
+    with member(path, "feats") as bits, member(path, "labels") as classes:
+        while pair := _pair(bits, classes):
+            _refuse_alone(path, len(pair[0]), len(pair[1]), first)
+            X = _bits(pair[0], widths, f"{path}: feats", first)
+            yield records(X, _classes(pair[1], 100, f"{path}: labels", first) - 1)
+            first, widths = first + len(X), (X.shape[1],)
+
+
+def _pair(bits: IO[bytes], classes: IO[bytes]) -> tuple[list[bytes], list[bytes]] | None:
+    """Return the next lines of two files, or None after the last of both."""
+    pair = _lines(bits), _lines(classes)
+    return pair if any(pair) else None
+
+
+def _refuse_alone(path: Path, n_bits: int, n_classes: int, first: int) -> None:
+    if n_bits != n_classes:
+        longer, shorter = ("feats", "labels") if n_bits > n_classes else ("labels", "feats")
+        raise DataError(
+            f"{path}: {longer} has a line {first + min(n_bits, n_classes)} and {shorter} has none; expected as many "
+            f"lines in both; {REMEDY}"
+        )
+
+
+def _classes_and_bits(path: Path, name: str, n_bits: int, n_classes: int) -> Iterator[pa.RecordBatch]:
+    first, what = 1, f"a class 1 .. {n_classes} and {n_bits} bits"
+    with member(path, name) as file:
+        while lines := _lines(file):
+            parts = [line.partition(b",") for line in lines]
+            X = _bits([bits for _, _, bits in parts], (n_bits,), f"{path}", first, what)
+            yield records(X, _classes([label for label, _, _ in parts], n_classes, f"{path}", first, what) - 1)
             first += len(lines)
 
 
-def _bits(path: Path, lines: list[str], first: int) -> pa.RecordBatch:
-    rows = np.empty((len(lines), 601), dtype=np.int16)
+def _lines(file: IO[bytes]) -> list[bytes]:
+    lines = islice(iter(partial(file.readline, LONGEST), b""), LINES)
+    return [line.strip().replace(b'"', b"").replace(b" ", b"") for line in lines]
+
+
+def _bits(lines: Sequence[bytes], widths: tuple[int, ...], where: str, first: int, what: str = "") -> Array:
+    """Return lines of zeros and ones, separated by commas, as an array; the first line says which of the widths."""
+    width = (len(lines[0]) + 1) // 2
+    size = 2 * (width if width in widths else widths[-1]) - 1
+    bad = next((i for i, line in enumerate(lines) if len(line) != size), None)
+    if bad is None:
+        content = np.frombuffer(b"".join(lines), np.uint8).reshape(len(lines), size)
+        bits, commas = content[:, ::2] - ord("0"), content[:, 1::2]
+        good = (bits < 2).all(axis=1) & (commas == ord(",")).all(axis=1)
+        if good.all():
+            return np.asarray(bits)
+        bad = int(np.argmin(good))
+    expected = what or f"{' or '.join(str(n) for n in widths)} bits"
+    raise DataError(f"{where}, line {first + bad}: expected {expected}, separated by commas; {REMEDY}")
+
+
+def _classes(lines: Sequence[bytes], n_classes: int, where: str, first: int, what: str = "") -> Array:
     for i, line in enumerate(lines):
-        values = line.replace('"', "").strip().split(",")
-        good = len(values) == 601 and set(values[1:]) <= {"0", "1"} and values[0].isdigit() and 0 < int(values[0]) < 101
-        if not good:
-            raise DataError(f"{path}, line {first + i}: expected a class 1 .. 100 and 600 bits, separated by commas")
-        rows[i] = np.array(values, dtype=np.int16)
-    return pa.record_batch({"x": vector_column(rows[:, 1:].astype(np.uint8)), "y": pa.array(rows[:, 0] - 1)})
+        if not (line.isdigit() and len(line) < 5 and 0 < int(line) <= n_classes):
+            expected = what or f"a class 1 .. {n_classes}"
+            raise DataError(f"{where}, line {first + i}: expected {expected}, found {line[:20]!r}; {REMEDY}")
+    return np.array([int(line) for line in lines], dtype=np.int16)
 
 
 def images(path: Path) -> Iterator[pa.RecordBatch]:
@@ -75,4 +171,4 @@ def _pixels(path: Path, row: int, content: bytes) -> Array:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image.convert("RGB")).reshape(-1)
     except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path}, row {row}: x is no image ({error})") from None
+        raise DataError(f"{path}, row {row}: x is no image ({error}); put the file there again") from None

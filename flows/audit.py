@@ -1,5 +1,7 @@
 """The audit, from a spec to a report in MLflow."""
 
+from typing import Any
+
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -16,7 +18,12 @@ from umbrameter.spec import AuditSpec
     description="Measure how much a trained classifier gives away about who was in its training data.",
 )
 def audit(
-    spec: AuditSpec | str, root: str = "runs", compute: Compute | None = None, tracking_uri: str | None = None
+    spec: AuditSpec | str,
+    root: str = "runs",
+    compute: Compute | None = None,
+    tracking_uri: str | None = None,
+    model: Any = None,
+    tracked: bool = True,
 ) -> str:
     """Run one audit and return its run folder, relative to the root.
 
@@ -30,13 +37,20 @@ def audit(
         Where the heavy work runs; local worker processes, one a core, if unset.
     tracking_uri
         Where MLflow is; a SQLite file under the root if unset.
+    model
+        The fitted classifier, for a target of kind `object`.
+    tracked
+        Whether to log the run to MLflow at the end.
     """
     with session(read_spec(spec), root, compute or Compute()) as run:
         records = stages.prepare(run)
         splits = stages.split_records(run, records)
+        stages.meet(run, records, splits, model, tracking_uri)
         variants = stages.plan(run, records, splits)
         stages.train_targets(run, variants, tracking_uri)
         stages.query_targets(run, variants)
+        variants = stages.draw(run, records, splits, variants)
+        stages.part(run)
         stages.fit_shadows(run, variants)
         stages.merge(run, variants)
         stages.guard(run, variants)
@@ -46,5 +60,6 @@ def audit(
         stages.evaluate(run, variants)
         stages.control(run, variants)
         folder = stages.report(run, variants)
-    stages.track(run, folder, tracking_uri)
+    if tracked:
+        stages.track(run, folder, tracking_uri)
     return folder

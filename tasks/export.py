@@ -23,6 +23,7 @@ from umbrameter.report.card import card
 from umbrameter.report.model import read_report
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store
+from umbrameter.targets import TrainedTarget
 
 NONE = "none"
 """Stands for the target as it is."""
@@ -107,5 +108,10 @@ def _signature(index: dict[str, Any]) -> ModelSignature:
 def _requirements(store: Store, folder: str) -> list[str]:
     """Return the versions that decide the model's answers."""
     spec = AuditSpec.from_yaml(store.read(f"{folder}/spec.yaml").decode())
+    if not isinstance(spec.target, TrainedTarget):
+        raise SpecError(
+            f"RUN={folder!r} audited a target of kind {spec.target.kind}, trained elsewhere; only a model that the "
+            "audit itself trained can be exported"
+        )
     versions = {**spec.target.estimator.versions, "umbrameter": __version__}
     return [f"{name}=={version}" for name, version in versions.items()]

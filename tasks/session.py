@@ -8,17 +8,22 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
 from tasks.progress import Stage
+from umbrameter.asking import Asking, TargetMet
 from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec import AuditSpec
 from umbrameter.store import Store
-from umbrameter.work import Work, peak_rss_mb
+from umbrameter.tables import as_parquet
+from umbrameter.targets.stored import StoredAnswers
+from umbrameter.typing import Answering
+from umbrameter.work import Work, peak_rss_mb, perform
 
 log = logging.getLogger("umbrameter.audit")
 
@@ -29,6 +34,40 @@ TASK_SECONDS = 5.0
 
 SHARE = 2
 """A piece is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
+
+
+@dataclass(frozen=True)
+class Met:
+    """A target that was trained elsewhere, as this run found it.
+
+    Parameters
+    ----------
+    target
+        Who it is.
+    asked
+        What answers.
+    """
+
+    target: TargetMet
+    asked: Answering | StoredAnswers
+
+    def perform(self, root: str, works: Sequence[Asking]) -> None:
+        """Make works that ask the target, in this process; an endpoint's ledger says what for."""
+        asking = getattr(self.asked, "asking", None)
+        with asking(works[0].purpose) if asking is not None else nullcontext():
+            perform(root, [replace(work, asked=self.asked) for work in works])
+
+    def part(self) -> None:
+        """Check at the end that the target is still who it was; nothing where it cannot have changed."""
+
+    def files(self) -> dict[str, bytes]:
+        """Return what goes into the run's folder: the ledger of an endpoint, as Parquet."""
+        ledger = getattr(self.asked, "ledger", None)
+        return {} if ledger is None else {"ledger.parquet": as_parquet(ledger())}
+
+    def close(self) -> None:
+        """End connections."""
+        getattr(self.asked, "close", bool)()
 
 
 class Session:
@@ -48,11 +87,13 @@ class Session:
         self.spec = spec
         self.store = Store(root)
         self.cluster = cluster
+        self.met: Met | None = None
+        self.barren: Mapping[str, str] = {}
         self.made: set[str] = set()
         self.reused: set[str] = set()
         self._stages: dict[str, Stage] = {}
         self._stage: Stage | None = None
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._begun: list[threading.Thread] = []
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -79,7 +120,10 @@ class Session:
     def make(self, works: Sequence[Work]) -> bool:
         """Make what is not in the store, as one piece of work on the cluster; return whether all of it was there."""
         missing = self._missing(works)
-        if missing:
+        if missing and self.met is not None and isinstance(missing[0], Asking):
+            with self._asking:  # one after the other: how many requests run at once is the target's own setting
+                self.met.perform(self.store.root, [work for work in missing if isinstance(work, Asking)])
+        elif missing:
             self.cluster.perform(self.store.root, missing)
         self.count({work.recipe.path for work in works}, {work.recipe.path for work in missing})
         return not missing
@@ -147,9 +191,14 @@ class Session:
 
     def run_folder(self) -> str:
         """Make the run's folder, which no other run has, and return its path relative to the root."""
-        base = f"runs/{self.spec.name}-{self._started:%Y%m%dT%H%M%S}"
-        names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
-        return next(name for name in names if self.store.claim(name))
+        return free_folder(self.store, self.spec.name, self._started)
+
+
+def free_folder(store: Store, name: str, started: datetime) -> str:
+    """Make a run's folder, which no other run has, and return its path relative to the root."""
+    base = f"runs/{name}-{started:%Y%m%dT%H%M%S}"
+    names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
+    return next(name for name in names if store.claim(name))
 
 
 @contextmanager
@@ -161,6 +210,8 @@ def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
             yield found
         finally:
             found.wait()
+            if found.met is not None:
+                found.met.close()
 
 
 def read_spec(spec: AuditSpec | str) -> AuditSpec:

@@ -17,18 +17,26 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from data.catalogue import locate
+from data.catalogue import locate, write_generated
 from tasks.session import Session
 from umbrameter.errors import ComputeError, UmbrameterError
-from umbrameter.records import CatalogueData, Records, build, records_recipe
+from umbrameter.fitting import TargetFit
+from umbrameter.ingest import build, records_recipe
+from umbrameter.membership import Membership
+from umbrameter.records import CatalogueData, GeneratedData, ParquetData, Records, SidesData
 from umbrameter.report import Report, html
-from umbrameter.report.assemble import assemble, draw
+from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
 from umbrameter.scoring import AttackFit
+from umbrameter.shadow_data import unusable
 from umbrameter.spec import AuditSpec
 from umbrameter.split import Split
-from umbrameter.steps import Case, Variant, variants
+from umbrameter.steps import Case, Given, Variant, variants
+from umbrameter.targets import StoredTarget, TrainedTarget
 from umbrameter.work import Work
+
+UNKNOWN_SECONDS = 1.0
+"""What training a shadow model is taken to last, where no target was trained here."""
 
 
 class Piece:
@@ -77,36 +85,80 @@ def in_stage(session: Session, stage: str, pieces: Sequence[Piece]) -> None:
 @task(cache_policy=NO_CACHE, task_run_name="prepare the records")
 def prepare(session: Session) -> str:
     """Write the records as Parquet parts, checked, and return their path."""
-    source = session.spec.data
+    spec = session.spec
     with session.stage("prepare", 1):
-        found = locate(source.name, session.store.root) if isinstance(source, CatalogueData) else source
-        path = records_recipe(found).path
-        there = session.store.find(records_recipe(found)) is not None
+        found = source_of(spec.data, session.store.root)
+        membership = membership_of(spec)
+        recipe = records_recipe(found, membership)
+        there = session.store.find(recipe) is not None
         if not there:
             session.begin("the cluster", session.cluster.start)
-        path = build(found, session.store).path
+        path = build(found, session.store, membership).path
         session.count({path}, set() if there else {path})
     return path
 
 
+def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, root: str) -> ParquetData | SidesData:
+    """Return where records lie; those of the catalogue are found, or made, first."""
+    if isinstance(data, CatalogueData):
+        return locate(data.name, root)
+    if isinstance(data, GeneratedData):
+        sizes = (data.records, data.features, data.classes)
+        path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
+        return ParquetData(path=str(path), label="y", duplicates="drop")
+    return data
+
+
+def membership_of(spec: AuditSpec) -> Membership | None:
+    """Return the table that says who is member, if one does."""
+    if isinstance(spec.target, StoredTarget):
+        return Membership(spec.target.path, "record_id", "target.path")
+    if isinstance(spec.data, ParquetData) and spec.data.membership:
+        return Membership(spec.data.membership, str(spec.data.id), "data.membership")
+    return None
+
+
 def split_records(session: Session, records: str) -> tuple[str, ...]:
     """Deal the records into members, non-members and pool, once for each repeat, and return the splits' paths."""
-    works = [Split(records, spec.split.members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
+    works = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
     in_stage(session, "split", [Piece("split the records", [work]) for work in works])
     return tuple(work.recipe.path for work in works)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="meet the target")
+def meet(session: Session, records: str, splits: Sequence[str], model: Any, tracking_uri: str | None) -> None:
+    """Find the target, where it was trained elsewhere: who it is, and how it is asked."""
+    if isinstance(session.spec.target, TrainedTarget):
+        return
+    _targets().meet(session, Records.open(session.store, records), session.store.open(splits[0]), model, tracking_uri)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan the audit")
 def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant, ...]:
     """Lay out every step of every repeat, so that an impossible plan ends here."""
     opened = Records.open(session.store, records)
-    each = enumerate(zip(session.spec.repeated(), splits, strict=True))
-    return tuple(v for i, (spec, split) in each for v in variants(spec, records, split, opened, i))
+    each = enumerate(zip(session.spec.repeated(), map(session.store.open, splits), strict=True))
+    met = None if session.met is None else session.met.target
+    found = tuple(v for i, (spec, split) in each for v in variants(Given(spec, opened, split, met, i, session.barren)))
+    if met is not None:
+        _targets().announce(session, found)
+    return found
+
+
+def draw(session: Session, records: str, splits: Sequence[str], variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Draw the shadow models' records, where they are made; return the plan, changed where too few could be had."""
+    searches = {work.recipe.path: (v, work) for v in variants for work in v.searches}
+    pieces = [Piece(f"search for classes {_span(w.labels)} of {v.title}", [w]) for v, w in searches.values()]
+    in_stage(session, "search for records", pieces)
+    drawn = {v.drawn.recipe.path: (v, v.drawn) for v in variants if v.drawn is not None}
+    in_stage(session, "draw records", [Piece(f"draw records for {v.title}", [work]) for v, work in drawn.values()])
+    session.barren = {path: why for path in drawn if (why := unusable(session.store.open(path))) is not None}
+    return plan(session, records, splits) if session.barren else tuple(variants)
 
 
 def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: str | None) -> None:
     """Train the target, and one more for each mitigation of the training; few workers are busy, so load MLflow too."""
-    variants = _unguarded(variants)
+    variants = [v for v in _unguarded(variants) if isinstance(v.target, TargetFit)]
     if any(session.store.find(v.target.recipe) is None for v in variants):
         session.begin("MLflow", lambda: _tracking().get_ready(session.store.root, tracking_uri))
     in_stage(session, "train target", [Piece(f"train {v.title}", [v.target]) for v in variants])
@@ -126,7 +178,8 @@ def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
     pieces = []
     for v in _unguarded(variants):
         seconds = session.store.open(v.target.recipe.path).meta["seconds"]
-        for works in session.pieces(v.trained, seconds):
+        guess = seconds if isinstance(v.target, TargetFit) else UNKNOWN_SECONDS
+        for works in session.pieces(v.trained, guess):
             pieces.append(Piece(f"shadow models {_span([w.model_id for w in works])} of {v.title}", works))
     in_stage(session, "fit shadow models", pieces)
 
@@ -192,18 +245,26 @@ def control(session: Session, variants: Sequence[Variant]) -> None:
     in_stage(session, "control", [Piece(f"control {v.title}", [work]) for v in variants for work in v.controls])
 
 
+@task(cache_policy=NO_CACHE, task_run_name="see that the target is still the same")
+def part(session: Session) -> None:
+    """Ask a target that was trained elsewhere about the same records again, and keep its ledger."""
+    if session.met is not None:
+        session.met.part()
+
+
 @task(cache_policy=NO_CACHE, task_run_name="write the report")
 def report(session: Session, variants: Sequence[Variant]) -> str:
     """Write the run's folder: report, figures, spec and the list of artefacts; return its path under the root."""
     store, folder = session.store, session.run_folder()
     with session.stage("report", 0):
-        figures = draw(assemble(session.spec, store, variants, session.cost()), store, variants)
+        figures = drawn_figures(assemble(session.spec, store, variants, session.cost()), store, variants)
     found = assemble(session.spec, store, variants, session.cost())
     files = {
         "report.html": html.render(found, figures).encode(),
         "spec.yaml": yaml.safe_dump(session.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode(),
         "artefacts.json": json.dumps(_artefacts(variants), indent=1).encode(),
         **{f"figures/{name}.png": png for name, png in figures.items()},
+        **({} if session.met is None else session.met.files()),
         "report.json": found.model_dump_json(indent=1).encode(),
     }
     store.put(folder, files)
@@ -222,6 +283,13 @@ def _tracking() -> Any:
     from tasks import track
 
     return track
+
+
+def _targets() -> Any:
+    """Return `tasks.targets`, which loads HTTP and MLflow."""
+    from tasks import targets
+
+    return targets
 
 
 def _halves(fits: Sequence[AttackFit], most: int = 4) -> list[Sequence[AttackFit]]:
@@ -266,6 +334,7 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
         "targets": [v.target.recipe.path for v in _unguarded(variants)],
         "target_predictions": [v.query.recipe.path for v in variants],
         "models": [*{row["mitigation"]: row for v in variants for c in v.cases for row in [_model(v, c)]}.values()],
+        "shadow_records": [*dict.fromkeys(v.drawn.recipe.path for v in variants if v.drawn is not None)],
         "shadow_predictions": [w.recipe.path for v in variants for w in v.shadows],
         "guards": [v.guard.recipe.path for v in variants if v.guard is not None],
         "attack_data": [w.recipe.path for v in variants for w in v.merges],

@@ -6,7 +6,6 @@ figure's computation; everything is read from the run's folder and the store.
 
 import json
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -16,28 +15,24 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
 import mlflow
 import numpy as np
 import pyarrow as pa
 import yaml
 from filelock import FileLock
-from mlflow.data.dataset_source import DatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
+from tasks.inputs import inputs
+from tasks.registry import at, default_uri
 from umbrameter import __version__, served
 from umbrameter.errors import TrackingError, brief
 from umbrameter.estimators import Estimator
 from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, Result
+from umbrameter.report.compared import SweepReport
 from umbrameter.report.leaks import leaks
 from umbrameter.report.model import read_report
 from umbrameter.report.tracked import (
@@ -47,6 +42,7 @@ from umbrameter.report.tracked import (
     mitigation_table,
     note,
     run_name,
+    sweep_series,
     without_secrets,
 )
 from umbrameter.report.words import controls_line, mitigation_name
@@ -65,19 +61,6 @@ EXPERIMENT_TAGS = {
 
 FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
 """What a tracking store that is away or full raises."""
-
-
-def default_uri(root: str) -> str:
-    """Return the address of the SQLite store under a local root.
-
-    Raises
-    ------
-    TrackingError
-        When the root is a bucket, which cannot hold a SQLite file.
-    """
-    if "://" in root:
-        raise TrackingError(f"root={root!r} is no local folder, so MLflow needs an address of its own: --tracking-uri")
-    return f"sqlite:///{Path(root).resolve() / 'mlflow.db'}"
 
 
 def ui_command(root: str, uri: str | None, port: int) -> list[str]:
@@ -109,7 +92,7 @@ def get_ready(root: str, uri: str | None) -> None:
         mlflow.MlflowClient(tracking_uri=default_uri(root))
 
 
-def log_run(root: str, folder: str, uri: str | None = None) -> str:
+def log_run(root: str, folder: str, uri: str | None = None, above: Mapping[str, str] | None = None) -> str:
     """Log a finished run's folder; one that is logged already stays as it is.
 
     Parameters
@@ -120,6 +103,8 @@ def log_run(root: str, folder: str, uri: str | None = None) -> str:
         The run's folder under it: `runs/<name>-<time>`.
     uri
         MLflow's address; a SQLite file under the root if unset.
+    above
+        Tags that place the run below another, such as of a sweep.
 
     Returns
     -------
@@ -133,28 +118,77 @@ def log_run(root: str, folder: str, uri: str | None = None) -> str:
     address = uri or default_uri(root)
     try:
         with _quietly():
-            return _log(Store(root), folder, address, uri is None)
+            return _log(Store(root), folder, address, uri is None, dict(above or {}))
     except FAILURES as error:
-        known = TrackingError(
-            f"tracking_uri={without_secrets(address)!r}: MLflow did not take the results "
-            f"({without_secrets(brief(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
-            f"umbrameter track {root}/{folder}" + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
-        )
-        known.run = folder
-        raise known from None
+        raise _refused(root, folder, uri, error) from None
 
 
-def _log(store: Store, folder: str, address: str, is_default: bool) -> str:
-    report = read_report(store.read(f"{folder}/report.json"))
+def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
+    """Log a finished sweep: a run with a series a figure, the setting that varies as step; below it a run a point.
+
+    Parameters
+    ----------
+    root, uri
+        As of `log_run`.
+    folder
+        The sweep's folder.
+
+    Returns
+    -------
+    The sweep's run id.
+
+    Raises
+    ------
+    TrackingError
+        As of `log_run`.
+    """
+    store, address = Store(root), uri or default_uri(root)
+    report = SweepReport.model_validate_json(store.read(f"{folder}/sweep.json"))
+    try:
+        with _quietly():
+            client, experiment = _opened(store, report.name, address, uri is None)
+            tags = {"run_folder": folder, "spec_digest": report.spec_digest, "sweep": report.axis}
+            run: str = client.create_run(experiment, run_name=f"sweep: {report.title}", tags=tags).info.run_id
+            now = int(time.time() * 1000)
+            series = [Metric(name, value, now, step) for name, value, step in sweep_series(report)]
+            client.log_batch(run, metrics=series, params=_params({"axis": report.axis}))
+            for name in ("sweep.html", "sweep.json", *_figures(store, folder)):
+                _upload(client, run, name, store.read(f"{folder}/{name}"))
+            client.set_terminated(run, "FINISHED")
+    except FAILURES as error:
+        raise _refused(root, folder, uri, error) from None
+    for point in report.points:
+        log_run(root, point.run, uri, {"mlflow.parentRunId": run, "point": point.label})
+    return run
+
+
+def _refused(root: str, folder: str, uri: str | None, error: Exception) -> TrackingError:
+    address = uri or default_uri(root)
+    known = TrackingError(
+        f"tracking_uri={without_secrets(address)!r}: MLflow did not take the results "
+        f"({without_secrets(brief(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
+        f"umbrameter track {root}/{folder}" + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
+    )
+    known.run = folder
+    return known
+
+
+def _opened(store: Store, name: str, address: str, is_default: bool) -> tuple[mlflow.MlflowClient, str]:
+    """Return a client and the experiment of a name, made now where there is none."""
     if is_default:
         _make_default(store.root)
     client = mlflow.MlflowClient(tracking_uri=address)
     with _alone(store.root) if is_default else nullcontext():
-        experiment = _experiment(client, report.audit.name, f"{store.root}/mlartifacts" if is_default else None)
+        return client, _experiment(client, name, f"{store.root}/mlartifacts" if is_default else None)
+
+
+def _log(store: Store, folder: str, address: str, is_default: bool, above: Mapping[str, str]) -> str:
+    report = read_report(store.read(f"{folder}/report.json"))
+    client, experiment = _opened(store, report.audit.name, address, is_default)
     logged = _earlier(client, experiment, folder, report)
     if logged is not None:
         return logged
-    tags = _parent_tags(report, folder)
+    tags = {**_parent_tags(report, folder), **above}
     parent: str = client.create_run(experiment, run_name=run_name(report), tags=tags).info.run_id
     try:
         _log_parent(client, parent, store, folder, report)
@@ -222,7 +256,7 @@ def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str
         metrics |= {f"strongest_{name}": value for name, value in flat_metrics(worst.result).items()}
         client.set_tag(run, "strongest_attack", worst.result.attack)
     client.log_batch(run, metrics=_metrics(metrics), params=_params(spec))
-    client.log_inputs(run, datasets=_inputs(store, folder, report))
+    client.log_inputs(run, datasets=inputs(store, folder, report))
     for name in ("report.html", "report.json", "spec.yaml", *_figures(store, folder)):
         _upload(client, run, name, store.read(f"{folder}/{name}"))
 
@@ -286,58 +320,13 @@ def _params(nested: Mapping[str, Any]) -> list[Param]:
     return [Param(key, without_secrets(str(value))[:PARAM_LENGTH]) for key, value in flatten(nested)]
 
 
-class _RecordsSource(DatasetSource):
-    """Where the records come from, in words: never a path or an address, which may say more than it should."""
-
-    def __init__(self, name: str, key: str):
-        self.name, self.key = name, key
-
-    @staticmethod
-    def _get_source_type() -> str:
-        return "umbrameter_records"
-
-    def load(self) -> None:
-        """Load nothing: records never go to MLflow."""
-
-    @staticmethod
-    def _can_resolve(raw_source: Any) -> bool:
-        return False
-
-    @classmethod
-    def _resolve(cls, raw_source: Any) -> "_RecordsSource":
-        raise NotImplementedError
-
-    def to_dict(self) -> dict[Any, Any]:
-        return {"data": self.name, "records": self.key}
-
-    @classmethod
-    def from_dict(cls, source_dict: dict[Any, Any]) -> "_RecordsSource":
-        return cls(source_dict["data"], source_dict["records"])
-
-
-def _inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
-    """Return the record sets by context, each with the digest of what decides it; no record."""
-    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
-    digest = artefacts["records"].rpartition("/")[2]
-    source = _RecordsSource(report.data.name, digest)
-    pool = report.data.n_records - report.target.n_members - report.target.n_nonmembers
-    sizes = {"members": report.target.n_members, "non-members": report.target.n_nonmembers, "pool": pool}
-    found = []
-    for context, size in sizes.items():
-        data = MetaDataset(  # type: ignore[abstract]  # it inherits what it needs
-            source, name=f"{report.data.name} {context} ({size:,})", digest=digest[:8]
-        )
-        found.append(DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", context)]))
-    return found
-
-
 def _log_models(run: str, store: Store, paths: list[str], n_classes: int, result: Result, address: str) -> None:
     """Log an attack's models as one: prediction vector and label in, P(OUT) and P(IN) out; the files stay as they are.
 
     A model that holds them all would be written anew, which takes skops a minute for a hundred forests.
     """
     versions = Estimator.model_validate(result.params["attack"]["model"]).versions
-    with tempfile.TemporaryDirectory() as name, _at(address), mlflow.start_run(run_id=run):
+    with tempfile.TemporaryDirectory() as name, at(address), mlflow.start_run(run_id=run):
         served.write_bundle(Path(name), n_classes, model_files([store.open(path) for path in paths]))
         mlflow.pyfunc.log_model(
             name="attack_models",
@@ -346,17 +335,6 @@ def _log_models(run: str, store: Store, paths: list[str], n_classes: int, result
             signature=infer_signature(np.zeros((1, n_classes + 1)), np.zeros((1, 2))),
             pip_requirements=[f"{name}=={v}" for name, v in {**versions, "umbrameter": __version__}.items()],
         )
-
-
-@contextmanager
-def _at(address: str) -> Iterator[None]:
-    """Point MLflow's process-wide functions at an address for a while."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(address)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 @contextmanager

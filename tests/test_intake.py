@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from umbrameter.errors import DataError
-from umbrameter.records import ParquetData, Records, build
+from umbrameter.ingest import build
+from umbrameter.records import ParquetData, Records
 from umbrameter.store import Store
 
 N = 30

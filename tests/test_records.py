@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from umbrameter import ingest
 from umbrameter import records as module
 from umbrameter.errors import DataError
+from umbrameter.ingest import build, records_recipe
 from umbrameter.intake import Intake, columns_of, open_source
-from umbrameter.records import CatalogueData, ParquetData, Records, build, records_recipe
+from umbrameter.records import CatalogueData, ParquetData, Records
 from umbrameter.store import Store
 from umbrameter.tables import vector_column
 
@@ -424,14 +426,14 @@ def test_a_truncated_or_damaged_file_is_refused(store, parquet, tmp_path):
 
 def test_a_file_damaged_after_the_checks_is_the_data_s_fault(store, parquet, monkeypatch):
     path = Path(parquet(numbers(5000)))
-    whole, check = path.read_bytes(), module._check
+    whole, check = path.read_bytes(), ingest._check
 
-    def then_damage(source: ParquetData) -> Any:
-        found = check(source)
+    def then_damage(*given: Any) -> Any:
+        found = check(*given)
         path.write_bytes(whole[:4] + bytes(2000) + whole[2004:])
         return found
 
-    monkeypatch.setattr(module, "_check", then_damage)
+    monkeypatch.setattr(ingest, "_check", then_damage)
     assert "the Parquet file is damaged" in refusal(store, str(path))
 
 

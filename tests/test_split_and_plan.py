@@ -9,14 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from umbrameter.errors import DataError, PlanError, SpecError
+from umbrameter.ingest import build
 from umbrameter.mitigations import Rounding
 from umbrameter.plan import Design, ShadowPlan
-from umbrameter.records import ParquetData, Records, build
+from umbrameter.records import ParquetData, Records
 from umbrameter.seeds import generator, integer
 from umbrameter.spec import AuditSpec
 from umbrameter.split import PARTS, Split, rows_of
-from umbrameter.steps import Variant, variants
-from umbrameter.store import Store
+from umbrameter.steps import Given, Variant, variants
+from umbrameter.store import Artefact, Store
 from umbrameter.work import ensure
 
 N = 200
@@ -143,7 +144,10 @@ def test_roles_and_numbers_have_streams_of_their_own() -> None:
 def laid_out(records: Records, *settings: str) -> tuple[Variant, ...]:
     spec = AuditSpec.from_yaml(SPEC, settings)
     split = Split(records.artefact.path, spec.split.members, spec.n_nonmembers, spec.seed)
-    return variants(spec, records.artefact.path, split.recipe.path, records)
+    n_members, n_nonmembers = spec.split.members, spec.n_nonmembers
+    sizes = {"n_member": n_members, "n_nonmember": n_nonmembers, "n_pool": records.n_records - n_members - n_nonmembers}
+    dealt = Artefact(records.artefact.store, "split", split.recipe.key, {}, {}, sizes)
+    return variants(Given(spec, records, dealt))
 
 
 def keys(found: tuple[Variant, ...]) -> tuple[set[str], set[str]]:

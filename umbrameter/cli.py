@@ -9,6 +9,7 @@ needs was not measured, 130 stopped by Ctrl-C.
 import _thread
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,17 +18,14 @@ import traceback
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
 import umbrameter
-from umbrameter.errors import MissingRingError, SpecError, StoreError, TrackingError, UmbrameterError
-
-if TYPE_CHECKING:
-    from umbrameter.report import Report
+from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
+from umbrameter.shown import is_sweep, print_found, read, root_and_folder, show, write
 
 app = typer.Typer(
     help="Measure how much a trained classifier gives away about who was in its training data.",
@@ -102,18 +100,19 @@ def audit(
         from umbrameter.report.live import progress_on_stderr
 
         with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
-            from umbrameter.spec import AuditSpec
+            from umbrameter.sweep import load
 
-            checked = AuditSpec.load(spec, settings or ())
-            flow, compute = _pipeline("flows.audit").audit, _compute(cluster)
+            checked = load(spec, settings or ())
+            name = "audit" if hasattr(checked, "target") else "sweep"
+            flow, compute = getattr(_pipeline(f"flows.{name}"), name), _compute(cluster)
             _heed_ctrl_c()
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
     except TrackingError as error:
         if error.run is not None:
-            _show(root, error.run, tracking_uri, as_json)
+            show(root, error.run, tracking_uri, as_json)
         raise
-    raise typer.Exit(_show(root, run, tracking_uri, as_json))
+    raise typer.Exit(show(root, run, tracking_uri, as_json))
 
 
 @app.command()
@@ -135,16 +134,16 @@ def score(
     found, curves = score_stored(target, others, ScoreSpec.load(spec))
     places = {}
     if out is not None:
-        _write(out, page_and_figures(found, curves))
+        write(out, page_and_figures(found, curves))
         places = {"Report": f"{out}/report.html"}
-    raise typer.Exit(_print(found, places, found.model_dump_json(indent=1) if as_json else None))
+    raise typer.Exit(print_found(found, places, found.model_dump_json(indent=1) if as_json else None))
 
 
 @app.command()
 def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show the report of a finished run again."""
-    root, folder = _root_and_folder(run)
-    raise typer.Exit(_show(root, folder, None, as_json))
+    root, folder = root_and_folder(run)
+    raise typer.Exit(show(root, folder, None, as_json))
 
 
 @app.command()
@@ -154,8 +153,8 @@ def records(run: Run, debug: Debug = False) -> None:
     from umbrameter.report.model import read_report
     from umbrameter.store import Store
 
-    root, folder = _root_and_folder(run)
-    found = read_report(_read(root, folder, "report.json"))
+    root, folder = root_and_folder(run)
+    found = read_report(read(root, folder, "report.json"))
     store = Store(root)
     store.put(folder, {"records.parquet": exposure(store, folder, record_key())})
     typer.echo(f"Written: {root}/{folder}/records.parquet")
@@ -169,9 +168,11 @@ def records(run: Run, debug: Debug = False) -> None:
 @app.command()
 def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> None:
     """Log a finished run to MLflow, such as one whose tracking failed."""
-    root, folder = _root_and_folder(run)
-    _read(root, folder, "report.json")
-    parent = _pipeline("tasks.track").log_run(root, folder, tracking_uri)
+    root, folder = root_and_folder(run)
+    tracking = _pipeline("tasks.track")
+    log = tracking.log_sweep if is_sweep(folder) else tracking.log_run
+    read(root, folder, "sweep.json" if is_sweep(folder) else "report.json")
+    parent = log(root, folder, tracking_uri)
     typer.echo(f"Logged to MLflow as run {parent}.")
 
 
@@ -185,8 +186,8 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write a run's model under a mitigation as an MLflow model whose served answers are the mitigated ones."""
-    root, folder = _root_and_folder(run)
-    _read(root, folder, "report.json")
+    root, folder = root_and_folder(run)
+    read(root, folder, "report.json")
     name = _pipeline("tasks.export").export(root, folder, mitigation, to)
     typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
     typer.echo(f"Serve it: mlflow models serve -m {to} --env-manager local")
@@ -207,10 +208,8 @@ def ui(
 
 @app.command()
 def datasets(root: Root = "runs", debug: Debug = False) -> None:
-    """List the data sets that a spec can name, and where each is found."""
-    for entry, where in _pipeline("data.catalogue").available(root):
-        typer.echo(f"{entry.name}: {entry.title}; {entry.records:,} records, {entry.features:,} features, ", nl=False)
-        typer.echo(f"{entry.classes} classes; {entry.licence}\n    {where}")
+    """List the data sets that a spec can name: size, licence, where each is, and how it is had."""
+    typer.echo(_pipeline("data.listing").listing(root, shutil.get_terminal_size().columns))
 
 
 @app.command()
@@ -228,9 +227,12 @@ def schema(
 @app.command()
 def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> None:
     """Check a spec without running it."""
-    from umbrameter.spec import AuditSpec
+    from umbrameter.sweep import Sweep, load
 
-    checked = AuditSpec.load(spec, settings or ())
+    found = load(spec, settings or ())
+    if isinstance(found, Sweep):
+        typer.echo(f"{spec} is a sweep over {found.title}: {', '.join(point.label for point in found.points)}")
+    checked = found.points[0].spec if isinstance(found, Sweep) else found
     typer.echo(
         f"{spec} is valid: {checked.name}, {checked.n_shadows} shadow models, "
         f"attacks {', '.join(a.label for a in checked.attacks)}; "
@@ -332,61 +334,3 @@ def _amounts(settings: Iterable[str]) -> dict[str, float]:
         except ValueError:
             raise SpecError(f"--resource {setting!r} must be NAME=N, such as GPU=1") from None
     return found
-
-
-def _root_and_folder(run: str) -> tuple[str, str]:
-    """Return the root and, relative to it, the run's folder: `<root>/runs/<name>-<time>`."""
-    parts = (run if "://" in run else str(Path(run).resolve())).rstrip("/").rsplit("/", 2)
-    if len(parts) != 3 or parts[1] != "runs":
-        raise StoreError(f"RUN={run!r} is not a run's folder; expected <root>/runs/<name>-<time>")
-    return parts[0], f"runs/{parts[2]}"
-
-
-def _read(root: str, folder: str, name: str) -> bytes:
-    from umbrameter.store import Store
-
-    if "://" not in root and not Path(root, folder, name).is_file():
-        raise StoreError(f"RUN={root}/{folder}: there is no {name} in it; give the folder of a finished run")
-    return Store(root).read(f"{folder}/{name}")
-
-
-def _show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
-    """Print a run's report and return the exit code that it means."""
-    from umbrameter.report.model import read_report
-
-    content = _read(root, folder, "report.json")
-    places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}
-    places["MLflow UI"] = _ui_hint(root, tracking_uri)
-    return _print(read_report(content), places, content if as_json else None)
-
-
-def _print(found: "Report", places: dict[str, str], content: str | bytes | None) -> int:
-    """Print a report, as JSON where its content is given, and return the exit code that it means."""
-    from umbrameter.controls import failures
-    from umbrameter.report.terminal import summary
-
-    if content is not None:
-        typer.echo(content)
-    else:
-        Console().print(summary(found, places))
-    if found.verdict.status == "not_measured":
-        return 3 if found.verdict.limits or failures(found.controls) else 0
-    return 2 if found.verdict.status == "fail" else 0
-
-
-def _write(folder: str, files: dict[str, bytes]) -> None:
-    """Write a report's files into a folder of this machine."""
-    try:
-        for name, content in files.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"--out={folder!r} cannot be written ({error.strerror}); give another folder") from None
-
-
-def _ui_hint(root: str, tracking_uri: str | None) -> str:
-    program = sys.argv[0].removeprefix(f"{Path.cwd()}/") if "/" in sys.argv[0] else "umbrameter"
-    if tracking_uri is not None:
-        return tracking_uri.rpartition("@")[2] if "@" in tracking_uri else tracking_uri
-    return f"{program} ui" + ("" if root == "runs" else f" --root {root}") + ", then http://127.0.0.1:5000"

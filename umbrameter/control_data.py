@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from umbrameter import controls
+from umbrameter.asking import BATCH
 from umbrameter.controls import SAMPLE, Control, some_of_each
-from umbrameter.fitting import BATCH
 from umbrameter.records import Records
 from umbrameter.seeds import generator
 from umbrameter.sources import read_answers

@@ -11,8 +11,8 @@ import numpy as np
 from umbrameter import paired
 from umbrameter.attacks import Vectors
 from umbrameter.intervals import proportion
-from umbrameter.measured import Metric
-from umbrameter.mitigations import PostHoc
+from umbrameter.measured import Metric, NotMeasured
+from umbrameter.mitigations import LabelOnly, PostHoc
 from umbrameter.sources import read_answers
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.typing import Bools, Floats, Ints
@@ -54,7 +54,11 @@ class Costing:
         seen, before = Seen.of(vectors), None if base is None else Seen.of(base)
         distances = None if base is None else paired.distortion(vectors.predictions, base.predictions)
         notes = [n for m in self.mitigations if (n := m.note((base or vectors).predictions)) is not None]
-        content = {name: _dumped(found) for name, found in costs(seen, is_member, before, distances).items()}
+        found = costs(seen, is_member, before, distances)
+        if base is None and any(isinstance(m, LabelOnly) for m in self.mitigations):
+            why = NotMeasured(not_measured="the target answers labels alone, without confidences")
+            found["utility"] |= {"log_loss": why, "calibration_error": why}
+        content = {name: _dumped(metrics) for name, metrics in found.items()}
         draft.data("costs.json", json.dumps(content | {"notes": notes}, allow_nan=False).encode())
 
 

@@ -25,6 +25,10 @@ class ComputeError(UmbrameterError):
     """The cluster cannot be reached, or cannot do the work."""
 
 
+class TargetError(UmbrameterError):
+    """The audited model does not answer, or answers nonsense."""
+
+
 class TrackingError(UmbrameterError):
     """MLflow cannot be reached, or refused what was logged; `run` is the folder of the audit, complete on disk."""
 

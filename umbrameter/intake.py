@@ -50,7 +50,7 @@ class Columns:
         return list(dict.fromkeys([self.label, *ident, *self.numbers, *self.categories, *vector, *self.slices]))
 
 
-def open_source(path: str) -> pads.Dataset:
+def open_source(path: str, setting: str = "data.path") -> pads.Dataset:
     """Open a Parquet file or a (hive-partitioned) folder.
 
     Raises
@@ -62,9 +62,9 @@ def open_source(path: str) -> pads.Dataset:
     try:
         kind = fs.get_file_info(base).type
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"data.path={path!r} cannot be reached ({brief(error, 160)}); correct it") from None
+        raise DataError(f"{setting}={path!r} cannot be reached ({brief(error, 160)}); correct it") from None
     if kind == pafs.FileType.NotFound:
-        raise DataError(f"data.path={path!r} does not exist; give a Parquet file or a folder of them")
+        raise DataError(f"{setting}={path!r} does not exist; give a Parquet file or a folder of them")
     try:
         source = pads.dataset(base, filesystem=fs, format="parquet", partitioning="hive")
         if kind == pafs.FileType.Directory and source.files:  # in an order that every file system gives alike
@@ -73,11 +73,11 @@ def open_source(path: str) -> pads.Dataset:
             source = pads.dataset(files, filesystem=fs, format="parquet", partitioning=scheme, partition_base_dir=base)
         rows = source.count_rows() if source.files else 0
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"data.path={path!r} cannot be read as Parquet ({brief(error, 160)}); write it again") from None
+        raise DataError(f"{setting}={path!r} cannot be read as Parquet ({brief(error, 160)}); write it again") from None
     if not source.files:
-        raise DataError(f"data.path={path!r} holds no Parquet file; give a Parquet file or a folder of them")
+        raise DataError(f"{setting}={path!r} holds no Parquet file; give a Parquet file or a folder of them")
     if rows == 0:
-        raise DataError(f"data.path={path!r} has no rows; an audit needs records")
+        raise DataError(f"{setting}={path!r} has no rows; an audit needs records")
     return source
 
 
@@ -370,12 +370,19 @@ class Census:
         Rows are compared by 128-bit fingerprints: two different rows are taken for equal with a chance below 1e-20 in
         a set of a billion.
         """
-        whole = np.ascontiguousarray(self.fingerprints).view([("a", np.uint64), ("b", np.uint64)]).ravel()
-        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
-        earlier = first[inverse]
-        repeats = earlier != np.arange(self.n_rows)
-        pair = (int(earlier[repeats.argmax()]), int(repeats.argmax())) if repeats.any() else None
+        repeats = self.first != np.arange(self.n_rows)
+        pair = (int(self.first[repeats.argmax()]), int(repeats.argmax())) if repeats.any() else None
         return repeats, pair
+
+    @cached_property
+    def first(self) -> Ints:
+        """The first row that is equal to each row, shape (n_rows,)."""
+        order = np.lexsort(self.fingerprints.T)  # stable: equal rows stay in their order
+        ordered = self.fingerprints[order]
+        is_new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
+        found = np.empty_like(order)
+        found[order] = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]
+        return found
 
 
 def _mix(bits: Array) -> Array:

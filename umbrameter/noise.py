@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.seeds import generator
-from umbrameter.typing import Bools, Classifier, Floats, Ints
+from umbrameter.typing import Answering, Bools, Floats, Ints
 
 
 class Noise(BaseModel):
@@ -52,7 +52,7 @@ def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.rando
     return out
 
 
-def robustness(model: Classifier, X: Floats, y: Ints, noise: Noise, categorical: tuple[int, ...], seed: int) -> Floats:
+def robustness(model: Answering, X: Floats, y: Ints, noise: Noise, categorical: tuple[int, ...], seed: int) -> Floats:
     """Return for each record the share of its changed copies that the model still gives the record's label.
 
     Parameters

@@ -133,7 +133,7 @@ class ShadowPlan:
         audited
             The rows of members and non-members.
         pool
-            The other rows.
+            The other rows; where there are fewer than planned, as of synthetic data, models get their shares of them.
         model_id
             The model's number, from 0.
         """
@@ -142,7 +142,9 @@ class ShadowPlan:
             halves = order[: len(order) // 2], order[len(order) // 2 :]
             return Asked(*(halves if model_id % 2 == 0 else halves[::-1]))
         order = generator(self.seed, "shadow-rows", model_id).permutation(pool)
-        own = order[: self.size], order[self.size : self.size + self.n_out]
+        wanted = self.size + self.n_out
+        size = self.size if len(order) >= wanted else len(order) * self.size // wanted
+        own = order[:size], order[size:wanted]
         return Asked(*own) if self.n_calibration is None else Asked(*own, self.compared(audited, pool))
 
     def compared(self, audited: Ints, pool: Ints) -> Ints:

@@ -7,7 +7,7 @@ from umbrameter.errors import DataError
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 
-def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int) -> Floats:
+def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int, is_coarse: bool = False) -> Floats:
     """Spread a model's prediction vectors over all classes.
 
     Parameters
@@ -19,6 +19,8 @@ def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int) ->
         The integer classes that the columns stand for, in the model's order, shape (n_known,).
     n_classes
         Number of all classes; those that the model does not know get 0.
+    is_coarse
+        Whether answers are rounded or cut off, so that they need not sum to 1.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int) ->
             f"predict_proba answered an array of shape {answers.shape}; expected one column for each of the "
             f"{len(known)} classes the model knows"
         )
-    _check_probabilities(answers)
+    _check_probabilities(answers, is_coarse)
     if len(known) == n_classes and (known == np.arange(n_classes)).all():
         return answers
     aligned = np.zeros((len(answers), n_classes), dtype=answers.dtype)
@@ -62,9 +64,10 @@ def improbable(answers: Array) -> tuple[Bools, Bools, Bools]:
     return np.asarray(infinite), np.asarray(outside), np.asarray(unsummed)
 
 
-def _check_probabilities(answers: Array) -> None:
+def _check_probabilities(answers: Array, is_coarse: bool) -> None:
     """Refuse vectors that are no probabilities."""
-    bad = np.logical_or.reduce(improbable(answers))
+    infinite, outside, unsummed = improbable(answers)
+    bad = infinite | outside if is_coarse else infinite | outside | unsummed
     if bad.any():
         first = int(bad.argmax())
         raise DataError(

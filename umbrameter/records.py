@@ -1,12 +1,11 @@
 """A data set on disk: built once from somebody's Parquet, then read by rows without loading it whole.
 
-Belongs here: the `data` part of a spec, the `records` artefact and its reader. Does not belong here: what is refused at
-the border (`intake`).
+Belongs here: the `data` part of a spec, and the reader of the `records` artefact. Does not belong here: how it is built
+(`ingest`).
 """
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
@@ -15,10 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from umbrameter.errors import DataError
-from umbrameter.intake import EXACT, Census, Intake, columns_of, filesystem, open_source
-from umbrameter.store import Artefact, Draft, Recipe, Store, sha256
-from umbrameter.tables import byte_column, vector_column, vectors
+from umbrameter.store import Artefact, Store
+from umbrameter.tables import vectors
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 OWN_COLUMNS = ("record_id", "label", "x")
@@ -31,19 +28,11 @@ KEPT_BYTES = 256 * 2**20
 """Features that one process keeps at hand, so that one model after another need not read them again."""
 
 
-class ParquetData(BaseModel):
-    """Records from a Parquet file or a folder of them.
-
-    Examples
-    --------
-    >>> ParquetData(path="people.parquet", label="income", id="person").duplicates
-    'error'
-    """
+class TableData(BaseModel):
+    """How somebody's Parquet is read, wherever it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["parquet"] = Field("parquet", description="A Parquet file or a (hive-partitioned) folder.")
-    path: str = Field(min_length=1, description="Where it is: a local path or a bucket's address.")
     label: str = Field(description="The column with the class: integers, booleans or text.")
     id: str | None = Field(None, description="A column that names each record; no feature, and checked to be unique.")
     features: tuple[str, ...] | None = Field(
@@ -60,6 +49,55 @@ class ParquetData(BaseModel):
     note: str | None = Field(None, description="What a reader has to know of the records; printed with the warnings.")
 
 
+class ParquetData(TableData):
+    """Records from a Parquet file or a folder of them.
+
+    Examples
+    --------
+    >>> ParquetData(path="people.parquet", label="income", id="person").duplicates
+    'error'
+    """
+
+    kind: Literal["parquet"] = Field("parquet", description="A Parquet file or a (hive-partitioned) folder.")
+    path: str = Field(min_length=1, description="Where it is: a local path or a bucket's address.")
+    membership: str | None = Field(
+        None,
+        min_length=1,
+        description="A Parquet table that says who is what, for a target that was trained elsewhere: a column named as "
+        "`id`, and `is_member`; records that are not in it are the pool.",
+    )
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where the records are, by setting."""
+        return {"path": self.path}
+
+
+class SidesData(TableData):
+    """Members and non-members of a target that was trained elsewhere, each in Parquet of their own.
+
+    Examples
+    --------
+    >>> SidesData(members="train.parquet", nonmembers="test.parquet", label="y").paths
+    {'members': 'train.parquet', 'nonmembers': 'test.parquet'}
+    """
+
+    kind: Literal["sides"] = Field("sides", description="Members and non-members in Parquet of their own.")
+    members: str = Field(min_length=1, description="Records that the target was trained on.")
+    nonmembers: str = Field(min_length=1, description="Records that it was not trained on.")
+    pool: str | None = Field(None, min_length=1, description="Other records, to train shadow models on.")
+    duplicates: Literal["error", "drop", "keep"] = Field(
+        "drop",
+        description="Records that are there twice: keep the first (a member before a non-member), stop, keep all.",
+    )
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where the records are, by setting: members, non-members, pool."""
+        pool = {"pool": self.pool} if self.pool else {}
+        return {"members": self.members, "nonmembers": self.nonmembers, **pool}
+
+
 class CatalogueData(BaseModel):
     """Records of a data set that umbrameter knows by name."""
 
@@ -69,159 +107,49 @@ class CatalogueData(BaseModel):
     name: str = Field(description="Its name, such as adult.")
 
 
-def records_recipe(source: ParquetData) -> Recipe:
-    """Return what decides the records: the settings and the files' content, wherever they lie.
+class GeneratedData(BaseModel):
+    """Records that are made up, as many as wanted: no person's."""
 
-    Raises
-    ------
-    DataError
-        When the path is missing or holds no Parquet.
-    """
-    fs, base = filesystem(source.path)
-    files = {path.removeprefix(base).strip("/"): sha256(fs, path) for path in open_source(source.path).files}
-    return Recipe("records", {"source": source.model_dump(mode="json", exclude={"path"}), "files": files})
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["generated"] = Field("generated", description="Made-up records, like those of a known data set.")
+    like: Literal["purchase", "texas"] = Field("purchase", description="Which: purchases, or hospital stays.")
+    records: int = Field(ge=2, description="How many records.")
+    features: int | None = Field(None, ge=1, description="How many bits; as of the data set if unset.")
+    classes: int | None = Field(None, ge=2, description="How many classes; as of the data set if unset.")
+    density: float | None = Field(None, gt=0, lt=1, description="The share of ones.")
+    distinctness: float | None = Field(None, ge=0, le=1, description="How much classes differ: 0 not at all.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the records; that of the audit decides other things.")
+
+    @property
+    def name(self) -> str:
+        """What the records are called in reports."""
+        return f"{self.like}-like, generated"
 
 
-def build(source: ParquetData, store: Store) -> Artefact:
-    """Write a source as a `records` artefact, in streaming passes; or find it, when it was written before.
+@dataclass(frozen=True)
+class Domain:
+    """What values features can have.
 
     Parameters
     ----------
-    source
-        What to read.
-    store
-        Where the artefact goes.
-
-    Raises
-    ------
-    DataError
-        When the source cannot be audited as it is.
+    low, high
+        The least and the largest of each feature, shape (n_features,); of bits always 0 and 1.
+    is_whole
+        Whether a feature has whole numbers alone: bits, codes of categories, counts; shape (n_features,).
+    is_bit
+        Whether it has only 0 and 1, and is no category; shape (n_features,).
     """
-    recipe = records_recipe(source)
-    found = store.find(recipe)
-    if found is not None:
-        return found
-    cpu = time.thread_time()
-    intake, census, dropped, warnings = _check(source)
-    with store.write(recipe) as draft:
-        _write(intake, census, dropped, draft)
-        draft.meta |= _meta(intake, census, dropped) | {"warnings": warnings}
-        draft.meta["cpu_seconds"] = time.thread_time() - cpu
-    return store.open(recipe.path)
 
+    low: Floats
+    high: Floats
+    is_whole: Bools
+    is_bit: Bools
 
-def _check(source: ParquetData) -> tuple[Intake, Census, Bools, list[str]]:
-    """Walk over the source and return all that is known of it, the rows to drop, and what is odd."""
-    dataset = open_source(source.path)
-    columns = columns_of(dataset, source.label, source.id, source.features, source.ignore, source.slices)
-    _refuse_types(dataset.schema, columns.id, columns.slices)
-    intake = Intake(dataset, columns, source.precision)
-    census = Census(intake)
-    if source.id is not None:
-        _refuse_repeated_ids(intake, source.id)
-    repeats, pair = census.repeated()
-    warnings = ([source.note] if source.note else []) + _oddities(census)
-    if pair is not None:
-        text = f"{int(repeats.sum())} of {census.n_rows} records repeat an earlier one in features and label"
-        if source.duplicates == "error":
-            raise DataError(
-                f"{text}, first row {pair[1]} (equal to row {pair[0]}): the same record could be member and non-member "
-                "at once; set data.duplicates to drop (keeps the first) or keep"
-            )
-        warnings.append(f"{text}; {'these were left out' if source.duplicates == 'drop' else 'these were kept'}")
-    return intake, census, repeats & (source.duplicates == "drop"), warnings
-
-
-def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -> None:
-    """Refuse an id or slices that are no plain values, and slices named as a column of the artefact."""
-    for setting, name in [*([("id", ident)] if ident else []), *(("slices", name) for name in slices)]:
-        kind = schema.field(name).type
-        if not _is_plain(kind):
-            raise DataError(f"data.{setting}={name!r} is of type {kind}; expected numbers, text, dates or booleans")
-    for name in slices:
-        if name in OWN_COLUMNS:
-            raise DataError(f"data.slices={name!r} has a name that umbrameter uses itself; rename the column")
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return bool(text or pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
-
-
-def _refuse_repeated_ids(intake: Intake, name: str) -> None:
-    alone = replace(intake, columns=replace(intake.columns, numbers=(), categories=(), vector=None, slices=()))
-    ids = pa.chunked_array([_comparable(batch[name]) for _, batch in alone.batches()])
-    if pc.count_distinct(ids).as_py() == len(ids):
-        return
-    seen: dict[Any, int] = {}
-    for row, value in enumerate(ids.to_pylist()):
-        if seen.setdefault(value, row) != row:
-            raise DataError(
-                f"data.id={name!r} is not unique: row {row} repeats {value!r} of row {seen[value]}; remove repeated "
-                "records, or name another column"
-            )
-
-
-def _comparable(column: pa.Array) -> pa.Array:
-    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
-
-
-def _oddities(census: Census) -> list[str]:
-    names = np.array(census.intake.feature_names)
-    largest = np.maximum(np.abs(census.low), np.abs(census.high))
-    constant, wide = (
-        names[census.low == census.high],
-        names[census.integral & (largest > EXACT) & (census.intake.precision == "float32")],
-    )
-    found = []
-    if len(constant):
-        found.append(f"{_some(constant)} the same in every record, which no model can learn from")
-    if len(wide):
-        found.append(f"{_some(wide)} beyond 2**24, where float32 rounds integers")
-    return found
-
-
-def _some(names: Array) -> str:
-    shown = ", ".join(names[:5].tolist()) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"column{'s' if len(names) > 1 else ''} {shown} {'are' if len(names) > 1 else 'is'}"
-
-
-def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None:
-    """Write record_id, label, x and the slices, row group by row group."""
-    bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
-    precision, n_features = pa.from_numpy_dtype(np.dtype(intake.precision)), len(intake.feature_names)
-    x = pa.binary(n_features) if bytewide else pa.list_(precision, n_features)
-    slices = intake.columns.slices
-    fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
-    schema, counts = pa.schema(fields), np.zeros(len(intake.codes.classes), dtype=np.int64)
-    with draft.writer("records.parquet", schema) as writer:
-        for start, batch in intake.batches():
-            keep = ~dropped[start : start + batch.num_rows]
-            X, y = intake.encode(batch, start)
-            ids = np.arange(keep.sum()) + counts.sum()
-            text = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
-            kept = (byte_column if bytewide else vector_column)(X[keep])
-            columns = [pa.array(ids), pa.array(y[keep]), kept, *text]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
-            counts += np.bincount(y[keep], minlength=len(counts))
-    draft.meta["label_counts"] = counts.tolist()
-
-
-def _meta(intake: Intake, census: Census, dropped: Bools) -> dict[str, Any]:
-    codes, categorical = intake.codes, intake.categorical
-    others = np.delete(np.arange(len(intake.feature_names)), categorical)
-    return {
-        "n_records": census.n_rows - int(dropped.sum()),
-        "n_features": len(intake.feature_names),
-        "classes": list(codes.classes),
-        "feature_names": intake.feature_names,
-        "precision": intake.precision,
-        "categorical": categorical,
-        "categories": {name: list(values) for name, values in codes.categories.items()},
-        "binary": bool((census.integral & (census.low >= 0) & (census.high <= 1))[others].all()),
-    }
+    @property
+    def span(self) -> Floats:
+        """How many whole numbers, or how wide a range, each feature has; shape (n_features,)."""
+        return np.asarray(self.high - self.low + self.is_whole)
 
 
 @dataclass(frozen=True)
@@ -271,6 +199,14 @@ class Records:
         return bool(self.artefact.meta["binary"])
 
     @cached_property
+    def domain(self) -> Domain:
+        """What values the features can have."""
+        low, high, is_whole = (np.array(self.artefact.meta[name]) for name in ("low", "high", "integral"))
+        is_category = np.isin(np.arange(self.n_features), self.categorical)
+        is_bit = is_whole & (low >= 0) & (high <= 1) & ~is_category
+        return Domain(np.where(is_bit, 0.0, low), np.where(is_bit, 1.0, high), is_whole, is_bit)
+
+    @cached_property
     def _labels(self) -> Ints:
         return np.asarray(self.artefact.table("records.parquet", ["label"])["label"]).astype(np.int64)
 
@@ -284,6 +220,20 @@ class Records:
             if self.n_records * width > KEPT_BYTES:
                 return None
             return vectors(source.read(columns=["x"], use_threads=False)["x"])
+
+    def known_parts(self) -> Ints | None:
+        """Return each record's part as the data's owner gives it (0 member, 1 non-member, 2 pool), or None."""
+        return self._known("part")
+
+    def places(self) -> Ints | None:
+        """Return each record's row in the table that says who is member (-1 for none), or None."""
+        return self._known("place")
+
+    def _known(self, column: str) -> Ints | None:
+        if "parts.parquet" not in self.artefact.files:
+            return None
+        table = self.artefact.table("parts.parquet")
+        return np.asarray(table[column]).copy() if column in table.column_names else None
 
     def labels(self) -> Ints:
         """Return every record's label, 0 .. n_classes - 1, shape (n_records,)."""
@@ -335,3 +285,39 @@ class Records:
 @lru_cache(maxsize=2)
 def _open(root: str, path: str) -> Records:
     return Records(Store(root).open(path))
+
+
+@dataclass(frozen=True)
+class WithDrawn(Records):
+    """Real records, and numbered after them those that were drawn for shadow models."""
+
+    drawn: Records
+
+    @property
+    def n_records(self) -> int:
+        """Number of all records."""
+        return super().n_records + self.drawn.n_records
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
+        """Return some records, as of `Records.take`."""
+        chosen, n_real = np.asarray(rows, dtype=np.int64), int(self.artefact.meta["n_records"])
+        is_real = chosen < n_real
+        X = np.empty((len(chosen), self.n_features), dtype=self.precision)
+        y = np.empty(len(chosen), dtype=np.int64)
+        X[is_real], y[is_real] = super().take(chosen[is_real])
+        X[~is_real], y[~is_real] = self.drawn.take(chosen[~is_real] - n_real)
+        return X, y
+
+
+def with_drawn(store: Store, records: str, drawn: str | None) -> Records:
+    """Return records, and after them those that were drawn, if any were."""
+    real = Records.open(store, records)
+    return real if drawn is None else WithDrawn(real.artefact, Records.open(store, drawn))
+
+
+def pool_rows(store: Store, split: Artefact, drawn: str | None) -> Ints:
+    """Return the rows that shadow models draw from: the split's pool, or those that were drawn."""
+    part = split.table("split.parquet", ["part"])["part"]
+    if drawn is None:
+        return np.flatnonzero(np.asarray(pc.equal(part, "pool")))
+    return np.asarray(len(part) + np.arange(Records.open(store, drawn).n_records))

@@ -8,7 +8,8 @@ import pyarrow as pa
 from umbrameter.attacks import References, Vectors
 from umbrameter.mitigations import PostHoc, answered
 from umbrameter.plan import ShadowPlan
-from umbrameter.split import audited_rows, rows_of
+from umbrameter.records import pool_rows
+from umbrameter.split import audited_rows
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import places, vector_column, vectors
 from umbrameter.typing import Array, Bools, Floats, Ints
@@ -38,6 +39,8 @@ class ReferenceData:
     temperature: float
     split: str
     plan: ShadowPlan
+    drawn: str | None = None
+    """Path of the `shadow_records` artefact, as of `ShadowFit`."""
 
     @property
     def title(self) -> str:
@@ -55,7 +58,7 @@ class ReferenceData:
     def make(self, store: Store, draft: Draft) -> None:
         """Write one row a record: its logit under each model, and who was trained on it."""
         split = store.open(self.split)
-        rows = self.plan.compared(audited_rows(split), rows_of(split, "pool"))
+        rows = self.plan.compared(audited_rows(split), pool_rows(store, split, self.drawn))
         logits = np.empty((len(rows), len(self.shadows)), dtype=np.float32)
         is_in = np.empty(logits.shape, dtype=np.bool_)
         for model, path in enumerate(self.shadows):

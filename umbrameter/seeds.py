@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+from umbrameter.typing import Array
+
 
 def generator(seed: int, role: str, *index: int) -> np.random.Generator:
     """Return the generator of one role and index.
@@ -28,6 +30,11 @@ def generator(seed: int, role: str, *index: int) -> np.random.Generator:
 def integer(seed: int, role: str, *index: int) -> int:
     """Return a 32-bit seed of one role and index, for libraries that take an integer."""
     return int(_sequence(seed, role, index).generate_state(1)[0])
+
+
+def integers(seed: int, role: str, n: int, *index: int) -> Array:
+    """Return n 64-bit seeds of one role and index; the first ones do not depend on n."""
+    return _sequence(seed, role, index).generate_state(n, np.uint64)
 
 
 def _sequence(seed: int, role: str, index: tuple[int, ...]) -> np.random.SeedSequence:

@@ -3,24 +3,26 @@
 Belongs here: the fields, their limits, and errors that show the YAML path. Does not belong here: any work.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from typing_extensions import TypeIs
 
 from umbrameter.attacks import AnyAttack
 from umbrameter.errors import SpecError
+from umbrameter.estimators import Estimator
+from umbrameter.explain import explained
 from umbrameter.mitigations import AnyMitigation
 from umbrameter.mitigations.composition import composed
 from umbrameter.plan import Design
-from umbrameter.records import CatalogueData, ParquetData
+from umbrameter.records import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.rows import Row, attackers
 from umbrameter.seeds import integer
 from umbrameter.store import digest
-from umbrameter.targets import AnyTarget
+from umbrameter.synthesis import AnyShadowData, Real
+from umbrameter.targets import AnyTarget, TrainedTarget
 from umbrameter.verdict import ANY, AnyLimit, expand
 
 
@@ -40,6 +42,15 @@ class ShadowSpec(BaseModel):
 
     count: int = Field(16, ge=1, description="Number of shadow models.")
     size: int | None = Field(None, ge=2, description="IN records of each; as many as the target's members if unset.")
+    estimator: Estimator | None = Field(
+        None, description="What they are; the target's estimator if unset, where the target is trained here."
+    )
+    data: AnyShadowData = Field(
+        default_factory=lambda: Real(), description="Where their records come from; the pool as it is if unset."
+    )
+    records: int | None = Field(
+        None, ge=4, description="How many records are drawn, where they are made; twice the IN records if unset."
+    )
     design: Design = Field(
         "disjoint",
         description="`disjoint`: records from the pool, apart from the target's members and non-members, as an "
@@ -74,8 +85,14 @@ class AuditSpec(BaseModel):
         description="How often the whole audit is done, each time with another split and other seeds; figures are the "
         "first's, and their spread is over all.",
     )
-    data: Annotated[CatalogueData | ParquetData, Field(discriminator="kind")] = Field(description="The records.")
-    split: SplitSpec = Field(description="Members and non-members; the rest of the records is the pool.")
+    data: Annotated[CatalogueData | ParquetData | SidesData | GeneratedData, Field(discriminator="kind")] = Field(
+        description="The records."
+    )
+    split: SplitSpec | None = Field(
+        None,
+        description="How many members and non-members; the rest of the records is the pool. May be left out, or take "
+        "fewer, where it is known who they are.",
+    )
     target: AnyTarget = Field(description="The audited model.")
     shadows: ShadowSpec = Field(default_factory=lambda: ShadowSpec(), description="The shadow models.")
     attacks: tuple[AnyAttack, ...] = Field(
@@ -111,7 +128,52 @@ class AuditSpec(BaseModel):
     @model_validator(mode="after")
     def _mitigable(self) -> "AuditSpec":
         for row in map(Row, self.mitigations):
-            self.target.build(0, row.training)
+            if isinstance(self.target, TrainedTarget):
+                self.target.build(0, row.training)
+            elif row.training:
+                raise ValueError(
+                    f"mitigations: {row.label} acts in the training, and a target of kind {self.target.kind} was "
+                    "trained elsewhere; leave it out, or audit the training with target.kind train"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _known(self) -> "AuditSpec":
+        if not self.is_known and self.split is None:
+            raise ValueError("split is missing: say how many members and non-members, such as split: {members: 1000}")
+        if self.target.kind == "predictions":
+            if not (isinstance(self.data, ParquetData) and self.data.id and not self.data.membership):
+                raise ValueError(
+                    "target.kind=predictions: stored answers name records by data.id and say who is member; give data "
+                    "of kind parquet with id and without membership"
+                )
+        elif self.target.kind != "train" and not self.is_known:
+            raise ValueError(
+                f"target.kind={self.target.kind}: who is in its training set has to be given: data of kind sides "
+                "(members and nonmembers), or of kind parquet with id and membership"
+            )
+        if isinstance(self.data, ParquetData) and self.data.membership and not self.data.id:
+            raise ValueError("data.membership names records by id; set data.id to the column that holds it")
+        return self
+
+    @model_validator(mode="after")
+    def _shadowed(self) -> "AuditSpec":
+        if self.n_shadows and self.estimator is None:
+            raise ValueError(
+                f"shadows.estimator is missing: the target, of kind {self.target.kind}, is not trained here; say what "
+                "shadow models are, as near to the target as is known"
+            )
+        data = self.shadows.data
+        if data.kind != "real" and self.shadows.design != "disjoint":
+            raise ValueError(
+                f"shadows.data.kind={data.kind}: with shadows.design={self.shadows.design} shadow models are trained "
+                "on audited records; set shadows.design to disjoint, or leave shadows.data out"
+            )
+        if data.asks and self.target.kind == "predictions":
+            raise ValueError(
+                f"shadows.data.kind={data.kind} asks the target, and of it only stored answers are there; choose other "
+                "shadow data"
+            )
         return self
 
     @model_validator(mode="after")
@@ -146,14 +208,32 @@ class AuditSpec(BaseModel):
         return tuple(self.model_copy(update={"seed": seed, "repeats": 1}) for seed in seeds)
 
     @property
-    def n_nonmembers(self) -> int:
-        """Non-members asked for."""
+    def is_known(self) -> bool:
+        """Whether it is known who is member: the records are not dealt at random."""
+        by_table = isinstance(self.data, ParquetData) and self.data.membership is not None
+        return self.data.kind == "sides" or by_table or self.target.kind == "predictions"
+
+    @property
+    def n_members(self) -> int | None:
+        """Members asked for; None for all that are known."""
+        return self.split.members if self.split else None
+
+    @property
+    def n_nonmembers(self) -> int | None:
+        """Non-members asked for; None for all that are known."""
+        if self.split is None or self.is_known:
+            return self.split.nonmembers if self.split else None
         return self.split.nonmembers or self.split.members
 
     @property
-    def shadow_size(self) -> int:
-        """IN records of each shadow model."""
-        return self.shadows.size or self.split.members
+    def shadow_size(self) -> int | None:
+        """IN records of each shadow model; None for as many as there are members."""
+        return self.shadows.size or self.n_members
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What shadow models are."""
+        return self.shadows.estimator or (self.target.estimator if isinstance(self.target, TrainedTarget) else None)
 
     @property
     def attackers(self) -> tuple[AnyAttack, ...]:
@@ -195,20 +275,21 @@ class AuditSpec(BaseModel):
         SpecError
             When it is not YAML, or not a spec: the text gives the path, the value and what is allowed.
         """
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SpecError(f"the spec is not valid YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(content, dict):
-            raise SpecError(f"the spec must be a mapping of {', '.join(cls.model_fields)}; it is {content!r}")
-        for override in overrides:
-            _override(content, override)
+        return cls.checked(read_yaml(text, overrides))
+
+    @classmethod
+    def checked(cls, content: dict[str, Any]) -> "AuditSpec":
+        """Return the spec that a mapping says.
+
+        Raises
+        ------
+        SpecError
+            When it is none; as of `from_yaml`.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            found = error.errors()
-            causes = [e for e in found if not any(_is_below(other["loc"], e["loc"]) for other in found)]
-            raise SpecError("\n".join(_explain(cls, e) for e in causes)) from None
+            raise SpecError(explained(cls, error)) from None
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> "AuditSpec":
@@ -224,6 +305,19 @@ class AuditSpec(BaseModel):
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"SPEC={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
         return cls.from_yaml(text, overrides)
+
+
+def read_yaml(text: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the mapping that a spec's YAML holds, with settings replaced; as of `AuditSpec.from_yaml`."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"the spec is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise SpecError(f"the spec must be a mapping of {', '.join(AuditSpec.model_fields)}; it is {content!r}")
+    for override in overrides:
+        _override(content, override)
+    return content
 
 
 def _override(content: dict[str, Any], setting: str) -> None:
@@ -242,70 +336,3 @@ def _override(content: dict[str, Any], setting: str) -> None:
             place[last] = yaml.safe_load(value)
     except (IndexError, ValueError, TypeError, AttributeError, yaml.YAMLError):
         raise SpecError(f"--set {setting!r}: the spec has no place {key!r}, or the value is not YAML") from None
-
-
-def _is_below(loc: tuple[Any, ...], of: tuple[Any, ...]) -> bool:
-    """Say whether one error's place lies within another's, which then only follows from it."""
-    return len(loc) > len(of) and loc[: len(of)] == of
-
-
-def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
-    """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
-    path, owner, here = _place(model, error["loc"])
-    value = error.get("input")
-    shown = "" if error["type"] == "missing" or isinstance(value, dict | BaseModel) else f"={value!r}"
-    text = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        text = "there is no such setting"
-    elif error["type"] == "union_tag_invalid":
-        path, shown = f"{path}.kind", f"={error['ctx']['tag']!r}"
-        text = f"unknown kind; expected one of {error['ctx']['expected_tags']}"
-    elif error["type"] == "union_tag_not_found":
-        path, text = f"{path}.kind", f"is missing; say which kind: {_kinds(here)}"
-    if error["type"] in ("extra_forbidden", "missing") and _is_model(owner):
-        text += f"; the settings here are {', '.join(owner.model_fields)}"
-    return f"{path or 'spec'}{shown}: {text}"
-
-
-def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any, Any]:
-    """Return an error's path as in the YAML (without union tags), the model that owns its last key, and its type."""
-    path: list[str] = []
-    owner: Any = model
-    here: Any = model
-    for step in loc:
-        choices = {_kind(m) or m.__name__: m for m in _models(here)}
-        if isinstance(step, str) and step in choices and not (_is_model(here) and step in here.model_fields):
-            here = choices[step]
-            owner = here
-            continue
-        path.append(f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step))
-        if isinstance(step, str) and _is_model(here):
-            owner = here
-            field = here.model_fields.get(step)
-            here = None if field is None else _bare(field.annotation)
-    return "".join(path), owner, here
-
-
-def _is_model(value: Any) -> TypeIs[type[BaseModel]]:
-    return isinstance(value, type) and issubclass(value, BaseModel)
-
-
-def _bare(annotation: Any) -> Any:
-    """Return the one model in an annotation, or the annotation itself when it holds several or none."""
-    models = _models(annotation)
-    return models[0] if len(models) == 1 else annotation
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if _is_model(annotation):
-        return [annotation]
-    return [m for part in get_args(annotation) for m in _models(part)]
-
-
-def _kind(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("kind")
-    return None if field is None else next(iter(get_args(field.annotation)), None)
-
-
-def _kinds(annotation: Any) -> str:
-    return ", ".join(k for m in _models(annotation) if (k := _kind(m)))

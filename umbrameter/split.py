@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from umbrameter.errors import DataError, PlanError
 from umbrameter.records import Records
@@ -13,26 +14,27 @@ from umbrameter.tables import SPLIT
 from umbrameter.typing import Ints
 from umbrameter.work import key_of
 
-PARTS = ("member", "nonmember", "pool")
+PARTS = ("member", "nonmember", "pool", "unused")
+"""What a record can be; `unused` is a known member or non-member beyond what the audit asks for."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Deal the records at random into members, non-members and the pool.
+    """Deal the records into members, non-members and the pool: at random, or as it is known.
 
     Parameters
     ----------
     records
         Path of the `records` artefact.
     n_members, n_nonmembers
-        How many of each; the rest is the pool.
+        How many of each; all, where it is known who they are and the numbers are unset.
     seed
         The audit's seed.
     """
 
     records: str
-    n_members: int
-    n_nonmembers: int
+    n_members: int | None
+    n_nonmembers: int | None
     seed: int
 
     @property
@@ -52,25 +54,45 @@ class Split:
             When a class has no member or no non-member.
         """
         records = Records.open(store, self.records)
-        asked = self.n_members + self.n_nonmembers
-        if asked > records.n_records:
-            raise PlanError(
-                f"split asks for {self.n_members} members + {self.n_nonmembers} non-members = {asked} records, but "
-                f"there are {records.n_records}; lower split.members or split.nonmembers"
-            )
-        part = np.full(records.n_records, 2)
         order = generator(self.seed, "split").permutation(records.n_records)
-        part[order[: self.n_members]] = 0
-        part[order[self.n_members : asked]] = 1
-        _check_classes(records, part)
+        known = records.known_parts()
+        part = self._dealt(order) if known is None else self._chosen(known, order)
+        _check_classes(records, part, known is not None)
         names = pa.DictionaryArray.from_arrays(part, list(PARTS)).cast(pa.string())
         draft.table("split.parquet", pa.table([pa.array(np.arange(len(part))), names], schema=SPLIT))
+        counts = np.bincount(part, minlength=len(PARTS)).tolist()
+        draft.meta |= {f"n_{name}": n for name, n in zip(PARTS, counts, strict=True)}
+
+    def _dealt(self, order: Ints) -> Ints:
+        n_members, n_nonmembers = self.n_members or 0, self.n_nonmembers or 0
+        asked = n_members + n_nonmembers
+        if asked > len(order):
+            raise PlanError(
+                f"split asks for {n_members} members + {n_nonmembers} non-members = {asked} records, but "
+                f"there are {len(order)}; lower split.members or split.nonmembers"
+            )
+        part = np.full(len(order), 2, dtype=np.int8)
+        part[order[:n_members]] = 0
+        part[order[n_members:asked]] = 1
+        return part
+
+    def _chosen(self, known: Ints, order: Ints) -> Ints:
+        part = known.copy()
+        for code, (name, asked) in enumerate([("members", self.n_members), ("nonmembers", self.n_nonmembers)]):
+            own = order[known[order] == code]
+            if not len(own) or (asked or 0) > len(own):
+                raise PlanError(
+                    f"split.{name}={asked or 'all'}: the data have {len(own)} known {name}; give more, or lower "
+                    "the number"
+                )
+            part[own[asked:] if asked else own[:0]] = PARTS.index("unused")
+        return part
 
 
 def rows_of(split: Artefact, part: str) -> Ints:
     """Return the record ids of one part, in rising order."""
-    table = split.table("split.parquet")
-    return np.flatnonzero(np.asarray(table["part"]) == part)
+    table = split.table("split.parquet", ["part"])
+    return np.flatnonzero(np.asarray(pc.equal(table["part"], part)))
 
 
 def audited_rows(split: Artefact) -> Ints:
@@ -78,11 +100,11 @@ def audited_rows(split: Artefact) -> Ints:
     return np.concatenate([rows_of(split, "member"), rows_of(split, "nonmember")])
 
 
-def _check_classes(records: Records, part: Ints) -> None:
+def _check_classes(records: Records, part: Ints, is_known: bool) -> None:
     labels = records.labels()
     for code, name in enumerate(PARTS[:2]):
         missing = np.flatnonzero(np.bincount(labels[part == code], minlength=len(records.classes)) == 0)
-        if len(missing):
+        if len(missing) and not is_known:
             worst = int(missing[0])
             raise DataError(
                 f"class {records.classes[worst]!r} has {(labels == worst).sum()} records, too few for this split: no "

@@ -4,30 +4,36 @@ An artefact's path follows from its recipe, and a recipe from the spec and the p
 can be laid out at once, checked, and looked up in the store. Nothing here does any work.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from umbrameter.asking import NoisyQuery, PopulationQuery, StoredQuery, TargetMet, TargetQuery
 from umbrameter.attack_data import AttackData, class_chunks
-from umbrameter.attacks import AnyAttack, Shokri
+from umbrameter.attacks import AnyAttack, Gap, Shokri
+from umbrameter.attacks import LabelOnly as AttackOnLabels
 from umbrameter.attacks.base import Need
 from umbrameter.control_data import Controlling
 from umbrameter.costs import Costing
 from umbrameter.errors import PlanError
 from umbrameter.evaluation import Evaluation
-from umbrameter.fitting import NoisyQuery, PopulationQuery, ShadowFit, TargetFit, TargetQuery, Training
+from umbrameter.fitting import ShadowFit, TargetFit, Training
 from umbrameter.guarantees import Guaranteed
 from umbrameter.guarding import GuardedAnswers, GuardFit
-from umbrameter.mitigations import DPSGD, InTraining, MemGuard, PostHoc, answered
+from umbrameter.mitigations import DPSGD, InTraining, LabelOnly, MemGuard, PostHoc, answered
 from umbrameter.noise import Noise
 from umbrameter.plan import ShadowPlan
 from umbrameter.records import Records
 from umbrameter.reference_data import ReferenceData
 from umbrameter.rows import Attacker, Row
 from umbrameter.scoring import AttackFit, Scoring
+from umbrameter.shadow_data import ShadowRecords, Synthesis, drawn_works
 from umbrameter.sources import Sources
 from umbrameter.spec import AuditSpec
+from umbrameter.store import Artefact
+from umbrameter.synthesis import Real
+from umbrameter.targets import StoredTarget
 from umbrameter.work import Work
 
 FEWEST_POPULATION = 100
@@ -60,13 +66,23 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Unmeasured:
+    """One attack on one row of the matrix that cannot be measured, and why."""
+
+    attack: AnyAttack
+    row: Row
+    reason: str
+    costing: Costing
+
+
+@dataclass(frozen=True)
 class Variant:
     """The target as it is, or trained or guarded otherwise, with all that follows from it."""
 
     training: Training
     guard: GuardFit | None
-    target: TargetFit
-    query: TargetQuery | GuardedAnswers
+    target: TargetFit | TargetMet
+    query: TargetQuery | StoredQuery | GuardedAnswers
     population: tuple[PopulationQuery | GuardedAnswers, ...]
     """One where an attack learns from non-members, else none."""
     noisy: tuple[NoisyQuery, ...]
@@ -76,7 +92,11 @@ class Variant:
     """The shadow models; those of a guarded variant are its base's."""
     merges: tuple[AttackData, ...]
     references: tuple[ReferenceData, ...]
+    searches: tuple[Synthesis, ...] = ()
+    drawn: ShadowRecords | None = None
+    """What draws the shadow models' records, where they are not those of the pool."""
     cases: tuple[Case, ...] = ()
+    unmeasured: tuple[Unmeasured, ...] = ()
     controls: tuple[Controlling, ...] = ()
     """Of the target as it is, one; of others, none."""
     guarantees: tuple[Guaranteed, ...] = ()
@@ -91,21 +111,62 @@ class Variant:
         return f"the target{' with ' if changes else ''}{', '.join(changes)}{again}"
 
 
-def variants(
-    spec: AuditSpec, records_path: str, split_path: str, records: Records, repeat: int = 0
-) -> tuple[Variant, ...]:
-    """Lay out an audit: the target as it is first, then one variant for each other way of training or guarding it.
+@dataclass(frozen=True)
+class Given:
+    """What an audit is laid out from.
 
     Parameters
     ----------
     spec
         The audit.
-    records_path, split_path
-        Paths of the finished artefacts.
     records
         The opened records.
+    split
+        The opened `split` artefact.
+    met
+        The target, where it was trained elsewhere.
     repeat
         Which repeat of the audit this is; the spec has its seed.
+    barren
+        Paths of shadow data of which too few could be drawn, with the reason.
+    """
+
+    spec: AuditSpec
+    records: Records
+    split: Artefact
+    met: TargetMet | None = None
+    repeat: int = 0
+    barren: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_audited(self) -> int:
+        """Members and non-members."""
+        return int(self.split.meta["n_member"] + self.split.meta["n_nonmember"])
+
+    @property
+    def n_pool(self) -> int:
+        """Records that are neither."""
+        return int(self.split.meta["n_pool"])
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.records.classes)
+
+    @property
+    def shadow_size(self) -> int:
+        """IN records of each shadow model."""
+        return self.spec.shadows.size or int(self.split.meta["n_member"])
+
+    @property
+    def n_drawn(self) -> int:
+        """Records that shadow models can draw from, at most."""
+        wanted = self.spec.shadows.records or 2 * self.shadow_size
+        return self.spec.shadows.data.n_drawn(wanted, self.n_pool)
+
+
+def variants(given: Given) -> tuple[Variant, ...]:
+    """Lay out an audit: the target as it is first, then one variant for each other way of training or guarding it.
 
     Raises
     ------
@@ -114,31 +175,42 @@ def variants(
     SpecError
         When a mitigation does not fit the number of classes.
     """
-    n_classes = len(records.classes)
+    spec, of = given.spec, (given.records.artefact.path, given.split.path)
     rows = (Row(), *map(Row, spec.mitigations))
     for row in rows:
-        answered(np.full((1, n_classes), 1 / n_classes, dtype=np.float32), row.answers)
-    plan = _plan(spec, records)
+        answered(np.full((1, given.n_classes), 1 / given.n_classes, dtype=np.float32), _passed(spec, row))
+    plan = _plan(given)
     found: list[Variant] = []
     for training, guard in _distinct(rows):
-        trained = Training(records_path, split_path, spec.target, training, spec.seed)
+        trained = Training(*of, spec.estimator, training, spec.seed)
         own = [row for row in rows if row.training == training]
-        bare = _unguarded(spec, trained, plan, n_classes, [r for r in own if not r.guard], repeat)
+        bare = _unguarded(given, trained, plan, [r for r in own if not r.guard])
         variant = bare if guard is None else _guarded(spec, bare, guard, [r for r in own if r.guard == guard])
-        found.append(_with_cases(spec, variant, found[0] if found else None, [r for r in own if r.guard == guard]))
+        found.append(_with_cases(given, variant, found[0] if found else None, [r for r in own if r.guard == guard]))
     return tuple(found)
 
 
-def _plan(spec: AuditSpec, records: Records) -> ShadowPlan | None:
-    n_audited = spec.split.members + spec.n_nonmembers
-    n_pool = records.n_records - n_audited
-    if _asks("population", spec) and n_pool < FEWEST_POPULATION:
+def _plan(given: Given) -> ShadowPlan | None:
+    spec = given.spec
+    if _asks("population", spec) and given.n_pool < FEWEST_POPULATION:
         raise PlanError(
-            f"an attack learns from non-members of the pool, and {n_pool} records are left after members and "
+            f"an attack learns from non-members of the pool, and {given.n_pool} records are left after members and "
             f"non-members (needs {FEWEST_POPULATION}); lower split.members or split.nonmembers, or leave the attack out"
         )
-    sizes = spec.n_shadows, spec.shadow_size, n_audited, n_pool
-    return ShadowPlan.of(spec.shadows.design, *sizes, spec.seed, spec.compares) if spec.n_shadows else None
+    if not spec.n_shadows:
+        return None
+    if spec.shadows.data.needs_pool and not given.n_pool:
+        raise PlanError(
+            f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
+            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file"
+        )
+    sizes = spec.n_shadows, given.shadow_size, given.n_audited, given.n_drawn
+    return ShadowPlan.of(spec.shadows.design, *sizes, spec.seed, spec.compares)
+
+
+def _passed(spec: AuditSpec, row: Row) -> tuple[PostHoc, ...]:
+    """Return what answers pass through: what the target does to them, then the mitigation."""
+    return (*getattr(spec.target, "answers", ()), *row.answers)
 
 
 def _distinct(rows: Sequence[Row]) -> list[tuple[tuple[InTraining, ...], MemGuard | None]]:
@@ -147,31 +219,45 @@ def _distinct(rows: Sequence[Row]) -> list[tuple[tuple[InTraining, ...], MemGuar
     return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
-def _unguarded(
-    spec: AuditSpec, training: Training, plan: ShadowPlan | None, n_classes: int, rows: Sequence[Row], repeat: int
-) -> Variant:
+def _unguarded(given: Given, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> Variant:
     """Return a variant whose cases are still to come."""
-    target = TargetFit(training)
+    spec = given.spec
+    target = given.met or TargetFit(training)
     asked = (target.recipe.path, training.records, training.split)
     noises = tuple(sorted(frozenset[Noise]().union(*(attack.noises for attack in spec.attackers)), key=repr))
-    shadows = tuple(ShadowFit(training, plan, i, noises) for i in range(plan.n_models)) if plan is not None else ()
+    searches, drawn = _drawing(given, asked[0]) if plan is not None else ((), None)
+    pool = None if drawn is None else drawn.recipe.path
+    models = range(plan.n_models) if plan is not None and pool not in given.barren else ()
+    shadows = tuple(ShadowFit(training, plan, i, noises, pool) for i in models if plan is not None)
     merges: tuple[AttackData, ...] = ()
-    if plan is not None and (_wants("shadow vectors", spec) or spec.guards):
-        chunks = class_chunks(n_classes, plan.n_vectors)
-        merges = tuple(AttackData(_paths(shadows), labels, n_classes) for labels in chunks)
+    if plan is not None and shadows and (_wants("shadow vectors", spec) or spec.guards):
+        chunks = class_chunks(given.n_classes, plan.n_vectors)
+        merges = tuple(AttackData(_paths(shadows), labels, given.n_classes) for labels in chunks)
+    can = not isinstance(spec.target, StoredTarget)
     return Variant(
         training=training,
         guard=None,
         target=target,
-        query=TargetQuery(*asked),
-        population=(PopulationQuery(*asked, spec.seed),) if _asks("population", spec) else (),
-        noisy=tuple(NoisyQuery(*asked, noise, spec.seed) for noise in noises),
+        query=TargetQuery(*asked) if can else StoredQuery(*asked),
+        population=(PopulationQuery(*asked, spec.seed),) if can and _asks("population", spec) else (),
+        noisy=tuple(NoisyQuery(*asked, noise, spec.seed) for noise in noises) if can else (),
         shadows=shadows,
         trained=shadows,
         merges=merges,
         references=_references(spec, shadows, rows, training),
-        repeat=repeat,
+        searches=searches,
+        drawn=drawn,
+        repeat=given.repeat,
     )
+
+
+def _drawing(given: Given, target: str) -> tuple[tuple[Synthesis, ...], ShadowRecords | None]:
+    """Return the works that draw the shadow models' records, if any are drawn; those of all variants are one."""
+    spec = given.spec
+    if isinstance(spec.shadows.data, Real):
+        return (), None
+    of = (given.records.artefact.path, given.split.path, given.n_drawn, given.n_classes)
+    return drawn_works(spec.shadows.data, target, *of, spec.seed, apart=given.met is None)
 
 
 def _guarded(spec: AuditSpec, bare: Variant, mitigation: MemGuard, rows: Sequence[Row]) -> Variant:
@@ -197,25 +283,32 @@ def _references(
         return ()
     heat = sorted(frozenset[float]().union(*(attack.temperatures for attack in spec.attackers)))
     known, plan = tuple(paths or _paths(shadows)), shadows[0].plan
-    return tuple(ReferenceData(known, row.answers, t, training.split, plan) for row in rows for t in heat)
+    ways = [(_passed(spec, row), t) for row in rows for t in heat]
+    return tuple(ReferenceData(known, way, t, training.split, plan, shadows[0].drawn) for way, t in ways)
 
 
-def _with_cases(spec: AuditSpec, variant: Variant, first: Variant | None, rows: Sequence[Row]) -> Variant:
+def _with_cases(given: Given, variant: Variant, first: Variant | None, rows: Sequence[Row]) -> Variant:
     """Return a variant with its cases: each attack on each row, by an attacker who knows of it and by one who does not.
 
     `first` is the target as it is, None for itself.
     """
-    bare, records, cases = first or variant, variant.training.records, []
+    spec, bare, records, cases, unmeasured = given.spec, first or variant, variant.training.records, [], []
     before = {case.attack.label: case.scoring.recipe.path for case in bare.cases if case.mitigation is None}
     for row in rows:
-        costing = Costing(variant.query.recipe.path, row.answers, bare.query.recipe.path if row.mitigation else None)
+        passed = _passed(spec, row)
+        base = bare.query.recipe.path if row.mitigation else None
+        costing = Costing(variant.query.recipe.path, passed, base)
         for attack in spec.attackers:
+            reason = _unmeasurable(given, variant, attack)
+            if reason is not None:
+                unmeasured.append(Unmeasured(attack, row, reason, costing))
+                continue
             for attacker in _attackers(attack, row, variant):
-                known, passed = (bare, ()) if attacker == "static" else (variant, row.answers)
-                fits = _fits(spec, known, attack, passed)
-                sources = _sources(variant, known, attack, passed, fits)
+                known, through = (bare, _passed(spec, Row())) if attacker == "static" else (variant, passed)
+                fits = _fits(spec, known, attack, through)
+                sources = _sources(variant, known, attack, through, fits)
                 answers = variant.query.recipe.path
-                scoring = Scoring(attack, row.answers, passed, answers, sources, records, spec.seed)
+                scoring = Scoring(attack, passed, through, answers, sources, records, spec.seed)
                 base = before.get(attack.label) if row.mitigation else None
                 before.setdefault(attack.label, scoring.recipe.path)
                 evaluation = Evaluation(scoring.recipe.path, base, records, attacker != "static")
@@ -228,7 +321,7 @@ def _with_cases(spec: AuditSpec, variant: Variant, first: Variant | None, rows: 
         controls = (Controlling(of, variant.query.recipe.path, variant.training.records, spec.seed),)
     private = [m.label for m in variant.training.mitigations if isinstance(m, DPSGD)]
     guarantees = tuple(Guaranteed(label, variant.target.recipe.path, scored) for label in private if scored)
-    return replace(variant, cases=tuple(cases), controls=controls, guarantees=guarantees)
+    return replace(variant, cases=tuple(cases), unmeasured=tuple(unmeasured), controls=controls, guarantees=guarantees)
 
 
 def _attackers(attack: AnyAttack, row: Row, variant: Variant) -> tuple[Attacker | None, ...]:
@@ -237,6 +330,20 @@ def _attackers(attack: AnyAttack, row: Row, variant: Variant) -> tuple[Attacker 
         return (None,)
     learns = bool(variant.shadows) and bool(attack.wants - {"population"})
     return ("adaptive", "static") if learns else ("adaptive",)
+
+
+def _unmeasurable(given: Given, variant: Variant, attack: AnyAttack) -> str | None:
+    """Say why an attack cannot be measured on a target of this kind, or with these shadow data, or return None."""
+    spec = given.spec
+    if attack.needs_shadows and variant.drawn is not None and variant.drawn.recipe.path in given.barren:
+        return given.barren[variant.drawn.recipe.path]
+    if isinstance(spec.target, StoredTarget) and (attack.noises or "population" in attack.needs):
+        return f"{attack.label} needs answers on other records, and of this target only stored answers are there"
+    if any(isinstance(part, LabelOnly) for part in _passed(spec, Row())) and not isinstance(
+        attack, Gap | AttackOnLabels
+    ):
+        return f"the target answers labels alone, and {attack.label} looks at confidences; gap and label_only do not"
+    return None
 
 
 def _asks(need: Need, spec: AuditSpec) -> bool:

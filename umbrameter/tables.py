@@ -7,13 +7,18 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from umbrameter.typing import Array, Ints
 
 VERSIONS: Mapping[str, int] = {
-    "records": 3,
+    "records": 4,
     "split": 1,
+    "meetings": 1,
+    "synthesised": 1,
+    "shadow_records": 1,
     "targets": 2,
+    "query_batches": 1,
     "target_predictions": 2,
     "population_predictions": 1,
     "noisy_answers": 1,
@@ -110,3 +115,11 @@ def byte_column(array: Array) -> pa.FixedSizeBinaryArray:
     """Return a uint8 array of shape (n_rows, width) as a column of bytes, which is read ten times faster than lists."""
     content = pa.py_buffer(np.ascontiguousarray(array, dtype=np.uint8))
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(array.shape[1]), len(array), [None, content])
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content

@@ -11,13 +11,17 @@ Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 
-class Classifier(Protocol):
-    """What umbrameter asks of a model: the scikit-learn classifier's interface."""
+class Answering(Protocol):
+    """What umbrameter asks of a target: prediction vectors, and what their columns stand for."""
 
     classes_: Array
 
-    def fit(self, X: Array, y: Array) -> "Classifier":
-        """Train on `X` of shape (n_records, n_features) and integer labels `y`."""
-
     def predict_proba(self, X: Array) -> Array:
         """Return prediction vectors of shape (n_records, len(classes_))."""
+
+
+class Classifier(Answering, Protocol):
+    """What umbrameter asks of a model that it trains: the scikit-learn classifier's interface."""
+
+    def fit(self, X: Array, y: Array) -> "Classifier":
+        """Train on `X` of shape (n_records, n_features) and integer labels `y`."""

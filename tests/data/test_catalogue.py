@@ -1,12 +1,10 @@
 """The data sets with names: where they are looked for, how a download is checked."""
 
-import functools
+import gzip
 import hashlib
 import http.server
 import io
 import tarfile
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,89 +12,66 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from data import catalogue
-from data.catalogue import CATALOGUE, Download, available, fetch, locate, parse_location
-from data.generated import purchase_like
-from data.published import images, purchases
+from data.catalogue import CATALOGUE, Download, available, fetch, locate, write_generated
+from data.keeping import rewritten
+from data.listing import listing
+from data.published import images
 from umbrameter.errors import DataError, SpecError, StoreError
-from umbrameter.networks import MLPClassifier
-from umbrameter.records import Records, build
+from umbrameter.ingest import build
+from umbrameter.records import Records
 from umbrameter.store import Store
 from umbrameter.tables import vectors
 
-CSV = b'"1",0,1,1\n"3",1,0,0\n"2",0,0,1\n'
-DIGEST = hashlib.sha256(CSV).hexdigest()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a word; `/cut/...` promises more than it sends."""
-
-    def do_GET(self) -> None:
-        if not self.path.startswith("/cut/"):
-            super().do_GET()
-            return
-        content = (Path(self.directory) / self.path.removeprefix("/cut/")).read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content) + 10))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def archive(**files: bytes) -> bytes:
-    """Return a gzipped tar archive of files."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"./folder/{name}")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return out.getvalue()
+BITS = np.random.default_rng(0).integers(0, 2, (3, 446))
+CSV = "".join(f'"{label}",{",".join(map(str, row))}\n' for label, row in zip([1, 3, 2], BITS, strict=True)).encode()
+DIGEST = f"sha256:{hashlib.sha256(CSV).hexdigest()}"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of a server of good and bad archives."""
-    folder = tmp_path_factory.mktemp("served")
-    good = archive(other=b"not this one", bangkok=CSV)
+def address(served, tar_of) -> str:
+    """Give the address of good and bad archives."""
+    url, folder = served
+    good = tar_of({"other": b"not this one", "bangkok": CSV})
     link = io.BytesIO()
     with tarfile.open(fileobj=link, mode="w:gz") as tar:
         member = tarfile.TarInfo("bangkok")
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/hostname"
         tar.addfile(member)
-    served = {
+    files = {
         "good.tgz": good,
-        "other.tgz": archive(other=CSV),
+        "other.tgz": tar_of({"other": CSV}),
         "link.tgz": link.getvalue(),
         "page.tgz": b"<html>sign in</html>",
         "short.tgz": good[: len(good) // 2],
         "broken.tgz": good[:40] + bytes(20) + good[60:],
+        "dataset_location.tgz": good,
     }
-    for name, content in served.items():
+    for name, content in files.items():
         (folder / name).write_bytes(content)
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    return url
+
+
+def published_at(entry, *downloads):
+    """Return an entry whose files are published elsewhere."""
+    return replace(entry, layout=replace(entry.layout, downloads=downloads))
 
 
 @pytest.fixture
 def tiny(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Location-30 be three records at the local address."""
     monkeypatch.delenv(catalogue.FOLDER_VARIABLE, raising=False)
-    download = Download(f"{address}/good.tgz", "bangkok", DIGEST, parse_location)
-    monkeypatch.setitem(CATALOGUE, "location30", replace(CATALOGUE["location30"], download=download))
+    download = Download(f"{address}/dataset_location.tgz", DIGEST, "bangkok")
+    monkeypatch.setitem(CATALOGUE, "location30", published_at(CATALOGUE["location30"], download))
 
 
-def test_a_file_of_an_archive_is_fetched(address):
-    assert fetch(f"{address}/good.tgz", DIGEST, "bangkok") == CSV
+@pytest.mark.parametrize("of_all", [False, True])
+def test_an_archive_is_fetched(address, served, tmp_path, of_all):
+    content = (served[1] / "good.tgz").read_bytes()
+    md5 = f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}"
+    wanted = Download(f"{address}/good.tgz", *([md5] if of_all else [DIGEST, "bangkok"]))
+    assert fetch(wanted, tmp_path) == tmp_path / "good.tgz" and (tmp_path / "good.tgz").read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -105,40 +80,31 @@ def test_a_file_of_an_archive_is_fetched(address):
         ("missing.tgz", r"missing.tgz could not be downloaded \(HTTP Error 404"),
         ("other.tgz", "holds no file 'bangkok'"),
         ("link.tgz", "holds no file 'bangkok'"),
-        ("page.tgz", "could not be downloaded"),
-        ("short.tgz", "could not be downloaded"),
-        ("broken.tgz", "could not be downloaded"),
+        ("page.tgz", "not as published: .*page.tgz: bangkok cannot be read whole"),
+        ("short.tgz", "not as published: .*short.tgz: bangkok cannot be read whole"),
+        ("broken.tgz", "not as published: .*broken.tgz: bangkok cannot be read whole"),
         ("cut/good.tgz", r"could not be downloaded \(IncompleteRead"),
     ],
 )
-def test_what_is_not_the_archive_is_refused(address, path, text):
-    with pytest.raises(DataError, match=text):
-        fetch(f"{address}/{path}", DIGEST, "bangkok")
+def test_what_is_not_the_archive_is_refused(address, tmp_path, path, text):
+    with pytest.raises(DataError, match=text) as caught:
+        fetch(Download(f"{address}/{path}", DIGEST, "bangkok"), tmp_path)
+    assert f"{address}/{path}" in str(caught.value)
 
 
-def test_another_file_than_the_published_one_is_refused(address):
-    with pytest.raises(DataError, match=f"the SHA-256 of 'bangkok' in .* is {DIGEST}, expected 000"):
-        fetch(f"{address}/good.tgz", "0" * 64, "bangkok")
+def test_another_file_than_the_published_one_is_refused(address, tmp_path):
+    found = DIGEST.removeprefix("sha256:")
+    with pytest.raises(DataError, match=f"the SHA256 digest of 'bangkok' in .*/good.tgz is {found}, expected 000"):
+        fetch(Download(f"{address}/good.tgz", "sha256:" + "0" * 64, "bangkok"), tmp_path)
+    with pytest.raises(DataError, match=r"the MD5 digest of http.*/good.tgz is [0-9a-f]{32}, expected 000"):
+        fetch(Download(f"{address}/good.tgz", "md5:" + "0" * 32), tmp_path)
 
 
-def test_an_address_without_an_answer_is_said():
-    with http.server.HTTPServer(("127.0.0.1", 0), Quiet) as gone:
+def test_an_address_without_an_answer_is_said(tmp_path):
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as gone:
         port = gone.server_address[1]
     with pytest.raises(DataError, match=f"{port}/x.tgz could not be downloaded .*refused"):
-        fetch(f"http://127.0.0.1:{port}/x.tgz", DIGEST, "bangkok")
-
-
-def test_the_authors_file_becomes_a_table():
-    table = parse_location(CSV)
-    assert table.schema.field("x").type == pa.list_(pa.uint8(), 3) and table.schema.field("y").type == pa.int16()
-    assert vectors(table["x"]).tolist() == [[0, 1, 1], [1, 0, 0], [0, 0, 1]]
-    assert table["y"].to_pylist() == [0, 2, 1]
-
-
-@pytest.mark.parametrize("content", [b'"1",0\n"2",0,1\n', b"<html>\n", b'"1",0,x\n', b"\xff\xfe"])
-def test_another_text_than_the_authors_is_refused(content):
-    with pytest.raises(DataError, match="not as published"):
-        parse_location(content)
+        fetch(Download(f"http://127.0.0.1:{port}/x.tgz"), tmp_path)
 
 
 def test_a_download_is_kept_under_the_root(tiny, tmp_path, monkeypatch):
@@ -168,8 +134,8 @@ def test_the_folder_of_the_variable_comes_first(tiny, tmp_path, monkeypatch):
 
 def test_without_file_and_download_both_ways_are_named(address, tmp_path, monkeypatch):
     monkeypatch.delenv(catalogue.FOLDER_VARIABLE, raising=False)
-    gone = Download(f"{address}/gone.tgz", "bangkok", DIGEST, parse_location)
-    monkeypatch.setitem(CATALOGUE, "location30", replace(CATALOGUE["location30"], download=gone))
+    gone = Download(f"{address}/gone.tgz", DIGEST, "bangkok")
+    monkeypatch.setitem(CATALOGUE, "location30", published_at(CATALOGUE["location30"], gone))
     with pytest.raises(DataError) as caught:
         locate("location30", str(tmp_path))
     for part in (
@@ -195,12 +161,32 @@ def test_an_unknown_name_lists_the_known():
 
 
 def test_available_says_where_each_is(tiny, tmp_path):
-    places = {entry.name: where for entry, where in available(str(tmp_path))}
+    places = {entry.name: place for entry, place in available(str(tmp_path))}
     assert list(places) == list(CATALOGUE)
-    assert places["adult"].endswith("samples/adult.parquet")
-    assert places["location30"].startswith("not here yet; will be downloaded from http://127.0.0.1")
+    assert places["adult"].parts[-2:] == ("samples", "adult.parquet") and places["location30"] is None
     locate("location30", str(tmp_path))
-    assert {e.name: w for e, w in available(str(tmp_path))}["location30"].startswith(f"at {tmp_path}")
+    kept = {e.name: p for e, p in available(str(tmp_path))}["location30"]
+    assert kept == tmp_path / "datasets" / "location30.parquet"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_says_of_each_what_it_is_and_how_it_is_had(monkeypatch, tmp_path, width):
+    monkeypatch.setenv(catalogue.FOLDER_VARIABLE, str(tmp_path))
+    (tmp_path / "cifar-10-binary.tar.gz").touch()
+    text = listing(str(tmp_path), width)
+    flat = " ".join(text.split())
+    for entry in CATALOGUE.values():
+        here = "yes" if entry.name in ("adult", "cifar10") else "no"
+        size = f"{entry.name}: {entry.records:,} {entry.features:,} {entry.classes} {here}"
+        assert f"{size} {entry.title} licence: {entry.licence} {'here' if here == 'yes' else 'from'}: " in flat
+    for part in (
+        f"here: {tmp_path}/cifar-10-binary.tar.gz from: cifar10.parquet, cifar-10-binary.tar.gz, cifar-10-batches-bin",
+        "else: downloaded from 4 files of https://ossci-datasets.s3.amazonaws.com/mnist",
+        "purchase2.parquet in the folder of UMBRAMETER_DATA else: made from purchase100, or from its stand-in",
+        "dataset_texas.tgz else: generated records stand in, and reports say so",
+    ):
+        assert part in flat
+    assert all(len(line) <= width for line in text.splitlines() if "/" not in line)
 
 
 def test_every_entry_says_what_it_is_and_under_which_terms():
@@ -208,8 +194,24 @@ def test_every_entry_says_what_it_is_and_under_which_terms():
         assert entry.name == name and entry.title and entry.licence and entry.citation
         assert entry.source.startswith("https://")
         assert entry.sample is None or entry.sample.is_file()
-        if entry.download is not None:
-            assert entry.download.url.startswith("https://")
+        assert entry.sample or entry.base in CATALOGUE or entry.layout.downloads
+        for download in entry.layout.downloads if entry.layout else ():
+            assert download.url.startswith("https://")
+            kind, _, digits = (download.digest or f"md5:{'0' * 32}").partition(":")
+            assert len(digits) == {"md5": 32, "sha256": 64}[kind] and int(digits, 16) >= 0
+        if entry.layout:  # what is downloaded is found again
+            assert {download.name for download in entry.layout.downloads} & set(entry.layout.names)
+
+
+def test_the_papers_data_sets_are_there():
+    purchases = {f"purchase{n}" for n in (2, 10, 20, 50, 100)}
+    assert set(CATALOGUE) == purchases | {"adult", "cifar10", "cifar100", "location30", "mnist", "texas100"}
+
+
+def test_adult_is_shipped_byte_for_byte(data_dir):
+    shipped = CATALOGUE["adult"].sample.read_bytes()
+    assert shipped == (data_dir / "adult.parquet").read_bytes()
+    assert hashlib.sha256(shipped).hexdigest() == "9576dca7315a3e17f5549d85ae0cf8482656ac5c1a4cc5e04f2391f398f9bfc3"
 
 
 def test_adult_is_shipped(tmp_path):
@@ -243,63 +245,115 @@ def test_location30_is_as_published(data_dir, tmp_path, monkeypatch):
     assert records.artefact.meta["label_counts"] == np.bincount(table["y"]).tolist()
 
 
-def test_the_stand_in_is_named_and_used_until_the_data_are_there(tmp_path, monkeypatch):
-    small = replace(CATALOGUE["purchase100"], standin=lambda: purchase_like(30, 600, 3))
-    monkeypatch.setitem(CATALOGUE, "purchase100", small)
-    monkeypatch.setenv("UMBRAMETER_DATA", str(tmp_path / "data"))
-    found = locate("purchase100", str(tmp_path / "root"))
-    assert found.path.endswith("purchase100-standin.parquet") and "stand in for Purchase-100" in str(found.note)
-    assert any("stand in for" in w for w in build(found, Store(tmp_path / "root")).meta["warnings"])
+@pytest.fixture
+def offline(served, tmp_path, monkeypatch) -> Path:
+    """Let stand-ins be small, the purchases and hospital stays be published nowhere, and the folder be empty."""
+    monkeypatch.setattr(catalogue, "STANDIN_RECORDS", 300)
+    for name in ("purchase100", "texas100"):
+        monkeypatch.setitem(CATALOGUE, name, published_at(CATALOGUE[name], Download(f"{served[0]}/none/x.tgz")))
+    monkeypatch.setenv(catalogue.FOLDER_VARIABLE, str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "dataset_purchase").write_text(f"100,{','.join('10' * 300)}\n1,{','.join('01' * 300)}\n")
-    assert {e.name: w for e, w in available(str(tmp_path / "root"))}["purchase100"].endswith("dataset_purchase")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "width"), [("purchase100", "Purchase-100", 600), ("texas100", "Texas", 6170)]
+)
+def test_the_stand_in_is_named(offline, tmp_path, name, title, width):
+    found = locate(name, str(tmp_path / "root"))
+    assert f"stand in for {title}" in str(found.note) and "-like-" in found.path
+    assert pq.read_schema(found.path).field("x").type == pa.list_(pa.uint8(), width)
+    assert pq.read_metadata(found.path).num_rows == 300
+    assert any("stand in for" in w for w in build(found, Store(tmp_path / "root")).meta["warnings"])
+
+
+def test_the_stand_in_is_used_until_the_data_are_there(offline, tmp_path):
+    assert locate("purchase100", str(tmp_path / "root")).note is not None
+    (offline / "dataset_purchase").write_text(f"100,{','.join('10' * 300)}\n1,{','.join('01' * 300)}\n")
+    assert {e.name: p for e, p in available(str(tmp_path))}["purchase100"] == offline / "dataset_purchase"
     real = locate("purchase100", str(tmp_path / "root"))
     table = pq.read_table(real.path)
     assert real.note is None and table["y"].to_pylist() == [99, 0] and sum(table["x"][0].as_py()) == 300
 
 
-@pytest.mark.parametrize("line", ["0," + ",".join("1" * 600), "5,1,0", "7," + ",".join("2" * 600), "x"])
-def test_a_line_that_is_no_purchase_is_named(tmp_path, line):
-    path = tmp_path / "dataset_purchase"
-    path.write_text(f"3,{','.join('1' * 600)}\n{line}\n")
-    with pytest.raises(DataError, match=r"line 2: expected a class 1 .. 100 and 600 bits"):
-        list(purchases(path))
+def test_fewer_classes_are_clusters_of_the_records_that_are_there(offline, tmp_path):
+    base, found = (locate(name, str(tmp_path)) for name in ("purchase100", "purchase10"))
+    assert "stand in for Purchase-10" in found.note and found.path.endswith(f"purchase10-of-{Path(base.path).name}")
+    tables = [pq.read_table(source.path) for source in (base, found)]
+    assert tables[0]["x"].equals(tables[1]["x"]) and set(tables[1]["y"].to_pylist()) == set(range(10))
+    rng = np.random.default_rng(0)
+    rows = [f"{rng.integers(1, 101)},{','.join(map(str, rng.integers(0, 2, 600)))}\n" for _ in range(30)]
+    (offline / "dataset_purchase").write_text("".join(rows))
+    real = locate("purchase10", str(tmp_path))
+    assert real.note is None and real.path == str(tmp_path / "datasets" / "purchase10.parquet")
+    assert pq.read_metadata(real.path).num_rows == 30
 
 
-def test_generated_records_do_not_depend_on_how_many_there_are():
-    few, many = (list(purchase_like(n, 20, 4, seed=1)) for n in (1500, 2500))
-    assert [b.num_rows for b in many] == [1000, 1000, 500]
-    assert few[0] == many[0] and few[1] == many[1].slice(0, 500)
-    assert few[0] != next(purchase_like(1000, 20, 4, seed=2))
+def test_a_download_of_another_layout_is_not_kept(served, offline, tmp_path, tar_of, monkeypatch):
+    (served[1] / "dataset_texas.tgz").write_bytes(tar_of({"feats": b"1,0\n", "labels": b"1\n"}))
+    texas = replace(CATALOGUE["texas100"], standin=None)
+    monkeypatch.setitem(CATALOGUE, "texas100", published_at(texas, Download(f"{served[0]}/dataset_texas.tgz")))
+    with pytest.raises(
+        DataError, match=r"dataset_texas.tgz is not as published: .* feats, line 1: expected 6169 or 61"
+    ):
+        locate("texas100", str(tmp_path / "root"))
+    assert not list((tmp_path / "root").rglob("*.parquet*"))
 
 
-@pytest.mark.slow
-def test_the_papers_network_overfits_generated_records_as_it_does_purchases():
-    batches = list(purchase_like(20_000))
-    X = np.concatenate([vectors(pa.chunked_array([b["x"]])) for b in batches]).astype(np.float32)
-    y = np.concatenate([b["y"] for b in batches])
-    network = MLPClassifier((128,), epochs=50, batch_size=100, random_state=0).fit(X[:10_000], y[:10_000])
-    assert 0.12 < X.mean() < 0.18 and len(np.unique(y)) == 100
-    assert network.score(X[:10_000], y[:10_000]) > 0.99 and 0.6 < network.score(X[10_000:], y[10_000:]) < 0.7
+def test_a_download_of_several_files_is_read(served, tmp_path, monkeypatch):
+    monkeypatch.delenv(catalogue.FOLDER_VARIABLE, raising=False)
+    names, downloads = [d.name for d in CATALOGUE["mnist"].layout.downloads], []
+    for name, n in zip(names, (2, 2, 1, 1), strict=True):
+        head, size = (b"\0\0\x08\x03", 784) if "images" in name else (b"\0\0\x08\x01", 1)
+        sizes = n.to_bytes(4, "big") + (b"\0\0\0\x1c" * 2 if size > 1 else b"")
+        content = gzip.compress(head + sizes + bytes([5]) * n * size)
+        (served[1] / name).write_bytes(content)
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        downloads.append(Download(f"{served[0]}/{name}", f"md5:{digest}"))
+    monkeypatch.setitem(CATALOGUE, "mnist", published_at(CATALOGUE["mnist"], *downloads))
+    table = pq.read_table(locate("mnist", str(tmp_path)).path)
+    assert table["y"].to_pylist() == [5] * 3 and table["split"].to_pylist() == ["train", "train", "test"]
 
 
-def test_images_are_decoded_row_by_row(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
-    contents = []
-    for image in pixels:
-        out = io.BytesIO()
-        Image.fromarray(image).save(out, "png")
-        contents.append(out.getvalue())
-    pq.write_table(pa.table({"x": contents, "y": [0, 1, 0]}), tmp_path / "a.parquet")
-    (batch,) = images(tmp_path / "a.parquet")
-    assert np.array_equal(vectors(pa.chunked_array([batch["x"]])), pixels.reshape(3, -1))
-    pq.write_table(pa.table({"x": [contents[0], b"no image"], "y": [0, 1]}), tmp_path / "b.parquet")
-    with pytest.raises(DataError, match="row 1: x is no image"):
-        list(images(tmp_path / "b.parquet"))
+def test_generated_records_are_made_once_by_their_parameters(tmp_path, monkeypatch):
+    path = write_generated("purchase", 2500, 20, 4, root=str(tmp_path))
+    assert path == write_generated("purchase", 2500, 20, 4, 0.15, 0.21, 0, str(tmp_path))
+    assert path.parent == tmp_path / "datasets" and path.name.startswith("purchase-like-")
+    others = [
+        write_generated("texas", 2500, 20, 4, root=str(tmp_path)),
+        write_generated("purchase", 2501, 20, 4, root=str(tmp_path)),
+        write_generated("purchase", 2500, 20, 4, seed=1, root=str(tmp_path)),
+        write_generated("purchase", 2500, 20, 4, density=0.2, root=str(tmp_path)),
+    ]
+    assert len({path, *others}) == 5 and sorted(path.parent.iterdir()) == sorted({path, *others})
+    assert pq.read_table(path).equals(pq.read_table(others[1]).slice(0, 2500))
 
 
-def test_mnist_and_cifar10_are_read(data_dir, tmp_path, monkeypatch):
+def test_row_groups_are_of_some_size_whatever_the_width(tmp_path):
+    y = pa.array(np.zeros(30_000, np.int16))
+    batches = [pa.record_batch({"y": y})] * 5
+    sizes = pq.read_metadata(rewritten(iter(batches), tmp_path / "narrow.parquet"))
+    assert [sizes.row_group(i).num_rows for i in range(sizes.num_row_groups)] == [60_000, 60_000, 30_000]
+    wide = [next(catalogue.batches(catalogue.parameters("texas", 1000, 8_000)))] * 3
+    sizes = pq.read_metadata(rewritten(iter(wide), tmp_path / "wide.parquet"))
+    assert [sizes.row_group(i).num_rows for i in range(sizes.num_row_groups)] == [2000, 1000]
+
+
+def test_no_records_are_no_data_set(tmp_path):
+    with pytest.raises(DataError, match="no records to be kept as a"):
+        rewritten(iter([]), tmp_path / "a.parquet")
+
+
+def test_parquet_files_of_images_and_digits_are_read(data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("UMBRAMETER_DATA", str(data_dir))
     digits = locate("mnist", str(tmp_path))
     assert (digits.label, digits.ignore) == ("y", ("split",)) and digits.path == str(data_dir / "mnist.parquet")
-    assert next(images(data_dir / "cifar10.parquet"))["x"].type.list_size == 32 * 32 * 3
+    for name in ("cifar10", "cifar100"):
+        assert next(images(data_dir / f"{name}.parquet"))["x"].type.list_size == CATALOGUE[name].features
+
+
+@pytest.mark.slow
+def test_cifar100_is_decoded_and_kept(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("UMBRAMETER_DATA", str(data_dir))
+    table = pq.read_table(locate("cifar100", str(tmp_path)).path)
+    assert np.bincount(table["y"]).tolist() == [300] * 100 and table["x"].type.list_size == 3072

@@ -5,21 +5,28 @@ Belongs here: which artefact fills which field. Does not belong here: how a figu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from umbrameter import __version__
+from umbrameter.asking import TargetMet
+from umbrameter.attacks import Shokri
 from umbrameter.control_data import read_controls
 from umbrameter.controls import failures
 from umbrameter.costs import read_costs
 from umbrameter.evaluation import read_evaluation
 from umbrameter.guarantees import broken, read_guarantee
+from umbrameter.measured import NotMeasured
+from umbrameter.metrics import METRICS
+from umbrameter.records import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.repeats import Repeated, agreement, spread
 from umbrameter.report import figures
 from umbrameter.report.leaks import recommend
 from umbrameter.report.model import (
     AuditInfo,
     DataInfo,
+    DrawnInfo,
     Ledger,
     Report,
     Result,
@@ -27,13 +34,15 @@ from umbrameter.report.model import (
     TargetInfo,
 )
 from umbrameter.report.words import strongest
+from umbrameter.shadow_data import absent
 from umbrameter.spec import AuditSpec
-from umbrameter.steps import Case, Variant
+from umbrameter.steps import Case, Unmeasured, Variant
 from umbrameter.store import Artefact, Store
+from umbrameter.synthesis import Real
 from umbrameter.typing import Floats
 from umbrameter.verdict import decide, expand
 
-QUERIES = ("target_predictions", "population_predictions", "noisy_answers")
+QUERIES = ("target_predictions", "population_predictions", "noisy_answers", "synthesised", "shadow_records")
 """Kinds of artefacts that hold a target's answers."""
 
 DESIGNS = {
@@ -118,7 +127,10 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
     cases = [(case, doubts[variant.title]) for variant in variants for case in variant.cases]
     order = [None, *(mitigation.label for mitigation in spec.mitigations)]
-    results = [_result(store, case, doubt) for case, doubt in sorted(cases, key=lambda c: order.index(c[0].mitigation))]
+    gone = _absent(store, variants[0], records)
+    results = [_result(store, case, doubt, gone) for case, doubt in cases]
+    results += [_not_measured(store, entry) for variant in variants for entry in variant.unmeasured]
+    results.sort(key=lambda result: order.index(result.mitigation))
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
     limits, figures = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
     controls = {k: c for work in variants[0].controls for k, c in read_controls(store.open(work.recipe.path)).items()}
@@ -146,7 +158,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     )
 
 
-def draw(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str, bytes]:
+def drawn_figures(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str, bytes]:
     """Return the report's figures as PNG files by name.
 
     Parameters
@@ -200,7 +212,7 @@ def _repeats(store: Store, variants: Sequence[Variant]) -> list[Repeated]:
 
 
 def _repeated(store: Store, cases: Sequence[Case]) -> Repeated:
-    results = [_result(store, case, None) for case in cases]
+    results = [_result(store, case, None, {}) for case in cases]
     tables = [store.open(case.scoring.recipe.path).table("scores.parquet") for case in cases]
     scored = [(np.asarray(t["record_id"]), np.asarray(t["is_member"]), np.asarray(t["score"])) for t in tables]
     correlation, overlap = agreement(scored)
@@ -220,9 +232,8 @@ def _curve(store: Store, case: Case) -> tuple[Floats, Floats]:
 
 def _data(spec: AuditSpec, records: Artefact) -> DataInfo:
     meta = records.meta
-    name = spec.data.name if spec.data.kind == "catalogue" else spec.data.path.rstrip("/").rpartition("/")[2]
     return DataInfo(
-        name=name,
+        name=data_name(spec.data),
         n_records=meta["n_records"],
         n_features=meta["n_features"],
         n_classes=len(meta["classes"]),
@@ -230,15 +241,24 @@ def _data(spec: AuditSpec, records: Artefact) -> DataInfo:
     )
 
 
+def data_name(data: CatalogueData | ParquetData | SidesData | GeneratedData) -> str:
+    """Return what records are called: their data set's name, or their first file's or folder's."""
+    if isinstance(data, CatalogueData | GeneratedData):
+        return data.name
+    return next(iter(data.paths.values())).rstrip("/").rpartition("/")[2]
+
+
 def _target(spec: AuditSpec, store: Store, variant: Variant, records: Artefact) -> TargetInfo:
-    worth = read_costs(store.open(variant.cases[0].costing.recipe.path))["utility"]
+    costing = (variant.cases or variant.unmeasured)[0].costing
+    worth = read_costs(store.open(costing.recipe.path))["utility"]
+    split, met = store.open(variant.training.split).meta, variant.target
     return TargetInfo(
         kind=spec.target.kind,
-        description=spec.target.estimator.describe(),
+        description=met.description if isinstance(met, TargetMet) else met.training.describe(),
         train_accuracy=worth["train_accuracy"]["value"],
         test_accuracy=worth["test_accuracy"]["value"],
-        n_members=spec.split.members,
-        n_nonmembers=spec.n_nonmembers,
+        n_members=split["n_member"],
+        n_nonmembers=split["n_nonmember"],
         n_classes=len(records.meta["classes"]),
     )
 
@@ -252,15 +272,62 @@ def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> Sha
         n_trained=trained,
         n_reused=len(paths) - trained,
         design=DESIGNS[spec.shadows.design],
-        data=SOURCES[spec.shadows.design],
+        data=_source(spec),
+        drawn=_drawn(store, variant),
         size=variant.trained[0].plan.size if paths else 0,
         train_accuracy=float(np.mean([m["train_accuracy"] for m in metas])) if metas else None,
         test_accuracy=float(np.mean([m["test_accuracy"] for m in metas])) if metas else None,
     )
 
 
-def _result(store: Store, case: Case, doubt: str | None) -> Result:
+def _source(spec: AuditSpec) -> str:
+    data = spec.shadows.data
+    return SOURCES[spec.shadows.design] if isinstance(data, Real) else data.assumption
+
+
+def _drawn(store: Store, variant: Variant) -> DrawnInfo | None:
+    """Return what was drawn for the shadow models, where it was."""
+    if variant.drawn is None:
+        return None
+    meta = store.open(variant.drawn.recipe.path).meta
+    searched = [store.open(work.recipe.path).meta["queries"] for work in variant.searches]
+    return DrawnInfo(
+        kind=variant.drawn.data.label,
+        n_wanted=meta["n_wanted"],
+        n_records=meta["n_records"],
+        queries=meta["queries"] + sum(searched),
+        by_class=[row | {"label": str(meta["classes"][row["label"]])} for row in meta["by_class"]],
+    )
+
+
+def _absent(store: Store, variant: Variant, records: Artefact) -> dict[str, str]:
+    """Return for each class without shadow data why its attack model is not there."""
+    if variant.drawn is None:
+        return {}
+    return absent(store.open(variant.drawn.recipe.path), records.meta["classes"])
+
+
+def _not_measured(store: Store, entry: Unmeasured) -> Result:
+    why = NotMeasured(not_measured=entry.reason)
+    costs = read_costs(store.open(entry.costing.recipe.path))
+    return Result(
+        attack=entry.attack.label,
+        mitigation=entry.row.label,
+        attacker="adaptive" if entry.row.mitigation else None,
+        params={"attack": entry.attack.model_dump(mode="json")} | entry.row.params,
+        utility=costs["utility"],
+        change=costs["change"],
+        notes=costs["notes"],
+        assumption=entry.attack.assumption,
+        n_queries=entry.attack.n_queries,
+        metrics=dict.fromkeys(METRICS, why),
+    )
+
+
+def _result(store: Store, case: Case, doubt: str | None, gone: Mapping[str, str]) -> Result:
     found = read_evaluation(store.open(case.evaluation.recipe.path))
+    if isinstance(case.attack, Shokri) and case.attack.label_known:
+        found["by_class"] = [without_model(entry, gone) for entry in found["by_class"]]
     if doubt is not None and case.attack.needs_shadows:
         found |= {
             "metrics": {name: {"not_measured": doubt} for name in found["metrics"]},
@@ -281,6 +348,13 @@ def _result(store: Store, case: Case, doubt: str | None) -> Result:
         n_queries=case.attack.n_queries,
         **found,
     )
+
+
+def without_model(entry: dict[str, Any], gone: Mapping[str, str]) -> dict[str, Any]:
+    """Return a class's figures, not measured where there is no attack model of the class."""
+    why = gone.get(str(entry["label"]))
+    figures = ("accuracy", "precision", "recall", "auc")
+    return entry if why is None else entry | {name: {"not_measured": why} for name in figures}
 
 
 def _ledger(store: Store, cost: Cost) -> Ledger:

@@ -28,7 +28,8 @@ DASHES = ("-", "--", "-.", ":")
 MOST_NAMED_CLASSES = 40
 """Up to this many classes each has its name at the axis."""
 
-_GREY = "0.45"
+GREY = "0.45"
+"""Of what is no result: axes, guessing, floors."""
 
 
 def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: str) -> Figure:
@@ -53,7 +54,7 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: s
     low = floor / 2
     for (name, (fpr, tpr)), colour, dash in zip(curves.items(), cycle(COLOURS), cycle(DASHES)):
         axes.plot(*_dense(fpr, tpr, floor, low), color=colour, linestyle=dash, linewidth=1.8, label=name)
-    axes.plot([low, 1], [low, 1], color=_GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing")
+    axes.plot([low, 1], [low, 1], color=GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing")
     axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1.15))
     axes.set_xlabel("false-positive rate: share of non-members called members")
     axes.set_ylabel("true-positive rate: share of members found")
@@ -61,8 +62,8 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: s
         axis.set_major_formatter(lambda rate, _: percent(rate))
     axes.axvspan(low, floor, color="0.92", zorder=0)
     text = f"floor: 1 in {n_nonmembers:,} non-members;\nnothing to the left can be measured"
-    axes.axvline(floor, color=_GREY, linewidth=1, zorder=1, label=text)
-    _legend(axes, loc="lower right")
+    axes.axvline(floor, color=GREY, linewidth=1, zorder=1, label=text)
+    legend(axes, loc="lower right")
     return figure
 
 
@@ -108,9 +109,9 @@ def _measured(entries: Sequence[ClassMetrics]) -> list[tuple[Interval, str]]:
 def _class_panel(axes: Axes, name: str, entries: Sequence[ClassMetrics], colour: str) -> None:
     measured = _measured(entries)
     missing = len(entries) - len(measured)
-    axes.set_title(_short(name, 40), fontsize=10, loc="left", parse_math=False)
+    axes.set_title(short(name, 40), fontsize=10, loc="left", parse_math=False)
     axes.set_ylabel("attack precision (of 1)")
-    axes.axhline(0.5, color=_GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing: 0.5")
+    axes.axhline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing: 0.5")
     if measured:
         _class_dots(axes, [interval for interval, _ in measured], colour)
         _name_classes(axes, [label for _, label in measured])
@@ -119,8 +120,8 @@ def _class_panel(axes: Axes, name: str, entries: Sequence[ClassMetrics], colour:
         axes.set_xticks([])
     note = f" ({missing} of {len(entries)} not measured)" if missing else ""
     axes.set_xlabel(f"{len(measured)} classes in rising order of precision{note}")
-    _tidy(axes)
-    _legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    tidy(axes)
+    legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
 
 
 def _class_dots(axes: Axes, intervals: Sequence[Interval], colour: str) -> None:
@@ -139,7 +140,7 @@ def _name_classes(axes: Axes, labels: Sequence[str]) -> None:
         return
     upright = len(labels) <= 12 and max(map(len, labels)) * len(labels) < 60
     turn: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(np.arange(len(labels)), [_short(label) for label in labels], fontsize=8, parse_math=False, **turn)
+    axes.set_xticks(np.arange(len(labels)), [short(label) for label in labels], fontsize=8, parse_math=False, **turn)
 
 
 def mitigations(report: Report) -> Figure:
@@ -158,7 +159,7 @@ def mitigations(report: Report) -> Figure:
     points = {name or "none": entry for name, entry in found if kept(entry.result) is not None}
     size = (7.6, max(4.8, 0.4 * len(points)))
     figure, axes = _one_panel("What each mitigation leaves and costs (low and right is best)", size)
-    axes.axhline(0.5, color=_GREY, linewidth=1, linestyle=(0, (1, 2)))
+    axes.axhline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
     axes.set_ylabel("AUC of the strongest attack (dotted: guessing)")
     if points:
         _limits(axes, list(points.values()))
@@ -166,7 +167,7 @@ def mitigations(report: Report) -> Figure:
         _points(axes, points, shifts)
         ring: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 11, "markerfacecolor": "none"}
         axes.plot([], [], color="0.15", label="Pareto front: no other betters both", **ring)
-        _legend(axes, loc="upper left")
+        legend(axes, loc="upper left")
         note = "\n(points at nearly the same accuracy are drawn side by side)" if any(shifts) else ""
         axes.set_xlabel(f"test accuracy of the target (of 1){note}")
     else:
@@ -221,7 +222,7 @@ def _points(axes: Axes, points: Mapping[str, Leak], shifts: Sequence[float]) -> 
     front = {tuple(point) for point in pareto([(_accuracy(e), e.auc.value) for e in points.values()]).tolist()}
     for (name, entry), place, shift, colour in zip(points.items(), places, shifts, colours, strict=True):
         is_best = (_accuracy(entry), entry.auc.value) in front
-        _point(axes, f"{_short(name, 34)}: {entry.auc.value:.3f}", entry, place, shift, colour, is_best)
+        _point(axes, f"{short(name, 34)}: {entry.auc.value:.3f}", entry, place, shift, colour, is_best)
 
 
 def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colour: str, is_best: bool = False) -> None:
@@ -280,17 +281,19 @@ def _one_panel(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=11, loc="left", parse_math=False)
-    _tidy(axes)
+    tidy(axes)
     return figure, axes
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Leave out what is no figure."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis="y", color="0.9", linewidth=0.7)
     axes.set_axisbelow(True)
 
 
-def _legend(axes: Axes, **where: Any) -> None:
+def legend(axes: Axes, **where: Any) -> None:
+    """Draw a legend whose texts are taken as they are."""
     legend = axes.legend(frameon=False, fontsize=8, **where)
     for text in legend.get_texts():
         text.set_parse_math(False)
@@ -303,5 +306,6 @@ def _arms(intervals: Sequence[Interval]) -> Floats:
     return lengths
 
 
-def _short(text: str, most: int = 24) -> str:
+def short(text: str, most: int = 24) -> str:
+    """Return a text, cut where it is long."""
     return text if len(text) <= most else text[: most - 1] + "…"

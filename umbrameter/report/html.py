@@ -4,7 +4,6 @@ Belongs here: the page's parts and its style. Does not belong here: what is said
 text that comes from a report is escaped in `cells`, `items` or where it is put in.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -12,7 +11,18 @@ from umbrameter.groups import Excess
 from umbrameter.measured import Interval, LowerBound, Metric
 from umbrameter.metrics import ClassMetrics
 from umbrameter.report.leaks import leaks
-from umbrameter.report.markup import cells, definitions, details, items, or_not, section, table, unbroken
+from umbrameter.report.markup import (
+    cells,
+    definitions,
+    details,
+    image,
+    items,
+    or_not,
+    page,
+    section,
+    table,
+    unbroken,
+)
 from umbrameter.report.model import LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
@@ -41,32 +51,6 @@ CAPTIONS = {
 """What a figure of that name shows."""
 
 _COLOURS = {"pass": "#1a7f4b", "warn": "#9a6700", "fail": "#b3261e", "not_measured": "#57606a"}
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2328;
-  max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #d0d7de; padding-bottom: .2rem; }
-.small, caption, figcaption { color: #57606a; font-size: .875rem; }
-.verdict { border-left: .5rem solid; padding: .6rem 1rem; margin: 1.2rem 0; background: #f6f8fa; }
-.verdict strong { font-size: 1.15rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .6rem 0; }
-caption { text-align: left; padding-bottom: .4rem; }
-th, td { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid #eaeef2; }
-thead th { border-bottom: 2px solid #8c959f; }
-th .small { font-weight: normal; display: block; }
-tbody th { font-weight: 600; min-width: 8.5rem; max-width: 20rem; overflow-wrap: anywhere; }
-.group td { white-space: nowrap; }
-td.none { color: #57606a; font-style: italic; }
-tbody.group { border-top: 1px solid #8c959f; }
-figure { margin: 1.2rem 0; }
-figure img { max-width: 100%; height: auto; }
-dt { font-weight: 600; margin-top: .5rem; }
-dd { margin-left: 0; overflow-wrap: anywhere; }
-summary { cursor: pointer; margin: .5rem 0; }
-@media print { details { display: block; } body { margin: 0; } figure, tr { break-inside: avoid; } }
-"""
 
 _CLASS_COLUMNS = (
     "class",
@@ -110,7 +94,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
     str
         The page. It loads nothing, runs nothing, and everything that comes from the report is escaped.
     """
-    title = f"Membership-inference audit: {escape(report.audit.name)}"
+    title = f"Membership-inference audit: {report.audit.name}"
     mitigated = any(result.mitigation for result in report.results)
     parts = (
         _head(report),
@@ -128,13 +112,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         section("What the audit cost", _ledger(report)),
         section("How to read this, and its limits", _limits_of_method()),
     )
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{''.join(parts)}</body>\n</html>\n"
-    )
+    return page(title, "".join(parts))
 
 
 def _head(report: Report) -> str:
@@ -257,9 +235,7 @@ def _recommended(report: Report) -> str:
 
 
 def _figure(name: str, png: bytes) -> str:
-    caption = escape(CAPTIONS.get(name, name.replace("_", " ")))
-    source = f"data:image/png;base64,{b64encode(png).decode()}"
-    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>\n'
+    return image(CAPTIONS.get(name, name.replace("_", " ")), png)
 
 
 def _classes(report: Report) -> str:

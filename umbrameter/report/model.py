@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from umbrameter.controls import Control
+from umbrameter.controls import Control, failures
 from umbrameter.errors import StoreError, brief
 from umbrameter.groups import Excess
 from umbrameter.guarantees import Guarantee
@@ -64,6 +64,26 @@ class TargetInfo(_Part):
     n_classes: int = Field(description="Number of classes it tells apart.")
 
 
+class DrawnClass(_Part):
+    """How the search for records of one class ended."""
+
+    label: str = Field(description="The class.")
+    n_found: int = Field(description="Records that were found.")
+    n_failed: int = Field(description="Searches that ended without a record.")
+    queries: int = Field(description="Queries to the target that the searches took, failed ones too.")
+    seconds: float = Field(description="The searches' share of the time, in seconds.")
+
+
+class DrawnInfo(_Part):
+    """Shadow data that were made, not found."""
+
+    kind: str = Field(description="How, such as noisy(0.1).")
+    n_wanted: int = Field(description="Records that were to be drawn.")
+    n_records: int = Field(description="Records that were.")
+    queries: int = Field(description="Queries to the target that drawing them took, now or in an earlier run.")
+    by_class: list[DrawnClass] = Field(default=[], description="Class by class, where records were searched for.")
+
+
 class ShadowInfo(_Part):
     """The models trained by the auditor with known IN and OUT."""
 
@@ -72,6 +92,7 @@ class ShadowInfo(_Part):
     n_reused: int = Field(description="How many of them were in the store already.")
     design: str = Field(description="How IN and OUT were drawn, in words.")
     data: str = Field(description="Where the shadow models' records come from, in words.")
+    drawn: DrawnInfo | None = Field(default=None, description="How the records were made, where they were.")
     size: int = Field(description="Number of IN records of one shadow model.")
     train_accuracy: float | None = Field(default=None, description="Mean accuracy on their IN records; a fraction.")
     test_accuracy: float | None = Field(default=None, description="Mean accuracy on their OUT records; a fraction.")
@@ -169,6 +190,13 @@ class Report(_Part):
         return text.encode()
 
 
+def exit_code(report: Report) -> int:
+    """Return what a command leaves with: 0 no limit exceeded, 2 one is, 3 something a limit needs was not measured."""
+    if report.verdict.status == "not_measured":
+        return 3 if report.verdict.limits or failures(report.controls) else 0
+    return 2 if report.verdict.status == "fail" else 0
+
+
 def read_report(content: bytes) -> Report:
     """Return a stored report.
 
@@ -202,6 +230,8 @@ __all__ = [
     "ClassMetrics",
     "Control",
     "DataInfo",
+    "DrawnClass",
+    "DrawnInfo",
     "Guarantee",
     "Interval",
     "Ledger",

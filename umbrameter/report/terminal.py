@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from umbrameter.report.compared import SweepReport, lines, queries
 from umbrameter.report.model import AS_STORED, LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
@@ -72,6 +73,29 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
         _pairs(places),
     ]
     return Group(*parts)
+
+
+def sweep_summary(report: SweepReport, places: Mapping[str, str]) -> RenderableType:
+    """Return what `print` of a rich console shows of a sweep: a line for each point and attack."""
+    made = queries(report)
+    parts: list[RenderableType] = [
+        Text(f"umbrameter sweep over {report.title}: {report.name}", style="bold"),
+        _table(lines(report)),
+        Text("medians are over classes; figures with intervals are in the report"),
+        *([Text("Shadow data made by asking the target", style="bold"), _table(made)] if made else []),
+        Text("Where", style="bold"),
+        _pairs({**places, **{point.label: point.run for point in report.points}}),
+    ]
+    return Group(*parts)
+
+
+def _table(entries: Sequence[Mapping[str, str]]) -> Table:
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for name in entries[0]:
+        shown.add_column(name, overflow="fold")
+    for entry in entries:
+        shown.add_row(*map(Text, entry.values()))
+    return shown
 
 
 def _audited(report: Report) -> dict[str, str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from umbrameter.measured import Interval, LowerBound
+from umbrameter.report.compared import SweepReport
 from umbrameter.report.leaks import leaks
 from umbrameter.report.model import Report, Result
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
@@ -79,6 +80,19 @@ def flat_metrics(result: Result) -> dict[str, float]:
         elif isinstance(metric, LowerBound):
             flat |= {name: metric.value, f"{name}_low": metric.low}
     return flat
+
+
+def sweep_series(report: SweepReport) -> Iterator[tuple[str, float, int]]:
+    """Give a sweep's figures as name, value and step: of the target, and of each attack with medians over classes."""
+    for point in report.points:
+        yield "target_train_accuracy", point.train_accuracy, point.step
+        yield "target_test_accuracy", point.test_accuracy, point.step
+        if point.drawn is not None and point.drawn.n_records:
+            yield "queries_a_record", point.drawn.queries / point.drawn.n_records, point.step
+        for attack in point.attacks:
+            found = {k: m.value for k, m in attack.metrics.items() if isinstance(m, Interval)}
+            found |= {f"median_class_{k}": v for k, v in attack.medians.items() if v is not None}
+            yield from ((f"{allowed(attack.attack)}_{name}", value, point.step) for name, value in found.items())
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,78 @@
+"""Where data sets are kept that were downloaded, made or rewritten, and how they are written: whole or not at all.
+
+Belongs here: the folder, the Parquet. Does not belong here: what is kept.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from umbrameter.errors import DataError, StoreError, brief
+
+FOLDER_VARIABLE = "UMBRAMETER_DATA"
+"""Environment variable: a folder with data sets that need not be downloaded."""
+
+GROUP_ROWS, GROUP_BYTES = 65_536, 2**24
+"""The most that one row group holds; while it is written, it takes some ten times the bytes of its records."""
+
+
+def kept(name: str, root: str) -> Path:
+    """Return where a data set is kept: under a local root, else in the user's cache."""
+    folder = Path.home() / ".cache" / "umbrameter" if "://" in root else Path(root) / "datasets"
+    return folder / f"{name}.parquet"
+
+
+def rewritten(batches: Iterator[pa.RecordBatch], path: Path) -> Path:
+    """Return where records lie as plain Parquet, written now unless they are there.
+
+    Raises
+    ------
+    DataError
+        When there are no records.
+    StoreError
+        When the file cannot be written.
+    """
+    if not path.is_file():
+        first = next(batches, None)
+        if first is None:
+            raise DataError(f"there are no records to be kept as {path.name}; the file that they come from is empty")
+        _write(first.schema, chain([first], batches), path)
+    return path
+
+
+def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> None:
+    """Write records in one step, so that a kill leaves the whole file or none."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            for group in _groups(batches):
+                writer.write_table(pa.Table.from_batches(group), row_group_size=GROUP_ROWS)
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"the data set could not be kept as {str(path)!r} ({brief(error)}); free some space or let that folder be "
+            f"written, or set {FOLDER_VARIABLE} to a folder that holds {path.name}"
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield what goes into one row group."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if group and (rows > GROUP_ROWS or size > GROUP_BYTES):
+            yield group
+            group, rows, size = [], batch.num_rows, batch.nbytes
+        group.append(batch)
+    if group:
+        yield group

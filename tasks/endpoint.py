@@ -1,0 +1,351 @@
+"""Asking a model behind HTTP(S): batches that are kept, a ledger of all that was sent, and no wait without an end.
+
+Belongs here: the requests, their retries, the store of answers, secrets. Does not belong here: what a request or an
+answer means (`umbrameter.targets.endpoint`).
+"""
+
+import email.utils
+import hashlib
+import json
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+
+from tasks.connection import Clock, client, masked
+from tasks.ledger import Ledger
+from umbrameter.errors import DataError, TargetError
+from umbrameter.store import Recipe, Store, digest
+from umbrameter.tables import vector_column, vectors
+from umbrameter.targets.columns import Columns
+from umbrameter.targets.endpoint import EndpointTarget, aligned, answers_of, body_of, encoded
+from umbrameter.typing import Array, Floats
+
+log = logging.getLogger("umbrameter.audit")
+logging.getLogger("httpcore").setLevel(logging.WARNING)  # its debug lines hold headers, in which a token may come back
+
+FIRST_WAIT, MOST_WAIT = 0.5, 30.0
+"""Seconds before the first repetition, doubled for each further one up to the second."""
+
+MOST_BYTES, MOST_BYTES_A_NUMBER = 64 * 2**20, 64
+"""The largest answer that is read."""
+
+REPEATED = frozenset({"no connection", "timeout", "cut off", "429", "500", "502", "503", "504"})
+"""How a request may end that is sent again."""
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """How one request ended."""
+
+    status: str
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some records of a query."""
+
+    start: int
+    X: Array
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        return self.recipe.key[:12]
+
+
+class Endpoint:
+    """A classifier behind HTTP(S), asked in batches; each answered batch is kept and never asked again.
+
+    `model` says which model is behind the address: answers of one are not taken for those of another.
+
+    Parameters
+    ----------
+    target
+        Where it is and how it is asked.
+    store
+        Where answers and the ledger are kept.
+    columns
+        What the columns of a feature matrix stand for.
+    classes
+        The data's classes, in order.
+    token
+        The secret for the header; as of `read_token`.
+
+    Raises
+    ------
+    TargetError
+        When `target.ca` cannot be read, or the token cannot be sent.
+    """
+
+    def __init__(
+        self,
+        target: EndpointTarget,
+        store: Store,
+        columns: Columns,
+        classes: Sequence[Any],
+        token: str | None = None,
+    ):
+        self.target, self.store, self.columns = target, store, columns
+        self.classes = tuple(classes)
+        self.classes_ = np.arange(len(self.classes))
+        self.purpose = "audited records"
+        self.model = ""
+        self._ledger = Ledger(store, f"ledger/{digest(target.identity)[:32]}")
+        self._token = (token or "").strip()
+        self._clock = Clock()
+        self._sending = threading.Lock()
+        headers = {"Content-Type": "application/json", "Accept": "application/json"} | self._authorisation()
+        self._client = client(target, headers, self._clock)
+        self._threads = ThreadPoolExecutor(target.concurrency, thread_name_prefix="endpoint")
+
+    def __enter__(self) -> "Endpoint":
+        """Return itself; connections are closed when the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; nothing can be asked after it."""
+        self._threads.shutdown()
+        self._client.close()
+
+    @contextmanager
+    def asking(self, purpose: str) -> Iterator["Endpoint"]:
+        """Note another purpose in the ledger while the block lasts."""
+        before, self.purpose = self.purpose, purpose
+        try:
+            yield self
+        finally:
+            self.purpose = before
+
+    def predict_proba(self, X: Array) -> Floats:
+        """Return prediction vectors, float32 of shape (n_records, n_classes); what was answered before is not asked.
+
+        Raises
+        ------
+        TargetError
+            When the endpoint cannot be asked or does not answer; answered batches are kept.
+        DataError
+            When it answers something else than prediction vectors.
+        """
+        return self._gathered(X, self.purpose, self._kept)
+
+    def canary(self, X: Array) -> Floats:
+        """Return prediction vectors as `predict_proba` does, always asked anew; see `same`."""
+        return self._gathered(X, "canary", self._anew)
+
+    def ledger(self) -> pa.Table:
+        """Return all requests that were ever sent to this endpoint from this store; as of `LEDGER`."""
+        return self._ledger.table()
+
+    @property
+    def n_sent(self) -> int:
+        """Records that were ever sent to this endpoint from this store, each as often as it was."""
+        return self._ledger.n_sent()
+
+    def _authorisation(self) -> dict[str, str]:
+        if not self._token:
+            return {}
+        if not (self._token.isascii() and self._token.isprintable()):
+            raise TargetError(
+                "target.token: the secret holds characters that no header can carry; check what is stored"
+            )
+        spec = self.target.token
+        header, scheme = ("Authorization", "Bearer") if spec is None else (spec.header, spec.scheme)
+        return {header: f"{scheme} {self._token}".strip()}
+
+    def _gathered(self, X: Array, purpose: str, answer: Callable[[_Batch, str, threading.Event], Floats]) -> Floats:
+        """Ask for all batches side by side; after one failed for good none is begun."""
+        batches, stop, failed = list(self._batches(X)), threading.Event(), list[BaseException]()
+
+        def work(batch: _Batch) -> Floats | None:
+            try:
+                return None if stop.is_set() else answer(batch, purpose, stop)
+            except BaseException as error:
+                failed.append(error)
+                stop.set()
+                return None
+
+        each = {batch.recipe.key: batch for batch in batches}
+        futures = {key: self._threads.submit(work, batch) for key, batch in each.items()}
+        try:
+            wait(futures.values())
+        finally:
+            stop.set()
+            wait(futures.values())
+        if failed:
+            raise failed[0]
+        none = np.empty((0, len(self.classes)), dtype=np.float32)
+        return np.concatenate([none, *(futures[batch.recipe.key].result() for batch in batches)])
+
+    def _batches(self, X: Array) -> Iterator[_Batch]:
+        for start in range(0, len(X), self.target.batch_size):
+            part = np.ascontiguousarray(X[start : start + self.target.batch_size])
+            content = hashlib.sha256(f"{part.dtype.str} {part.shape} ".encode() + part.tobytes()).hexdigest()
+            facts = {**self.target.identity, "model": self.model, "form": self._form, "content": content}
+            yield _Batch(start, part, Recipe("query_batches", facts))
+
+    @cached_property
+    def _form(self) -> str:
+        """What decides how numbers are written as records, and answers read as vectors."""
+        c = self.columns
+        return digest(
+            [c.names, {k: list(v) for k, v in c.categories.items()}, c.integral, list(map(str, self.classes))]
+        )
+
+    def _kept(self, batch: _Batch, purpose: str, stop: threading.Event) -> Floats:
+        """Return a batch's answers: the kept ones, or new ones, which are kept at once."""
+        found = self.store.find(batch.recipe)
+        if found is not None:
+            return vectors(found.table("predictions.parquet")["prediction"])
+        began = time.perf_counter()
+        answers, attempts = self._asked(batch, purpose, stop)
+        with self.store.write(batch.recipe) as draft:
+            draft.table("predictions.parquet", pa.table({"prediction": vector_column(answers)}))
+            draft.meta |= {"n": len(answers), "purpose": purpose, "attempts": attempts, "status": "200"}
+            draft.meta["seconds"] = time.perf_counter() - began
+        return answers
+
+    def _anew(self, batch: _Batch, purpose: str, stop: threading.Event) -> Floats:
+        return self._asked(batch, purpose, stop)[0]
+
+    def _asked(self, batch: _Batch, purpose: str, stop: threading.Event) -> tuple[Floats, int]:
+        """Return a batch's answers and how many requests they took."""
+        rows = encoded(batch.X, self.columns, batch.start)
+        body = json.dumps(body_of(self.target.request, rows, self.columns), allow_nan=False).encode()
+        reply = _Reply("")
+        for attempt in range(self.target.retries + 1):
+            if attempt:
+                self._pause(reply, attempt, stop)
+            reply = self._sent(body, batch, purpose)
+            if reply.status == "200":
+                return self._read(reply, batch, rows), attempt + 1
+            if reply.status not in REPEATED:
+                raise self._refusal(reply, rows)
+        raise TargetError(
+            f"{self.target.place} does not answer: {self.target.retries + 1} requests for one batch, the last ended "
+            f"with {reply.status}{self._quoted(reply, rows)}; see that it is up, or raise target.timeout or "
+            "target.retries, and run again: answered batches are kept"
+        )
+
+    def _pause(self, reply: _Reply, attempt: int, stop: threading.Event) -> None:
+        """Wait before a request is repeated, as long as the endpoint says, or twice as long as the last time."""
+        seconds = _retry_after(reply.headers.get("retry-after"))
+        if seconds is None:
+            seconds = min(MOST_WAIT, FIRST_WAIT * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1)
+        elif seconds > self.target.longest_wait:
+            raise TargetError(
+                f"{self.target.place} answered {reply.status} and says to wait {seconds:.0f} s, more than target."
+                f"longest_wait={self.target.longest_wait:g}; run again then, or raise it: answered batches are kept"
+            )
+        log.warning("the endpoint: %s; asked again in %.1f s (repetition %d)", reply.status, seconds, attempt)
+        if stop.wait(seconds):
+            raise TargetError("not asked again, since another batch failed")
+
+    def _sent(self, body: bytes, batch: _Batch, purpose: str) -> _Reply:
+        """Send one request, with a row in the ledger before it and its end after it."""
+        n, budget = len(batch.X), self.target.budget
+        with self._sending:
+            if budget is not None and (sent := self.n_sent) + n > budget:
+                raise TargetError(
+                    f"target.budget={budget} does not suffice: {sent} records were sent and {n} more are needed for "
+                    "the next request; raise target.budget and run again: answered batches are kept"
+                )
+            row = self._ledger.begin(batch.name, purpose, n)
+        began = time.perf_counter()
+        reply = self._post(body, MOST_BYTES + MOST_BYTES_A_NUMBER * n * len(self.classes))
+        self._ledger.end(row, reply.status, time.perf_counter() - began)
+        return reply
+
+    def _post(self, body: bytes, most: int) -> _Reply:
+        self._clock.end = time.monotonic() + self.target.timeout
+        try:
+            with self._client.stream("POST", self.target.url, content=body) as response:
+                content = bytearray()
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > most:
+                        return _Reply("too large")
+                return _Reply(str(response.status_code), bytes(content), response.headers)
+        except httpx.TimeoutException:
+            return _Reply("timeout")
+        except (httpx.ConnectError, httpx.ProxyError) as error:
+            is_stranger = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+            return _Reply("not trusted" if is_stranger else "no connection", str(error).encode())
+        except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.DecodingError):
+            return _Reply("cut off")
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            return _Reply("not sent", str(error).encode())
+
+    def _read(self, reply: _Reply, batch: _Batch, rows: list[list[Any]]) -> Floats:
+        try:
+            content = json.loads(reply.content)
+        except (ValueError, RecursionError):
+            kind = reply.headers.get("content-type", "no content type")
+            raise TargetError(
+                f"{self.target.place} answered 200, but no JSON ({kind[:60]}){self._quoted(reply, rows)}; check "
+                "target.url"
+            ) from None
+        answers = answers_of(self.target.request, content, len(rows), batch.start)
+        if answers == rows:
+            raise DataError("the endpoint answers the records themselves; set target.request to where its answers are")
+        return aligned(self.target, answers, self.classes, batch.start)
+
+    def _refusal(self, reply: _Reply, rows: list[list[Any]]) -> TargetError:
+        said, place = self._quoted(reply, rows), self.target.place
+        if reply.status == "not trusted":
+            text = f"the certificate of {place} is not trusted{said}; set target.ca to the PEM file of its authority"
+        elif reply.status == "not sent":
+            text = f"{place} cannot be asked{said}; check target.url"
+        elif reply.status == "too large":
+            text = f"{place} answers more than prediction vectors can take; check target.url, or lower batch_size"
+        elif reply.status.startswith("3"):
+            to = self._shown(reply.headers.get("location", "nowhere"), rows)
+            text = f"{place} answered {reply.status}, to go to {to}; redirects are not followed: set target.url to it"
+        elif reply.status in ("401", "403"):
+            text = f"{place} answered {reply.status}{said}; check target.token"
+        else:
+            text = f"{place} answered {reply.status}{said}; check target.url and target.request"
+        return TargetError(text)
+
+    def _quoted(self, reply: _Reply, rows: list[list[Any]]) -> str:
+        said = self._shown(reply.content[:8000].decode(errors="replace"), rows)
+        return f" ({said})" if said else ""
+
+    def _shown(self, text: str, rows: list[list[Any]]) -> str:
+        """Return the beginning of what the endpoint said, without the token and without what was sent."""
+        return " ".join(masked(text.replace(self._token, "[token]") if self._token else text, rows).split())[:200]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _retry_after(said: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, or None where it says nothing that can be read."""
+    if said is None or said.strip().isdecimal():
+        return None if said is None else float(said)
+    try:
+        then = email.utils.parsedate_to_datetime(said)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,56 @@
+"""The record sets of an audit as MLflow's dataset inputs: names and digests, never a record, a path or an address."""
+
+import json
+from typing import Any
+
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag
+
+from umbrameter.report import Report
+from umbrameter.store import Store
+
+
+class _RecordsSource(DatasetSource):
+    """Where the records come from, in words: never a path or an address, which may say more than it should."""
+
+    def __init__(self, name: str, key: str):
+        self.name, self.key = name, key
+
+    @staticmethod
+    def _get_source_type() -> str:
+        return "umbrameter_records"
+
+    def load(self) -> None:
+        """Load nothing: records never go to MLflow."""
+
+    @staticmethod
+    def _can_resolve(raw_source: Any) -> bool:
+        return False
+
+    @classmethod
+    def _resolve(cls, raw_source: Any) -> "_RecordsSource":
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[Any, Any]:
+        return {"data": self.name, "records": self.key}
+
+    @classmethod
+    def from_dict(cls, source_dict: dict[Any, Any]) -> "_RecordsSource":
+        return cls(source_dict["data"], source_dict["records"])
+
+
+def inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
+    """Return the record sets by context, each with the digest of what decides it; no record."""
+    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
+    digest = artefacts["records"].rpartition("/")[2]
+    source = _RecordsSource(report.data.name, digest)
+    pool = report.data.n_records - report.target.n_members - report.target.n_nonmembers
+    sizes = {"members": report.target.n_members, "non-members": report.target.n_nonmembers, "pool": pool}
+    found = []
+    for context, size in sizes.items():
+        data = MetaDataset(  # type: ignore[abstract]  # it inherits what it needs
+            source, name=f"{report.data.name} {context} ({size:,})", digest=digest[:8]
+        )
+        found.append(DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", context)]))
+    return found

@@ -1,0 +1,76 @@
+"""The ledger of an endpoint: all that was ever sent to it, never what was in it."""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from umbrameter.store import Store
+
+LEDGER = pa.schema(
+    [
+        ("batch", pa.string()),
+        ("purpose", pa.string()),
+        ("n_records", pa.int64()),
+        ("sent", pa.timestamp("us", tz="UTC")),
+        ("seconds", pa.float64()),
+        ("status", pa.string()),
+    ]
+)
+"""All requests that were sent: never what was in them. `seconds` is null where the process died meanwhile."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was sent to one endpoint: two small files a request, one written before it is sent and one after it ended.
+
+    Parameters
+    ----------
+    store
+        Where the files go.
+    folder
+        Relative to the store's root.
+    """
+
+    store: Store
+    folder: str
+
+    def begin(self, batch: str, purpose: str, n: int) -> str:
+        """Note that a request is about to be sent, and return the note's name."""
+        name = f"{time.time_ns() // 1000}-{n}-{uuid.uuid4().hex[:12]}"
+        self.store.put(self.folder, {f"{name}.sent.json": json.dumps({"batch": batch, "purpose": purpose}).encode()})
+        return name
+
+    def end(self, name: str, status: str, seconds: float) -> None:
+        """Note how a request ended."""
+        content = {"status": status, "seconds": round(seconds, 6)}
+        self.store.put(self.folder, {f"{name}.ended.json": json.dumps(content).encode()})
+
+    def n_sent(self) -> int:
+        """Return how many records were sent, each as often as it was."""
+        return sum(int(name.split("-")[1]) for name in self._names(".sent.json"))
+
+    def table(self) -> pa.Table:
+        """Return all requests, in the order in which they were sent; as of `LEDGER`."""
+        ended, rows = set(self._names(".ended.json")), []
+        for name in sorted(self._names(".sent.json")):
+            microseconds, n, _ = name.split("-")
+            row = {"batch": "", "purpose": "unknown", "seconds": None, "status": "unknown"}
+            row |= self._read(f"{name}.sent.json") | (self._read(f"{name}.ended.json") if name in ended else {})
+            rows.append(row | {"n_records": int(n), "sent": datetime.fromtimestamp(int(microseconds) / 1e6, UTC)})
+        return pa.Table.from_pylist(rows, schema=LEDGER)
+
+    def _names(self, ending: str) -> list[str]:
+        infos = self.store.fs.get_file_info(pafs.FileSelector(self.folder, allow_not_found=True))
+        return [info.base_name.removesuffix(ending) for info in infos if info.base_name.endswith(ending)]
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.store.read(f"{self.folder}/{name}")))
+        except ValueError:
+            return {}  # a kill while it was written

@@ -1,0 +1,66 @@
+"""Compare the audits of a sweep: its report and its run in MLflow."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from tasks.session import free_folder
+from umbrameter.errors import SpecError
+from umbrameter.report import sweeps as drawing
+from umbrameter.report.compared import compared, render
+from umbrameter.report.figures import png
+from umbrameter.report.model import read_report
+from umbrameter.store import Store
+from umbrameter.sweep import Sweep, load
+
+FIGURE = "figures/class_precision.png"
+
+
+def run_name() -> str:
+    """Return a flow run's name: the sweep's, as the spec or its path gives it."""
+    spec = flow_run.parameters["spec"]
+    if isinstance(spec, str):
+        return spec.rpartition("/")[2].removesuffix(".yaml")
+    return str(spec.name if isinstance(spec, Sweep) else spec["name"])
+
+
+def read_sweep(spec: Sweep | str) -> Sweep:
+    """Return a sweep as it is, or read it from a YAML file.
+
+    Raises
+    ------
+    SpecError
+        When no setting is a list.
+    """
+    found = load(spec) if isinstance(spec, str) else spec
+    if not isinstance(found, Sweep):
+        raise SpecError(f"SPEC={spec!r} is an audit, not a sweep: no setting is a list; run the flow audit with it")
+    return found
+
+
+@task(cache_policy=NO_CACHE, task_run_name="compare the points")
+def report(sweep: Sweep, root: str, runs: list[str]) -> str:
+    """Write the sweep's folder: table, figure, page; return its path under the root."""
+    store = Store(root)
+    found = compared(sweep, runs, [read_report(store.read(f"{run}/report.json")) for run in runs])
+    folder = free_folder(store, f"{sweep.name}-sweep", datetime.fromisoformat(found.started))
+    figure = png(drawing.class_precision(found))
+    page, content = render(found, figure), found.model_dump_json(indent=1)
+    store.put(folder, {FIGURE: figure, "sweep.html": page.encode(), "sweep.json": content.encode()})
+    return folder
+
+
+@task(cache_policy=NO_CACHE, task_run_name="log to MLflow")
+def track(root: str, folder: str, tracking_uri: str | None) -> str:
+    """Log the finished sweep to MLflow, a run below it for each point."""
+    return str(_tracking().log_sweep(root, folder, tracking_uri))
+
+
+def _tracking() -> Any:
+    """Return `tasks.track`, which takes two seconds to load."""
+    from tasks import track
+
+    return track

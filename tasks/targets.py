@@ -1,0 +1,201 @@
+"""Meet a target that was trained elsewhere: tell who it is, ask it, and see at the end that it is still the same.
+
+Belongs here: what a run does with such a target. Does not belong here: how an endpoint is asked (`endpoint`), or a
+model fetched (`registry`).
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.connection import read_token
+from tasks.endpoint import Endpoint
+from tasks.session import Met, Session
+from umbrameter.asking import Asking, TargetMet
+from umbrameter.errors import TargetError
+from umbrameter.records import Records
+from umbrameter.seeds import generator
+from umbrameter.split import rows_of
+from umbrameter.steps import Variant
+from umbrameter.store import Artefact, Recipe, Store, digest
+from umbrameter.tables import vector_column, vectors
+from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
+from umbrameter.targets.columns import Columns, same
+from umbrameter.targets.met import Adapted
+from umbrameter.typing import Floats
+
+log = logging.getLogger("umbrameter.audit")
+
+CANARIES = 16
+"""Made-up records that a target is asked about at the beginning and at the end."""
+
+
+@dataclass(frozen=True)
+class Changeable(Met):
+    """A target that may become another model while it is audited, or between two audits.
+
+    Parameters
+    ----------
+    store
+        Where it is noted who was met.
+    meeting
+        What decides whether it is the same: what it is called, and which model behind that name.
+    canaries
+        Records that it is asked about again.
+    """
+
+    store: Store
+    meeting: Mapping[str, Any]
+    canaries: Floats
+
+    def part(self) -> None:
+        """Ask about the same records again.
+
+        Raises
+        ------
+        TargetError
+            When the answers differ: some of the audit's answers may be another model's.
+        """
+        before = vectors(self.store.open(Recipe("meetings", self.meeting).path).table("answers.parquet")["prediction"])
+        if same(before, _canary(self.asked, self.canaries)):
+            return
+        with self.store.write(Recipe("meetings", {**self.meeting, "is_spoilt": True})):
+            pass
+        raise TargetError(
+            f"{self.target.description} answers the same {len(self.canaries)} records otherwise than at the beginning: "
+            "it was replaced by another model meanwhile, or its answers are random; nothing was measured. Run again "
+            "once it stays the same, and everything will be asked anew"
+        )
+
+
+def meet(session: Session, records: Records, split: Artefact, model: Any, tracking_uri: str | None) -> None:
+    """Find the target of a session; as of `Session.met` from then on.
+
+    Parameters
+    ----------
+    session
+        The run.
+    records, split
+        The opened artefacts.
+    model
+        The Python object, for a target of kind `object`.
+    tracking_uri
+        Where MLflow is.
+
+    Raises
+    ------
+    TargetError
+        When there is no such target, or it does not answer.
+    """
+    store, target, columns = session.store, session.spec.target, Columns.of(records)
+    canaries = _canaries(records, split)
+    if isinstance(target, StoredTarget):
+        answers = target.read(len(records.classes))
+        facts = {"kind": target.kind, "answers": _dumped(target), "records": records.artefact.key}
+        session.met = Met(TargetMet(facts, f"stored answers of {target.path.rpartition('/')[2]}"), answers)
+    elif isinstance(target, RegistryTarget):
+        from tasks import registry
+
+        found, facts = registry.load(target, columns, records.classes, store.root, tracking_uri)
+        session.met = Met(TargetMet(facts, f"{target.model}, version {facts['version']}"), found)
+    elif isinstance(target, GivenTarget):
+        session.met = _given(store, target, columns, records, model, canaries)
+    elif isinstance(target, EndpointTarget):
+        session.met = _endpoint(store, target, columns, records, canaries)
+    if session.met is not None:
+        session.make([session.met.target])
+
+
+def announce(session: Session, variants: Sequence[Variant]) -> None:
+    """Say how many queries the audit needs, before any is made.
+
+    Raises
+    ------
+    TargetError
+        When that is more than the budget.
+    """
+    works = {work.recipe.path: work for v in variants for work in _asking(v)}
+    missing = [work for work in works.values() if session.store.find(work.recipe) is None]
+    needed: dict[str, int] = {}
+    for work in missing:
+        needed[work.purpose] = needed.get(work.purpose, 0) + work.n_queries(session.store)
+    total, target = sum(needed.values()), session.spec.target
+    parts = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items() if n) or "none"
+    log.info(f"Queries this audit needs, at most: {total:,} ({parts})")
+    if not isinstance(target, EndpointTarget) or target.budget is None or session.met is None:
+        return
+    sent = session.met.asked.n_sent if isinstance(session.met.asked, Endpoint) else 0
+    if sent + total + CANARIES > target.budget:
+        raise TargetError(
+            f"target.budget={target.budget:,}: the audit needs up to {total + CANARIES:,} queries more ({parts}; "
+            f"{CANARIES} to see that the model stays the same), and {sent:,} were sent already; raise target.budget, "
+            "leave out attacks, or lower split, shadows.records or iter_max"
+        )
+
+
+def _asking(variant: Variant) -> list[Asking]:
+    """Return the works of a variant that ask its target."""
+    drawn = [] if variant.drawn is None else [variant.drawn]
+    works = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]
+    return [work for work in works if isinstance(work, Asking)]
+
+
+def _canaries(records: Records, split: Artefact) -> Floats:
+    """Return made-up records: each feature of some non-members, dealt anew."""
+    rng = generator(0, "canaries")
+    rows = rng.permutation(rows_of(split, "nonmember"))[:CANARIES]
+    return rng.permuted(records.take(rows)[0], axis=0)
+
+
+def _given(
+    store: Store, target: GivenTarget, columns: Columns, records: Records, model: Any, canaries: Floats
+) -> Changeable:
+    if model is None:
+        raise TargetError("target.kind=object: there is no object; hand it over: audit(spec, model=classifier)")
+    asked = Adapted(model, columns, records.classes, target.labels, target.answers, target.name)
+    facts = {"kind": target.kind, "name": target.name, "answers": _dumped(target), "labels": _listed(target.labels)}
+    meeting = _meeting(store, facts, canaries, _canary(asked, canaries))
+    return Changeable(TargetMet(meeting, target.name), asked, store, meeting, canaries)
+
+
+def _endpoint(store: Store, target: EndpointTarget, columns: Columns, records: Records, canaries: Floats) -> Changeable:
+    asked = Endpoint(target, store, columns, records.classes, read_token(target.token))
+    meeting = _meeting(store, {"kind": target.kind, **target.identity}, canaries, _canary(asked, canaries))
+    asked.model = digest(meeting)
+    return Changeable(TargetMet(meeting, target.place), asked, store, meeting, canaries)
+
+
+def _meeting(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: Floats) -> dict[str, Any]:
+    """Return which of the models met under a name this is, by what it answers; a new one is noted."""
+    asked = hashlib.sha256(canaries.tobytes()).hexdigest()
+    for generation in count():
+        meeting = {**facts, "canaries": asked, "generation": generation}
+        known = store.find(Recipe("meetings", meeting))
+        spoilt = store.find(Recipe("meetings", {**meeting, "is_spoilt": True})) is not None
+        if known is None:
+            with store.write(Recipe("meetings", meeting)) as draft:
+                draft.table("answers.parquet", pa.table({"prediction": vector_column(answers)}))
+            return meeting
+        if not spoilt and same(vectors(known.table("answers.parquet")["prediction"]), answers):
+            return meeting
+    raise AssertionError("there is always another number")
+
+
+def _canary(asked: Any, canaries: Floats) -> Floats:
+    """Return answers on the canaries, always asked anew."""
+    ask = asked.canary if isinstance(asked, Endpoint) else asked.predict_proba
+    return np.asarray(ask(canaries), dtype=np.float32)
+
+
+def _listed(labels: Sequence[Any] | None) -> list[Any] | None:
+    return None if labels is None else [*labels]
+
+
+def _dumped(target: GivenTarget | StoredTarget) -> list[dict[str, Any]]:
+    return [part.model_dump(mode="json") for part in target.answers]

@@ -1,0 +1,257 @@
+"""Ask the target, wherever it is: about members and non-members, others, changed copies; and look up stored answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from umbrameter.errors import DataError, UmbrameterError
+from umbrameter.noise import Noise, robustness
+from umbrameter.probabilities import align_probabilities
+from umbrameter.records import Records
+from umbrameter.seeds import generator, integer
+from umbrameter.split import audited_rows, rows_of
+from umbrameter.store import Draft, Recipe, Store
+from umbrameter.tables import target_predictions, vector_column
+from umbrameter.targets.stored import StoredAnswers
+from umbrameter.typing import Answering, Bools, Floats, Ints
+from umbrameter.work import key_of, load_model
+
+BATCH = 2**23
+"""Values of features that a model is asked about at once, so that a large query holds one batch of them."""
+
+MOST_POPULATION = 20_000
+"""Records of the pool that a target is asked about, at most, for attacks that need answers on non-members."""
+
+
+@dataclass(frozen=True)
+class TargetMet:
+    """A target that was trained elsewhere: who it is.
+
+    Parameters
+    ----------
+    facts
+        What tells it from every other.
+    description
+        What it is, in a line.
+    """
+
+    facts: Mapping[str, Any]
+    description: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the target's answers."""
+        return Recipe("targets", {"met": dict(self.facts)})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write that it was met."""
+        draft.meta |= {"guarantee": None, "description": self.description}
+
+
+@dataclass(frozen=True)
+class Asking(ABC):
+    """Work that asks the target.
+
+    Parameters
+    ----------
+    target
+        Path of the `targets` artefact.
+    records
+        Path of the `records` artefact.
+    asked
+        The target, where it was not trained here.
+    """
+
+    purpose: ClassVar[str]
+    target: str
+    records: str
+    asked: Answering | StoredAnswers | None = field(default=None, compare=False, kw_only=True)
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+
+    @abstractmethod
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write what is made of the answers."""
+
+    @abstractmethod
+    def n_queries(self, store: Store) -> int:
+        """Return how many records the target is asked about, at most."""
+
+    def model(self, store: Store) -> Answering:
+        """Return the target."""
+        if isinstance(self.asked, StoredAnswers):
+            raise ValueError("stored answers cannot be asked")
+        found: Answering = self.asked or load_model(store.open(self.target).data("model.skops"))
+        return found
+
+
+@dataclass(frozen=True)
+class _Query(Asking):
+    """Ask the target about some records."""
+
+    split: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides which target is asked, and about what it can be."""
+        return {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
+
+    def answer(self, store: Store, draft: Draft, rows: Ints, is_member: Bools) -> None:
+        """Write the target's prediction vectors."""
+        records = Records.open(store, self.records)
+        predictions, labels = ask(self.model(store), records, rows)
+        columns = [rows, labels, is_member, vector_column(predictions)]
+        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
+        draft.meta["queries"] = len(rows)
+
+
+@dataclass(frozen=True)
+class TargetQuery(_Query):
+    """Ask the target about members and non-members."""
+
+    purpose = "audited records"
+
+    def n_queries(self, store: Store) -> int:
+        """Return how many records the target is asked about."""
+        return len(audited_rows(store.open(self.split)))
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        return Recipe("target_predictions", self.facts)
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the target's prediction vectors, members first."""
+        split = store.open(self.split)
+        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
+        self.answer(store, draft, rows, np.arange(len(rows)) < n_members)
+
+
+@dataclass(frozen=True)
+class StoredQuery(_Query):
+    """Look up the stored answers of a target on members and non-members."""
+
+    purpose = "none"
+
+    def n_queries(self, store: Store) -> int:
+        """Return 0: the target is not asked."""
+        return 0
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        return Recipe("target_predictions", self.facts)
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the stored prediction vectors, members first."""
+        split, records = store.open(self.split), Records.open(store, self.records)
+        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
+        places, labels = records.places(), records.labels()[rows]
+        if not isinstance(self.asked, StoredAnswers) or places is None:
+            raise ValueError("there are no stored answers to look up")
+        predictions = self.asked.at(places[rows], labels)
+        columns = [rows, labels, np.arange(len(rows)) < n_members, vector_column(predictions)]
+        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
+        draft.meta["queries"] = 0
+
+
+@dataclass(frozen=True)
+class PopulationQuery(_Query):
+    """Ask the target about records of the pool, which are no members."""
+
+    purpose = "records of the pool"
+    seed: int
+
+    def n_queries(self, store: Store) -> int:
+        """Return how many records the target is asked about."""
+        return min(MOST_POPULATION, len(rows_of(store.open(self.split), "pool")))
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        return Recipe("population_predictions", self.facts | {"seed": self.seed})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the target's prediction vectors."""
+        pool = rows_of(store.open(self.split), "pool")
+        rows = np.sort(generator(self.seed, "population").permutation(pool)[:MOST_POPULATION])
+        self.answer(store, draft, rows, np.zeros(len(rows), dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class NoisyQuery(_Query):
+    """Ask the target for its labels of changed copies of the audited records."""
+
+    purpose = "changed copies"
+    noise: Noise
+    seed: int
+
+    def n_queries(self, store: Store) -> int:
+        """Return how many records the target is asked about."""
+        return len(audited_rows(store.open(self.split))) * (1 + self.noise.copies)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the answers."""
+        return Recipe("noisy_answers", self.facts | {"noise": self.noise.model_dump(mode="json"), "seed": self.seed})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the share of copies whose label holds, record by record."""
+        rows = audited_rows(store.open(self.split))
+        held = holds(self.model(store), Records.open(store, self.records), rows, self.noise, self.seed)
+        draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": held}))
+        draft.meta |= {"queries": len(rows) * (1 + self.noise.copies), "noise": self.noise.model_dump(mode="json")}
+
+
+def holds(model: Answering, records: Records, rows: Ints, noise: Noise, seed: int) -> Floats:
+    """Return how well a model's label of some records holds under noise, in batches; as of `noise.robustness`."""
+    held, n = [], max(1, BATCH // records.n_features)
+    for start in range(0, len(rows), n):
+        X, y = records.take(rows[start : start + n])
+        held.append(robustness(model, X, y, noise, records.categorical, integer(seed, "noise", start)))
+    return np.concatenate(held)
+
+
+def aligned_answers(model: Answering, records: Records) -> Callable[[Floats], Floats]:
+    """Return a model as a function from features to prediction vectors over all classes, float32."""
+
+    def answer(X: Floats) -> Floats:
+        try:
+            found = model.predict_proba(X)
+        except (MemoryError, UmbrameterError):
+            raise
+        except Exception as error:
+            raise DataError(
+                f"{type(model).__name__} could not answer {len(X)} records: {type(error).__name__}: {error}; "
+                "change its parameters"
+            ) from error
+        return align_probabilities(found, model.classes_, len(records.classes), is_coarse).astype(np.float32)
+
+    is_coarse = bool(getattr(model, "is_coarse", False))
+    return answer
+
+
+def ask(model: Answering, records: Records, rows: Ints) -> tuple[Floats, Ints]:
+    """Return a model's prediction vectors on some records, in batches, and the records' labels.
+
+    Returns
+    -------
+    predictions
+        float32, shape (n_records, n_classes); a class that the model has never seen gets 0.
+    labels
+        Shape (n_records,).
+    """
+    answers, labels, n = [], [], max(1, BATCH // records.n_features)
+    answer = aligned_answers(model, records)
+    for start in range(0, len(rows), n):
+        X, y = records.take(rows[start : start + n])
+        answers.append(answer(X))
+        labels.append(y)
+    return np.concatenate(answers), np.concatenate(labels)

@@ -1,0 +1,81 @@
+"""Say what is wrong with a spec: the place as in the YAML, the value, what is allowed."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from typing_extensions import TypeIs
+
+
+def explained(model: type[BaseModel], error: ValidationError) -> str:
+    """Return what is wrong, a line for each cause."""
+    found = error.errors()
+    causes = [e for e in found if not any(_is_below(other["loc"], e["loc"]) for other in found)]
+    return "\n".join(_explain(model, e) for e in causes)
+
+
+def _is_below(loc: tuple[Any, ...], of: tuple[Any, ...]) -> bool:
+    """Say whether one error's place lies within another's, which then only follows from it."""
+    return len(loc) > len(of) and loc[: len(of)] == of
+
+
+def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
+    """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
+    path, owner, here = _place(model, error["loc"])
+    value = error.get("input")
+    shown = "" if error["type"] == "missing" or isinstance(value, dict | BaseModel) else f"={value!r}"
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        text = "there is no such setting"
+    elif error["type"] == "union_tag_invalid":
+        path, shown = f"{path}.kind", f"={error['ctx']['tag']!r}"
+        text = f"unknown kind; expected one of {error['ctx']['expected_tags']}"
+    elif error["type"] == "union_tag_not_found":
+        path, text = f"{path}.kind", f"is missing; say which kind: {_kinds(here)}"
+    if error["type"] in ("extra_forbidden", "missing") and _is_model(owner):
+        text += f"; the settings here are {', '.join(owner.model_fields)}"
+    return f"{path or 'spec'}{shown}: {text}"
+
+
+def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any, Any]:
+    """Return an error's path as in the YAML (without union tags), the model that owns its last key, and its type."""
+    path: list[str] = []
+    owner: Any = model
+    here: Any = model
+    for step in loc:
+        choices = {_kind(m) or m.__name__: m for m in _models(here)}
+        if isinstance(step, str) and step in choices and not (_is_model(here) and step in here.model_fields):
+            here = choices[step]
+            owner = here
+            continue
+        path.append(f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step))
+        if isinstance(step, str) and _is_model(here):
+            owner = here
+            field = here.model_fields.get(step)
+            here = None if field is None else _bare(field.annotation)
+    return "".join(path), owner, here
+
+
+def _is_model(value: Any) -> TypeIs[type[BaseModel]]:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _bare(annotation: Any) -> Any:
+    """Return the one model in an annotation, or the annotation itself when it holds several or none."""
+    models = _models(annotation)
+    return models[0] if len(models) == 1 else annotation
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if _is_model(annotation):
+        return [annotation]
+    return [m for part in get_args(annotation) for m in _models(part)]
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return None if field is None else next(iter(get_args(field.annotation)), None)
+
+
+def _kinds(annotation: Any) -> str:
+    return ", ".join(k for m in _models(annotation) if (k := _kind(m)))

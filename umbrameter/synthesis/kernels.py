@@ -1,0 +1,170 @@
+"""The inner loop of synthesis, which numba compiles: random numbers and random changes, exactly as they are written."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from umbrameter.networks.kernels import compiled
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+EXACT: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+DROPPED = np.uint64(11)
+
+
+class Rows(NamedTuple):
+    """The state of searches, one row each.
+
+    Parameters
+    ----------
+    searches, classes, queries, rejects
+        Which search, for which class; its queries so far, and proposals turned down in a row; int64.
+    k
+        Features changed for a proposal, int64; the first so many of `order` tell the last proposal from the best.
+    streams
+        The states of the random numbers, uint64.
+    confidence
+        The target's on the best record, float32.
+    order
+        All features in random order, int32, shape (n_rows, n_features).
+    proposed, best
+        The record to ask about, and the best so far, float32, shape (n_rows, n_features).
+    """
+
+    searches: Ints
+    classes: Ints
+    queries: Ints
+    rejects: Ints
+    k: Ints
+    streams: Array
+    confidence: Floats
+    order: Ints
+    proposed: Floats
+    best: Floats
+
+
+class Values(NamedTuple):
+    """What values features can have, each of shape (n_features,): as of `Domain`."""
+
+    low: Floats
+    span: Floats
+    is_whole: Bools
+
+
+class Limits(NamedTuple):
+    """The parameters of Algorithm 1: as of `Search`."""
+
+    iter_max: int
+    conf_min: Any
+    rej_max: int
+    k_max: int
+    k_min: int
+
+
+def _next(streams: Array, i: int) -> Any:
+    """Return the next 64 random bits of stream i: SplitMix64.
+
+    Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators", OOPSLA, figure 16.
+    """
+    streams[i] += GOLDEN
+    z = streams[i]
+    z = (z ^ (z >> SHIFT_1)) * MIX_1
+    z = (z ^ (z >> SHIFT_2)) * MIX_2
+    return z ^ (z >> SHIFT_3)
+
+
+bits = compiled(_next, EXACT)
+
+
+def _uniform(streams: Array, i: int) -> float:
+    """Return the next number of stream i in [0, 1), with 53 random bits."""
+    return float(bits(streams, i) >> DROPPED) * 2.0**-53
+
+
+uniform = compiled(_uniform, EXACT)
+
+
+def _change(rows: Rows, row: int, k: int, values: Values) -> None:
+    """Give k features of a row's proposal, chosen at random, new values at random.
+
+    The features are the first k of a random order, by as many steps of the shuffle of Fisher and Yates.
+    """
+    order, record, width = rows.order[row], rows.proposed[row], rows.order.shape[1]
+    for i in range(k):
+        j = i + int(uniform(rows.streams, row) * (width - i))
+        feature = order[j]
+        order[j] = order[i]
+        order[i] = feature
+        step = uniform(rows.streams, row) * values.span[feature]
+        record[feature] = values.low[feature] + (np.floor(step) if values.is_whole[feature] else step)
+
+
+change = compiled(_change, EXACT)
+
+
+def _begin(rows: Rows, row: int, values: Values, limits: Limits) -> None:
+    """Begin a search, whose place, class and stream are set, with a record at random."""
+    width = rows.order.shape[1]
+    rows.order[row] = np.arange(width)
+    change(rows, row, width, values)
+    rows.best[row] = rows.proposed[row]
+    rows.queries[row] = rows.rejects[row] = 0
+    rows.confidence[row] = 0
+    rows.k[row] = min(limits.k_max, width)
+
+
+begin = compiled(_begin, EXACT)
+
+
+def _take_over(to: Floats, of: Floats, features: Ints) -> None:
+    """Copy some features of a record."""
+    for feature in features:
+        to[feature] = of[feature]
+
+
+take_over = compiled(_take_over, EXACT)
+
+
+def _is_top(answer: Floats, label: int) -> bool:
+    """Say whether a class is the first of those that a prediction vector is the surest of."""
+    for i in range(len(answer)):
+        if answer[i] > answer[label] or (i < label and answer[i] == answer[label]):
+            return False
+    return True
+
+
+is_top = compiled(_is_top, EXACT)
+
+
+def _judge(rows: Rows, row: int, answer: Floats, limits: Limits) -> bool:
+    """Take in the answer on a row's proposal, and say whether it is returned."""
+    label, changed = rows.classes[row], rows.order[row, : rows.k[row]]
+    rows.queries[row] += 1
+    if answer[label] >= rows.confidence[row]:
+        take_over(rows.best[row], rows.proposed[row], changed)
+        rows.confidence[row], rows.rejects[row] = answer[label], 0
+        is_sure = answer[label] > limits.conf_min and is_top(answer, label)
+        return bool(is_sure and uniform(rows.streams, row) < answer[label])
+    take_over(rows.proposed[row], rows.best[row], changed)
+    rows.rejects[row] += 1
+    if rows.rejects[row] > limits.rej_max:
+        rows.k[row], rows.rejects[row] = min(max(limits.k_min, (rows.k[row] + 1) // 2), rows.order.shape[1]), 0
+    return False
+
+
+judge = compiled(_judge, EXACT)
+
+
+def _step(rows: Rows, answers: Floats, values: Values, limits: Limits, is_found: Bools, is_ended: Bools) -> None:
+    """Take in the answers on all proposals, write how searches end, and make the others' next proposals."""
+    for row in range(len(answers)):
+        is_found[row] = judge(rows, row, answers[row], limits)
+        is_ended[row] = is_found[row] or rows.queries[row] >= limits.iter_max
+        if not is_ended[row]:
+            change(rows, row, rows.k[row], values)
+
+
+step = compiled(_step, EXACT)

@@ -1,0 +1,61 @@
+"""What the columns of a feature matrix are outside: names, categories as text, whole numbers; and equal answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from umbrameter.records import Records
+from umbrameter.typing import Array, Floats
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a feature matrix are called outside, and what their numbers stand for.
+
+    Parameters
+    ----------
+    names
+        Of every column, in order.
+    categories
+        The texts that a column's codes 0, 1, ... stand for; of the columns that hold codes.
+    integral
+        Whether a column is sent as integers, one for each column.
+    """
+
+    names: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    integral: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, records: Records) -> "Columns":
+        """Return the columns of some records."""
+        categories = {name: tuple(values) for name, values in records.artefact.meta["categories"].items()}
+        is_whole = records.domain.is_whole.tolist()
+        return cls(tuple(records.feature_names), categories, tuple(is_whole))
+
+
+def frame(X: Array, columns: Columns) -> Any:
+    """Return records as a pandas data frame: categories as text, whole numbers as integers."""
+    import pandas as pd
+
+    found = {}
+    for i, name in enumerate(columns.names):
+        texts = columns.categories.get(name)
+        if texts is not None:
+            found[name] = np.array(texts, dtype=object)[X[:, i].astype(np.int64)]
+        else:
+            found[name] = X[:, i].astype(np.int64) if columns.integral[i] else X[:, i]
+    return pd.DataFrame(found)
+
+
+def same(a: Floats, b: Floats) -> bool:
+    """Return whether two sets of answers are one model's: within 1e-4, and with equal labels.
+
+    Examples
+    --------
+    >>> same(np.array([[0.4, 0.6]]), np.array([[0.40001, 0.59999]]))
+    True
+    """
+    return a.shape == b.shape and bool((np.abs(a - b) <= 1e-4).all() and (a.argmax(axis=1) == b.argmax(axis=1)).all())

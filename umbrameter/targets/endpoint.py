@@ -1,0 +1,371 @@
+"""A target behind HTTP(S): what is sent to it, and what its answers mean.
+
+Belongs here: the settings, and the pure way from records to a request's body and from an answer to prediction vectors.
+Does not belong here: sending anything, files, secrets (`tasks.endpoint`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from umbrameter.errors import DataError
+from umbrameter.mitigations import LabelOnly, Rounding, TopK
+from umbrameter.probabilities import improbable
+from umbrameter.targets.columns import Columns
+from umbrameter.typing import Array, Floats
+
+RECORDS = "$records"
+"""What stands for the list of records in the body of a request."""
+Label: TypeAlias = str | int | bool
+
+
+class MlflowRequest(BaseModel):
+    """What MLflow's scoring server takes and gives: `dataframe_split` in, `predictions` out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["mlflow"] = Field("mlflow", description="As MLflow's scoring server takes it.")
+
+
+class JsonRequest(BaseModel):
+    """Any JSON that holds the records in one place, and their answers in one place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["json"] = Field("json", description="JSON of a form of its own.")
+    body: JsonValue = Field(description='What is sent; the text "$records" in it becomes the list of records.')
+    record: Literal["row", "mapping"] = Field("row", description="A list of values, or a mapping from their names.")
+    probabilities: str = Field(
+        pattern=r"^[^.]+(\.[^.]+)*$",
+        description="Where the list of answers is: keys with dots between; a number is a place in a list, * goes over "
+        "a list, such as predictions.*.scores.",
+    )
+
+    @field_validator("body")
+    @classmethod
+    def _one_place(cls, body: JsonValue) -> JsonValue:
+        if (count := _count(body)) != 1:
+            text = 'write it once, such as {"instances": "$records"}'
+            raise ValueError(f"{RECORDS!r} is in the body {count} times; {text}")
+        return body
+
+
+class Token(BaseModel):
+    """Where the secret is that opens the endpoint; it is never part of a spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: str | None = Field(None, min_length=1, description="The environment variable that holds it.")
+    secret: str | None = Field(None, min_length=1, description="The name of the Prefect Secret block that holds it.")
+    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header it is sent in.")
+    scheme: str = Field("Bearer", pattern=r"^[A-Za-z0-9-]*$", description="The word before it; may be empty.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Token":
+        if (self.env is None) == (self.secret is None):
+            raise ValueError("give either env (an environment variable) or secret (a Prefect Secret block)")
+        return self
+
+
+class EndpointTarget(BaseModel):
+    """A classifier that is asked over HTTP(S); its training records are known, it itself is not.
+
+    Examples
+    --------
+    >>> EndpointTarget(url="https://models.example/churn/invocations").request.kind
+    'mlflow'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: Literal["endpoint"] = Field("endpoint", description="A model behind HTTP(S).")
+    url: str = Field(pattern=r"^https?://", description="Where records are posted to; without user or password.")
+    request: Annotated[MlflowRequest | JsonRequest, Field(discriminator="kind")] = Field(
+        default_factory=lambda: MlflowRequest(), description="How records are written, and answers read."
+    )
+    labels: tuple[Label, ...] | None = Field(
+        None,
+        min_length=2,
+        description="The labels in the order of an answer's numbers; the data's classes, sorted, if unset.",
+    )
+    answers: tuple[Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind")], ...] = Field(
+        (), description="What the endpoint is known to do to its answers, in order."
+    )
+    batch_size: int = Field(500, ge=1, description="Records in one request.")
+    concurrency: int = Field(4, ge=1, le=64, description="Requests under way at once.")
+    timeout: float = Field(30, gt=0, allow_inf_nan=False, description="Seconds that one request may take as a whole.")
+    retries: int = Field(5, ge=0, description="How often a request that found nobody is repeated.")
+    longest_wait: float = Field(
+        60, ge=0, allow_inf_nan=False, description="Seconds; an endpoint that says to wait longer ends the audit."
+    )
+    ca: str | None = Field(None, description="PEM file of the authority to trust; the system's authorities if unset.")
+    token: Token | None = Field(None, description="Where the secret is that opens the endpoint.")
+    budget: int | None = Field(None, ge=1, description="Most records that may ever be sent, repetitions counted.")
+
+    @model_validator(mode="after")  # of the whole, since an error of the field alone would show the password
+    def _no_secrets(self) -> "EndpointTarget":
+        parts = urlsplit(self.url)
+        if "@" in parts.netloc:
+            raise ValueError("url holds a user or password; leave them out, and set target.token")
+        if not parts.hostname or parts.port == 0:
+            raise ValueError("url names no host; write it such as https://models.example/invocations")
+        return self
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[Label, ...] | None) -> tuple[Label, ...] | None:
+        texts = [_text(label) for label in labels or ()]
+        twice = sorted({text for text in texts if texts.count(text) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is listed twice; remove one of the two")
+        return labels
+
+    def does(self, *kinds: type) -> bool:
+        """Return whether the endpoint is known to do one of some things to its answers."""
+        return any(isinstance(part, kinds) for part in self.answers)
+
+    @property
+    def place(self) -> str:
+        """The address without its query, as it may be shown."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What decides the answers: JSON-able, without how fast or how often it is asked, and without secrets."""
+        return self.model_dump(mode="json", include={"url", "request", "labels", "answers"})
+
+
+def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
+    """Return records, shape (n_records, n_features), as lists of plain Python values; `offset` numbers the first.
+
+    Raises
+    ------
+    DataError
+        When a value cannot be sent; the text names its column and record, never the value.
+
+    Examples
+    --------
+    >>> encoded(np.array([[1, 0.5]]), Columns(("colour", "pay"), {"colour": ("blue", "red")}, (False, False)))
+    [['red', 0.5]]
+    """
+    if X.ndim != 2 or X.shape[1] != len(columns.names):
+        raise DataError(f"records of shape {X.shape} cannot be sent; expected {len(columns.names)} columns")
+    values = [
+        _plain(X[:, i], name, columns.categories.get(name), columns.integral[i], offset)
+        for i, name in enumerate(columns.names)
+    ]
+    return [list(row) for row in zip(*values, strict=True)]
+
+
+def _plain(column: Array, name: str, texts: tuple[str, ...] | None, is_integral: bool, offset: int) -> list[Any]:
+    if texts is None and not is_integral:
+        _refuse(~np.isfinite(column), name, "a finite number", offset)
+        return list(column.astype(np.float64).tolist())
+    whole = np.isfinite(column) & (column == np.floor(column))
+    if texts is None:
+        _refuse(~whole, name, "an integer", offset)
+        return [int(value) for value in column.tolist()]
+    _refuse(~whole | (column < 0) | (column >= len(texts)), name, f"a code 0 .. {len(texts) - 1}", offset)
+    return [texts[code] for code in column.astype(np.int64).tolist()]
+
+
+def _refuse(bad: Array, name: str, expected: str, offset: int) -> None:
+    if bad.any():
+        raise DataError(
+            f"column {name!r} of record {offset + int(bad.argmax())} is not {expected} ({int(bad.sum())} such records) "
+            "and cannot be sent; query only records such as the data's own"
+        )
+
+
+def body_of(request: MlflowRequest | JsonRequest, rows: Sequence[Sequence[Any]], columns: Columns) -> Any:
+    """Return what is sent for some records, as JSON-able values."""
+    if isinstance(request, MlflowRequest):
+        return {"dataframe_split": {"columns": list(columns.names), "data": [list(row) for row in rows]}}
+    if request.record == "mapping":
+        return _filled(request.body, [dict(zip(columns.names, row, strict=True)) for row in rows])
+    return _filled(request.body, [list(row) for row in rows])
+
+
+def _filled(template: Any, records: list[Any]) -> Any:
+    if isinstance(template, Mapping):
+        return {key: _filled(value, records) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, records) for value in template]
+    return records if template == RECORDS else template
+
+
+def _count(template: Any) -> int:
+    if isinstance(template, Mapping):
+        return sum(map(_count, template.values()))
+    return sum(map(_count, template)) if isinstance(template, list) else int(template == RECORDS)
+
+
+def answers_of(request: MlflowRequest | JsonRequest, content: Any, n: int, offset: int = 0) -> list[Any]:
+    """Return the answers in parsed JSON, one for each of `n` records from number `offset` on, as they came.
+
+    Raises
+    ------
+    DataError
+        When they are not there, or not as many as records.
+    """
+    path = "predictions" if isinstance(request, MlflowRequest) else request.probabilities
+    answers = _at(content, path.split("."), path)
+    if not isinstance(answers, list):
+        raise DataError(f"the endpoint answered {_kind(answers)} at {path!r}; expected a list with one answer a record")
+    if len(answers) != n:
+        raise DataError(
+            f"the endpoint answered {len(answers)} times for the {n} records {offset} .. {offset + n - 1}; expected one"
+            " answer a record: check target.request, or lower target.batch_size where the endpoint takes no more"
+        )
+    return answers
+
+
+def _at(value: Any, steps: Sequence[str], path: str) -> Any:
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    if isinstance(value, list) and step == "*":
+        return [_at(item, rest, path) for item in value]
+    if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+        return _at(value[int(step)], rest, path)
+    if isinstance(value, Mapping) and step in value:
+        return _at(value[step], rest, path)
+    raise DataError(
+        f"the endpoint's answer has nothing at {step!r} of {path!r}, but {_kind(value)} there; expected the list of "
+        "answers: set target.request to what it answers"
+    )
+
+
+def _kind(value: Any) -> str:
+    """Name a JSON value's kind and size: never what it holds, which may be an echo of the records."""
+    if isinstance(value, Mapping):
+        return f"a mapping with {', '.join(repr(str(key)[:40]) for key in list(value)[:5]) or 'nothing'}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
+    return names.get(type(value), "null")
+
+
+def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any], offset: int = 0) -> Floats:
+    """Return answers as prediction vectors, in the order of the data's classes.
+
+    Parameters
+    ----------
+    target
+        Says the order of the endpoint's labels, and what it does to its answers.
+    parsed
+        As of `answers_of`: lists of numbers, mappings from label to number, or labels.
+    classes
+        The data's classes, in order.
+    offset
+        Number of the first record, for errors.
+
+    Returns
+    -------
+    float32, shape (n_records, n_classes); classes that the endpoint does not know get 0.
+
+    Raises
+    ------
+    DataError
+        When an answer is no prediction vector.
+
+    Examples
+    --------
+    >>> target = EndpointTarget(url="http://localhost", labels=("yes", "no"))
+    >>> aligned(target, [[0.25, 0.75], {"no": 1, "yes": 0}], ["no", "yes"])
+    array([[0.75, 0.25],
+           [1.  , 0.  ]], dtype=float32)
+    """
+    reader = _Reader(target, tuple(classes))
+    answers = np.array([reader.vector(answer, offset + i) for i, answer in enumerate(parsed)], dtype=np.float64)
+    answers = answers.reshape(len(parsed), len(classes))
+    _check(target, answers, offset)
+    return answers.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Turns one answer into one vector."""
+
+    target: EndpointTarget
+    classes: tuple[Any, ...]
+
+    @cached_property
+    def known(self) -> Sequence[Any]:
+        return self.target.labels or self.classes
+
+    @cached_property
+    def places(self) -> Mapping[Any, int]:
+        """Which class a label is: by its text, unless by its value."""
+        return {_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
+
+    def vector(self, answer: Any, record: int) -> list[float]:
+        if isinstance(answer, Mapping):
+            return self._spread(list(answer), list(answer.values()), record, self.target.does(TopK))
+        if isinstance(answer, list):
+            return self._spread(self.known, answer, record, False)
+        if answer is not None and self.target.does(LabelOnly):
+            return self._spread([answer], [1.0], record, True)
+        raise DataError(
+            f"the endpoint answered {_kind(answer)} for record {record}; expected {len(self.known)} numbers, one a "
+            "class; where it answers labels alone, say target.answers: [{kind: label_only}]"
+        )
+
+    def _spread(self, labels: Sequence[Any], numbers: Sequence[Any], record: int, is_part: bool) -> list[float]:
+        """Put numbers under the classes of their labels."""
+        if len(numbers) > len(self.known) or (len(numbers) < len(self.known) and not is_part):
+            raise DataError(
+                f"the endpoint answered {len(numbers)} numbers for record {record}; expected {len(self.known)}, one "
+                f"for each of {_some(self.known)}: say target.labels: [...] where it knows other classes, or, where it "
+                f"leaves out all but the largest, target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
+            )
+        vector = [0.0] * len(self.classes)
+        for label, number in zip(labels, numbers, strict=True):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise DataError(
+                    f"the endpoint answered {_kind(number)} within that for record {record}; expected numbers"
+                )
+            vector[self._place(label, record)] = float(number)
+        return vector
+
+    def _place(self, label: Any, record: int) -> int:
+        place = self.places.get(label, self.places.get(_text(label)))
+        if place is None:
+            raise DataError(
+                f"the endpoint's label {str(label)[:40]!r} (record {record}) is none of the data's classes "
+                f"{_some(self.classes)}; set target.labels to the endpoint's, written as in the data"
+            )
+        return place
+
+
+def _check(target: EndpointTarget, answers: Floats, offset: int) -> None:
+    infinite, outside, unsummed = improbable(answers)
+    unsummed &= not target.does(Rounding, TopK)
+    remedy = (
+        "where it rounds, or leaves out all but the largest, say target.answers: [{kind: rounding, decimals: 2}] or "
+    )
+    for bad, expected in ((infinite, "finite numbers"), (outside, "numbers in [0, 1]"), (unsummed, "a sum of 1")):
+        if bad.any():
+            first = int(bad.argmax())
+            shown = ", ".join(f"{number:.6g}" for number in answers[first, :8]) + ", ..." * (answers.shape[1] > 8)
+            top_k = f"[{{kind: top_k, k: {max(1, np.count_nonzero(answers[first]))}}}]"
+            raise DataError(
+                f"the endpoint answered [{shown}] for record {offset + first} ({int(bad.sum())} such answers in the "
+                f"batch); expected probabilities: {expected}; {remedy + top_k if bad is unsummed else 'check it'}"
+            )
+
+
+def _text(label: Any) -> str:
+    """Return a label as text; what is true or false as JSON writes it."""
+    text = str(label)
+    return text.lower() if text in ("True", "False") else text
+
+
+def _some(labels: Sequence[Any]) -> str:
+    return ", ".join(str(label)[:40] for label in labels[:8]) + (" ..." if len(labels) > 8 else "")

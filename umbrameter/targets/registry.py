@@ -1,0 +1,29 @@
+"""A target from MLflow's model registry."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from umbrameter.targets.met import MetTarget
+
+
+class RegistryTarget(MetTarget):
+    """A registered model version.
+
+    Examples
+    --------
+    >>> RegistryTarget(model="models:/churn@champion").trusted
+    False
+    """
+
+    kind: Literal["registry"] = Field("registry", description="A model of MLflow's registry.")
+    model: str = Field(
+        pattern=r"^models:/[^/@]+(@[^/@]+|/[^/@]+)$", description="models:/NAME@ALIAS or models:/NAME/VERSION."
+    )
+    tracking_uri: str | None = Field(
+        None, description="Where the registry is; that of the audit's tracking if unset. Without user or password."
+    )
+    trusted: bool = Field(
+        False,
+        description="Whether a model that is stored as a pickle may be loaded, which runs whatever code is in it.",
+    )
