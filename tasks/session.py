@@ -60,6 +60,10 @@ class Met:
     def part(self) -> None:
         """Check at the end that the target is still who it was; nothing where it cannot have changed."""
 
+    def sent(self) -> int | None:
+        """Return how many records this run has sent, where there is a ledger."""
+        return None
+
     def files(self) -> dict[str, bytes]:
         """Return what goes into the run's folder: the ledger of an endpoint, as Parquet."""
         ledger = getattr(self.asked, "ledger", None)
@@ -187,6 +191,7 @@ class Session:
             cpu_seconds=time.process_time(),
             works_here=self.cluster.compute.workers == 0,
             peak_rss_mb=peak_rss_mb(),
+            sent=None if self.met is None else self.met.sent(),
         )
 
     def run_folder(self) -> str:

@@ -165,12 +165,13 @@ def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: s
 
 
 def query_targets(session: Session, variants: Sequence[Variant]) -> None:
-    """Ask each target about members and non-members."""
+    """Ask each target about members and non-members, then about whatever else an attack looks at."""
     variants = _unguarded(variants)
     queries = [Piece(f"query {v.title}", [v.query]) for v in variants]
     others = [Piece(f"query {v.title} about others", [work]) for v in variants for work in v.population]
     noisy = [Piece(f"query {v.title} under noise", [work]) for v in variants for work in v.noisy]
-    in_stage(session, "query target", queries + others + noisy)
+    in_stage(session, "query target", queries)
+    in_stage(session, "query others", others + noisy)
 
 
 def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:

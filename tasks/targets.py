@@ -53,6 +53,12 @@ class Changeable(Met):
     store: Store
     meeting: Mapping[str, Any]
     canaries: Floats
+    before: int = 0
+    """Records that earlier runs had sent."""
+
+    def sent(self) -> int | None:
+        """Return how many records this run has sent, where there is a ledger."""
+        return self.asked.n_sent - self.before if isinstance(self.asked, Endpoint) else None
 
     def part(self) -> None:
         """Ask about the same records again.
@@ -166,9 +172,14 @@ def _given(
 
 def _endpoint(store: Store, target: EndpointTarget, columns: Columns, records: Records, canaries: Floats) -> Changeable:
     asked = Endpoint(target, store, columns, records.classes, read_token(target.token))
-    meeting = _meeting(store, {"kind": target.kind, **target.identity}, canaries, _canary(asked, canaries))
+    before = asked.n_sent
+    try:
+        meeting = _meeting(store, {"kind": target.kind, **target.identity}, canaries, _canary(asked, canaries))
+    except BaseException:
+        asked.close()
+        raise
     asked.model = digest(meeting)
-    return Changeable(TargetMet(meeting, target.place), asked, store, meeting, canaries)
+    return Changeable(TargetMet(meeting, target.place), asked, store, meeting, canaries, before)
 
 
 def _meeting(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: Floats) -> dict[str, Any]:

@@ -126,29 +126,26 @@ def _check(source: AnyData, intake: Intake, known: Mapping[str, Array] | None) -
     census = Census(intake)
     if source.id is not None:
         _refuse_repeated_ids(intake, source.id)
-    repeats, pair = census.repeated()
+    repeats, first = census.repeated(None if known is None else known["part"])
     warnings = ([source.note] if source.note else []) + _oddities(census)
-    if pair is not None:
-        text = f"{int(repeats.sum())} of {census.n_rows} records repeat an earlier one in features and label"
+    if repeats.any():
+        row = int(repeats.argmax())
+        text = f"{int(repeats.sum())} of {census.n_rows} records repeat another in features and label"
         if source.duplicates == "error":
             raise DataError(
-                f"{text}, first row {pair[1]} (equal to row {pair[0]}): the same record could be member and non-member "
+                f"{text}, first row {row} (equal to row {first[row]}): the same record could be member and non-member "
                 "at once; set data.duplicates to drop (keeps the first) or keep"
             )
         warnings.append(f"{text}; {'these were left out' if source.duplicates == 'drop' else 'these were kept'}")
-        warnings += [] if known is None else _overlaps(census.first, known["part"])
+        warnings += [] if known is None else _overlaps(first, known["part"])
     return census, repeats & (source.duplicates == "drop"), warnings
 
 
 def _overlaps(first: Ints, part: Ints) -> list[str]:
     """Say how many records of one part repeat one of another."""
-    names = {0: "members", 1: "non-members", 2: "records of the pool"}
-    pairs = np.stack([part[first], part])
-    found = []
-    for earlier, later in ((0, 1), (0, 2), (1, 2)):
-        n = int(((np.sort(pairs, axis=0) == [[earlier], [later]]).all(axis=0)).sum())
-        found += [f"{n} {names[later]} repeat {names[earlier]}, or the reverse"] if n else []
-    return found
+    names = ("members", "non-members", "records of the pool")
+    counts = {(a, b): int(((part[first] == a) & (part == b)).sum()) for a, b in ((0, 1), (0, 2), (1, 2))}
+    return [f"{n} {names[b]} repeat {names[a]}" for (a, b), n in counts.items() if n]
 
 
 def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -> None:

@@ -364,25 +364,20 @@ class Census:
         """Number of rows of the source."""
         return len(self.fingerprints)
 
-    def repeated(self) -> tuple[Bools, tuple[int, int] | None]:
-        """Return which rows repeat an earlier one (features and label), and the first such pair.
+    def repeated(self, part: Ints | None = None) -> tuple[Bools, Ints]:
+        """Return which rows repeat another (features and label), and the row that each is equal to: itself, mostly.
 
+        Of equal rows the first counts, and repeats are the others; where rows have parts, the first of the lowest part.
         Rows are compared by 128-bit fingerprints: two different rows are taken for equal with a chance below 1e-20 in
         a set of a billion.
         """
-        repeats = self.first != np.arange(self.n_rows)
-        pair = (int(self.first[repeats.argmax()]), int(repeats.argmax())) if repeats.any() else None
-        return repeats, pair
-
-    @cached_property
-    def first(self) -> Ints:
-        """The first row that is equal to each row, shape (n_rows,)."""
-        order = np.lexsort(self.fingerprints.T)  # stable: equal rows stay in their order
+        keys = [*self.fingerprints.T] if part is None else [part, *self.fingerprints.T]
+        order = np.lexsort(keys)  # stable: equal rows stay in their order
         ordered = self.fingerprints[order]
         is_new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
-        found = np.empty_like(order)
-        found[order] = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]
-        return found
+        first = np.empty_like(order)
+        first[order] = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]
+        return first != np.arange(self.n_rows), first
 
 
 def _mix(bits: Array) -> Array:

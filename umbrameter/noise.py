@@ -14,7 +14,9 @@ class Noise(BaseModel):
 
     copies: int = Field(20, ge=1, le=1000, description="Changed copies of each record: so many queries a record more.")
     rate: float = Field(0.1, gt=0, lt=1, description="The share of bits flipped, and of categories drawn anew.")
-    scale: float = Field(0.3, gt=0, description="Noise on numbers, in standard deviations of the feature.")
+    scale: float = Field(
+        0.3, gt=0, description="Noise on numbers, in standard deviations of the feature; whole numbers stay whole."
+    )
 
 
 def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.random.Generator) -> Floats:
@@ -49,6 +51,8 @@ def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.rando
     out[:, is_category] = np.where(hit[:, is_category], others, X[:, is_category])
     spread = noise.scale * np.nanstd(X[:, is_number], axis=0) if is_number.any() else np.empty(0)
     out[:, is_number] += (rng.standard_normal((len(X), len(spread))) * spread).astype(X.dtype)
+    is_whole = is_number & (np.rint(X) == X).all(axis=0)  # as an age: no target expects a fraction of a year
+    out[:, is_whole] = np.rint(out[:, is_whole])
     return out
 
 

@@ -45,6 +45,9 @@ from umbrameter.verdict import decide, expand
 QUERIES = ("target_predictions", "population_predictions", "noisy_answers", "synthesised", "shadow_records")
 """Kinds of artefacts that hold a target's answers."""
 
+FITTED = ("targets", "shadow_predictions")
+"""Kinds of artefacts that a model was trained for."""
+
 DESIGNS = {
     "disjoint": "each draws its own IN and OUT records from the pool",
     "audit": "each pair shares members and non-members among them, so that every record is IN half of the models",
@@ -96,6 +99,8 @@ class Cost:
         Whether this process also does what workers do elsewhere.
     peak_rss_mb
         Of this process, MiB.
+    sent
+        Records that this run sent to an endpoint, by its ledger; None for other targets.
     """
 
     started: str
@@ -106,6 +111,7 @@ class Cost:
     cpu_seconds: float
     works_here: bool
     peak_rss_mb: float
+    sent: int | None = None
 
 
 def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: Cost) -> Report:
@@ -360,12 +366,13 @@ def without_model(entry: dict[str, Any], gone: Mapping[str, str]) -> dict[str, A
 def _ledger(store: Store, cost: Cost) -> Ledger:
     made = {path: store.open(path).meta for path in sorted(cost.made)}
     cpu = {name: sum(made[path].get("cpu_seconds", 0.0) for path in stage.made) for name, stage in cost.stages.items()}
+    asked = sum(meta["queries"] for path, meta in made.items() if _kind(path) in QUERIES)
     here = sum(seconds for name, seconds in cpu.items() if cost.works_here or name == "prepare")
     worker = max((meta.get("peak_rss_mb", 0.0) for meta in made.values()), default=0.0)
     return Ledger(
-        queries=sum(meta["queries"] for path, meta in made.items() if _kind(path) in QUERIES),
-        fits=sum(map(_is_fit, made)),
-        reused_fits=sum(map(_is_fit, cost.reused)),
+        queries=asked if cost.sent is None else cost.sent,
+        fits=sum(_is_fit(path, meta) for path, meta in made.items()),
+        reused_fits=sum(_is_fit(path, store.open(path).meta) for path in cost.reused if _kind(path) in FITTED),
         reused=len(cost.reused),
         seconds={name: stage.seconds for name, stage in cost.stages.items()},
         cpu_seconds={**cpu, "orchestration": max(0.0, cost.cpu_seconds - here)},
@@ -375,8 +382,8 @@ def _ledger(store: Store, cost: Cost) -> Ledger:
     )
 
 
-def _is_fit(path: str) -> bool:
-    return _kind(path) in ("targets", "shadow_predictions")
+def _is_fit(path: str, meta: Mapping[str, Any]) -> bool:
+    return _kind(path) in FITTED and "description" not in meta  # which a target has that was trained elsewhere
 
 
 def _kind(path: str) -> str:

@@ -82,11 +82,15 @@ def sweep_summary(report: SweepReport, places: Mapping[str, str]) -> RenderableT
         Text(f"umbrameter sweep over {report.title}: {report.name}", style="bold"),
         _table(lines(report)),
         Text("medians are over classes; figures with intervals are in the report"),
-        *([Text("Shadow data made by asking the target", style="bold"), _table(made)] if made else []),
+        *(_titled("Shadow data made by asking the target", made) if made else ()),
         Text("Where", style="bold"),
         _pairs({**places, **{point.label: point.run for point in report.points}}),
     ]
     return Group(*parts)
+
+
+def _titled(title: str, entries: Sequence[Mapping[str, str]]) -> tuple[RenderableType, ...]:
+    return (Text(title, style="bold"), _table(entries))
 
 
 def _table(entries: Sequence[Mapping[str, str]]) -> Table:

@@ -105,15 +105,16 @@ def _change(rows: Rows, row: int, k: int, values: Values) -> None:
 change = compiled(_change, EXACT)
 
 
-def _begin(rows: Rows, row: int, values: Values, limits: Limits) -> None:
-    """Begin a search, whose place, class and stream are set, with a record at random."""
+def _begin(rows: Rows, new: Ints, values: Values, limits: Limits) -> None:
+    """Begin searches in some rows, whose place, class and stream are set, with records at random."""
     width = rows.order.shape[1]
-    rows.order[row] = np.arange(width)
-    change(rows, row, width, values)
-    rows.best[row] = rows.proposed[row]
-    rows.queries[row] = rows.rejects[row] = 0
-    rows.confidence[row] = 0
-    rows.k[row] = min(limits.k_max, width)
+    for row in new:
+        rows.order[row] = np.arange(width)
+        change(rows, row, width, values)
+        rows.best[row] = rows.proposed[row]
+        rows.queries[row] = rows.rejects[row] = 0
+        rows.confidence[row] = 0
+        rows.k[row] = min(limits.k_max, width)
 
 
 begin = compiled(_begin, EXACT)
@@ -128,17 +129,6 @@ def _take_over(to: Floats, of: Floats, features: Ints) -> None:
 take_over = compiled(_take_over, EXACT)
 
 
-def _is_top(answer: Floats, label: int) -> bool:
-    """Say whether a class is the first of those that a prediction vector is the surest of."""
-    for i in range(len(answer)):
-        if answer[i] > answer[label] or (i < label and answer[i] == answer[label]):
-            return False
-    return True
-
-
-is_top = compiled(_is_top, EXACT)
-
-
 def _judge(rows: Rows, row: int, answer: Floats, limits: Limits) -> bool:
     """Take in the answer on a row's proposal, and say whether it is returned."""
     label, changed = rows.classes[row], rows.order[row, : rows.k[row]]
@@ -146,7 +136,7 @@ def _judge(rows: Rows, row: int, answer: Floats, limits: Limits) -> bool:
     if answer[label] >= rows.confidence[row]:
         take_over(rows.best[row], rows.proposed[row], changed)
         rows.confidence[row], rows.rejects[row] = answer[label], 0
-        is_sure = answer[label] > limits.conf_min and is_top(answer, label)
+        is_sure = answer[label] > limits.conf_min and np.argmax(answer) == label
         return bool(is_sure and uniform(rows.streams, row) < answer[label])
     take_over(rows.proposed[row], rows.best[row], changed)
     rows.rejects[row] += 1

@@ -1,6 +1,8 @@
 """Records made from statistics alone: each feature drawn from its own distribution, apart from the others."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +28,7 @@ QUANTILES = 257
 class Feature(BaseModel):
     """One feature's distribution: values with their shares, or quantiles at equal steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(description="The feature's name, as in the data.")
     values: tuple[Any, ...] = Field((), description="Its values: numbers, or a category's text.")
@@ -49,11 +51,21 @@ class Feature(BaseModel):
         place = np.minimum(np.searchsorted(ends, uniform * ends[-1], side="right"), len(ends) - 1)
         return np.asarray(np.asarray(values, dtype=np.float64)[place])
 
+    def fault(self, codes: Sequence[str] | None) -> str | None:
+        """Say what no record can be drawn from, if anything; `codes` are a category's values in the data."""
+        if codes is None:
+            wrong = [value for value in self.values if not isinstance(value, int | float) or not isfinite(value)]
+            return f"{wrong[0]!r} is no number" if wrong else None
+        if self.quantiles:
+            return "a category has values with shares, not quantiles"
+        wrong = [value for value in self.values if str(value) not in codes]
+        return f"the data have no category {wrong[0]!r}" if wrong else None
+
 
 class ClassMarginals(BaseModel):
     """The distributions of one class's features, or of all classes'."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     label: int | str | bool | None = Field(None, description="The class; null where all classes are taken together.")
     share: float = Field(1.0, gt=0, description="How frequent the class is.")
@@ -61,9 +73,12 @@ class ClassMarginals(BaseModel):
 
 
 class Marginals(BaseModel):
-    """Statistics that records can be made from: a JSON file."""
+    """Statistics that records can be made from: a JSON file.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Numbers beyond the least and the largest of the data are taken for these.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     classes: tuple[ClassMarginals, ...] = Field(min_length=1, description="One entry a class, or one for all.")
 
@@ -109,37 +124,65 @@ class Marginals(BaseModel):
             raise DataError(f"shadows.data.file={path!r} cannot be read ({brief(error)}); give a JSON file") from None
         except ValidationError as error:
             first = error.errors()[0]
-            text = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
+            where = [".".join(map(str, first["loc"]))] if first["loc"] else []
+            text = ": ".join([*where, first["msg"].removeprefix("Value error, ")])
             raise DataError(
                 f"shadows.data.file={path!r} is no file of marginals ({text}); see docs/operating.md for its form"
             ) from None
 
     def check(self, records: Records, path: str) -> None:
-        """Refuse marginals that lack a class or a feature of the data, or have one that is not in them."""
+        """Refuse marginals that lack a class or a feature of the data, or have one that is not in them, or twice.
+
+        Raises
+        ------
+        DataError
+            Also when a feature's values are none that it can have.
+        """
         if self.is_by_class:
-            self._match({entry.label for entry in self.classes}, set(records.classes), "class", path)
+            self._match([entry.label for entry in self.classes], records.classes, "class", path)
         elif len(self.classes) > 1:
-            raise DataError(f"shadows.data.file={path!r} has some classes with a label and some without; label all")
+            raise DataError(
+                f"shadows.data.file={path!r} has {len(self.classes)} entries, not all with a label; label each with "
+                "its class, or give one for all classes"
+            )
+        codes = _codes(records)
         for entry in self.classes:
             of = "" if entry.label is None else f" in class {entry.label!r}"
-            self._match({f.name for f in entry.features}, set(records.feature_names), f"feature{of}", path)
+            self._match([f.name for f in entry.features], records.feature_names, f"feature{of}", path)
+            for feature in entry.features:
+                if fault := feature.fault(codes.get(feature.name)):
+                    text = f"feature {feature.name!r}{of}: {fault}; correct the file"
+                    raise DataError(f"shadows.data.file={path!r}, {text}")
 
     @staticmethod
-    def _match(found: set[Any], expected: set[Any], what: str, path: str) -> None:
-        missing, other = sorted(map(str, expected - found)), sorted(map(str, found - expected))
-        if missing or other:
-            text = " and ".join(
-                f"{lacks} {len(names)} {what}{'es' if what == 'class' else 's'}: {', '.join(names[:5])}"
-                for lacks, names in (("lacks", missing), ("has, which the data have not,", other))
-                if names
-            )
-            raise DataError(f"shadows.data.file={path!r} {text}; complete the file")
+    def _match(found: Sequence[Any], expected: Sequence[Any], what: str, path: str) -> None:
+        twice = {name for name, n in Counter(found).items() if n > 1}
+        faults = (
+            ("lacks", {*expected} - {*found}),
+            ("has, which the data have not,", {*found} - {*expected}),
+            ("has twice", twice),
+        )
+        text = " and ".join(f"{says} {_named(names, what)}" for says, names in faults if names)
+        if text:
+            raise DataError(f"shadows.data.file={path!r} {text}; correct the file")
+
+
+def _named(names: set[Any], what: str) -> str:
+    """Return some names with their number, such as `2 features in class 1: a, b`."""
+    noun, _, of = what.partition(" ")
+    ending = "" if len(names) == 1 else "es" if noun == "class" else "s"
+    return f"{len(names)} {noun}{ending}{of and ' ' + of}: {', '.join(sorted(map(str, names))[:5])}"
+
+
+def _codes(records: Records) -> dict[str, list[str]]:
+    """Return the values of each feature that is a category."""
+    names = [records.feature_names[column] for column in records.categorical]
+    return dict(zip(names, map(list, records.artefact.meta["categories"].values()), strict=True))
 
 
 def _features(records: Records, X: Floats) -> tuple[Feature, ...]:
-    text = [list(values) for values in records.artefact.meta["categories"].values()]
-    codes = dict(zip(records.categorical, text, strict=True))
-    return tuple(_feature(name, X[:, i], codes.get(i)) for i, name in enumerate(records.feature_names))
+    codes = _codes(records)
+    return tuple(_feature(name, X[:, i], codes.get(name)) for i, name in enumerate(records.feature_names))
 
 
 def _feature(name: str, column: Floats, codes: Sequence[str] | None) -> Feature:
@@ -219,13 +262,13 @@ class Marginal(ShadowData):
 
 def _drawn(entry: ClassMarginals, n: int, of: Drawing, block: int) -> Floats:
     """Return records with each feature drawn by itself, shape (n, n_features)."""
-    text = dict(zip(of.records.categorical, of.records.artefact.meta["categories"].values(), strict=True))
+    codes, domain = _codes(of.records), of.records.domain
     place = 0 if entry.label is None else of.records.classes.index(entry.label)
     uniform = of.rng("marginal", place, block).random((of.records.n_features, n))
     by_name = {feature.name: feature for feature in entry.features}
-    columns = [by_name[name].draw(uniform[i], text.get(i)) for i, name in enumerate(of.records.feature_names)]
-    X = np.column_stack(columns)
-    return np.where(of.records.domain.is_whole, np.rint(X), X).astype(of.records.precision)
+    columns = [by_name[name].draw(uniform[i], codes.get(name)) for i, name in enumerate(of.records.feature_names)]
+    X = np.clip(np.column_stack(columns), domain.low, domain.high)
+    return np.where(domain.is_whole, np.rint(X), X).astype(of.records.precision)
 
 
 def _labels(of: Drawing, X: Floats) -> Ints:

@@ -107,9 +107,9 @@ class ModelBased(ShadowData):
         wanted = np.repeat(classes, [counts[label] for label in classes])
         seeds = [integers(of.seed, "synthesis", counts[label], int(label)) for label in classes]
         how = Search(self.iter_max, self.conf_min, self.rej_max, self.k_max, self.k_min)
-        found = [*search(of.ask, wanted, np.concatenate(seeds), of.records.domain, how, self.side_by_side)]
-        place = np.argsort(np.concatenate([part.searches for part in found]))
-        is_found = np.concatenate([part.is_found for part in found])[place]
-        records = np.concatenate([part.records for part in found])[place]
-        queries = np.concatenate([part.queries for part in found])[place]
+        records = np.empty((len(wanted), of.records.n_features), dtype=np.float32)
+        is_found, queries = np.zeros(len(wanted), dtype=np.bool_), np.zeros(len(wanted), dtype=np.int64)
+        for ended in search(of.ask, wanted, np.concatenate(seeds), of.records.domain, how, self.side_by_side):
+            records[ended.searches], is_found[ended.searches] = ended.records, ended.is_found
+            queries[ended.searches] = ended.queries
         return Synthesised(records[is_found], wanted[is_found], wanted, is_found, queries)

@@ -67,7 +67,8 @@ def search(
     Parameters
     ----------
     ask
-        From records to the target's prediction vectors, shapes (n, n_features) and (n, n_classes).
+        From records to the target's prediction vectors, shapes (n, n_features) and (n, n_classes); the records are
+        overwritten afterwards.
     classes
         The class each search is for, shape (n_searches,).
     seeds
@@ -102,12 +103,14 @@ class _Running:
 
     def __init__(self, n: int, domain: Domain, how: Search):
         width = len(domain.low)
-        counts = [np.zeros(n, dtype=np.int64) for _ in range(5)]
-        records = [np.zeros((n, width), dtype=np.float32) for _ in range(2)]
+        searches, classes, queries, rejects, k = np.zeros((5, n), dtype=np.int64)
+        proposed, best = np.zeros((2, n, width), dtype=np.float32)
+        streams, confidence = np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.float32)
         order = np.zeros((n, width), dtype=np.int32)
         self.n = n
-        self._rows = kernels.Rows(*counts, np.zeros(n, np.uint64), np.zeros(n, np.float32), order, *records)
-        self._values = kernels.Values(np.asarray(domain.low, np.float64), domain.span, domain.is_whole)
+        self._rows = kernels.Rows(searches, classes, queries, rejects, k, streams, confidence, order, proposed, best)
+        low, span = (np.asarray(values, dtype=np.float64) for values in (domain.low, domain.span))
+        self._values = kernels.Values(low, span, domain.is_whole)
         self._limits = kernels.Limits(how.iter_max, np.float32(how.conf_min), how.rej_max, how.k_max, how.k_min)
 
     @property
@@ -120,8 +123,7 @@ class _Running:
         self._rows.searches[rows] = searches
         self._rows.classes[rows] = classes[searches]
         self._rows.streams[rows] = seeds[searches]
-        for row in rows:
-            kernels.begin(self._rows, row, self._values, self._limits)
+        kernels.begin(self._rows, rows, self._values, self._limits)
 
     def step(self, answers: Floats) -> tuple[Bools, Bools]:
         """Take in the answers on the proposals; return which searches end with a record, and which end."""

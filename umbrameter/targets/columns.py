@@ -46,7 +46,8 @@ def frame(X: Array, columns: Columns) -> Any:
         if texts is not None:
             found[name] = np.array(texts, dtype=object)[X[:, i].astype(np.int64)]
         else:
-            found[name] = X[:, i].astype(np.int64) if columns.integral[i] else X[:, i]
+            is_whole = columns.integral[i] and bool((np.rint(X[:, i]) == X[:, i]).all())
+            found[name] = X[:, i].astype(np.int64) if is_whole else X[:, i]
     return pd.DataFrame(found)
 
 
