@@ -5,7 +5,7 @@ import pytest
 
 from umbrameter import controls
 from umbrameter.attacks import Loss, Signals, Vectors
-from umbrameter.controls import Control, failures
+from umbrameter.controls import Control, failures, near_copies
 from umbrameter.verdict import Limit, decide
 
 N = 1000
@@ -94,6 +94,31 @@ def test_copies_are_caught():
     keys[N : N + 30] = keys[:30]
     found = controls.copies(keys, MEMBER)
     assert found.status == "fail" and found.figures["share"] == 0.03
+
+
+def test_small_changes_do_not_hide_copies():
+    rng = np.random.default_rng(0)
+    members, others = rng.random((2, 400, 50), dtype=np.float32)
+    apart = near_copies(others, members, "non-members", rng)
+    assert apart.status == "pass" and apart.figures == {"share": 0.0, "usual": 0.0}
+    others[:40] = members[:40] + 0.001 * rng.standard_normal((40, 50))
+    found = near_copies(others, members, "non-members", rng)
+    assert found.status == "fail" and found.figures["share"] == 0.1
+    assert "10.0% of the non-members nearly equal a member" in found.reason
+
+
+def test_members_with_copies_among_themselves_raise_no_alarm():
+    """Records of a source that repeats itself are as near across the split as within it."""
+    rng = np.random.default_rng(1)
+    source = np.repeat(rng.random((300, 20), dtype=np.float32), 3, axis=0) + rng.normal(0, 1e-4, (900, 20))
+    alarms = 0
+    for _ in range(40):
+        order = rng.permutation(900)
+        alarms += near_copies(source[order[:300]], source[order[300:600]], "non-members", rng).status == "fail"
+    assert alarms == 0
+    bits = np.repeat(rng.integers(0, 2, (50, 5)), 10, axis=0).astype(np.float32)
+    assert near_copies(bits, bits, "non-members", rng).status == "not_measured"
+    assert near_copies(bits[:5], bits, "non-members", rng).status == "not_measured"
 
 
 def test_rows_that_do_not_carry_their_scores_are_caught():

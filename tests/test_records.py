@@ -452,3 +452,11 @@ def test_the_spec_refuses_what_it_does_not_know():
         CatalogueData(name="adult").name = "other"  # type: ignore[misc]
     for model in (ParquetData, CatalogueData):
         assert all(field.description for field in model.model_fields.values())
+
+
+def test_numbers_in_double_precision_are_told_apart_by_all_their_bits(store, parquet):
+    path = parquet({"a": [1.0, 1.0 + 1e-12, 1.0], "y": [0, 1, 0]})
+    with pytest.raises(DataError, match="1 of 3 records repeat another"):
+        build(ParquetData(path=path, label="y", precision="float64"), store)
+    kept = build(ParquetData(path=path, label="y", precision="float64", duplicates="drop"), store)
+    assert kept.meta["n_records"] == 2

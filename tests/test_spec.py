@@ -35,7 +35,10 @@ def refusal(*overrides: str, text: str = GOOD) -> str:
     ("setting", "parts"),
     [
         ("shadow=1", ["shadow=1: there is no such setting", "the settings here are name, seed, repeats, data"]),
-        ("shadows.cuont=4", ["shadows.cuont=4: there is no such setting", "count, size, estimator, data, records, design"]),
+        (
+            "shadows.cuont=4",
+            ["shadows.cuont=4: there is no such setting", "count, size, estimator, data, records, design"],
+        ),
         ("attacks=[{kind: loss}, {kind: shokri, modle: 1}]", ["attacks[1].modle=1", "kind, model, features"]),
         ("data={kind: csv}", ["data", "'csv'", "catalogue", "parquet"]),
         ("data={name: adult}", ["data", "say which kind: catalogue, parquet"]),

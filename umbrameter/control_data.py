@@ -10,10 +10,11 @@ import numpy as np
 
 from umbrameter import controls
 from umbrameter.asking import BATCH
-from umbrameter.controls import SAMPLE, Control, some_of_each
+from umbrameter.controls import NEIGHBOURS, SAMPLE, Control, some_of_each
 from umbrameter.records import Records
 from umbrameter.seeds import generator
 from umbrameter.sources import read_answers
+from umbrameter.split import rows_of
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.typing import Array, Bools, Floats, Ints
 from umbrameter.work import key_of
@@ -29,8 +30,8 @@ class Controlling:
         Paths of the `scores` artefacts, one an attack.
     answers
         Path of the `target_predictions` artefact.
-    records
-        Path of the `records` artefact.
+    records, split
+        Paths of the artefacts.
     seed
         The audit's seed.
     """
@@ -38,6 +39,7 @@ class Controlling:
     scores: tuple[str, ...]
     answers: str
     records: str
+    split: str
     seed: int
 
     @property
@@ -61,6 +63,7 @@ class Controlling:
             ),
             "blind_baseline": _blind(records, rows, is_member, self.seed),
             "copies": controls.copies(_keys(records, rows), is_member),
+            **_near(records, rows, is_member, rows_of(store.open(self.split), "pool"), self.seed),
         }
         content = {name: control.model_dump(mode="json") for name, control in found.items()}
         draft.data("controls.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
@@ -101,6 +104,26 @@ def _blind(records: Records, rows: Ints, is_member: Bools, seed: int) -> Control
     chosen = some_of_each(is_member, rng, SAMPLE)
     X, y = records.take(rows[chosen])
     return controls.blind_baseline(np.column_stack([X, y]), is_member[chosen], rng)
+
+
+def _near(records: Records, rows: Ints, is_member: Bools, pool: Ints, seed: int) -> dict[str, Control]:
+    """Return the controls of nearness; of the pool, where there is one."""
+    rng = generator(seed, "near-copies")
+    parts = {"members": rows[is_member], "non-members": rows[~is_member], "records of the pool": pool}
+    some = {name: records.take(rng.permutation(own)[:NEIGHBOURS])[0] for name, own in parts.items() if len(own)}
+    scaled = {name: _scaled(records, X) for name, X in some.items()}
+    names = {"near_copies": "non-members", "near_copies_in_pool": "records of the pool"}
+    members = scaled["members"]
+    return {k: controls.near_copies(scaled[v], members, v, rng) for k, v in names.items() if v in scaled}
+
+
+def _scaled(records: Records, X: Floats) -> Floats:
+    """Return records with every feature on a scale of 0 to 1; a category counts as one feature, equal or not."""
+    domain, is_category = records.domain, np.isin(np.arange(records.n_features), records.categorical)
+    width = np.where(domain.high > domain.low, domain.high - domain.low, 1)
+    numbers = ((X - domain.low) / width)[:, ~is_category]
+    flags = [(X[:, [i]] == np.arange(domain.high[i] + 1)) * np.sqrt(0.5) for i in records.categorical]
+    return np.column_stack([numbers, *flags]).astype(np.float32)
 
 
 def _keys(records: Records, rows: Ints) -> Array:

@@ -37,6 +37,9 @@ FEWEST = 25
 MOST_FEATURES = 500
 """Features that the blind baseline looks at, at most, drawn at random."""
 
+NEIGHBOURS = 5_000
+"""Members among which the nearest is looked for, at most."""
+
 COPIES = 0.01
 """The share of non-members that may be copies of members."""
 
@@ -203,6 +206,52 @@ def copies(keys: Array, is_member: Bools) -> Control:
     """
     share = float(np.isin(keys[~is_member], keys[is_member]).mean())
     return _outcome(share <= COPIES, f"{share:.1%} of the non-members are copies of members", share=share)
+
+
+def near_copies(others: Floats, members: Floats, what: str, rng: np.random.Generator) -> Control:
+    """See that records apart from the members are no nearer to them than members are to each other.
+
+    Near means: nearer than a quarter of the usual distance from a member to the member next to it.
+
+    Parameters
+    ----------
+    others
+        Records that are no members, shape (n_others, n_features), on a scale on which features count alike.
+    members
+        The members, shape (n_members, n_features).
+    what
+        What the others are, in words.
+    rng
+        Of the sample.
+
+    References
+    ----------
+    Barz, Denzler (2020), "Do we train on test data? Purging CIFAR of near-duplicates", arXiv 1902.00423.
+    """
+    if min(len(others), len(members)) < FEWEST:
+        return _too_few(f"there are fewer than {FEWEST} members or {what}")
+    from sklearn.neighbors import NearestNeighbors  # here, since whoever shows a report loads this module
+
+    columns = rng.permutation(members.shape[1])[:MOST_FEATURES]
+    base = members[rng.permutation(len(members))[:NEIGHBOURS]][:, columns]
+    asked = others[rng.permutation(len(others))[:PERMUTED]][:, columns]
+    search = NearestNeighbors(algorithm="brute").fit(base)
+    usual = search.kneighbors(base[:PERMUTED], 2)[0][:, 1]  # the nearest is the member itself, or its equal
+    near = float(np.median(usual)) / 4
+    if near == 0:
+        return _too_few("half of the members have a copy among the members, so that nearness says nothing")
+    counts = [int((distances < near).sum()) for distances in (search.kneighbors(asked, 1)[0][:, 0], usual)]
+    across, within = (
+        intervals.proportion(n, size, STRICT) for n, size in zip(counts, (len(asked), len(usual)), strict=True)
+    )
+    text = f"{across.value:.1%} of the {what} nearly equal a member, as {within.value:.1%} of the members do"
+    is_good = across.low - within.high <= COPIES
+    return _outcome(
+        is_good,
+        text if is_good else f"{text}: they are copies with small changes",
+        share=across.value,
+        usual=within.value,
+    )
 
 
 def row_order(kept: bool) -> Control:

@@ -347,7 +347,8 @@ class Census:
         width = len(self.intake.feature_names)
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
         self.integral = np.ones(width, dtype=bool)
-        weights = generator(0, "fingerprint").integers(0, 2**63, (width + 1, 2), dtype=np.uint64) * 2 + 1
+        n_words = width * np.dtype(self.intake.precision).itemsize // 4 + 1
+        weights = generator(0, "fingerprint").integers(0, 2**63, (n_words, 2), dtype=np.uint64) * 2 + 1
         prints, counts = [], np.zeros(len(self.intake.codes.classes), dtype=np.int64)
         for start, batch in self.intake.batches():
             X, y = self.intake.encode(batch, start)

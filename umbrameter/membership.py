@@ -65,8 +65,11 @@ class Membership:
             raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(source.schema.names)}")
         kind = source.schema.field("is_member").type
         table: pa.Table = source.to_table(columns=[self.id, "is_member"])
-        if not pa.types.is_boolean(kind) or table["is_member"].null_count or table[self.id].null_count:
-            raise self._error(f"has is_member of type {kind}; expected booleans and ids, none of them null")
+        if not pa.types.is_boolean(kind):
+            raise self._error(f"has is_member of type {kind}; expected booleans")
+        empty = [name for name in table.column_names if table[name].null_count]
+        if empty:
+            raise self._error(f"has rows without {' and '.join(empty)}; fill them, or leave these rows out")
         return table
 
     def _cast(self, named: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -12,12 +12,16 @@ from umbrameter.records import ROW_GROUP, Records
 from umbrameter.split import rows_of
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.synthesis import AnyShadowData, Drawing, ModelBased
+from umbrameter.synthesis.base import Ask
 from umbrameter.tables import byte_column, vector_column
 from umbrameter.typing import Floats, Ints
 from umbrameter.work import key_of
 
 SEARCHES = 1024
 """Of one piece of work, about."""
+
+FEWEST = 128
+"""Records that a model trained here is asked about at once, at least."""
 
 RECORDS = "records.parquet"
 
@@ -62,7 +66,9 @@ class Synthesis(Asking):
     def make(self, store: Store, draft: Draft) -> None:
         """Write the records found, and class by class how the searches ended."""
         records, model = Records.open(store, self.records), self.model(store)
-        of = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, aligned_answers(model, records))
+        answer = aligned_answers(model, records)
+        ask = answer if self.asked is not None else filled(answer)
+        of = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, ask)
         found = self.data.synthesise(of, np.array(self.labels))
         with draft.writer(RECORDS, _schema(records)) as writer:
             writer.write_table(_table(records, found.records, found.labels))
@@ -146,6 +152,21 @@ class ShadowRecords(Asking):
         of = Drawing(records, rows_of(store.open(self.split), "pool"), self.n_records, self.seed, ask)
         for X, y in self.data.draw(of):
             yield _table(records, X, y)
+
+
+def filled(answer: Ask) -> Ask:
+    """Return a model that is always asked about `FEWEST` records or more.
+
+    Matrix products of a few rows are summed in another order than those of many; a search whose answers differ in the
+    last bit could end otherwise, depending on how many run beside it.
+    """
+
+    def ask(X: Floats) -> Floats:
+        if len(X) >= FEWEST:
+            return answer(X)
+        return answer(np.concatenate([X, np.zeros((FEWEST - len(X), X.shape[1]), X.dtype)]))[: len(X)]
+
+    return ask
 
 
 def drawn_works(

@@ -318,7 +318,8 @@ def _with_cases(given: Given, variant: Variant, first: Variant | None, rows: Seq
     controls: tuple[Controlling, ...] = ()
     if first is None:
         of = tuple(case.scoring.recipe.path for case in cases if case.mitigation is None)
-        controls = (Controlling(of, variant.query.recipe.path, variant.training.records, spec.seed),)
+        place = variant.training.records, variant.training.split
+        controls = (Controlling(of, variant.query.recipe.path, *place, spec.seed),)
     private = [m.label for m in variant.training.mitigations if isinstance(m, DPSGD)]
     guarantees = tuple(Guaranteed(label, variant.target.recipe.path, scored) for label in private if scored)
     return replace(variant, cases=tuple(cases), unmeasured=tuple(unmeasured), controls=controls, guarantees=guarantees)

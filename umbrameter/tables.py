@@ -32,7 +32,7 @@ VERSIONS: Mapping[str, int] = {
     "evaluations": 3,
     "costs": 2,
     "guarantees": 1,
-    "controls": 1,
+    "controls": 2,
 }
 
 SPLIT = pa.schema([("record_id", pa.int64()), ("part", pa.string())])

@@ -131,6 +131,11 @@ def test_values_are_drawn_by_the_inverse_of_their_distribution(uniform: list[flo
         assert sum(shares[:value]) <= u * sum(shares) + 1e-9 and u * sum(shares) <= sum(shares[: value + 1]) + 1e-9
 
 
+def test_a_value_without_a_share_is_never_drawn() -> None:
+    feature = Feature(name="a", values=(7, 8, 9, 10), shares=(0, 1, 1, 0))
+    assert feature.draw(np.array([0.0, 0.49, 0.5, 1 - 2**-53]), None).tolist() == [8, 8, 9, 9]
+
+
 # From a file
 
 

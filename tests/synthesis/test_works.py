@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from umbrameter import shadow_data
+from umbrameter.asking import aligned_answers
 from umbrameter.estimators import Estimator
 from umbrameter.fitting import TargetFit, Training
 from umbrameter.records import Records, with_drawn
@@ -17,7 +18,7 @@ from umbrameter.split import Split, rows_of
 from umbrameter.store import Artefact
 from umbrameter.synthesis import AnyShadowData, Drawing, Marginal, ModelBased, Noisy, ShadowData
 from umbrameter.typing import Floats, Ints
-from umbrameter.work import ensure
+from umbrameter.work import ensure, load_model
 
 SEARCH = ModelBased(iter_max=50, k_max=6, k_min=2, rej_max=3, side_by_side=100)
 TREE = Estimator(kind="sklearn.tree.DecisionTreeClassifier", params={"max_depth": 5})  # answers alike in any batch
@@ -212,7 +213,9 @@ def test_classes_that_cannot_be_reached_are_told(bits: Records) -> None:
 )
 def test_too_little_to_train_on(bits: Records, counts: list[int], text: str | None) -> None:
     meta = {"label_counts": counts, "n_records": sum(counts), "n_wanted": 9}
-    said = unusable(Artefact(bits.artefact.store, "shadow_records", "0", {}, {}, meta))
+    artefact = Artefact(bits.artefact.store, "shadow_records", "0", {}, {}, meta)
+    assert [*absent(artefact, ["a", "b", "c"])] == [name for name, n in zip("abc", counts, strict=True) if n == 0]
+    said = unusable(artefact)
     if text is None:
         assert said is None
     else:
@@ -261,3 +264,32 @@ def test_model_based_says_what_it_costs() -> None:
     data = SPECS.validate_python({"kind": "model_based", "iter_max": 7})
     assert (data.label, data.asks, data.needs_pool, data.digest()) == ("model_based", True, False, None)
     assert (data.n_drawn(50, 9), data.most_queries(50)) == (50, 350) and "algorithm 1" in data.assumption
+
+
+def test_networks_too_are_searched_alike_whatever_runs_beside(bits: Records) -> None:
+    """Their products differ in the last bits between a few rows and many, which must not decide a search."""
+    store, path = bits.artefact.store, bits.artefact.path
+    split = ensure(store, Split(path, 500, 500, 0))
+    network = Estimator(kind="mlp", params={"hidden": [64], "activation": "tanh", "epochs": 30})
+    target = ensure(store, TargetFit(Training(path, split, network, (), 0)))
+    found = []
+    for side_by_side in (1, 7, 300):
+        data = ModelBased(iter_max=60, k_max=8, k_min=2, rej_max=3, side_by_side=side_by_side)
+        model = load_model(store.open(target).data("model.skops"))
+        of = Drawing(bits, np.empty(0, dtype=np.int64), 300, 0, shadow_data.filled(aligned_answers(model, bits)))
+        found.append(data.synthesise(of, np.arange(len(bits.classes))))
+    assert all(np.array_equal(found[0].queries, other.queries) for other in found[1:])
+    assert all(np.array_equal(found[0].records, other.records) for other in found[1:])
+
+
+def test_a_small_query_is_filled_up_and_the_filling_left_out() -> None:
+    sizes = []
+
+    def answer(X: Floats) -> Floats:
+        sizes.append(len(X))
+        return X
+
+    ask = shadow_data.filled(answer)
+    X = np.random.default_rng(0).random((5, 3))
+    assert np.array_equal(ask(X), X) and np.array_equal(ask(np.repeat(X, 40, axis=0)), np.repeat(X, 40, axis=0))
+    assert sizes == [shadow_data.FEWEST, 200]

@@ -1,4 +1,4 @@
-"""Somebody's classifier as prediction vectors over the data's classes: whatever its interface, its labels, its order."""
+"""Somebody's classifier as prediction vectors over the data's classes, whatever its interface and its labels."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from umbrameter.ingest import build
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.records import ParquetData, Records
 from umbrameter.store import Store
-from umbrameter.targets.columns import Columns, frame
+from umbrameter.targets.columns import Columns
 from umbrameter.targets.met import Adapted
 
 N = 90
@@ -127,9 +127,9 @@ def test_a_class_that_the_model_does_not_know_gets_0(tmp_path: Path) -> None:
     assert np.allclose(found[:, [0, 2]], model.predict_proba(features), atol=1e-6)
 
 
-@pytest.mark.parametrize("known", [["no", "yes", "no"], [0, "0", 1]])
+@pytest.mark.parametrize("known", [["no", "yes", "no"], [0, "0", 1], [False, 0]])
 def test_a_label_twice(known: list[Any]) -> None:
-    with pytest.raises(DataError, match="twice"):
+    with pytest.raises(DataError, match=r"has two columns of answers for the class (0|'no'); correct target\.labels"):
         adapted(Fixed("predict_proba", VECTORS, known), ["no", "yes", 0, 1])
 
 
@@ -146,9 +146,9 @@ def test_predict_alone_answers_probabilities() -> None:
 def test_one_number_is_the_second_of_two_classes(tmp_path: Path, shape: tuple[int, ...]) -> None:
     records = stored(tmp_path, ["no", "yes"])
     one = np.array([0.2, 0.9], np.float32).reshape(shape)
-    assert answers(Fixed("predict", one), records).tolist() == np.float32([[0.8, 0.2], [0.1, 0.9]]).tolist()
+    assert np.allclose(answers(Fixed("predict", one), records), [[0.8, 0.2], [0.1, 0.9]])
     turned = answers(Fixed("predict", one), records, labels=("yes", "no"))
-    assert turned.tolist() == np.float32([[0.2, 0.8], [0.9, 0.1]]).tolist()
+    assert np.allclose(turned, [[0.2, 0.8], [0.9, 0.1]])
 
 
 def test_arrays_stay_float32() -> None:
@@ -157,7 +157,7 @@ def test_arrays_stay_float32() -> None:
             raise RuntimeError("expected Float")
         return VECTORS
 
-    assert np.array_equal(adapted(Fixed("predict_proba", strict, np.arange(3)), [0, 1, 2]).predict_proba(X), VECTORS)
+    assert np.array_equal(adapted(Fixed("predict_proba", strict, [0, 1, 2]), [0, 1, 2]).predict_proba(X), VECTORS)
 
 
 PEOPLE = Columns(("pay", "age", "colour"), {"colour": ("blue", "red")}, (False, True, False))
@@ -180,6 +180,20 @@ def test_a_table_of_numbers_does_where_the_model_has_names(has_names: bool) -> N
     adapted(model).predict_proba(X)
     assert isinstance(model.given[0], pd.DataFrame) == has_names
     assert np.array_equal(np.asarray(model.given[0]), X)
+
+
+def test_columns_come_in_the_order_that_the_model_knows(tmp_path: Path) -> None:
+    records = stored(tmp_path, of_three([0, 1, 2]))
+    original = pd.read_parquet(tmp_path / "data.parquet")
+    model = DecisionTreeClassifier(random_state=0).fit(original[["b", "a"]], original["y"])
+    assert (answers(model, records).argmax(axis=1) == records.labels()).all()
+    model = DecisionTreeClassifier(random_state=0).fit(
+        original.rename(columns={"a": "other"})[["other", "b"]], original["y"]
+    )
+    with pytest.raises(
+        TargetError, match=r"could not answer 90 records: ValueError: .* other; check that the data have"
+    ):
+        answers(model, records)
 
 
 def test_a_pipeline_on_names(tmp_path: Path) -> None:
@@ -222,10 +236,10 @@ def test_a_label_that_no_record_has_or_that_was_not_said() -> None:
         adapted(model, answers=(LabelOnly(),), labels=("no", "yes")).predict_proba(X)
 
 
-@pytest.mark.parametrize("part", [Rounding(1), TopK(1)])
+@pytest.mark.parametrize("part", [Rounding(decimals=1), TopK(k=1)])
 def test_coarse_answers_are_taken_where_it_is_said(tmp_path: Path, part: Any) -> None:
     records = stored(tmp_path, ["a", "b", "c"])
-    rough = np.float32([[0.3, 0.3, 0.3], [0.7, 0, 0], [0.5, 0.4, 0]])
+    rough = np.array([[0.3, 0.3, 0.3], [0.7, 0, 0], [0.5, 0.4, 0]], np.float32)
     assert np.array_equal(answers(Fixed("predict", rough), records, answers=(part,)), rough)
     with pytest.raises(DataError, match="summing to 1"):
         answers(Fixed("predict", rough), records)
@@ -273,24 +287,22 @@ def test_answers_of_unequal_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "text"),
+    ("row", "text"),
     [
-        (VECTORS[:, :2], r"shape \(2, 2\); expected one column for each of the 3 classes"),
-        (VECTORS + 1, r"in \[0, 1\]"),
-        (VECTORS * np.nan, "finite"),
+        ([0.5, 0.5], r"shape \(3, 2\); expected one column for each of the 3 classes"),
+        ([-0.5, 0.5, 1], r"in \[0, 1\]"),
+        ([np.nan, 0.5, 0.5], "finite"),
+        ([0.5, 0.5, 0.5], "summing to 1"),
     ],
 )
-def test_vectors_that_are_no_probabilities(tmp_path: Path, found: Any, text: str) -> None:
-    records = stored(tmp_path, ["a", "b", "c"])
+def test_vectors_that_are_no_probabilities(tmp_path: Path, row: list[float], text: str) -> None:
     with pytest.raises(DataError, match=text):
-        answers(Fixed("predict", np.resize(found, (3, found.shape[1]))), records) if found.shape[1] == 3 else answers(
-            Fixed("predict", np.ones((3, 2), np.float32) / 2), records
-        )
+        answers(Fixed("predict", np.array([row] * 3)), stored(tmp_path, ["a", "b", "c"]))
 
 
-def test_frames_hold_text_and_integers() -> None:
-    found = frame(ROWS, PEOPLE)
-    assert list(found.columns) == ["pay", "age", "colour"] and found["colour"].tolist() == ["red", "blue"]
+def test_a_classifier_that_is_not_fitted() -> None:
+    with pytest.raises(TargetError, match="could not answer 2 records: NotFittedError"):
+        adapted(LogisticRegression()).predict_proba(X)
 
 
 # Networks that are there

@@ -55,7 +55,7 @@ attacks:
 """
 
 
-def echo(exchange: Exchange) -> bool:
+def echo(exchange: Exchange) -> object:
     """Refuse, and repeat the records and the token."""
     said = f"cannot read {exchange.rows} of {exchange.handler.headers['Authorization']}"
     return status(422, said.encode())(exchange)
@@ -84,7 +84,7 @@ def mixed(rng: random.Random) -> Fault:
 
 def changed(rng: random.Random) -> Fault:
     n = rng.randint(0, 20)
-    return lambda e: e.number >= n and turned(e)
+    return lambda e: turned(e) if e.number >= n else None
 
 
 def turned(exchange: Exchange) -> None:
@@ -221,7 +221,7 @@ def healthy(prepared: Prepared) -> Healthy:
             with serve(prepared.model, fault) as server:
                 figures.append(audit(prepared, fresh(prepared, f"healthy-{i}"), server.url))
     assert figures[0] != figures[1]
-    return Healthy(*figures, server.n_rows, server.n_requests)
+    return Healthy(figures[0], figures[1], server.n_rows, server.n_requests)
 
 
 def fresh(prepared: Prepared, name: str) -> Path:
@@ -250,7 +250,7 @@ def check_error(error: UmbrameterError, server: Server, prepared: Prepared) -> N
 
 def run(prepared: Prepared, healthy: Healthy, root: Path, name: str, rng: random.Random) -> bool:
     """Audit under a fault and, where that ended in an error, mostly again without; return whether it ended well."""
-    fault: Fault | str | None = SINGLE[name] if name in SINGLE else RANDOM[name](rng) if name in RANDOM else None
+    fault = SINGLE[name] if name in SINGLE else RANDOM[name](rng) if name in RANDOM else None
     switch = Switch(fault)
     with serve(prepared.model, "down" if name == "down" else switch, tls=name == "not_trusted") as server:
         server.pause = 2 * TIMEOUT

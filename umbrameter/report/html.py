@@ -23,7 +23,7 @@ from umbrameter.report.markup import (
     table,
     unbroken,
 )
-from umbrameter.report.model import LimitOutcome, Report, Result
+from umbrameter.report.model import DrawnInfo, LimitOutcome, Report, Result
 from umbrameter.report.words import (
     NO_PROOF,
     STATUS,
@@ -32,6 +32,7 @@ from umbrameter.report.words import (
     claim,
     confidence,
     control_name,
+    drawn_line,
     metric_name,
     mitigation_name,
     not_measured,
@@ -108,6 +109,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         section("Over repeats", _repeats(report)) if report.repeats else "",
         section("What was not measured", items(not_measured(report)) or "<p>Everything asked for was measured.</p>"),
         section("Controls: can this audit be trusted?", _controls(report)) if report.controls else "",
+        section("Shadow data", _drawn(report.shadows.drawn)) if report.shadows.drawn else "",
         section("Set-up", _set_up(report)),
         section("What the audit cost", _ledger(report)),
         section("How to read this, and its limits", _limits_of_method()),
@@ -317,6 +319,24 @@ def _set_up(report: Report) -> str:
         "Spec": f"SHA-256 {audit.spec_digest}",
     }
     return definitions(entries) + _warnings(data.warnings)
+
+
+def _drawn(drawn: DrawnInfo) -> str:
+    """Return how shadow data were made, class by class where they were searched for."""
+    columns = ("class", "records found", "failures", "queries", "queries a record", "seconds")
+    rows = [
+        (
+            row.label,
+            f"{row.n_found:,}",
+            f"{row.n_failed:,}",
+            f"{row.queries:,}",
+            f"{row.queries / row.n_found:,.1f}" if row.n_found else "not measured",
+            f"{row.seconds:.2f}",
+        )
+        for row in drawn.by_class
+    ]
+    classes = details("Class by class", table(columns, rows)) if rows else ""
+    return f"<p>{escape(drawn_line(drawn))}.</p>\n{classes}"
 
 
 def _controls(report: Report) -> str:

@@ -1,6 +1,7 @@
 """The figure of a sweep: attack precision class by class over the setting that varies."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def class_precision(report: SweepReport) -> Figure:
         found = [next((a for a in point.attacks if a.attack == name), None) for point in report.points]
         _panel(axes, found, colour)
         axes.set_title(short(name, 40), fontsize=10, loc="left", parse_math=False)
-        axes.set_xticks(range(len(found)), [short(point.label) for point in report.points])
+        axes.set_xticks(range(len(found)), [fill(point.label, 12) for point in report.points])
         axes.set_xlabel(report.title)
     lowest = min((p for point in report.points for a in point.attacks for p in a.class_precision), default=0.5)
     panels[0].set_ylim(max(min(0.4, lowest - 0.03), -0.03), 1.03)

@@ -19,6 +19,7 @@ from umbrameter.report.words import (
     claim,
     confidence,
     controls_line,
+    drawn_line,
     figure,
     kept,
     metric_name,
@@ -113,6 +114,7 @@ def _audited(report: Report) -> dict[str, str]:
         "Target": f"{target.description}; accuracy {number(target.train_accuracy)} on {target.n_members:,} members, "
         f"{number(target.test_accuracy)} on {target.n_nonmembers:,} non-members (of 1)",
         "Shadows": shadow if shadows.n_models or shadows.design == AS_STORED else "none needed",
+        **({} if shadows.drawn is None else {"Drawn": drawn_line(shadows.drawn)}),
         "Took": f"{report.audit.seconds:,.1f} s; {report.ledger.fits:,} models trained, "
         f"{report.ledger.reused:,} results reused, {report.ledger.queries:,} queries",
         **({"Controls": controls_line(report)} if report.controls else {}),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from umbrameter.measured import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.report.leaks import leaks, measured_auc
-from umbrameter.report.model import Guarantee, LimitOutcome, Report, Result
+from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
 
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
@@ -102,6 +102,17 @@ def metric_name(name: str) -> str:
         if name.startswith(prefix):
             return text.format(percent(float(name.removeprefix(prefix))))
     return _METRICS.get(name, name.replace("_", " "))
+
+
+def drawn_line(drawn: DrawnInfo) -> str:
+    """Return how many records of shadow data were made, and what they took, in a line."""
+    made = f"{drawn.kind}: {drawn.n_records:,} of {drawn.n_wanted:,} records"
+    if not drawn.queries:
+        return made
+    each = f", {drawn.queries / drawn.n_records:,.1f} a record" if drawn.n_records else ""
+    gone = [row.label for row in drawn.by_class if not row.n_found]
+    lacking = f"; none of {len(gone)} classes: {_listed(gone)}" if gone else ""
+    return f"{made} by {drawn.queries:,} queries to the target{each}{lacking}"
 
 
 def control_name(name: str) -> str:

@@ -66,7 +66,11 @@ class Adapted:
         self._is_label_only = any(isinstance(part, LabelOnly) for part in answers)
         own = getattr(model, "classes_", None) if labels is None else labels
         self._known = None if own is None else [self._code(label) for label in np.asarray(own, dtype=object).tolist()]
-        self.classes_ = np.arange(len(self.classes)) if self._known is None else np.array(self._known)
+        known = range(len(self.classes)) if self._known is None else self._known
+        twice = [self.classes[code] for code in known if list(known).count(code) > 1]
+        if twice:
+            raise DataError(f"{name} has two columns of answers for the class {twice[0]!r}; correct target.labels")
+        self.classes_ = np.array(known)
         if not callable(getattr(model, "predict_proba", None)) and not callable(getattr(model, "predict", None)):
             raise TargetError(f"{name} has neither predict_proba nor predict; give a fitted classifier")
 
@@ -96,15 +100,15 @@ class Adapted:
 
     def _given(self, X: Array) -> Any:
         """Return records as the model reads them."""
-        if not self.columns.categories and not hasattr(self.model, "feature_names_in_"):
+        names = getattr(self.model, "feature_names_in_", None)
+        if not self.columns.categories and names is None:
             return X
-        return frame(X, self.columns)
+        table = frame(X, self.columns)
+        return table if names is None or not {*names} <= {*table.columns} else table[[*names]]
 
     def _vectors(self, found: Array, n: int) -> Floats:
-        if found.ndim == 1 and self._is_label_only:
-            codes = [self._code(label) for label in found.tolist()]
-            places = {code: i for i, code in enumerate(self.classes_.tolist())}
-            return np.eye(len(self.classes_), dtype=np.float32)[[places[code] for code in codes]]
+        if self._is_label_only and (found.shape == (n,) or (found.shape == (n, 1) and found.dtype.kind != "f")):
+            return self._of_labels(found.ravel().tolist())
         is_table = found.ndim == 2 or (found.ndim == 1 and len(self.classes_) == 2)
         if not is_table or len(found) != n or found.dtype.kind != "f":
             raise TargetError(
@@ -113,6 +117,15 @@ class Adapted:
                 "[{kind: label_only}] where it answers labels alone"
             )
         return found
+
+    def _of_labels(self, labels: Sequence[Any]) -> Floats:
+        """Return vectors with 1 at the labels."""
+        places = {code: i for i, code in enumerate(self.classes_.tolist())}
+        codes = [self._code(label) for label in labels]
+        other = [label for label, code in zip(labels, codes, strict=True) if code not in places]
+        if other:
+            raise DataError(f"{self.name} answered the label {other[0]!r}, which is not in target.labels; add it there")
+        return np.eye(len(self.classes_), dtype=np.float32)[[places[code] for code in codes]]
 
     def _code(self, label: Any) -> int:
         """Return which of the data's classes a label is: by its value, else by its text."""

@@ -1,0 +1,130 @@
+"""Sweeps: one target and its answers for all points, a run a point, series in MLflow."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+
+from flows.sweep import sweep
+from tasks.cluster import Compute
+from tasks.registry import default_uri
+from tasks.server import temporary_server
+from umbrameter.errors import SpecError
+from umbrameter.report.compared import SweepReport
+from umbrameter.report.model import Report
+from umbrameter.sweep import Sweep, load
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+
+LADDER = {
+    "name": "ladder",
+    "data": {"kind": "generated", "like": "purchase", "records": 4000, "features": 40, "classes": 4},
+    "split": {"members": 400, "nonmembers": 400},
+    "target": {"kind": "train", "estimator": {"kind": "random_forest", "params": {"n_estimators": 30}}},
+    "shadows": {
+        "count": 2,
+        "data": [
+            {"kind": "real"},
+            {"kind": "noisy", "rate": 0.2},
+            {"kind": "marginal", "by_class": False},
+            {"kind": "model_based", "iter_max": 60},
+            {"kind": "model_based", "iter_max": 40, "conf_min": 0.99},
+        ],
+    },
+    "attacks": [{"kind": "shokri", "model": {"kind": "logistic_regression"}}, {"kind": "loss"}],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    with temporary_server() as when_it_answers, when_it_answers():
+        yield
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "ladder.yaml"
+    path.write_text(yaml.safe_dump(LADDER).replace("conf_min: 0.99", "conf_min: 0.999"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, SweepReport]:
+    content = LADDER | {"shadows": LADDER["shadows"] | {"data": LADDER["shadows"]["data"][:4]}}  # type: ignore[index,operator]
+    root = tmp_path_factory.mktemp("root")
+    spec.write_text(yaml.safe_dump(content))
+    found = load(spec)
+    assert isinstance(found, Sweep)
+    folder = sweep(found, root=str(root), compute=Compute(workers=0))
+    return root, folder, SweepReport.model_validate_json((root / folder / "sweep.json").read_bytes())
+
+
+def reports(root: Path, found: SweepReport) -> list[Report]:
+    return [Report.model_validate_json((root / point.run / "report.json").read_bytes()) for point in found.points]
+
+
+def test_the_target_is_trained_and_asked_once(finished: tuple[Path, str, SweepReport]) -> None:
+    root, _, found = finished
+    first, *others = reports(root, found)
+    assert first.ledger.fits == 3 and [r.ledger.fits for r in others] == [2, 2, 2]
+    assert first.ledger.queries == 800
+    drawn = [0 if point.drawn is None else point.drawn.queries for point in found.points]
+    assert [r.ledger.queries for r in others] == drawn[1:] and drawn[1] == 0 < drawn[2] == 800 < drawn[3]
+    assert len({r.target.test_accuracy for r in [first, *others]}) == 1
+
+
+def test_points_are_compared(finished: tuple[Path, str, SweepReport]) -> None:
+    root, folder, found = finished
+    assert [point.label for point in found.points] == ["real", "noisy(0.2)", "marginal(of all classes)", "model_based"]
+    for point, report in zip(found.points, reports(root, found), strict=True):
+        assert [a.metrics["auc"] for a in point.attacks] == [r.metrics["auc"] for r in report.results]
+        assert point.attacks[0].medians["precision"] is not None
+    assert {path.name for path in (root / folder).rglob("*.*")} == {"sweep.json", "sweep.html", "class_precision.png"}
+
+
+def test_mlflow_has_a_run_a_point_below_the_sweep_and_series(finished: tuple[Path, str, SweepReport]) -> None:
+    root, folder, found = finished
+    client = mlflow.MlflowClient(default_uri(str(root)))
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ladder"]
+    (parent,) = client.search_runs([experiment.experiment_id], f"tags.run_folder = '{folder}'")
+    points = client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    assert {run.data.tags["point"] for run in points} == {point.label for point in found.points}
+    series = client.get_metric_history(parent.info.run_id, "loss_auc")
+    expected = [point.attacks[1].metrics["auc"].value for point in found.points]  # type: ignore[union-attr]
+    assert [m.value for m in sorted(series, key=lambda m: m.step)] == expected
+    assert {f.path for f in client.list_artifacts(parent.info.run_id)} >= {"sweep.html", "sweep.json", "figures"}
+
+
+def test_the_command_shows_and_tracks_a_sweep(
+    command: Callable[..., Any], finished: tuple[Path, str, SweepReport], tmp_path: Path
+) -> None:
+    root, folder, found = finished
+    code, out, _ = command("report", root / folder)
+    assert code == 0 and "sweep over shadow data: ladder" in out and "queries a record" in out
+    code, out, _ = command("report", root / folder, "--json")
+    assert code == 0 and json.loads(out) == found.model_dump(mode="json")
+    code, out, err = command("track", root / folder, "--tracking-uri", f"sqlite:///{tmp_path / 'other.db'}")
+    assert code == 0 and "Logged to MLflow" in out, err
+
+
+def test_classes_that_cannot_be_reached_are_reported_and_nothing_crashes(spec: Path, tmp_path: Path) -> None:
+    """A target is hardly ever sure of .999, so that next to no record is found, and attacks have nothing to learn from."""
+    hopeless = {"kind": "model_based", "iter_max": 5, "conf_min": 0.9999}
+    content = LADDER | {"shadows": {"count": 2, "data": [hopeless]}}
+    spec.write_text(yaml.safe_dump(content))
+    folder = sweep(str(spec), root=str(tmp_path), compute=Compute(workers=0))
+    found = SweepReport.model_validate_json((tmp_path / folder / "sweep.json").read_bytes())
+    (report,) = reports(tmp_path, found)
+    by_attack = {result.attack: result.metrics["auc"] for result in report.results}
+    assert "shadow models need two such classes" in by_attack["shokri(logistic_regression)"].not_measured  # type: ignore[union-attr]
+    assert by_attack["loss"].value > 0.5  # type: ignore[union-attr]
+    assert report.shadows.drawn is not None and sum(row.n_failed for row in report.shadows.drawn.by_class) == 800
+
+
+def test_an_audit_is_no_sweep(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="is an audit, not a sweep"):
+        sweep(str(Path(__file__).parent / "small.yaml"), root=str(tmp_path), compute=Compute(workers=0))

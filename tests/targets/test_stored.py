@@ -1,0 +1,216 @@
+"""A target of which only stored answers are there: looked up, row by row, and nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from umbrameter.asking import StoredQuery, TargetMet
+from umbrameter.errors import DataError
+from umbrameter.ingest import build
+from umbrameter.membership import Membership
+from umbrameter.mitigations import Rounding
+from umbrameter.records import ParquetData, Records
+from umbrameter.spec import AuditSpec
+from umbrameter.split import PARTS, Split, rows_of
+from umbrameter.steps import Given, Variant, variants
+from umbrameter.store import Artefact, Store
+from umbrameter.targets import StoredTarget
+from umbrameter.work import ensure, perform
+
+N, N_KNOWN, N_MEMBERS = 200, 80, 50
+RNG = np.random.default_rng(3)
+IDS = RNG.permutation(1000)[:N]
+LABELS = np.arange(N) % 3
+ROWS = RNG.permutation(N)[:N_KNOWN]  # which record each stored answer is of
+IS_MEMBER = np.arange(N_KNOWN) % 8 < 5
+ANSWERS = RNG.dirichlet(np.ones(3), N_KNOWN).astype(np.float32)
+SPEC = """
+name: stored
+shadows: {estimator: {kind: logistic_regression}}
+attacks: [{kind: loss}, {kind: gap}, {kind: label_only}, {kind: quantile}]
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> ParquetData:
+    names = np.array(["amber", "blue", "coral"])[LABELS]
+    features = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
+    table = pa.table({"person": IDS, "a": features[:, 0], "b": features[:, 1], "y": names})
+    pq.write_table(table, tmp_path / "data.parquet")
+    return ParquetData(path=str(tmp_path / "data.parquet"), label="y", id="person")
+
+
+def stored(folder: Path, **columns: Any) -> str:
+    """Write stored answers, some columns otherwise (None leaves one out), and return their path."""
+    found = {
+        "record_id": IDS[ROWS],
+        "prediction": pa.FixedSizeListArray.from_arrays(ANSWERS.ravel(), ANSWERS.shape[1]),
+        "label": LABELS[ROWS],
+        "is_member": IS_MEMBER,
+    } | columns
+    path = folder / "answers.parquet"
+    pq.write_table(pa.table({name: column for name, column in found.items() if column is not None}), path)
+    return str(path)
+
+
+def prepared(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact]:
+    store = Store(folder / "root")
+    records = build(data, store, Membership(path, "record_id", "target.path"))
+    work = Split(records.path, split.get("members"), split.get("nonmembers"), 0)
+    return Records.open(store, records.path), store.open(ensure(store, work))
+
+
+def looked_up(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact, pa.Table]:
+    """Return records, split and the answers that an audit works with."""
+    records, dealt = prepared(data, path, folder, **split)
+    target, store = TargetMet({"kind": "predictions"}, ""), records.artefact.store
+    ensure(store, target)
+    asked = StoredTarget(path=path).read(len(records.classes))
+    query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, asked=asked)
+    ensure(store, query)
+    return records, dealt, store.open(query.recipe.path).table("predictions.parquet")
+
+
+def test_answers_are_those_stored_in_the_order_of_the_records(data: ParquetData, tmp_path: Path) -> None:
+    _, dealt, found = looked_up(data, stored(tmp_path), tmp_path)
+    members, others = (np.sort(ROWS[who]) for who in (IS_MEMBER, ~IS_MEMBER))
+    assert [rows_of(dealt, part).tolist() for part in PARTS] == [
+        members.tolist(),
+        others.tolist(),
+        np.setdiff1d(np.arange(N), ROWS).tolist(),
+        [],
+    ]
+    rows = [*members, *others]
+    assert found["record_id"].to_pylist() == rows
+    assert found["is_member"].to_pylist() == [True] * N_MEMBERS + [False] * (N_KNOWN - N_MEMBERS)
+    assert found["label"].to_pylist() == LABELS[rows].tolist()
+    answer_of = dict(zip(ROWS.tolist(), ANSWERS.tolist(), strict=True))
+    assert found["prediction"].to_pylist() == [answer_of[row] for row in rows]
+
+
+def test_columns_p_and_parts_of_a_folder(data: ParquetData, tmp_path: Path) -> None:
+    whole = looked_up(data, stored(tmp_path), tmp_path)[2]
+    (tmp_path / "parts").mkdir()
+    for i, rows in enumerate(np.array_split(np.arange(N_KNOWN), 12)):
+        columns = {f"p_{j}": ANSWERS[rows, j] for j in range(3)}
+        table = pa.table(
+            {"record_id": IDS[ROWS][rows], **columns, "label": LABELS[ROWS][rows], "is_member": IS_MEMBER[rows]}
+        )
+        pq.write_table(table, tmp_path / "parts" / f"{i}.parquet")
+    assert looked_up(data, str(tmp_path / "parts"), tmp_path)[2].equals(whole)
+
+
+def test_fewer_members_than_are_stored(data: ParquetData, tmp_path: Path) -> None:
+    _, dealt, found = looked_up(data, stored(tmp_path), tmp_path, members=20, nonmembers=10)
+    assert sum(found["is_member"].to_pylist()) == 20 and found.num_rows == 30
+    answer_of = dict(zip(ROWS.tolist(), ANSWERS.tolist(), strict=True))
+    assert found["prediction"].to_pylist() == [answer_of[row] for row in found["record_id"].to_pylist()]
+    assert dealt.meta["n_unused"] == N_KNOWN - 30
+
+
+def test_records_that_were_left_out_move_no_answer(data: ParquetData, tmp_path: Path) -> None:
+    table = pq.read_table(data.path)
+    twin = table.slice(int(ROWS[0]), 1).set_column(0, "person", pa.array([1000]))
+    pq.write_table(pa.concat_tables([twin, table]), data.path)  # equal to a record of the audit, but in the pool
+    found = looked_up(data.model_copy(update={"duplicates": "drop"}), stored(tmp_path), tmp_path)[2]
+    answer_of = dict(zip((ROWS).tolist(), ANSWERS.tolist(), strict=True))
+    assert found["prediction"].to_pylist() == [answer_of[row] for row in found["record_id"].to_pylist()]
+
+
+def test_a_label_that_is_not_the_record_s(data: ParquetData, tmp_path: Path) -> None:
+    labels = LABELS[ROWS].copy()
+    labels[[7, 30]] = (labels[[7, 30]] + 1) % 3
+    rows = r"row (7|30) has label \d, and the record of its record_id is of class \d \(2 such rows\)"
+    with pytest.raises(DataError, match=rf"target\.path='.*answers\.parquet': {rows}; classes are numbered in sorted"):
+        looked_up(data, stored(tmp_path, label=labels), tmp_path)
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_another_number_of_classes(data: ParquetData, tmp_path: Path, width: int) -> None:
+    answers = np.full((N_KNOWN, width), 1 / width, np.float32)
+    path = stored(tmp_path, prediction=pa.FixedSizeListArray.from_arrays(answers.ravel(), width))
+    with pytest.raises(DataError, match=rf"has answers of {width} classes, and the data have 3; give the answers"):
+        looked_up(data, path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"record_id": None}, r"target\.path='.*' has no column record_id; it has prediction, label, is_member"),
+        ({"is_member": None}, "has no column is_member"),
+        ({"label": None}, "has no column label"),
+        ({"prediction": None}, "has no column prediction"),
+        ({"record_id": [5000, *IDS[ROWS][1:]]}, "has 1 ids that no record has, such as 5000; correct the table"),
+        ({"record_id": [IDS[ROWS][1], *IDS[ROWS][1:]]}, "has ids twice in its column 'record_id'"),
+        ({"prediction": [[0.5, 0.4, np.nan], *ANSWERS[1:].tolist()]}, "in row 0 .* finite"),
+        ({"prediction": [*ANSWERS[1:].tolist(), [0.5, 0.4, 0.3]]}, r"in row 79 \(1 such rows\); expected .* sum to 1"),
+    ],
+)
+def test_stored_answers_that_cannot_be_used(
+    data: ParquetData, tmp_path: Path, columns: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(DataError, match=text):
+        looked_up(data, stored(tmp_path, **columns), tmp_path)
+
+
+def test_rounded_answers_are_read_where_it_is_said(tmp_path: Path) -> None:
+    rounded = [[0.3, 0.3, 0.3]] * N_KNOWN
+    path = stored(tmp_path, prediction=rounded)
+    assert StoredTarget(path=path, answers=(Rounding(decimals=1),)).read(3).predictions.shape == (N_KNOWN, 3)
+    with pytest.raises(DataError, match="expected confidences that sum to 1"):
+        StoredTarget(path=path).read(3)
+
+
+def test_no_file_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"target\.path='.*none\.parquet' cannot be read as Parquet"):
+        StoredTarget(path=str(tmp_path / "none.parquet")).read(3)
+
+
+# The audit
+
+
+def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    settings = [f"data={data.model_dump_json(exclude_none=True)}", f"target={{kind: predictions, path: {path}}}"]
+    spec = AuditSpec.from_yaml(SPEC, [*settings, "attacks=[{kind: loss}, {kind: gap}]"])
+    records, dealt = prepared(data, path, tmp_path)
+    store = records.artefact.store
+    met = TargetMet({"kind": "predictions"}, "")
+    (found,) = variants(Given(spec, records, dealt, met))
+    ensure(store, met)
+    ensure(store, StoredQuery(*_paths(found), asked=StoredTarget(path=path).read(3)))
+    for case in found.cases:
+        perform(store.root, [case.scoring])
+        perform(store.root, [case.evaluation])
+    metrics = {
+        case.attack.kind: json.loads(store.open(case.evaluation.recipe.path).data("evaluation.json"))["metrics"]
+        for case in found.cases
+    }
+    scores = ANSWERS[np.arange(N_KNOWN), LABELS[ROWS]]  # the surer of the label, the likelier a member
+    pairs = scores[IS_MEMBER][:, None] > scores[~IS_MEMBER]
+    assert metrics["loss"]["auc"]["value"] == pytest.approx(pairs.mean(), abs=1e-9)
+    hit = ANSWERS.argmax(axis=1) == LABELS[ROWS]
+    assert metrics["gap"]["recall"]["value"] == pytest.approx(hit[IS_MEMBER].mean())
+
+
+def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    settings = [f"data={data.model_dump_json(exclude_none=True)}", f"target={{kind: predictions, path: {path}}}"]
+    spec = AuditSpec.from_yaml(SPEC, [*settings, "shadows.size=10"])
+    records, dealt = prepared(data, path, tmp_path)
+    found = variants(Given(spec, records, dealt, TargetMet({}, "")))[0]
+    assert [case.attack.kind for case in found.cases] == ["loss", "gap"]
+    assert {u.attack.kind for u in found.unmeasured} == {"label_only", "quantile"}
+    assert all("of this target only stored answers are there" in u.reason for u in found.unmeasured)
+    assert found.noisy == found.population == () and found.query.n_queries(records.artefact.store) == 0
+
+
+def _paths(variant: Variant) -> tuple[str, str, str]:
+    query = variant.query
+    assert isinstance(query, StoredQuery)
+    return query.target, query.records, query.split
