@@ -9,6 +9,7 @@ TEST_ARGS ?= -n 2
 BENCH ?=
 RINGS := networks,pipeline,test
 BENCH_VENV := .venv-bench
+TORCH_VENV := .venv-torch
 PYTHON ?= python3.11 python3.12 python3.13 python3
 UV ?= $(shell command -v uv 2>/dev/null)
 
@@ -22,7 +23,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test check bench bench-full bench-venv clean
+.PHONY: help audit test torch torch-venv check bench bench-full bench-venv clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -32,6 +33,12 @@ audit: $(STAMP)  ## audit a random forest on UCI Adult, or SPEC=path/to/spec.yam
 
 test: $(STAMP)  ## run all tests, slow ones too (TEST_ARGS="-n 4 -m 'not slow'" chooses)
 	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+torch: torch-venv  ## test the example with PyTorch in docs/targets.md, in an environment of its own
+	@$(TORCH_VENV)/bin/python -m pytest -q tests/flows/test_page.py tests/targets/test_met.py
+
+torch-venv:
+	@$(MAKE) --no-print-directory VENV=$(TORCH_VENV) RINGS=networks,pipeline,torch,test $(TORCH_VENV)/.installed
 
 check: $(STAMP)  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .
@@ -49,7 +56,7 @@ bench-venv:
 	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) RINGS=networks,pipeline,bench $(BENCH_VENV)/.installed
 
 clean:  ## remove the virtual environment and the caches; audits under runs/ stay
-	@rm -rf $(VENV) $(BENCH_VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(BENCH_VENV) $(TORCH_VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A Python found on the path may be a shim that does not run, or lack ensurepip: each candidate is tried, not trusted.

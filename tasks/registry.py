@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
+from mlflow.types import DataType
 from sqlalchemy.exc import SQLAlchemyError
 
 from umbrameter.errors import TargetError, TrackingError, brief
@@ -113,11 +114,15 @@ def _version(target: RegistryTarget, address: str) -> Any:
 
 def _refuse_pickle(target: RegistryTarget, info: Any) -> None:
     """Refuse a file that runs code when it is loaded, unless it is trusted."""
-    flavours, sklearn = info.flavors, info.flavors.get("sklearn", {})
-    loader = str(flavours.get("python_function", {}).get("loader_module", ""))
-    named = all(str(name).startswith(SAFE_TYPES) for name in sklearn.get("skops_trusted_types") or ())
-    is_skops = sklearn.get("serialization_format") == "skops" and named
-    if target.trusted or is_skops or loader.startswith(SAFE_LOADERS):
+    flavours, sklearn = info.flavors, info.flavors.get("sklearn")
+    if sklearn is None:
+        pyfunc = flavours.get("python_function", {})
+        is_safe = str(pyfunc.get("loader_module", "")).startswith(SAFE_LOADERS)
+    else:
+        named = all(str(name).startswith(SAFE_TYPES) for name in sklearn.get("skops_trusted_types") or ())
+        is_safe = sklearn.get("serialization_format") == "skops" and named
+    brings_code = any(flavour.get("code") for flavour in flavours.values())  # that would be imported before ours
+    if target.trusted or (is_safe and not brings_code):
         return
     raise TargetError(
         f"target.model={target.model!r} is stored in a form ({', '.join(flavours)}) that runs whatever code is in it "
@@ -180,9 +185,26 @@ class Pyfunc:
 
     def __init__(self, model: Any, signature: Any):
         self.model = model
-        if signature is not None and not signature.inputs.is_tensor_spec():
-            self.feature_names_in_ = signature.inputs.input_names()
+        self._inputs: Any = None if signature is None else signature.inputs
+        if self._inputs is not None and not self._inputs.is_tensor_spec():
+            self.feature_names_in_ = self._inputs.input_names()
 
     def predict(self, given: Any) -> Array:
         """Return what the model answers, as an array."""
-        return np.asarray(self.model.predict(given))
+        return np.asarray(self.model.predict(given if self._inputs is None else self._typed(given)))
+
+    def _typed(self, given: Any) -> Any:
+        """Return records with numbers of the signature's types, which MLflow insists on."""
+        if self._inputs.is_tensor_spec():
+            return _cast(np.asarray(given), self._inputs.inputs[0].type)
+        kinds = {spec.name: spec.type for spec in self._inputs.inputs if isinstance(spec.type, DataType)}
+        numeric = [name for name, kind in kinds.items() if name in given and kind.to_numpy().kind in "biuf"]
+        return given.assign(**{name: _cast(given[name], kinds[name].to_numpy()) for name in numeric})
+
+
+def _cast(values: Any, kind: Any) -> Any:
+    """Return numbers as another type, where that changes none of them."""
+    if values.dtype.kind not in "biuf":
+        return values
+    found = values.astype(kind)
+    return found if (found == values).all() else values

@@ -43,7 +43,7 @@ def known(folder: Path, data: ParquetData, **columns: Any) -> Records:
 def parts(records: Records) -> list[int]:
     found = records.known_parts()
     assert found is not None
-    return found.tolist()
+    return list(found.tolist())
 
 
 # A table of ids

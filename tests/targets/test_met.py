@@ -263,6 +263,16 @@ def test_what_a_model_raises_is_told_in_a_line() -> None:
         adapted(Fixed("predict_proba", fail), name="churn").predict_proba(X)
 
 
+def test_records_are_not_repeated_in_errors() -> None:
+    def fail(given: Any) -> None:
+        raise ValueError(f"no column age in {given.to_dict('list')} of {len(given)} rows")
+
+    with pytest.raises(TargetError, match=r"'pay': \[#, #\], 'age': \[#, #\], 'colour': \['#', '#'\]") as caught:
+        Adapted(Fixed("predict", fail), PEOPLE, ["no", "yes"]).predict_proba(ROWS)
+    assert caught.value.__suppress_context__
+    assert "no column age in" in str(caught.value) and "of 2 rows" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("found", "shown"),
     [

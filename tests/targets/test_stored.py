@@ -207,7 +207,8 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     assert [case.attack.kind for case in found.cases] == ["loss", "gap"]
     assert {u.attack.kind for u in found.unmeasured} == {"label_only", "quantile"}
     assert all("of this target only stored answers are there" in u.reason for u in found.unmeasured)
-    assert found.noisy == found.population == () and found.query.n_queries(records.artefact.store) == 0
+    assert not found.noisy and not found.population
+    assert isinstance(found.query, StoredQuery) and found.query.n_queries(records.artefact.store) == 0
 
 
 def _paths(variant: Variant) -> tuple[str, str, str]:

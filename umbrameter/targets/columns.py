@@ -1,6 +1,8 @@
 """What the columns of a feature matrix are outside: names, categories as text, whole numbers; and equal answers."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,3 +62,21 @@ def same(a: Floats, b: Floats) -> bool:
     True
     """
     return a.shape == b.shape and bool((np.abs(a - b) <= 1e-4).all() and (a.argmax(axis=1) == b.argmax(axis=1)).all())
+
+
+def masked(text: str, rows: Iterable[Iterable[Any]]) -> str:
+    """Return a text without the values of some records, which a model may repeat; all fractions count as such.
+
+    Examples
+    --------
+    >>> masked('age 37 is not in 18 .. 30, pay 0.25, "engineer"', [[37, 0.2500001, "engineer"]])
+    'age # is not in 18 .. 30, pay #, "#"'
+    """
+    values = {value for row in rows for value in row}
+    words = {form for value in values if isinstance(value, str) for form in (value, json.dumps(value)[1:-1]) if form}
+    numbers = {value for value in values if not isinstance(value, str)}
+    if words:
+        longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+        text = re.sub(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", "#", text)
+    text = re.sub(r"-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+", "#", text)
+    return re.sub(r"(?<!\w)-?\d+(?!\w)", lambda found: "#" if int(found[0]) in numbers else found[0], text)

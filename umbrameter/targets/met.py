@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import DataError, TargetError, brief
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.targets.columns import Columns, frame
+from umbrameter.targets.columns import Columns, frame, masked
 from umbrameter.targets.endpoint import Label
 from umbrameter.typing import Array, Floats
 
@@ -87,10 +87,12 @@ class Adapted:
         except Exception as error:  # whatever somebody's model raises
             if isinstance(error, TargetError | MemoryError):
                 raise
+            texts = [text for values in self.columns.categories.values() for text in values]
+            said = masked(brief(error, 5000), [np.unique(X).tolist(), texts])[:300]
             raise TargetError(
-                f"{self.name} could not answer {len(X)} records: {type(error).__name__}: {brief(error, 300)}; check "
-                "that the data have the features it was trained on, of the same names and types"
-            ) from error
+                f"{self.name} could not answer {len(X)} records: {type(error).__name__}: {said}; check that the data "
+                "have the features it was trained on, of the same names and types"
+            ) from None  # its own text may repeat the records
         return self._vectors(found, len(X))
 
     def _answered(self, given: Any) -> Array:
