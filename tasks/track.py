@@ -42,6 +42,7 @@ from umbrameter.report.tracked import (
     mitigation_table,
     note,
     run_name,
+    sweep_note,
     sweep_series,
     without_secrets,
 )
@@ -148,6 +149,7 @@ def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
         with _quietly():
             client, experiment = _opened(store, report.name, address, uri is None)
             tags = {"run_folder": folder, "spec_digest": report.spec_digest, "sweep": report.axis}
+            tags["mlflow.note.content"] = sweep_note(report)
             run: str = client.create_run(experiment, run_name=f"sweep: {report.title}", tags=tags).info.run_id
             now = int(time.time() * 1000)
             series = [Metric(name, value, now, step) for name, value, step in sweep_series(report)]
@@ -189,7 +191,8 @@ def _log(store: Store, folder: str, address: str, is_default: bool, above: Mappi
     if logged is not None:
         return logged
     tags = {**_parent_tags(report, folder), **above}
-    parent: str = client.create_run(experiment, run_name=run_name(report), tags=tags).info.run_id
+    name = ": ".join([*filter(None, [above.get("point")]), run_name(report)])
+    parent: str = client.create_run(experiment, run_name=name, tags=tags).info.run_id
     try:
         _log_parent(client, parent, store, folder, report)
         for result in report.results:

@@ -45,7 +45,7 @@ NUMBERS = PEOPLE[["age", "pay"]]
 class Answering(PythonModel):
     """Answers probabilities of yes, no, maybe, in this order."""
 
-    def predict(self, context: Any, model_input: Any) -> np.ndarray:
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> np.ndarray:
         pay = np.asarray(model_input)[:, -1].astype(np.float64)
         yes = 1 / (1 + np.exp(-pay))
         return np.column_stack([yes, 0.75 * (1 - yes), 0.25 * (1 - yes)])

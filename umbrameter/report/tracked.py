@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from umbrameter.measured import Interval, LowerBound
-from umbrameter.report.compared import SweepReport
+from umbrameter.report.compared import SweepReport, rows
 from umbrameter.report.leaks import leaks
 from umbrameter.report.model import Report, Result
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
@@ -93,6 +93,16 @@ def sweep_series(report: SweepReport) -> Iterator[tuple[str, float, int]]:
             found = {k: m.value for k, m in attack.metrics.items() if isinstance(m, Interval)}
             found |= {f"median_class_{k}": v for k, v in attack.medians.items() if v is not None}
             yield from ((f"{allowed(attack.attack)}_{name}", value, point.step) for name, value in found.items())
+
+
+def sweep_note(report: SweepReport) -> str:
+    """Return the description of a sweep's run in Markdown: which step is which value, and the table."""
+    steps = ", ".join(f"{point.step} = {point.label}" for point in report.points)
+    table = rows(report)
+    head, rule = " | ".join(table[0]), " | ".join("---" for _ in table[0])
+    lines = (f"| {' | '.join(row.values())} |" for row in table)
+    first = f"The same audit at several values of one setting: **{report.title}**. Steps of the series: {steps}."
+    return "\n".join([first, "", f"| {head} |", f"| {rule} |", *lines])
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
