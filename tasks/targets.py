@@ -133,7 +133,7 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
         needed[work.purpose] = needed.get(work.purpose, 0) + work.n_queries(session.store)
     total, target = sum(needed.values()), session.spec.target
     parts = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items() if n) or "none"
-    log.info(f"Queries this audit needs, at most: {total:,} ({parts})")
+    log.info(f"Queries this audit needs, at most: {total:,} ({parts})", extra={"is_notice": True})
     if not isinstance(target, EndpointTarget) or target.budget is None or session.met is None:
         return
     sent = session.met.asked.n_sent if isinstance(session.met.asked, Endpoint) else 0

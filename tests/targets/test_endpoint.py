@@ -98,6 +98,15 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
     assert isinstance(caught.value.errors()[0]["input"], dict | EndpointTarget)  # which specs do not repeat either
 
 
+def test_a_secret_in_the_query_of_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(
+        ValidationError, match=r"url holds 'api_key', which looks like a secret; .* target\.token"
+    ) as caught:
+        EndpointTarget(url="https://models.example/x?version=3&api_key=hunter2")
+    assert "hunter2" not in str(caught.value)
+    assert EndpointTarget(url="https://models.example/x?version=3").place == "https://models.example/x"
+
+
 def test_what_decides_the_answers_holds_no_secret_and_no_pace() -> None:
     other = EndpointTarget(url=URL, batch_size=7, concurrency=1, token=Token(env="KEY"), budget=9, ca="ca.pem")
     assert PLAIN.identity == other.identity

@@ -25,6 +25,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tasks.endpoint import Endpoint
+from umbrameter.store import Store
+from umbrameter.targets.columns import Columns
+from umbrameter.targets.endpoint import EndpointTarget
+
 
 def record_key(row: Any) -> bytes:
     """Return what a record is counted under: its float32 bytes (as `X[i].tobytes()`), or its JSON where it has text."""
@@ -296,3 +301,34 @@ def certificate(folder: Path, days: int = 1) -> tuple[str, str]:
     plain = (pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "key.pem").write_bytes(own.private_bytes(*plain))
     return str(folder / "ca.pem"), str(folder / "key.pem")
+
+
+PLAIN = Columns(("a", "b"), {}, (False, False))
+SECRET = "s3cret-T0ken-value"
+
+
+class Model:
+    """Answers by the first feature, so that every record has an answer of its own."""
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        first = 1 / (1 + np.exp(-X[:, 0].astype(float)))
+        return np.column_stack([first, 1 - first])
+
+
+def records(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+
+
+def expected(X: np.ndarray) -> np.ndarray:
+    return Model().predict_proba(X).astype(np.float32)
+
+
+@contextmanager
+def asking(server: Server, root: Path, secret: str | None = None, **settings: Any) -> Iterator[Endpoint]:
+    target = EndpointTarget(**{"url": server.url, "batch_size": 10, "timeout": 5, "retries": 2, **settings})
+    with Endpoint(target, Store(root), PLAIN, ["no", "yes"], secret) as endpoint:
+        yield endpoint
+
+
+def statuses(endpoint: Endpoint) -> list[str]:
+    return endpoint.ledger()["status"].to_pylist()

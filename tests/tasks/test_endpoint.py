@@ -1,72 +1,32 @@
 """The client against a real server, with every way in which a server can fail; short timeouts."""
 
-import datetime
 import email.utils
-import logging
-import os
 import random
-import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 
 import tasks.endpoint
-from tasks.connection import masked, read_token
 from tasks.endpoint import Endpoint
-from tasks.ledger import LEDGER
-from umbrameter.errors import DataError, SpecError, StoreError, TargetError
+from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.store import Store
-from umbrameter.targets.columns import Columns, same
-from umbrameter.targets.endpoint import EndpointTarget, JsonRequest, Token
+from umbrameter.targets.columns import Columns
+from umbrameter.targets.endpoint import EndpointTarget, JsonRequest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from serving import Exchange, Fault, Server, after, record_key, serve, status
-
-PLAIN = Columns(("a", "b"), {}, (False, False))
-SECRET = "s3cret-T0ken-value"
-
-
-class Model:
-    """Answers by the first feature, so that every record has an answer of its own."""
-
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        first = 1 / (1 + np.exp(-X[:, 0].astype(float)))
-        return np.column_stack([first, 1 - first])
-
-
-def records(n: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
-
-
-def expected(X: np.ndarray) -> np.ndarray:
-    return Model().predict_proba(X).astype(np.float32)
+from serving import PLAIN, Exchange, Fault, Model, after, asking, expected, record_key, records, serve, status, statuses
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.endpoint, "FIRST_WAIT", 0.01)
-
-
-@contextmanager
-def asking(server: Server, root: Path, secret: str | None = None, **settings: Any) -> Iterator[Endpoint]:
-    target = EndpointTarget(**{"url": server.url, "batch_size": 10, "timeout": 5, "retries": 2, **settings})
-    with Endpoint(target, Store(root), PLAIN, ["no", "yes"], secret) as endpoint:
-        yield endpoint
-
-
-def statuses(endpoint: Endpoint) -> list[str]:
-    return endpoint.ledger()["status"].to_pylist()
 
 
 # What is asked, and what is kept
@@ -171,77 +131,6 @@ def test_kept_answers_that_are_damaged_are_asked_again(tmp_path: Path) -> None:
         file.write_bytes(b"")
         assert np.array_equal(endpoint.predict_proba(X), expected(X))
         assert server.n_requests == 2
-
-
-# The ledger
-
-
-def test_the_ledger_has_every_request_and_nothing_of_its_content(tmp_path: Path) -> None:
-    before = datetime.datetime.now(datetime.UTC)
-    with serve(Model(), "failing_twice") as server, asking(server, tmp_path, concurrency=1) as endpoint:
-        endpoint.predict_proba(records(25))
-        with endpoint.asking("synthesis"):
-            endpoint.predict_proba(records(10, seed=1))
-        table = endpoint.ledger()
-        assert endpoint.n_sent == server.n_rows == pc.sum(table["n_records"]).as_py()
-    assert table.schema == LEDGER
-    assert table["status"].to_pylist() == ["500", "500", "200", "200", "200", "200"]
-    assert table["n_records"].to_pylist() == [10, 10, 10, 10, 5, 10]
-    assert table["purpose"].to_pylist() == ["audited records"] * 5 + ["synthesis"]
-    assert [len(set(table["batch"].to_pylist()[:3])), len(set(table["batch"].to_pylist()))] == [1, 4]
-    sent = table["sent"].to_pylist()
-    assert before - datetime.timedelta(seconds=1) < sent[0] <= sent[-1] < datetime.datetime.now(datetime.UTC)
-    assert all(seconds > 0 for seconds in table["seconds"].to_pylist())
-
-
-KILLED = """
-import sys
-import numpy as np
-from tasks.endpoint import Endpoint
-from umbrameter.store import Store
-from umbrameter.targets.columns import Columns
-from umbrameter.targets.endpoint import EndpointTarget
-url, root = sys.argv[1:]
-target = EndpointTarget(url=url, batch_size=10, concurrency=1)
-columns = Columns(("a", "b"), {}, (False, False))
-Endpoint(target, Store(root), columns, ["no", "yes"]).predict_proba(np.load(root + "/X.npy"))
-"""
-
-
-def test_a_killed_audit_goes_on_and_its_requests_are_known(tmp_path: Path) -> None:
-    X = records(60)
-    np.save(tmp_path / "X.npy", X)
-    held = threading.Event()
-
-    def hold(exchange: Exchange) -> bool:
-        if exchange.number == 3:
-            held.set()
-            time.sleep(1.5)
-            return True
-        return False
-
-    with serve(Model(), hold) as server:
-        here = Path(__file__).resolve().parents[2]
-        command = [sys.executable, "-c", KILLED, server.url, str(tmp_path)]
-        with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(here)}) as process:
-            assert held.wait(30)
-            process.send_signal(signal.SIGKILL)
-        with asking(server, tmp_path) as endpoint:
-            assert statuses(endpoint) == ["200"] * 3 + ["unknown"]
-            assert endpoint.ledger()["seconds"].null_count == 1
-            assert np.array_equal(endpoint.predict_proba(X), expected(X))
-            assert endpoint.n_sent == server.n_rows == 70
-        assert set(server.asked.values()) == {1} and len(server.asked) == 60
-
-
-def test_a_note_that_was_cut_short_counts(tmp_path: Path) -> None:
-    with serve(Model()) as server, asking(server, tmp_path) as endpoint:
-        endpoint.predict_proba(records(10))
-        for note in tmp_path.glob("ledger/*/*.json"):
-            note.write_bytes(b'{"ba')
-        assert endpoint.n_sent == 10
-        (row,) = endpoint.ledger().to_pylist()
-        assert (row["batch"], row["purpose"], row["status"], row["n_records"]) == ("", "unknown", "unknown", 10)
 
 
 # Faults that pass
@@ -429,207 +318,3 @@ def test_a_full_disk_is_said_as_it_is(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(Store, "write", full)
         with pytest.raises(StoreError, match="no space left"):
             endpoint.predict_proba(records(10))
-
-
-# The budget
-
-
-def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
-    X = records(100)
-    with serve(Model(), lambda _: time.sleep(0.01)) as server:
-        with (
-            asking(server, tmp_path, budget=45, concurrency=8) as endpoint,
-            pytest.raises(TargetError, match=r"target\.budget=45 does not suffice: 40 records were sent and 10 more"),
-        ):
-            endpoint.predict_proba(X)
-        assert server.n_rows == 40
-        with asking(server, tmp_path, budget=100) as endpoint:
-            assert np.array_equal(endpoint.predict_proba(X), expected(X))
-        assert set(server.asked.values()) == {1}
-
-
-def test_repetitions_and_canaries_count_for_the_budget(tmp_path: Path) -> None:
-    with serve(Model(), "failing_twice") as server, asking(server, tmp_path, budget=35) as endpoint:
-        endpoint.predict_proba(records(10))
-        endpoint.canary(records(5))
-        with pytest.raises(TargetError, match=r"35 records were sent and 1 more"):
-            endpoint.canary(records(1))
-        assert server.n_rows == 35
-
-
-# Canaries
-
-
-def test_a_canary_is_always_asked_anew(tmp_path: Path) -> None:
-    X = records(12)
-    with serve(Model()) as server, asking(server, tmp_path) as endpoint:
-        known = endpoint.predict_proba(X)
-        assert same(endpoint.canary(X), known) and same(endpoint.canary(X), known)
-        assert server.n_rows == 36
-        assert endpoint.ledger()["purpose"].to_pylist().count("canary") == 4
-    assert len(list(tmp_path.glob("store/query_batches/*"))) == 2
-
-
-def test_a_changed_model_is_seen(tmp_path: Path) -> None:
-    X = records(10)
-    with serve(Model(), "changed") as server, asking(server, tmp_path) as endpoint:
-        assert not same(endpoint.predict_proba(X), endpoint.canary(X))
-
-
-# Secrets
-
-
-@pytest.mark.filterwarnings("default")
-def test_the_token_is_sent_and_nowhere_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    said = f"who is Bearer {SECRET}? {'x' * 500}".encode()
-
-    def fault(exchange: Exchange) -> object:
-        if exchange.number == 0:
-            return status(500, said)(exchange)
-        return exchange.number == 2 and status(400, said, x=SECRET)(exchange)
-
-    caplog.set_level(logging.DEBUG)
-    with serve(Model(), fault) as server, asking(server, tmp_path, SECRET, concurrency=1) as endpoint:
-        endpoint.predict_proba(records(10))
-        with pytest.raises(TargetError, match=r"answered 400 \(who is Bearer \[token\]\? x+\)") as caught:
-            endpoint.predict_proba(records(10, seed=1))
-        assert [headers["Authorization"] for headers in server.headers] == [f"Bearer {SECRET}"] * 3
-    assert len(str(caught.value)) < 400
-    written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
-    shown = "".join((str(caught.value), caplog.text, *capfd.readouterr(), repr(endpoint.ledger().to_pylist())))
-    assert len(written) > 6 and not any(SECRET.encode() in content for content in written)
-    assert SECRET not in shown
-
-
-def test_a_header_of_its_own(tmp_path: Path) -> None:
-    with (
-        serve(Model()) as server,
-        asking(server, tmp_path, SECRET, token=Token(env="KEY", header="X-API-Key", scheme="")) as endpoint,
-    ):
-        endpoint.predict_proba(records(1))
-        assert server.headers[0]["X-API-Key"] == SECRET and "Authorization" not in server.headers[0]
-
-
-def test_a_token_that_no_header_can_carry(tmp_path: Path) -> None:
-    target = EndpointTarget(url="http://localhost:1")
-    with pytest.raises(TargetError, match=r"target\.token: the secret holds characters") as caught:
-        Endpoint(target, Store(tmp_path), PLAIN, [0, 1], f"{SECRET}\nX: y")
-    assert SECRET not in str(caught.value)
-
-
-def test_tokens_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", SECRET)
-    assert read_token(Token(env="SOME_KEY")) == SECRET and read_token(None) is None
-    monkeypatch.delenv("SOME_KEY")
-    with pytest.raises(SpecError, match=r"target\.token\.env='SOME_KEY': this variable is not set"):
-        read_token(Token(env="SOME_KEY"))
-
-
-def test_tokens_are_read_from_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.blocks.system import Secret
-
-    def load(name: str) -> Any:
-        if name != "endpoint-key":
-            raise ValueError(f"Unable to find block document named {name}")
-        return Secret(value=SECRET)
-
-    monkeypatch.setattr(Secret, "load", load)
-    assert read_token(Token(secret="endpoint-key")) == SECRET
-    with pytest.raises(SpecError, match=r"target\.token\.secret='other': Prefect has no such Secret block"):
-        read_token(Token(secret="other"))
-
-
-def test_what_was_sent_is_not_repeated_in_errors(tmp_path: Path) -> None:
-    def echo(exchange: Exchange) -> bool:
-        return status(422, repr(exchange.rows).encode() + b" has 10 rows")(exchange)
-
-    with (
-        serve(Model(), echo) as server,
-        asking(server, tmp_path) as endpoint,
-        pytest.raises(TargetError, match=r"answered 422 \(\[\[#, #\], \[#, #\]") as caught,
-    ):
-        endpoint.predict_proba(records(10))
-    assert "." not in str(caught.value).partition("(")[2].partition(")")[0]
-
-
-def test_an_endpoint_that_answers_the_records(tmp_path: Path) -> None:
-    def echo(exchange: Exchange) -> None:
-        exchange.content = {"predictions": exchange.rows}
-
-    with (
-        serve(Model(), echo) as server,
-        asking(server, tmp_path) as endpoint,
-        pytest.raises(DataError, match=r"answers the records themselves; set target\.request"),
-    ):
-        endpoint.predict_proba(records(10))
-
-
-def test_values_are_masked() -> None:
-    text = "row 7 [37, 0.1, 1e-05, 'Exec-managerial', 'Z\\u00fcrich'], 3 columns, 370, Executive"
-    rows = [[37, 0.25, "Exec-managerial", "Zürich", "Exec"]]
-    assert masked(text, rows) == "row 7 [#, #, #, '#', '#'], 3 columns, 370, Executive"
-
-
-# Certificates and proxies
-
-
-def test_a_certificate_that_is_trusted(tmp_path: Path) -> None:
-    X = records(30)
-    with serve(Model(), tls=True) as server, asking(server, tmp_path, ca=server.ca) as endpoint:
-        assert server.url.startswith("https://")
-        assert np.array_equal(endpoint.predict_proba(X), expected(X))
-
-
-@pytest.mark.parametrize(("days", "is_known", "why"), [(1, False, "self-signed"), (-1, True, "expired")])
-def test_a_certificate_that_is_not_trusted(tmp_path: Path, days: int, is_known: bool, why: str) -> None:
-    with (
-        serve(Model(), tls=True, days=days) as server,
-        asking(server, tmp_path, ca=server.ca if is_known else None, concurrency=1) as endpoint,
-    ):
-        text = rf"the certificate of https://.*/invocations is not trusted \(.*{why}.*\); set target\.ca"
-        with pytest.raises(TargetError, match=text):
-            endpoint.predict_proba(records(30))
-        assert statuses(endpoint) == ["not trusted"]
-        assert server.n_rows == 0
-
-
-def test_drips_within_tls_end_too(tmp_path: Path) -> None:
-    with (
-        serve(Model(), "drip_headers", tls=True) as server,
-        asking(server, tmp_path, ca=server.ca, timeout=0.6, retries=0) as endpoint,
-        pytest.raises(TargetError, match="ended with timeout"),
-    ):
-        endpoint.predict_proba(records(1))
-
-
-def test_an_authority_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "empty.pem").write_text("no certificate")
-    for name in ("none.pem", "empty.pem"):
-        target = EndpointTarget(url="https://localhost:1", ca=str(tmp_path / name))
-        with pytest.raises(TargetError, match=rf"target\.ca='.*{name}' cannot be read .*; give a PEM file"):
-            Endpoint(target, Store(tmp_path), PLAIN, [0, 1])
-
-
-def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve(Model(), after(1, "drip_headers")) as proxy:
-        for name in ("http_proxy", "no_proxy", "NO_PROXY"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/invocations"))
-        server = Server("http://model.invalid/invocations")
-        with (
-            asking(server, tmp_path, timeout=1.5, retries=0, concurrency=1) as endpoint,
-            pytest.raises(TargetError, match="ended with timeout"),
-        ):
-            endpoint.predict_proba(records(20))
-        assert proxy.n_rows == 20 and proxy.headers[0]["Host"] == "model.invalid"
-
-
-@pytest.mark.parametrize("url", ["http://models..example/invocations", "http://localhost/\x01"])
-def test_an_address_that_is_none(tmp_path: Path, url: str) -> None:
-    with (
-        asking(Server(url), tmp_path) as endpoint,
-        pytest.raises(TargetError, match=r"http://.* cannot be asked .*; check target\.url"),
-    ):
-        endpoint.predict_proba(records(1))

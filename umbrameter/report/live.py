@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 class LiveProgress(logging.Handler):
     """Draws records that have a `stage` as bars.
 
-    A stage has `name`, `total`, `done`, `n_reused` and `left`, the seconds that are left or None.
+    Records that are a notice (`is_notice`) are printed above the bars. A stage has `name`, `total`, `done`, `n_reused` and `left`, the seconds that are left or None.
 
     Parameters
     ----------
@@ -55,6 +55,8 @@ class LiveProgress(logging.Handler):
         """Move a stage's bar."""
         stage = getattr(record, "stage", None)
         if stage is None:
+            if getattr(record, "is_notice", False):
+                self._progress.console.print(f"  {record.getMessage()}")
             return
         if stage.name not in self._bars:
             self._bars[stage.name] = self._progress.add_task(stage.name, total=stage.total, rest="")
@@ -74,7 +76,8 @@ def progress_on_stderr(debug: bool) -> Iterator[None]:
     console = Console(stderr=True)
     if console.is_terminal and not debug:
         with LiveProgress(console) as bars:
-            logging.getLogger("umbrameter.progress").addHandler(bars)
+            for name in ("umbrameter.progress", "umbrameter.audit"):
+                logging.getLogger(name).addHandler(bars)
             yield
         return
     handler = logging.StreamHandler()

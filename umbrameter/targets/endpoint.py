@@ -4,11 +4,12 @@ Belongs here: the settings, and the pure way from records to a request's body an
 Does not belong here: sending anything, files, secrets (`tasks.endpoint`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -21,6 +22,9 @@ from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
 """What stands for the list of records in the body of a request."""
+SECRETIVE = re.compile(r"key|token|secret|passw|sig|auth|cred", re.IGNORECASE)
+"""What parameters of an address are called that hold secrets."""
+
 Label: TypeAlias = str | int | bool
 
 
@@ -112,6 +116,9 @@ class EndpointTarget(BaseModel):
         parts = urlsplit(self.url)
         if "@" in parts.netloc:
             raise ValueError("url holds a user or password; leave them out, and set target.token")
+        secret = next((name for name, _ in parse_qsl(parts.query) if SECRETIVE.search(name)), None)
+        if secret is not None:
+            raise ValueError(f"url holds {secret!r}, which looks like a secret; leave it out, and set target.token")
         if not parts.hostname or parts.port == 0:
             raise ValueError("url names no host; write it such as https://models.example/invocations")
         return self

@@ -1,0 +1,143 @@
+"""The ledger of an endpoint, its budget, and canaries that see another model."""
+
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+import tasks.endpoint
+from tasks.ledger import LEDGER
+from umbrameter.errors import TargetError
+from umbrameter.targets.columns import same
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import Exchange, Model, asking, expected, records, serve, statuses
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.endpoint, "FIRST_WAIT", 0.01)
+
+
+# The ledger
+
+
+def test_the_ledger_has_every_request_and_nothing_of_its_content(tmp_path: Path) -> None:
+    before = datetime.datetime.now(datetime.UTC)
+    with serve(Model(), "failing_twice") as server, asking(server, tmp_path, concurrency=1) as endpoint:
+        endpoint.predict_proba(records(25))
+        with endpoint.asking("synthesis"):
+            endpoint.predict_proba(records(10, seed=1))
+        table = endpoint.ledger()
+        assert endpoint.n_sent == server.n_rows == pc.sum(table["n_records"]).as_py()
+    assert table.schema == LEDGER
+    assert table["status"].to_pylist() == ["500", "500", "200", "200", "200", "200"]
+    assert table["n_records"].to_pylist() == [10, 10, 10, 10, 5, 10]
+    assert table["purpose"].to_pylist() == ["audited records"] * 5 + ["synthesis"]
+    assert [len(set(table["batch"].to_pylist()[:3])), len(set(table["batch"].to_pylist()))] == [1, 4]
+    sent = table["sent"].to_pylist()
+    assert before - datetime.timedelta(seconds=1) < sent[0] <= sent[-1] < datetime.datetime.now(datetime.UTC)
+    assert all(seconds > 0 for seconds in table["seconds"].to_pylist())
+
+
+KILLED = """
+import sys
+import numpy as np
+from tasks.endpoint import Endpoint
+from umbrameter.store import Store
+from umbrameter.targets.columns import Columns
+from umbrameter.targets.endpoint import EndpointTarget
+url, root = sys.argv[1:]
+target = EndpointTarget(url=url, batch_size=10, concurrency=1)
+columns = Columns(("a", "b"), {}, (False, False))
+Endpoint(target, Store(root), columns, ["no", "yes"]).predict_proba(np.load(root + "/X.npy"))
+"""
+
+
+def test_a_killed_audit_goes_on_and_its_requests_are_known(tmp_path: Path) -> None:
+    X = records(60)
+    np.save(tmp_path / "X.npy", X)
+    held = threading.Event()
+
+    def hold(exchange: Exchange) -> bool:
+        if exchange.number == 3:
+            held.set()
+            time.sleep(1.5)
+            return True
+        return False
+
+    with serve(Model(), hold) as server:
+        here = Path(__file__).resolve().parents[2]
+        command = [sys.executable, "-c", KILLED, server.url, str(tmp_path)]
+        with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(here)}) as process:
+            assert held.wait(30)
+            process.send_signal(signal.SIGKILL)
+        with asking(server, tmp_path) as endpoint:
+            assert statuses(endpoint) == ["200"] * 3 + ["unknown"]
+            assert endpoint.ledger()["seconds"].null_count == 1
+            assert np.array_equal(endpoint.predict_proba(X), expected(X))
+            assert endpoint.n_sent == server.n_rows == 70
+        assert set(server.asked.values()) == {1} and len(server.asked) == 60
+
+
+def test_a_note_that_was_cut_short_counts(tmp_path: Path) -> None:
+    with serve(Model()) as server, asking(server, tmp_path) as endpoint:
+        endpoint.predict_proba(records(10))
+        for note in tmp_path.glob("ledger/*/*.json"):
+            note.write_bytes(b'{"ba')
+        assert endpoint.n_sent == 10
+        (row,) = endpoint.ledger().to_pylist()
+        assert (row["batch"], row["purpose"], row["status"], row["n_records"]) == ("", "unknown", "unknown", 10)
+
+
+# The budget
+
+
+def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
+    X = records(100)
+    with serve(Model(), lambda _: time.sleep(0.01)) as server:
+        with (
+            asking(server, tmp_path, budget=45, concurrency=8) as endpoint,
+            pytest.raises(TargetError, match=r"target\.budget=45 does not suffice: 40 records were sent and 10 more"),
+        ):
+            endpoint.predict_proba(X)
+        assert server.n_rows == 40
+        with asking(server, tmp_path, budget=100) as endpoint:
+            assert np.array_equal(endpoint.predict_proba(X), expected(X))
+        assert set(server.asked.values()) == {1}
+
+
+def test_repetitions_and_canaries_count_for_the_budget(tmp_path: Path) -> None:
+    with serve(Model(), "failing_twice") as server, asking(server, tmp_path, budget=35) as endpoint:
+        endpoint.predict_proba(records(10))
+        endpoint.canary(records(5))
+        with pytest.raises(TargetError, match=r"35 records were sent and 1 more"):
+            endpoint.canary(records(1))
+        assert server.n_rows == 35
+
+
+# Canaries
+
+
+def test_a_canary_is_always_asked_anew(tmp_path: Path) -> None:
+    X = records(12)
+    with serve(Model()) as server, asking(server, tmp_path) as endpoint:
+        known = endpoint.predict_proba(X)
+        assert same(endpoint.canary(X), known) and same(endpoint.canary(X), known)
+        assert server.n_rows == 36
+        assert endpoint.ledger()["purpose"].to_pylist().count("canary") == 4
+    assert len(list(tmp_path.glob("store/query_batches/*"))) == 2
+
+
+def test_a_changed_model_is_seen(tmp_path: Path) -> None:
+    X = records(10)
+    with serve(Model(), "changed") as server, asking(server, tmp_path) as endpoint:
+        assert not same(endpoint.predict_proba(X), endpoint.canary(X))
