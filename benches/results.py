@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import yaml
 
-from benches import audit
+from benches import audit, sweeps
 from benches.data import full_sets
-from umbrameter.spec import AuditSpec
+from benches.tables import markdown, spread
 
 SPECS = Path(__file__).parents[1] / "deployments" / "specs"
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -54,6 +55,9 @@ def main() -> None:
         "location30-memguard": lambda name: guarded(*reports(name, [0])),
         "purchase-mitigations": lambda name: purchase(*reports(name, [0])),
         **dict.fromkeys(PRIVATE, lambda name: private(name, *reports(name, [0]))),
+        "location30-ladder": lambda name: sweeps.ladder(name, reports(name, SEEDS)),
+        "purchase-ladder": lambda name: sweeps.ladder(name, reports(name, [0])),
+        "cifar10-sizes": lambda name: sweeps.sizes(name, *reports(name, [0])),
     }
     for name in sys.argv[1:] or makers:
         table = makers[name](name)
@@ -64,8 +68,8 @@ def main() -> None:
 
 
 def reports(name: str, seeds: Iterable[int]) -> list[dict]:
-    """Run a spec as a user does, with each seed, and return the reports."""
-    settings = AuditSpec.load(SPECS / f"{name}.yaml").model_dump(mode="json")
+    """Run a spec as a user does, with each seed, and return the reports, of audits or of sweeps."""
+    settings = yaml.safe_load((SPECS / f"{name}.yaml").read_text(encoding="utf8"))
     with tempfile.TemporaryDirectory() as folder:
         return [audit.command(Path(folder), settings | {"seed": seed}, "root", 2)[1] for seed in seeds]
 
@@ -141,14 +145,6 @@ def private(name: str, report: dict) -> str:
         "ε proved",
     ]
     return markdown(head, rows)
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
-def spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if np.isfinite(values).all() else "not measured"
 
 
 def two(value: float | None) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -184,7 +185,9 @@ class Endpoint:
                 return None
 
         each = {batch.recipe.key: batch for batch in batches}
-        futures = {key: self._threads.submit(work, batch) for key, batch in each.items()}
+        # In this thread's context, so that what is logged belongs to its flow run.
+        submit = self._threads.submit
+        futures = {key: submit(copy_context().run, work, batch) for key, batch in each.items()}
         try:
             wait(futures.values())
         finally:

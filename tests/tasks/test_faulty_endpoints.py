@@ -141,7 +141,7 @@ class Prepared:
 def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetMet], tuple[Variant, ...]]]:
     """Return records, split and, of the target, the plan."""
     spec, store = session.spec, session.store
-    records = Records.open(store, build(spec.data, store).path)
+    records = Records.open(store, build(spec.data, store).path)  # type: ignore[arg-type]
     split = Split(records.artefact.path, None, None, spec.seed)
     session.make([split])
     dealt = store.open(split.recipe.path)
@@ -171,7 +171,7 @@ def audit(prepared: Prepared, root: Path, url: str, **target: Any) -> list[bytes
     cases = [case for v in found for case in v.cases]
     for case in cases:
         for work in (*case.fits, case.scoring, case.evaluation):
-            session.make([work])
+            session.make([work])  # type: ignore[list-item]
     return [session.store.open(case.evaluation.recipe.path).data("evaluation.json") for case in cases]
 
 

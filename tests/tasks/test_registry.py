@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from mlflow.models import infer_signature
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
