@@ -3,13 +3,11 @@
 Belongs here: what httpx does not offer. Does not belong here: what is sent, and what of it is kept (`endpoint`).
 """
 
-import json
 import os
-import re
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,21 +107,3 @@ def client(target: EndpointTarget, headers: Mapping[str, str], clock: Clock) -> 
         # httpx has no setting for it, and its own timeouts begin anew with every byte
         transport._pool._network_backend = _TimedBackend(clock)
     return client
-
-
-def masked(text: str, rows: Iterable[Iterable[Any]]) -> str:
-    """Return a text without the values of some records, which an endpoint may repeat; all fractions count as such.
-
-    Examples
-    --------
-    >>> masked('age 37 is not in 18 .. 30, pay 0.25, "engineer"', [[37, 0.2500001, "engineer"]])
-    'age # is not in 18 .. 30, pay #, "#"'
-    """
-    values = {value for row in rows for value in row}
-    words = {form for value in values if isinstance(value, str) for form in (value, json.dumps(value)[1:-1]) if form}
-    numbers = {value for value in values if not isinstance(value, str)}
-    if words:
-        longest_first = sorted(map(re.escape, words), key=len, reverse=True)
-        text = re.sub(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", "#", text)
-    text = re.sub(r"-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+", "#", text)
-    return re.sub(r"-?\d+", lambda found: "#" if int(found[0]) in numbers else found[0], text)

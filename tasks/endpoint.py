@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -25,12 +25,12 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from tasks.connection import Clock, client, masked
+from tasks.connection import Clock, client
 from tasks.ledger import Ledger
 from umbrameter.errors import DataError, TargetError
 from umbrameter.store import Recipe, Store, digest
 from umbrameter.tables import vector_column, vectors
-from umbrameter.targets.columns import Columns
+from umbrameter.targets.columns import Columns, masked, same
 from umbrameter.targets.endpoint import EndpointTarget, aligned, answers_of, body_of, encoded
 from umbrameter.typing import Array, Floats
 
@@ -42,6 +42,9 @@ FIRST_WAIT, MOST_WAIT = 0.5, 30.0
 
 MOST_BYTES, MOST_BYTES_A_NUMBER = 64 * 2**20, 64
 """The largest answer that is read."""
+
+WITNESSES, FEWEST = 2, 20
+"""Canaries in each request of so many records or more, so that no answer of another model is kept."""
 
 REPEATED = frozenset({"no connection", "timeout", "cut off", "429", "500", "502", "503", "504"})
 """How a request may end that is sent again."""
@@ -72,7 +75,9 @@ class _Batch:
 class Endpoint:
     """A classifier behind HTTP(S), asked in batches; each answered batch is kept and never asked again.
 
-    `model` says which model is behind the address: answers of one are not taken for those of another.
+    `model` says which model is behind the address: answers of one are not taken for those of another. `witnesses`
+    are records and its answers on them; they are asked about in each larger request again, and what comes with other
+    answers is not kept.
 
     Parameters
     ----------
@@ -106,6 +111,7 @@ class Endpoint:
         self.classes_ = np.arange(len(self.classes))
         self.purpose = "audited records"
         self.model = ""
+        self.witnesses: tuple[Array, Floats] | None = None
         self._ledger = Ledger(store, f"ledger/{digest(target.identity)[:32]}")
         self._token = (token or "").strip()
         self._clock = Clock()
@@ -199,8 +205,10 @@ class Endpoint:
         return np.concatenate([none, *(futures[batch.recipe.key].result() for batch in batches)])
 
     def _batches(self, X: Array) -> Iterator[_Batch]:
-        for start in range(0, len(X), self.target.batch_size):
-            part = np.ascontiguousarray(X[start : start + self.target.batch_size])
+        size = self.target.batch_size
+        step = size - WITNESSES if self.witnesses is not None and size >= FEWEST else size
+        for start in range(0, len(X), step):
+            part = np.ascontiguousarray(X[start : start + step])
             content = hashlib.sha256(f"{part.dtype.str} {part.shape} ".encode() + part.tobytes()).hexdigest()
             facts = {**self.target.identity, "model": self.model, "form": self._form, "content": content}
             yield _Batch(start, part, Recipe("query_batches", facts))
@@ -219,12 +227,27 @@ class Endpoint:
         if found is not None:
             return vectors(found.table("predictions.parquet")["prediction"])
         began = time.perf_counter()
-        answers, attempts = self._asked(batch, purpose, stop)
+        answers, attempts = self._witnessed(batch, purpose, stop)
         with self.store.write(batch.recipe) as draft:
             draft.table("predictions.parquet", pa.table({"prediction": vector_column(answers)}))
             draft.meta |= {"n": len(answers), "purpose": purpose, "attempts": attempts, "status": "200"}
             draft.meta["seconds"] = time.perf_counter() - began
         return answers
+
+    def _witnessed(self, batch: _Batch, purpose: str, stop: threading.Event) -> tuple[Floats, int]:
+        """Return a batch's answers, which came in one request with those that are known, and how many it took."""
+        n = len(batch.X)
+        if self.witnesses is None or n + WITNESSES < FEWEST:
+            return self._asked(batch, purpose, stop)
+        records, known = self.witnesses
+        answers, attempts = self._asked(replace(batch, X=np.concatenate([batch.X, records])), purpose, stop)
+        if not same(answers[n:], known):
+            raise TargetError(
+                f"{self.target.place} answers {len(known)} records otherwise than at the beginning: it was replaced by "
+                "another model meanwhile, or its answers are random; run again once it stays the same: answers of the "
+                "first model are kept for it"
+            )
+        return answers[:n], attempts
 
     def _anew(self, batch: _Batch, purpose: str, stop: threading.Event) -> Floats:
         return self._asked(batch, purpose, stop)[0]

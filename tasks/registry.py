@@ -4,6 +4,8 @@ Belongs here: which version is meant, whether its file may be loaded, the order 
 what is asked.
 """
 
+import importlib
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -119,7 +121,7 @@ def _refuse_pickle(target: RegistryTarget, info: Any) -> None:
         pyfunc = flavours.get("python_function", {})
         is_safe = str(pyfunc.get("loader_module", "")).startswith(SAFE_LOADERS)
     else:
-        named = all(str(name).startswith(SAFE_TYPES) for name in sklearn.get("skops_trusted_types") or ())
+        named = all(map(_is_safe_class, sklearn.get("skops_trusted_types") or ()))
         is_safe = sklearn.get("serialization_format") == "skops" and named
     brings_code = any(flavour.get("code") for flavour in flavours.values())  # that would be imported before ours
     if target.trusted or (is_safe and not brings_code):
@@ -129,6 +131,17 @@ def _refuse_pickle(target: RegistryTarget, info: Any) -> None:
         "when it is loaded; set target.trusted to true if you trust whoever registered it, or log it with "
         "mlflow.sklearn.log_model(serialization_format='skops')"
     )
+
+
+def _is_safe_class(name: Any) -> bool:
+    """Say whether a name is a class of scikit-learn, numpy or scipy; their functions can be made to run anything."""
+    module, _, last = str(name).rpartition(".")
+    if not module.startswith(SAFE_TYPES):
+        return False
+    try:
+        return inspect.isclass(getattr(importlib.import_module(module), last, None))
+    except ImportError:
+        return False
 
 
 def _refuse_misfit(target: RegistryTarget, info: Any, columns: Columns) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.connection import read_token
-from tasks.endpoint import Endpoint
+from tasks.endpoint import WITNESSES, Endpoint
 from tasks.session import Met, Session
 from umbrameter.asking import Asking, TargetMet
 from umbrameter.errors import TargetError
@@ -31,6 +31,8 @@ from umbrameter.targets.met import Adapted
 from umbrameter.typing import Floats
 
 log = logging.getLogger("umbrameter.audit")
+
+CHECKS = "to see that the model stays the same"
 
 CANARIES = 16
 """Made-up records that a target is asked about at the beginning and at the end."""
@@ -132,16 +134,18 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
     for work in missing:
         needed[work.purpose] = needed.get(work.purpose, 0) + work.n_queries(session.store)
     total, target = sum(needed.values()), session.spec.target
+    if total and isinstance(target, EndpointTarget):
+        needed[CHECKS] = sum(WITNESSES * -(-n // target.batch_size) for n in needed.values()) + CANARIES
+        total += needed[CHECKS]
     parts = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items() if n) or "none"
     log.info(f"Queries this audit needs, at most: {total:,} ({parts})", extra={"is_notice": True})
     if not isinstance(target, EndpointTarget) or target.budget is None or session.met is None:
         return
     sent = session.met.asked.n_sent if isinstance(session.met.asked, Endpoint) else 0
-    if sent + total + CANARIES > target.budget:
+    if sent + total > target.budget:
         raise TargetError(
-            f"target.budget={target.budget:,}: the audit needs up to {total + CANARIES:,} queries more ({parts}; "
-            f"{CANARIES} to see that the model stays the same), and {sent:,} were sent already; raise target.budget, "
-            "leave out attacks, or lower split, shadows.records or iter_max"
+            f"target.budget={target.budget:,}: the audit needs up to {total:,} queries more ({parts}), and {sent:,} "
+            "were sent already; raise target.budget, leave out attacks, or lower split, shadows.records or iter_max"
         )
 
 
@@ -179,6 +183,9 @@ def _endpoint(store: Store, target: EndpointTarget, columns: Columns, records: R
         asked.close()
         raise
     asked.model = digest(meeting)
+    known = vectors(store.open(Recipe("meetings", meeting).path).table("answers.parquet")["prediction"])
+    unsure = known.max(axis=1).argsort()[:WITNESSES]  # where models differ the most
+    asked.witnesses = canaries[unsure], known[unsure]
     return Changeable(TargetMet(meeting, target.place), asked, store, meeting, canaries, before)
 
 

@@ -192,7 +192,8 @@ def variants(given: Given) -> tuple[Variant, ...]:
 
 def _plan(given: Given) -> ShadowPlan | None:
     spec = given.spec
-    if _asks("population", spec) and given.n_pool < FEWEST_POPULATION:
+    can_ask = not isinstance(spec.target, StoredTarget)
+    if can_ask and _asks("population", spec) and given.n_pool < FEWEST_POPULATION:
         raise PlanError(
             f"an attack learns from non-members of the pool, and {given.n_pool} records are left after members and "
             f"non-members (needs {FEWEST_POPULATION}); lower split.members or split.nonmembers, or leave the attack out"

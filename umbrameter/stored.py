@@ -180,7 +180,8 @@ class StoredPredictions:
         self._first_bad(infinite, start, predictions, "finite confidences")
         self._first_bad(outside, start, predictions, "confidences in [0, 1]")
         if not self.rounded:
-            expected = "confidences that sum to 1 within 0.001 (--rounded takes rounded or cut-off ones)"
+            take = "target.answers says" if self.name.startswith("target") else "--rounded takes"
+            expected = f"confidences that sum to 1 within 0.001 ({take} rounded or cut-off ones)"
             self._first_bad(unsummed, start, predictions.sum(axis=1), expected)
         return predictions
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import tasks.endpoint
-from tasks.connection import masked, read_token
+from tasks.connection import read_token
 from tasks.endpoint import Endpoint
 from umbrameter.errors import DataError, SpecError, TargetError
 from umbrameter.store import Store
+from umbrameter.targets.columns import masked
 from umbrameter.targets.endpoint import EndpointTarget, Token
 
 sys.path.insert(0, str(Path(__file__).parent))

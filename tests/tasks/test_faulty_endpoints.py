@@ -23,10 +23,11 @@ from sklearn.linear_model import LogisticRegression
 
 import tasks.endpoint
 from tasks.cluster import Compute
+from tasks.endpoint import FEWEST, WITNESSES
 from tasks.session import Session
 from tasks.targets import announce, meet
 from umbrameter.asking import TargetMet
-from umbrameter.errors import UmbrameterError
+from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.ingest import build
 from umbrameter.records import Records
 from umbrameter.spec import AuditSpec
@@ -230,12 +231,13 @@ def fresh(prepared: Prepared, name: str) -> Path:
 
 
 def n_kept(root: Path) -> int:
-    """Return how many records have been answered for good."""
+    """Return how many records, with canaries among them, have been answered for good."""
     store = Store(root)
     found = [
         store.open(f"store/query_batches/{m.parent.name}") for m in root.glob("store/query_batches/*/manifest.json")
     ]
-    return sum(artefact.meta["n"] for artefact in found)
+    sizes = [artefact.meta["n"] for artefact in found]
+    return sum(n + (WITNESSES if n + WITNESSES >= FEWEST else 0) for n in sizes)
 
 
 def check_error(error: UmbrameterError, server: Server, prepared: Prepared) -> None:
@@ -270,7 +272,8 @@ def run(prepared: Prepared, healthy: Healthy, root: Path, name: str, rng: random
         if name != "down" and rng.random() < 0.5:
             is_replaced = "replaced" in str(error)
             switch.fault = rng.choice([None, turned]) if is_replaced else None
-            again(prepared, healthy, root, server, switch, 0 if is_replaced else n_kept(root))
+            is_another = switch.fault is turned or "nothing was measured" in str(error)
+            again(prepared, healthy, root, server, switch, 0 if is_another else n_kept(root))
     return False
 
 
@@ -298,3 +301,17 @@ def test_right_figures_or_a_clear_error(prepared: Prepared, healthy: Healthy, ch
     with ThreadPoolExecutor(4) as threads:  # most of the time passes in waiting
         ends = list(threads.map(one, range(RUNS)))
     assert 2 < sum(ends) < RUNS - 2
+
+
+def test_a_model_that_was_there_for_a_while_leaves_no_answer(prepared: Prepared, healthy: Healthy) -> None:
+    def fault(exchange: Exchange) -> object:
+        if exchange.number >= 12:
+            return status(400)(exchange)
+        return turned(exchange) if exchange.number >= 3 else None
+
+    root, switch = fresh(prepared, "replaced"), Switch(fault)
+    with serve(prepared.model, switch) as server:
+        with pytest.raises(TargetError, match="replaced by another model"):
+            audit(prepared, root, server.url)
+        switch.fault = None
+        assert audit(prepared, root, server.url) == healthy.figures

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
-from tasks.registry import load
+from tasks.registry import _is_safe_class, load
 from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, TargetError
 from umbrameter.ingest import build
@@ -297,3 +297,18 @@ def test_said_labels_that_the_data_do_not_have(registry: Registry, numbers: Reco
         DataError, match=r"target\.model='models:/turned/1' knows the class 'never', which no record has"
     ):
         found(registry, numbers, "turned/1", labels=("yes", "no", "never"))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_safe"),
+    [
+        ("sklearn.tree._tree.Tree", True),
+        ("numpy.testing._private.utils.measure", False),  # runs what it is given
+        ("sklearn.nowhere.Tree", False),
+        ("sklearnish.Tree", False),
+        ("os.system", False),
+        ("", False),
+    ],
+)
+def test_only_classes_of_the_libraries_are_read_without_trust(name: str, is_safe: bool) -> None:
+    assert _is_safe_class(name) is is_safe

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 class LiveProgress(logging.Handler):
     """Draws records that have a `stage` as bars.
 
-    Records that are a notice (`is_notice`) are printed above the bars. A stage has `name`, `total`, `done`, `n_reused` and `left`, the seconds that are left or None.
+    A stage has `name`, `total`, `done`, `n_reused` and `left`, the seconds that are left or None. Records that are a
+    notice (`is_notice`) are printed above the bars.
 
     Parameters
     ----------
