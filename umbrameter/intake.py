@@ -376,6 +376,8 @@ class Census:
         order = np.lexsort(keys)  # stable: equal rows stay in their order
         ordered = self.fingerprints[order]
         is_new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
+        if is_new.all():
+            return np.zeros(self.n_rows, dtype=np.bool_), np.arange(self.n_rows)
         first = np.empty_like(order)
         first[order] = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]
         return first != np.arange(self.n_rows), first
