@@ -1,7 +1,8 @@
 """The data sets that a spec can name: where each is found, and how it is had when it is not there.
 
 A data set is looked for in the folder that `UMBRAMETER_DATA` names, then under the root, where it is kept once it was
-downloaded, made or rewritten.
+downloaded, made or rewritten. The name of what was made from other files holds a digest of where and when these were
+written, so that other files, or changed ones, are read anew.
 """
 
 import hashlib
@@ -12,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data.clusters import clustered
-from data.entries import CATALOGUE, Entry, Layout
+from data.entries import CATALOGUE, Entry, Layout, Reader
 from data.fetching import Download, fetch
 from data.generated import STREAM, batches, parameters
-from data.keeping import FOLDER_VARIABLE, kept, rewritten
+from data.keeping import FOLDER_VARIABLE, kept, made_from, rewritten
 from umbrameter.errors import DataError, SpecError
 from umbrameter.records import ParquetData
 
@@ -57,19 +58,27 @@ def locate(name: str, root: str) -> ParquetData:
     if name not in CATALOGUE:
         raise SpecError(f"data.name={name!r} is not in the catalogue; expected one of {', '.join(CATALOGUE)}")
     entry, path = CATALOGUE[name], kept(name, root)
-    here, own = _parquet(entry, root), _own(entry)
-    if here is not None:
-        return entry.data(here if entry.read is None else rewritten(entry.read(here), path))
-    if entry.layout is not None and own is not None:
-        return entry.data(rewritten(entry.layout.read(own), path))
+    source, read = _source(entry)
+    if source is not None and source.resolve() != path.resolve():
+        return entry.data(source if read is None else _read(entry, source, read, root))
+    has_base = entry.base is not None and _source(CATALOGUE[entry.base])[0] is not None
+    if path.is_file() and not has_base:
+        return entry.data(path)
     return _of_base(entry, entry.base, root) if entry.base else _had_otherwise(entry, root)
+
+
+def _read(entry: Entry, source: Path, read: Reader, root: str) -> Path:
+    """Return where the records of somebody's files lie as plain Parquet."""
+    names = [download.name for download in entry.layout.downloads] if entry.layout else []
+    beside = [source.parent / part for name in names for part in (name, name.removesuffix(".gz"))]
+    return rewritten(read(source), kept(f"{entry.name}-{made_from(source, *beside)}", root))
 
 
 def _of_base(entry: Entry, base: str, root: str) -> ParquetData:
     """Return a data set that is clustered from another, which may be a stand-in."""
     found = locate(base, root)
-    name = entry.name if found.note is None else f"{entry.name}-of-{Path(found.path).stem}"
-    path = rewritten(clustered(Path(found.path), entry.classes), kept(name, root))
+    of = made_from(Path(found.path)) if found.note is None else f"of-{Path(found.path).stem}"
+    path = rewritten(clustered(Path(found.path), entry.classes), kept(f"{entry.name}-{of}", root))
     return entry.data(path, None if found.note is None else _note(entry))
 
 
@@ -140,18 +149,25 @@ def write_generated(
 
 def available(root: str) -> list[tuple[Entry, Path | None]]:
     """Return every data set with where it is, or None where it has to be had first."""
-    return [(entry, _parquet(entry, root) or _own(entry)) for entry in CATALOGUE.values()]
+    return [(entry, _here(entry, root)) for entry in CATALOGUE.values()]
 
 
-def _parquet(entry: Entry, root: str) -> Path | None:
-    """Return where a data set's Parquet file is: shipped, in the folder, or kept."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    in_folder = Path(named, f"{entry.name}.parquet") if named else None
-    places = (entry.sample, in_folder, kept(entry.name, root))
-    return next((place for place in places if place is not None and place.is_file()), None)
+def _here(entry: Entry, root: str) -> Path | None:
+    """Return where a data set is, or what it is made from: shipped, in the folder, or kept."""
+    source, path = _source(entry)[0], kept(entry.name, root)
+    if source is not None or path.is_file():
+        return source or path
+    return _here(CATALOGUE[entry.base], root) if entry.base else None
 
 
-def _own(entry: Entry) -> Path | None:
-    """Return where the publishers' own files are, where they lie in the folder."""
-    named, names = os.environ.get(FOLDER_VARIABLE), entry.layout.names if entry.layout else ()
-    return next((path for name in names if named and (path := Path(named, name)).exists()), None)
+def _source(entry: Entry) -> tuple[Path | None, Reader | None]:
+    """Return a data set's file, shipped or in the folder, or its publishers' own files, and how they are read."""
+    if entry.sample is not None and entry.sample.is_file():
+        return entry.sample, None
+    named, layout = os.environ.get(FOLDER_VARIABLE), entry.layout
+    if not named:
+        return None, None
+    if (path := Path(named, f"{entry.name}.parquet")).is_file():
+        return path, entry.read
+    own = [path for name in layout.names if (path := Path(named, name)).exists()] if layout else []
+    return (own[0], layout.read) if layout and own else (None, None)

@@ -3,6 +3,7 @@
 Belongs here: the folder, the Parquet. Does not belong here: what is kept.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -25,6 +26,22 @@ def kept(name: str, root: str) -> Path:
     """Return where a data set is kept: under a local root, else in the user's cache."""
     folder = Path.home() / ".cache" / "umbrameter" if "://" in root else Path(root) / "datasets"
     return folder / f"{name}.parquet"
+
+
+def made_from(source: Path, *others: Path) -> str:
+    """Return what tells a file, or a folder of files, from another or a changed one: 12 digits (hexadecimal).
+
+    Parameters
+    ----------
+    source
+        The file or folder.
+    others
+        Further files that are read with it, where they are there.
+    """
+    places = {place.resolve() for place in (source, *others) if place.exists()}
+    files = {file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()}
+    facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
 def rewritten(batches: Iterator[pa.RecordBatch], path: Path) -> Path:
@@ -57,7 +74,7 @@ def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> 
     except OSError as error:
         raise StoreError(
             f"the data set could not be kept as {str(path)!r} ({brief(error)}); free some space or let that folder be "
-            f"written, or set {FOLDER_VARIABLE} to a folder that holds {path.name}"
+            "written, or take another root"
         ) from None
     finally:
         with suppress(OSError):

@@ -1,13 +1,11 @@
 """The audit, from a spec to a report in MLflow."""
 
-from typing import Any
-
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import stages
 from tasks.cluster import Compute
-from tasks.session import read_spec, session
+from tasks.session import Held, read_spec, session
 from umbrameter.spec import AuditSpec
 
 
@@ -22,7 +20,7 @@ def audit(
     root: str = "runs",
     compute: Compute | None = None,
     tracking_uri: str | None = None,
-    model: Any = None,
+    model: Held | None = None,
     tracked: bool = True,
 ) -> str:
     """Run one audit and return its run folder, relative to the root.
@@ -38,7 +36,7 @@ def audit(
     tracking_uri
         Where MLflow is; a SQLite file under the root if unset.
     model
-        The fitted classifier, for a target of kind `object`.
+        The fitted classifier, for a target of kind `object`: `Held(classifier)`.
     tracked
         Whether to log the run to MLflow at the end.
     """

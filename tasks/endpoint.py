@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlparse, urlunparse
 
 import httpx
 import numpy as np
@@ -48,6 +49,22 @@ WITNESSES, FEWEST = 2, 20
 
 REPEATED = frozenset({"no connection", "timeout", "cut off", "429", "500", "502", "503", "504"})
 """How a request may end that is sent again."""
+
+
+def own_records(batch_size: int) -> int:
+    """Return how many records of a query a request of some size holds beside its witnesses."""
+    return batch_size - WITNESSES if batch_size >= FEWEST else batch_size
+
+
+def most_witnesses(batch_size: int, n: int, n_calls: int) -> int:
+    """Return how many witnesses go along with a query about `n` records in so many calls, at most.
+
+    Each call's last request may be small, and a request of few records has none.
+    """
+    if batch_size < FEWEST:
+        return 0
+    n_requests = -(-n // own_records(batch_size)) + max(0, n_calls - 1)
+    return WITNESSES * min(n_requests, n // (FEWEST - WITNESSES))
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ class Endpoint:
         self.purpose = "audited records"
         self.model = ""
         self.witnesses: tuple[Array, Floats] | None = None
-        self._ledger = Ledger(store, f"ledger/{digest(target.identity)[:32]}")
+        self._ledger = Ledger(store, f"ledger/{digest(target.url)[:32]}")
         self._token = (token or "").strip()
         self._clock = Clock()
         self._sending = threading.Lock()
@@ -162,6 +179,10 @@ class Endpoint:
         """Return all requests that were ever sent to this endpoint from this store; as of `LEDGER`."""
         return self._ledger.table()
 
+    def answered(self) -> dict[str, int]:
+        """Return how many records this model has answered, from this store, for each purpose; with the witnesses."""
+        return self._ledger.answered(self.model)
+
     @property
     def n_sent(self) -> int:
         """Records that were ever sent to this endpoint from this store, each as often as it was."""
@@ -206,7 +227,7 @@ class Endpoint:
 
     def _batches(self, X: Array) -> Iterator[_Batch]:
         size = self.target.batch_size
-        step = size - WITNESSES if self.witnesses is not None and size >= FEWEST else size
+        step = own_records(size) if self.witnesses is not None else size
         for start in range(0, len(X), step):
             part = np.ascontiguousarray(X[start : start + step])
             content = hashlib.sha256(f"{part.dtype.str} {part.shape} ".encode() + part.tobytes()).hexdigest()
@@ -237,7 +258,7 @@ class Endpoint:
     def _witnessed(self, batch: _Batch, purpose: str, stop: threading.Event) -> tuple[Floats, int]:
         """Return a batch's answers, which came in one request with those that are known, and how many it took."""
         n = len(batch.X)
-        if self.witnesses is None or n + WITNESSES < FEWEST:
+        if self.witnesses is None or min(n + WITNESSES, self.target.batch_size) < FEWEST:
             return self._asked(batch, purpose, stop)
         records, known = self.witnesses
         answers, attempts = self._asked(replace(batch, X=np.concatenate([batch.X, records])), purpose, stop)
@@ -294,7 +315,7 @@ class Endpoint:
                     f"target.budget={budget} does not suffice: {sent} records were sent and {n} more are needed for "
                     "the next request; raise target.budget and run again: answered batches are kept"
                 )
-            row = self._ledger.begin(batch.name, purpose, n)
+            row = self._ledger.begin(batch.name, purpose, n, self.model)
         began = time.perf_counter()
         reply = self._post(body, MOST_BYTES + MOST_BYTES_A_NUMBER * n * len(self.classes))
         self._ledger.end(row, reply.status, time.perf_counter() - began)
@@ -343,7 +364,7 @@ class Endpoint:
         elif reply.status == "too large":
             text = f"{place} answers more than prediction vectors can take; check target.url, or lower batch_size"
         elif reply.status.startswith("3"):
-            to = self._shown(reply.headers.get("location", "nowhere"), rows)
+            to = self._shown(_without_query(reply.headers.get("location", "nowhere")), rows)
             text = f"{place} answered {reply.status}, to go to {to}; redirects are not followed: set target.url to it"
         elif reply.status in ("401", "403"):
             text = f"{place} answered {reply.status}{said}; check target.token"
@@ -358,6 +379,15 @@ class Endpoint:
     def _shown(self, text: str, rows: list[list[Any]]) -> str:
         """Return the beginning of what the endpoint said, without the token and without what was sent."""
         return " ".join(masked(text.replace(self._token, "[token]") if self._token else text, rows).split())[:200]
+
+
+def _without_query(address: str) -> str:
+    """Return an address without what may hold secrets: user and password, parameters, query, fragment."""
+    try:
+        parts = urlparse(address)
+    except ValueError:
+        return "an address that cannot be read"
+    return urlunparse((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "", ""))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

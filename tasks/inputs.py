@@ -45,7 +45,7 @@ def inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
     artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
     digest = artefacts["records"].rpartition("/")[2]
     source = _RecordsSource(report.data.name, digest)
-    pool = report.data.n_records - report.target.n_members - report.target.n_nonmembers
+    pool = store.open(artefacts["split"]).meta["n_pool"]
     sizes = {"members": report.target.n_members, "non-members": report.target.n_nonmembers, "pool": pool}
     found = []
     for context, size in sizes.items():

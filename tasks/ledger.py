@@ -1,9 +1,10 @@
 """The ledger of an endpoint: all that was ever sent to it, never what was in it."""
 
 import json
+import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,9 +26,11 @@ LEDGER = pa.schema(
 """All requests that were sent: never what was in them. `seconds` is null where the process died meanwhile."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ledger:
     """What was sent to one endpoint: two small files a request, one written before it is sent and one after it ended.
+
+    The files are counted once; from then on each note is added.
 
     Parameters
     ----------
@@ -39,11 +42,17 @@ class Ledger:
 
     store: Store
     folder: str
+    _n_sent: int | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
-    def begin(self, batch: str, purpose: str, n: int) -> str:
-        """Note that a request is about to be sent, and return the note's name."""
+    def begin(self, batch: str, purpose: str, n: int, model: str = "") -> str:
+        """Note that a request is about to be sent, to which model where that is known; return the note's name."""
         name = f"{time.time_ns() // 1000}-{n}-{uuid.uuid4().hex[:12]}"
-        self.store.put(self.folder, {f"{name}.sent.json": json.dumps({"batch": batch, "purpose": purpose}).encode()})
+        content = {"batch": batch, "purpose": purpose, "model": model}
+        with self._lock:
+            self.store.put(self.folder, {f"{name}.sent.json": json.dumps(content).encode()})
+            if self._n_sent is not None:
+                self._n_sent += n
         return name
 
     def end(self, name: str, status: str, seconds: float) -> None:
@@ -53,17 +62,31 @@ class Ledger:
 
     def n_sent(self) -> int:
         """Return how many records were sent, each as often as it was."""
-        return sum(int(name.split("-")[1]) for name in self._names(".sent.json"))
+        with self._lock:
+            if self._n_sent is None:
+                self._n_sent = sum(int(name.split("-")[1]) for name in self._names(".sent.json"))
+            return self._n_sent
+
+    def answered(self, model: str) -> dict[str, int]:
+        """Return how many records one model has answered, for each purpose."""
+        found: dict[str, int] = {}
+        for row in self._rows():
+            if row["status"] == "200" and row["model"] == model:
+                found[row["purpose"]] = found.get(row["purpose"], 0) + row["n_records"]
+        return found
 
     def table(self) -> pa.Table:
         """Return all requests, in the order in which they were sent; as of `LEDGER`."""
+        return pa.Table.from_pylist(self._rows(), schema=LEDGER)
+
+    def _rows(self) -> list[dict[str, Any]]:
         ended, rows = set(self._names(".ended.json")), []
         for name in sorted(self._names(".sent.json")):
             microseconds, n, _ = name.split("-")
-            row = {"batch": "", "purpose": "unknown", "seconds": None, "status": "unknown"}
+            row = {"batch": "", "purpose": "unknown", "model": "", "seconds": None, "status": "unknown"}
             row |= self._read(f"{name}.sent.json") | (self._read(f"{name}.ended.json") if name in ended else {})
             rows.append(row | {"n_records": int(n), "sent": datetime.fromtimestamp(int(microseconds) / 1e6, UTC)})
-        return pa.Table.from_pylist(rows, schema=LEDGER)
+        return rows
 
     def _names(self, ending: str) -> list[str]:
         infos = self.store.fs.get_file_info(pafs.FileSelector(self.folder, allow_not_found=True))

@@ -20,6 +20,7 @@ from mlflow.types import DataType
 from sqlalchemy.exc import SQLAlchemyError
 
 from umbrameter.errors import TargetError, TrackingError, brief
+from umbrameter.mitigations import LabelOnly
 from umbrameter.report.tracked import without_secrets
 from umbrameter.targets import RegistryTarget
 from umbrameter.targets.columns import Columns
@@ -168,16 +169,17 @@ def _refuse_misfit(target: RegistryTarget, info: Any, columns: Columns) -> None:
 
 def _model(target: RegistryTarget, uri: str, info: Any) -> tuple[Any, Sequence[Any] | None]:
     """Return what answers, and the labels of its answers where the model's metadata name them."""
+    is_label_only = any(isinstance(part, LabelOnly) for part in target.answers)
     if "sklearn" in info.flavors:
         found = mlflow.sklearn.load_model(uri)
-        if not callable(getattr(found, "predict_proba", None)) and not target.answers:
+        if not callable(getattr(found, "predict_proba", None)) and not is_label_only:
             raise TargetError(
                 f"target.model={target.model!r} is a {type(found).__name__}, which answers no probabilities (it has no "
                 "predict_proba); audit a classifier that does, or say target.answers: [{kind: label_only}]"
             )
         return found, None
     labels = (info.metadata or {}).get("classes")
-    if labels is None and target.labels is None and not target.answers:
+    if labels is None and target.labels is None and not is_label_only:
         raise TargetError(
             f"target.model={target.model!r} does not say which class each of its answers is of (it is no scikit-learn "
             "model, and its metadata have no classes); say it in target.labels"

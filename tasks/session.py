@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tasks.cluster import Cluster, Compute
 from tasks.progress import Stage
@@ -34,6 +34,21 @@ TASK_SECONDS = 5.0
 
 SHARE = 2
 """A piece is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
+
+
+class Held:
+    """A Python object on its way to a flow; opaque, since Prefect writes a flow's parameters into its database.
+
+    Parameters
+    ----------
+    model
+        The fitted classifier.
+    """
+
+    __slots__ = ("model",)  # without a dictionary nothing of it can be encoded
+
+    def __init__(self, model: Any):
+        self.model = model
 
 
 @dataclass(frozen=True)

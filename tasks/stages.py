@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from data.catalogue import locate, write_generated
-from tasks.session import Session
+from tasks.session import Held, Session
 from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.fitting import TargetFit
 from umbrameter.ingest import build, records_recipe
@@ -31,7 +31,7 @@ from umbrameter.scoring import AttackFit
 from umbrameter.shadow_data import unusable
 from umbrameter.spec import AuditSpec
 from umbrameter.split import Split
-from umbrameter.steps import Case, Given, Variant, variants
+from umbrameter.steps import Case, Given, Unmeasured, Variant, variants
 from umbrameter.targets import StoredTarget, TrainedTarget
 from umbrameter.work import Work
 
@@ -126,7 +126,7 @@ def split_records(session: Session, records: str) -> tuple[str, ...]:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="meet the target")
-def meet(session: Session, records: str, splits: Sequence[str], model: Any, tracking_uri: str | None) -> None:
+def meet(session: Session, records: str, splits: Sequence[str], model: Held | None, tracking_uri: str | None) -> None:
     """Find the target, where it was trained elsewhere: who it is, and how it is asked."""
     if isinstance(session.spec.target, TrainedTarget):
         return
@@ -152,7 +152,8 @@ def draw(session: Session, records: str, splits: Sequence[str], variants: Sequen
     in_stage(session, "search for records", pieces)
     drawn = {v.drawn.recipe.path: (v, v.drawn) for v in variants if v.drawn is not None}
     in_stage(session, "draw records", [Piece(f"draw records for {v.title}", [work]) for v, work in drawn.values()])
-    session.barren = {path: why for path in drawn if (why := unusable(session.store.open(path))) is not None}
+    reasons = {path: unusable(session.store, path, v.trained) for path, (v, _) in drawn.items()}
+    session.barren = {path: why for path, why in reasons.items() if why is not None}
     return plan(session, records, splits) if session.barren else tuple(variants)
 
 
@@ -160,7 +161,7 @@ def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: s
     """Train the target, and one more for each mitigation of the training; few workers are busy, so load MLflow too."""
     variants = [v for v in _unguarded(variants) if isinstance(v.target, TargetFit)]
     if any(session.store.find(v.target.recipe) is None for v in variants):
-        session.begin("MLflow", lambda: _tracking().get_ready(session.store.root, tracking_uri))
+        session.begin("MLflow", lambda: tracking().get_ready(session.store.root, tracking_uri))
     in_stage(session, "train target", [Piece(f"train {v.title}", [v.target]) for v in variants])
 
 
@@ -235,8 +236,8 @@ def score(session: Session, variants: Sequence[Variant]) -> None:
 def evaluate(session: Session, variants: Sequence[Variant]) -> None:
     """Measure each attack and what each mitigation costs, with intervals; hold claims of privacy against attacks."""
     pieces = [Piece(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
-    costs = {case.costing.recipe.path: case for case in _cases(variants)}
-    pieces += [Piece(f"what {c.mitigation or 'the target as it is'} is worth", [c.costing]) for c in costs.values()]
+    costs = {entry.costing.recipe.path: entry for entry in _entries(variants)}
+    pieces += [Piece(f"what {e.row.label or 'the target as it is'} is worth", [e.costing]) for e in costs.values()]
     pieces += [Piece(f"guarantee of {v.title}", [work]) for v in variants for work in v.guarantees]
     in_stage(session, "evaluate", pieces)
 
@@ -276,10 +277,10 @@ def report(session: Session, variants: Sequence[Variant]) -> str:
 @task(cache_policy=NO_CACHE, task_run_name="log to MLflow")
 def track(session: Session, folder: str, tracking_uri: str | None) -> str:
     """Log the finished run to MLflow; the audit is complete on disk whatever happens here."""
-    return str(_tracking().log_run(session.store.root, folder, tracking_uri))
+    return str(tracking().log_run(session.store.root, folder, tracking_uri))
 
 
-def _tracking() -> Any:
+def tracking() -> Any:
     """Return `tasks.track`, which takes two seconds to load."""
     from tasks import track
 
@@ -300,6 +301,14 @@ def _halves(fits: Sequence[AttackFit], most: int = 4) -> list[Sequence[AttackFit
 
 def _cases(variants: Sequence[Variant]) -> list[Case]:
     return [case for variant in variants for case in variant.cases]
+
+
+def _entries(variants: Sequence[Variant]) -> list[Case | Unmeasured]:
+    """Return what becomes an entry of the report's results each."""
+    found: list[Case | Unmeasured] = []
+    for variant in variants:
+        found += [*variant.cases, *variant.unmeasured]
+    return found
 
 
 def _dealt(variants: Sequence[Variant]) -> dict[str, list[Case]]:
@@ -334,7 +343,7 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
         "split": variants[0].training.split,
         "targets": [v.target.recipe.path for v in _unguarded(variants)],
         "target_predictions": [v.query.recipe.path for v in variants],
-        "models": [*{row["mitigation"]: row for v in variants for c in v.cases for row in [_model(v, c)]}.values()],
+        "models": [*{m["mitigation"]: m for v in variants for e in _entries([v]) for m in [_model(v, e)]}.values()],
         "shadow_records": [*dict.fromkeys(v.drawn.recipe.path for v in variants if v.drawn is not None)],
         "shadow_predictions": [w.recipe.path for v in variants for w in v.shadows],
         "guards": [v.guard.recipe.path for v in variants if v.guard is not None],
@@ -343,16 +352,16 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
         "attack_models": [_of_case(c) | {"paths": [f.recipe.path for f in c.fits]} for c in _cases(variants) if c.fits],
         "scores": [_of_case(c) | {"path": c.scoring.recipe.path} for c in _cases(variants)],
         "controls": [work.recipe.path for v in variants for work in v.controls],
-        "costs": [*dict.fromkeys(c.costing.recipe.path for c in _cases(variants))],
+        "costs": [*dict.fromkeys(entry.costing.recipe.path for entry in _entries(variants))],
         "guarantees": [work.recipe.path for v in variants for work in v.guarantees],
         "evaluations": [_of_case(c) | {"path": c.evaluation.recipe.path} for c in _cases(variants)],
     }
 
 
-def _model(variant: Variant, case: Case) -> dict[str, str | None]:
+def _model(variant: Variant, entry: Case | Unmeasured) -> dict[str, str | None]:
     """Return where the model under a mitigation lies, and its guard, if it has one."""
     guard = None if variant.guard is None else variant.guard.recipe.path
-    return {"mitigation": case.mitigation, "target": variant.target.recipe.path, "guard": guard}
+    return {"mitigation": entry.row.label, "target": variant.target.recipe.path, "guard": guard}
 
 
 def _of_case(case: Case) -> dict[str, str | None]:

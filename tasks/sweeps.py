@@ -1,13 +1,13 @@
 """Compare the audits of a sweep: its report and its run in MLflow."""
 
 from datetime import datetime
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from tasks.session import free_folder
+from tasks.stages import tracking
 from umbrameter.errors import SpecError
 from umbrameter.report import sweeps as drawing
 from umbrameter.report.compared import compared, render
@@ -56,11 +56,4 @@ def report(sweep: Sweep, root: str, runs: list[str]) -> str:
 @task(cache_policy=NO_CACHE, task_run_name="log to MLflow")
 def track(root: str, folder: str, tracking_uri: str | None) -> str:
     """Log the finished sweep to MLflow, a run below it for each point."""
-    return str(_tracking().log_sweep(root, folder, tracking_uri))
-
-
-def _tracking() -> Any:
-    """Return `tasks.track`, which takes two seconds to load."""
-    from tasks import track
-
-    return track
+    return str(tracking().log_sweep(root, folder, tracking_uri))

@@ -6,6 +6,8 @@ model fetched (`registry`).
 
 import hashlib
 import logging
+import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -15,15 +17,17 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.connection import read_token
-from tasks.endpoint import WITNESSES, Endpoint
-from tasks.session import Met, Session
-from umbrameter.asking import Asking, TargetMet
+from tasks.endpoint import WITNESSES, Endpoint, most_witnesses
+from tasks.session import Held, Met, Session
+from umbrameter.asking import BATCH, Asking, NoisyQuery, TargetMet
 from umbrameter.errors import TargetError
 from umbrameter.records import Records
 from umbrameter.seeds import generator
+from umbrameter.shadow_data import ShadowRecords, Synthesis
 from umbrameter.split import rows_of
 from umbrameter.steps import Variant
 from umbrameter.store import Artefact, Recipe, Store, digest
+from umbrameter.synthesis.base import BLOCK_VALUES
 from umbrameter.tables import vector_column, vectors
 from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
 from umbrameter.targets.columns import Columns, same
@@ -36,6 +40,9 @@ CHECKS = "to see that the model stays the same"
 
 CANARIES = 16
 """Made-up records that a target is asked about at the beginning and at the end."""
+
+MANY_CANARIES = 256
+"""The same of a target that answers labels, rounded or in part: two models often agree on such answers."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Changeable(Met):
         )
 
 
-def meet(session: Session, records: Records, split: Artefact, model: Any, tracking_uri: str | None) -> None:
+def meet(session: Session, records: Records, split: Artefact, model: Held | None, tracking_uri: str | None) -> None:
     """Find the target of a session; as of `Session.met` from then on.
 
     Parameters
@@ -102,7 +109,7 @@ def meet(session: Session, records: Records, split: Artefact, model: Any, tracki
         When there is no such target, or it does not answer.
     """
     store, target, columns = session.store, session.spec.target, Columns.of(records)
-    canaries = _canaries(records, split)
+    canaries = _canaries(records, split, MANY_CANARIES if getattr(target, "answers", ()) else CANARIES)
     if isinstance(target, StoredTarget):
         answers = target.read(len(records.classes))
         facts = {"kind": target.kind, "answers": _dumped(target), "records": records.artefact.key}
@@ -128,25 +135,54 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
     TargetError
         When that is more than the budget.
     """
+    store, target = session.store, session.spec.target
     works = {work.recipe.path: work for v in variants for work in _asking(v)}
-    missing = [work for work in works.values() if session.store.find(work.recipe) is None]
-    needed: dict[str, int] = {}
-    for work in missing:
-        needed[work.purpose] = needed.get(work.purpose, 0) + work.n_queries(session.store)
-    total, target = sum(needed.values()), session.spec.target
-    if total and isinstance(target, EndpointTarget):
-        needed[CHECKS] = sum(WITNESSES * -(-n // target.batch_size) for n in needed.values()) + CANARIES
-        total += needed[CHECKS]
-    parts = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items() if n) or "none"
+    made = {path: artefact for path, work in works.items() if (artefact := store.find(work.recipe)) is not None}
+    needed, checks = Counter[str](), Counter[str]()
+    for work in (work for path, work in works.items() if path not in made):
+        n = work.n_queries(store)
+        needed[work.purpose] += n
+        if isinstance(target, EndpointTarget):
+            checks[work.purpose] += most_witnesses(target.batch_size, n, _most_calls(work, n, store))
+    canaries = len(session.met.canaries) if isinstance(session.met, Changeable) else CANARIES
+    n_checks = checks.total() + canaries if isinstance(target, EndpointTarget) else 0
+    each = [(needed[purpose], purpose) for purpose in needed] + [(n_checks, CHECKS)]
+    parts = "; ".join(f"{n:,} {purpose}" for n, purpose in each if n) or "none"
+    total = needed.total() + n_checks
     log.info(f"Queries this audit needs, at most: {total:,} ({parts})", extra={"is_notice": True})
-    if not isinstance(target, EndpointTarget) or target.budget is None or session.met is None:
+    asked = None if session.met is None else session.met.asked
+    if not isinstance(target, EndpointTarget) or target.budget is None or not isinstance(asked, Endpoint):
         return
-    sent = session.met.asked.n_sent if isinstance(session.met.asked, Endpoint) else 0
-    if sent + total > target.budget:
+    before = _answered(asked, [(works[path].purpose, artefact) for path, artefact in made.items()])
+    known = sum(min(before[purpose], needed[purpose] + checks[purpose]) for purpose in needed)
+    if asked.n_sent + total - known > target.budget:
+        less = f"; of these {known:,} were answered before" if known else ""
         raise TargetError(
-            f"target.budget={target.budget:,}: the audit needs up to {total:,} queries more ({parts}), and {sent:,} "
-            "were sent already; raise target.budget, leave out attacks, or lower split, shadows.records or iter_max"
+            f"target.budget={target.budget:,}: the audit needs up to {total - known:,} queries more ({parts}{less}), "
+            f"and {asked.n_sent:,} were sent already; raise target.budget, leave out attacks, or lower split, "
+            "shadows.records or iter_max"
         )
+
+
+def _most_calls(work: Asking, n: int, store: Store) -> int:
+    """Return how often a work calls the target to ask about `n` records, at most."""
+    n_features = int(store.open(work.records).meta["n_features"])
+    if isinstance(work, Synthesis):  # a search that waits for a place begins once one of the others has ended
+        most, n_searches = work.data.iter_max, n // work.data.iter_max
+        return most + max(0, n_searches - 1) * most // work.data.side_by_side
+    if isinstance(work, ShadowRecords):
+        return -(-n // max(1, BLOCK_VALUES // n_features))
+    copies = 1 + work.noise.copies if isinstance(work, NoisyQuery) else 1
+    return -(-n // copies // max(1, BATCH // n_features)) * copies
+
+
+def _answered(asked: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[str]:
+    """Return how many records the model has answered for each purpose, without those of works that were ended."""
+    found, size = Counter(asked.answered()), asked.target.batch_size
+    for purpose, artefact in made:
+        n = int(artefact.meta.get("queries", 0))
+        found[purpose] -= n + most_witnesses(size, n, 1)
+    return +found
 
 
 def _asking(variant: Variant) -> list[Asking]:
@@ -156,20 +192,21 @@ def _asking(variant: Variant) -> list[Asking]:
     return [work for work in works if isinstance(work, Asking)]
 
 
-def _canaries(records: Records, split: Artefact) -> Floats:
+def _canaries(records: Records, split: Artefact, n: int) -> Floats:
     """Return made-up records: each feature of some non-members, dealt anew."""
     rng = generator(0, "canaries")
-    rows = rng.permutation(rows_of(split, "nonmember"))[:CANARIES]
+    rows = rng.permutation(rows_of(split, "nonmember"))[:n]
     return rng.permuted(records.take(rows)[0], axis=0)
 
 
 def _given(
-    store: Store, target: GivenTarget, columns: Columns, records: Records, model: Any, canaries: Floats
+    store: Store, target: GivenTarget, columns: Columns, records: Records, model: Held | None, canaries: Floats
 ) -> Changeable:
     if model is None:
-        raise TargetError("target.kind=object: there is no object; hand it over: audit(spec, model=classifier)")
-    asked = Adapted(model, columns, records.classes, target.labels, target.answers, target.name)
+        raise TargetError("target.kind=object: there is no object; hand it over: audit(spec, model=Held(classifier))")
+    asked = Adapted(model.model, columns, records.classes, target.labels, target.answers, target.name)
     facts = {"kind": target.kind, "name": target.name, "answers": _dumped(target), "labels": _listed(target.labels)}
+    facts["run"] = uuid.uuid4().hex  # an object has no name that is its own, and asking it costs nothing
     meeting = _meeting(store, facts, canaries, _canary(asked, canaries))
     return Changeable(TargetMet(meeting, target.name), asked, store, meeting, canaries)
 

@@ -148,19 +148,26 @@ def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
     try:
         with _quietly():
             client, experiment = _opened(store, report.name, address, uri is None)
-            tags = {"run_folder": folder, "spec_digest": report.spec_digest, "sweep": report.axis}
-            tags["mlflow.note.content"] = sweep_note(report)
-            run: str = client.create_run(experiment, run_name=f"sweep: {report.title}", tags=tags).info.run_id
-            now = int(time.time() * 1000)
-            series = [Metric(name, value, now, step) for name, value, step in sweep_series(report)]
-            client.log_batch(run, metrics=series, params=_params({"axis": report.axis}))
-            for name in ("sweep.html", "sweep.json", *_figures(store, folder)):
-                _upload(client, run, name, store.read(f"{folder}/{name}"))
-            client.set_terminated(run, "FINISHED")
+            earlier = _earlier(client, experiment, folder, report.spec_digest)
+            run = earlier or _log_points(client, experiment, store, folder, report)
     except FAILURES as error:
         raise _refused(root, folder, uri, error) from None
     for point in report.points:
         log_run(root, point.run, uri, {"mlflow.parentRunId": run, "point": point.label})
+    return run
+
+
+def _log_points(client: mlflow.MlflowClient, experiment: str, store: Store, folder: str, report: SweepReport) -> str:
+    """Log the run of a sweep itself, and return its id."""
+    tags = {"run_folder": folder, "spec_digest": report.spec_digest, "sweep": report.axis}
+    tags["mlflow.note.content"] = sweep_note(report)
+    run: str = client.create_run(experiment, run_name=f"sweep: {report.title}", tags=tags).info.run_id
+    now = int(time.time() * 1000)
+    series = [Metric(name, value, now, step) for name, value, step in sweep_series(report)]
+    client.log_batch(run, metrics=series, params=_params({"axis": report.axis}))
+    for name in ("sweep.html", "sweep.json", *_figures(store, folder)):
+        _upload(client, run, name, store.read(f"{folder}/{name}"))
+    client.set_terminated(run, "FINISHED")
     return run
 
 
@@ -187,7 +194,7 @@ def _opened(store: Store, name: str, address: str, is_default: bool) -> tuple[ml
 def _log(store: Store, folder: str, address: str, is_default: bool, above: Mapping[str, str]) -> str:
     report = read_report(store.read(f"{folder}/report.json"))
     client, experiment = _opened(store, report.audit.name, address, is_default)
-    logged = _earlier(client, experiment, folder, report)
+    logged = _earlier(client, experiment, folder, report.audit.spec_digest)
     if logged is not None:
         return logged
     tags = {**_parent_tags(report, folder), **above}
@@ -217,16 +224,21 @@ def _experiment(client: mlflow.MlflowClient, name: str, artifacts: str | None) -
     return str(client.create_experiment(name, artifact_location=where, tags=EXPERIMENT_TAGS))
 
 
-def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, report: Report) -> str | None:
+def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, spec_digest: str) -> str | None:
     """Return the finished parent run of this folder, after removing what an interrupted attempt left."""
-    same = f"tags.run_folder = '{folder}' AND tags.spec_digest = '{report.audit.spec_digest}'"
+    same = f"tags.run_folder = '{folder}' AND tags.spec_digest = '{spec_digest}'"
     for run in client.search_runs([experiment], same):
         if run.info.status == "FINISHED":
             return str(run.info.run_id)
-        for child in client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run.info.run_id}'"):
-            client.delete_run(child.info.run_id)
-        client.delete_run(run.info.run_id)
+        _delete(client, experiment, run.info.run_id)
     return None
+
+
+def _delete(client: mlflow.MlflowClient, experiment: str, run: str) -> None:
+    """Delete a run and all below it."""
+    for child in client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run}'"):
+        _delete(client, experiment, child.info.run_id)
+    client.delete_run(run)
 
 
 def _parent_tags(report: Report, folder: str) -> dict[str, str]:

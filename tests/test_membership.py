@@ -197,6 +197,16 @@ def test_sides_of_different_columns(tmp_path: Path, columns: dict[str, Any]) -> 
         build(data, Store(tmp_path / "root"))
 
 
+def test_sides_that_differ_in_what_may_be_null_alone(tmp_path: Path) -> None:
+    members, others = side(tmp_path, "members", [0, 1]), side(tmp_path, "others", [2, 3])
+    table = pq.read_table(others)
+    pq.write_table(table.cast(pa.schema([field.with_nullable(False) for field in table.schema])), others)
+    store = Store(tmp_path / "root")
+    for first, second in ((members, others), (others, members)):
+        records = Records.open(store, build(SidesData(members=first, nonmembers=second, label="y"), store).path)
+        assert parts(records) == [0, 0, 1, 1]
+
+
 def test_a_side_that_is_missing_or_empty(tmp_path: Path) -> None:
     members = side(tmp_path, "members", [0, 1])
     for name, text in (("none", "does not exist"), ("empty", "has no rows")):
@@ -239,9 +249,9 @@ def test_fewer_are_drawn_and_the_rest_is_no_pool(three_sides: Records) -> None:
 
 
 def test_more_than_are_known(three_sides: Records) -> None:
-    with pytest.raises(PlanError, match=r"split\.members=11: the data have 10 known members; give more, or lower"):
+    with pytest.raises(PlanError, match=r"the data have 10 known members; lower split\.members \(11\)"):
         split(three_sides, 11)
-    with pytest.raises(PlanError, match=r"split\.nonmembers=9: the data have 8 known nonmembers"):
+    with pytest.raises(PlanError, match=r"the data have 8 known nonmembers; lower split\.nonmembers \(9\)"):
         split(three_sides, 10, 9)
 
 
@@ -249,7 +259,7 @@ def test_more_than_are_known(three_sides: Records) -> None:
 def test_a_table_of_members_alone_or_of_others_alone(tmp_path: Path, who: bool) -> None:
     records = known(tmp_path, people(tmp_path), person=SOME, is_member=[who] * 4)
     name = "nonmembers" if who else "members"
-    with pytest.raises(PlanError, match=rf"split\.{name}=all: the data have 0 known {name}; give more"):
+    with pytest.raises(PlanError, match=f"the data have 0 known {name}; give data with {name}"):
         split(records)
 
 

@@ -129,3 +129,22 @@ def test_shipped_specs_are_valid(path: Path) -> None:
 def test_nothing_else_than_a_spec_or_an_error_comes_out(content: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         AuditSpec.from_yaml(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{kind: endpoint, url: 'https://u:S3CRET@h/x'}",
+        "{kind: endpoint, url: 'ftp://h/S3CRET'}",
+        "{kind: endpoint, url: 'https://h/x?api_key=S3CRET'}",
+        "{kind: endpoint, url: 'https://h/x', token: S3CRET}",
+        "{kind: endpoint, url: 'https://h/x', token: {value: S3CRET}}",
+        "{kind: endpoint, url: 'https://h/x', request: {kind: json, body: {key: S3CRET}, probabilities: p}}",
+        "{kind: registry, model: 'models:/m/1', tracking_uri: 'https://u:S3CRET@h'}",
+    ],
+)
+def test_what_may_be_a_secret_is_refused_and_not_repeated(target: str) -> None:
+    known = "data={kind: sides, members: a, nonmembers: b, label: y}"
+    text = refusal(known, "attacks=[{kind: loss}]", "mitigations=[]", f"target={target}")
+    assert "target." in text or "target:" in text
+    assert "S3CRET" not in text

@@ -47,6 +47,11 @@ def test_each_point_is_the_audit_with_that_value(setting: str, labels: list[str]
     assert (found.axis, found.title) == (key, AXES[key])
 
 
+def test_steps_never_meet() -> None:
+    found = swept("data={kind: generated, records: 4000, distinctness: [0.5, 0, 1]}")
+    assert [(point.label, point.step) for point in found.points] == [("0.5", 0), ("0.0", 1), ("1.0", 2)]
+
+
 def test_generated_classes_may_vary() -> None:
     found = swept("data={kind: generated, records: 4000, classes: [2, 10]}")
     assert [point.spec.data.classes for point in found.points] == [2, 10]  # type: ignore[union-attr]

@@ -170,8 +170,8 @@ def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> N
     """Log a finished run to MLflow, such as one whose tracking failed."""
     root, folder = root_and_folder(run)
     tracking = _pipeline("tasks.track")
-    log = tracking.log_sweep if is_sweep(folder) else tracking.log_run
-    read(root, folder, "sweep.json" if is_sweep(folder) else "report.json")
+    log = tracking.log_sweep if is_sweep(root, folder) else tracking.log_run
+    read(root, folder, "sweep.json" if is_sweep(root, folder) else "report.json")
     parent = log(root, folder, tracking_uri)
     typer.echo(f"Logged to MLflow as run {parent}.")
 

@@ -96,6 +96,8 @@ def read_controls(artefact: Artefact) -> dict[str, Control]:
 
 
 def _worst(found: Sequence[Control]) -> Control:
+    if not found:
+        return Control(status="not_measured", reason="no attack on the target as it is was measured")
     return min(found, key=lambda control: ("fail", "not_measured", "pass").index(control.status))
 
 

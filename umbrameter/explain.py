@@ -6,6 +6,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeIs
 
+SECRETIVE = ("target.token", "target.url", "target.request", "target.tracking_uri")
+"""Settings whose values are not repeated, since somebody may have put a secret there."""
+
 
 def explained(model: type[BaseModel], error: ValidationError) -> str:
     """Return what is wrong, a line for each cause."""
@@ -23,7 +26,8 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
     path, owner, here = _place(model, error["loc"])
     value = error.get("input")
-    shown = "" if error["type"] == "missing" or isinstance(value, dict | BaseModel) else f"={value!r}"
+    hidden = error["type"] == "missing" or isinstance(value, dict | BaseModel) or path.startswith(SECRETIVE)
+    shown = "" if hidden else f"={value!r}"
     text = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         text = "there is no such setting"

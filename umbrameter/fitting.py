@@ -139,6 +139,7 @@ class ShadowFit:
         table, right = self._answers(model, records, rows, asked.rows_in)
         labels, is_in = np.asarray(table["label"]), np.asarray(table["is_in"])
         draft.meta |= {"train_accuracy": right[is_in].mean().item(), "test_accuracy": right[~is_in].mean().item()}
+        draft.meta["n_in"] = len(asked.rows_in)
         draft.meta |= {"queries": len(rows) + len(asked.besides), "labels": np.unique(labels).tolist()}
         draft.meta["noises"] = [noise.model_dump(mode="json") for noise in self.noises]
         with draft.writer("predictions.parquet", table.schema) as writer:

@@ -97,7 +97,7 @@ def _intake(source: AnyData, opened: Mapping[str, pads.Dataset]) -> Intake:
     """Return the source, its parts one after the other, with its columns' roles."""
     first, *others = opened.items()
     for name, dataset in others:
-        if not dataset.schema.equals(first[1].schema):
+        if _kinds(dataset) != _kinds(first[1]):
             raise DataError(
                 f"data.{name}={source.paths[name]!r} has the columns {_columns(dataset)}, and data.{first[0]} has "
                 f"{_columns(first[1])}; give all parts the same columns and types"
@@ -106,6 +106,11 @@ def _intake(source: AnyData, opened: Mapping[str, pads.Dataset]) -> Intake:
     columns = columns_of(whole, source.label, source.id, source.features, source.ignore, source.slices)
     _refuse_types(whole.schema, columns.id, columns.slices)
     return Intake(whole, columns, source.precision)
+
+
+def _kinds(dataset: pads.Dataset) -> list[tuple[str, pa.DataType]]:
+    """Return names and types, whether a column may hold nulls or not."""
+    return [(field.name, field.type) for field in dataset.schema]
 
 
 def _columns(dataset: pads.Dataset) -> str:

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.asking import Asking, aligned_answers
+from umbrameter.fitting import ShadowFit
 from umbrameter.records import ROW_GROUP, Records
 from umbrameter.split import rows_of
-from umbrameter.store import Artefact, Draft, Recipe, Store
+from umbrameter.store import Draft, Recipe, Store
 from umbrameter.synthesis import AnyShadowData, Drawing, ModelBased
 from umbrameter.synthesis.base import Ask
 from umbrameter.tables import byte_column, vector_column
@@ -194,21 +195,27 @@ def drawn_works(
     return searches, ShadowRecords(target, records, data, split, n_records, seed, parts, data.digest())
 
 
-def unusable(drawn: Artefact) -> str | None:
-    """Say why no shadow model can be trained on what was drawn, or return None."""
-    n_classes = sum(n > 1 for n in drawn.meta["label_counts"])
-    if n_classes > 1:
-        return None
-    return (
-        f"of {drawn.meta['n_wanted']} records of shadow data that were to be drawn, {drawn.meta['n_records']} were, of "
-        f"{n_classes} class{'' if n_classes == 1 else 'es'} with two or more; shadow models need two such classes"
-    )
+def unusable(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | None:
+    """Say why shadow models cannot be trained on what was drawn, or return None.
 
-
-def absent(drawn: Artefact, classes: Sequence[Any]) -> dict[str, str]:
-    """Return for each class without shadow data why there are none."""
-    text = "no shadow data of this class were found, so there is no attack model of it"
-    return {str(name): text for name, n in zip(classes, drawn.meta["label_counts"], strict=True) if n == 0}
+    Parameters
+    ----------
+    store
+        Where the artefacts are.
+    drawn
+        Path of the `shadow_records` artefact.
+    shadows
+        The shadow models that are to be trained on it.
+    """
+    labels, meta = Records.open(store, drawn).labels(), store.open(drawn).meta
+    found = f"of {meta['n_wanted']} records of shadow data that were to be drawn, {len(labels)} were"
+    if len(labels) < 4:
+        return f"{found}; shadow models need two classes, IN and OUT"
+    for shadow in shadows:
+        first = Records.open(store, shadow.training.records).n_records  # drawn records are numbered after the real ones
+        if len(np.unique(labels[shadow.rows(store).rows_in - first])) < 2:
+            return f"{found}, of so few classes that shadow model {shadow.model_id} would be trained on one alone"
+    return None
 
 
 def _by_class(part: Mapping[str, Any]) -> list[dict[str, Any]]:

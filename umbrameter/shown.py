@@ -1,6 +1,5 @@
 """Show a run's report on the terminal, and find a run's files; what the command line's commands share."""
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +21,11 @@ def root_and_folder(run: str) -> tuple[str, str]:
     return parts[0], f"runs/{parts[2]}"
 
 
-def is_sweep(folder: str) -> bool:
-    """Say whether a run's folder is a sweep's, by its name."""
-    return re.search(r"-sweep-\d{8}T\d{6}(-\d+)?$", folder) is not None
+def is_sweep(root: str, folder: str) -> bool:
+    """Say whether a run's folder is a sweep's."""
+    from umbrameter.store import Store
+
+    return bool(Store(root).fs.get_file_info(f"{folder}/sweep.json").is_file)
 
 
 def read(root: str, folder: str, name: str) -> bytes:
@@ -40,7 +41,7 @@ def show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int
     """Print a run's report and return the exit code that it means."""
     from umbrameter.report.model import read_report
 
-    if is_sweep(folder):
+    if is_sweep(root, folder):
         return _show_sweep(root, folder, tracking_uri, as_json)
     content = read(root, folder, "report.json")
     places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}

@@ -32,7 +32,11 @@ class SplitSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: int = Field(ge=2, description="Records the target is trained on.")
-    nonmembers: int | None = Field(None, ge=2, description="Records it is not trained on; as many as members if unset.")
+    nonmembers: int | None = Field(
+        None,
+        ge=2,
+        description="Records it is not trained on; as many as members if unset, or all where it is known who they are.",
+    )
 
 
 class ShadowSpec(BaseModel):

@@ -81,10 +81,8 @@ class Split:
         for code, (name, asked) in enumerate([("members", self.n_members), ("nonmembers", self.n_nonmembers)]):
             own = order[known[order] == code]
             if not len(own) or (asked or 0) > len(own):
-                raise PlanError(
-                    f"split.{name}={asked or 'all'}: the data have {len(own)} known {name}; give more, or lower "
-                    "the number"
-                )
+                text = f"lower split.{name} ({asked})" if len(own) else f"give data with {name}"
+                raise PlanError(f"the data have {len(own)} known {name}; {text}")
             part[own[asked:] if asked else own[:0]] = PARTS.index("unused")
         return part
 

@@ -185,7 +185,9 @@ def variants(given: Given) -> tuple[Variant, ...]:
         trained = Training(*of, spec.estimator, training, spec.seed)
         own = [row for row in rows if row.training == training]
         bare = _unguarded(given, trained, plan, [r for r in own if not r.guard])
-        variant = bare if guard is None else _guarded(spec, bare, guard, [r for r in own if r.guard == guard])
+        variant = bare
+        if guard is not None and bare.merges:  # a guard learns from shadow models, of which there may be none
+            variant = _guarded(spec, bare, guard, [r for r in own if r.guard == guard])
         found.append(_with_cases(given, variant, found[0] if found else None, [r for r in own if r.guard == guard]))
     return tuple(found)
 
@@ -300,11 +302,11 @@ def _with_cases(given: Given, variant: Variant, first: Variant | None, rows: Seq
         base = bare.query.recipe.path if row.mitigation else None
         costing = Costing(variant.query.recipe.path, passed, base)
         for attack in spec.attackers:
-            reason = _unmeasurable(given, variant, attack)
+            reason = _unmeasurable(given, variant, attack, row)
             if reason is not None:
                 unmeasured.append(Unmeasured(attack, row, reason, costing))
                 continue
-            for attacker in _attackers(attack, row, variant):
+            for attacker in _attackers(attack, row, variant, bare):
                 known, through = (bare, _passed(spec, Row())) if attacker == "static" else (variant, passed)
                 fits = _fits(spec, known, attack, through)
                 sources = _sources(variant, known, attack, through, fits)
@@ -326,19 +328,22 @@ def _with_cases(given: Given, variant: Variant, first: Variant | None, rows: Seq
     return replace(variant, cases=tuple(cases), unmeasured=tuple(unmeasured), controls=controls, guarantees=guarantees)
 
 
-def _attackers(attack: AnyAttack, row: Row, variant: Variant) -> tuple[Attacker | None, ...]:
-    """Return who attacks: of attacks that learn nothing from shadow models there is one kind."""
+def _attackers(attack: AnyAttack, row: Row, variant: Variant, bare: Variant) -> tuple[Attacker | None, ...]:
+    """Return who attacks: of attacks that learn nothing from shadow models there is one kind.
+
+    One who does not know of the mitigation has the shadow models of the target as it is, where there are any.
+    """
     if row.mitigation is None:
         return (None,)
-    learns = bool(variant.shadows) and bool(attack.wants - {"population"})
+    learns = bool(variant.shadows and bare.shadows) and bool(attack.wants - {"population"})
     return ("adaptive", "static") if learns else ("adaptive",)
 
 
-def _unmeasurable(given: Given, variant: Variant, attack: AnyAttack) -> str | None:
+def _unmeasurable(given: Given, variant: Variant, attack: AnyAttack, row: Row) -> str | None:
     """Say why an attack cannot be measured on a target of this kind, or with these shadow data, or return None."""
-    spec = given.spec
-    if attack.needs_shadows and variant.drawn is not None and variant.drawn.recipe.path in given.barren:
-        return given.barren[variant.drawn.recipe.path]
+    spec, barren = given.spec, None if variant.drawn is None else given.barren.get(variant.drawn.recipe.path)
+    if barren is not None and (attack.needs_shadows or row.guard):
+        return barren
     if isinstance(spec.target, StoredTarget) and (attack.noises or "population" in attack.needs):
         return f"{attack.label} needs answers on other records, and of this target only stored answers are there"
     if any(isinstance(part, LabelOnly) for part in _passed(spec, Row())) and not isinstance(

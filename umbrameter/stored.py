@@ -94,13 +94,31 @@ class StoredPredictions:
         DataError
             With the first bad row and what is wrong with it.
         """
+        for part, start in self._tables(None):
+            yield self._checked(part, start)
+
+    def answers(self) -> Iterator[Vectors]:
+        """Yield the answers and labels of all rows in order, checked; no other column is looked at.
+
+        Raises
+        ------
+        DataError
+            As of `batches`.
+        """
+        for part, start in self._tables([*(self._p or ["prediction"]), "label"]):
+            yield self._vectors(part, start)
+
+    def _tables(self, columns: list[str] | None) -> Iterator[tuple[pa.Table, int]]:
+        """Yield some rows at a time, with the number of the first."""
         start = 0
         one_by_one = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
         options = ds.ParquetFragmentScanOptions(pre_buffer=False)
         size = max(1, BATCH // self.n_classes)
-        for part in self._data.to_batches(batch_size=size, fragment_scan_options=options, **one_by_one):
+        for part in self._data.to_batches(
+            columns=columns, batch_size=size, fragment_scan_options=options, **one_by_one
+        ):
             if part.num_rows:
-                yield self._checked(pa.Table.from_batches([part]), start)
+                yield pa.Table.from_batches([part]), start
                 start += part.num_rows
 
     @property
@@ -124,13 +142,17 @@ class StoredPredictions:
             raise self._error(f"has record_id {distinct[counts.argmax()]} {counts.max()} times; expected each once")
         return ids
 
-    def _checked(self, table: pa.Table, start: int) -> Batch:
+    def _vectors(self, table: pa.Table, start: int) -> Vectors:
         labels = self._integers(table, "label", start)
         unknown = np.asarray((labels < 0) | (labels >= self.n_classes))
         self._first_bad(unknown, start, labels, f"labels 0 .. {self.n_classes - 1}")
+        return Vectors(self._predictions(table, start), labels)
+
+    def _checked(self, table: pa.Table, start: int) -> Batch:
         if not pa.types.is_boolean(table["is_member"].type) or table["is_member"].null_count:
             raise self._error(f"has is_member of type {table['is_member'].type}; expected booleans, none of them null")
-        stored = self._predictions(table, start)
+        found = self._vectors(table, start)
+        stored, labels = found.predictions, found.labels
         predictions = stored if self._transform is None else self._transform(stored)
         ids = self._integers(table, "record_id", start) if "record_id" in self.columns else None
         return Batch(

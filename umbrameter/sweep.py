@@ -32,7 +32,7 @@ class Point(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str = Field(description="The value in a few words.")
-    step: int = Field(description="The value where it is a whole number, else its place in the list: a series' step.")
+    step: int = Field(description="The value where all are whole numbers, else its place in the list: a series' step.")
     spec: AuditSpec = Field(description="The audit at this point.")
 
 
@@ -94,10 +94,8 @@ def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
     if not values:
         raise SpecError(f"{lists[0]}=[]: the list is empty; give the values that the audit is to be made at")
     specs = [AuditSpec.checked(_with(content, lists[0].split("."), value)) for value in values]
-    points = [
-        Point(label=_label(lists[0], s), step=_step(v, i), spec=s)
-        for i, (v, s) in enumerate(zip(values, specs, strict=True))
-    ]
+    each = zip(_steps(values), specs, strict=True)
+    points = [Point(label=_label(lists[0], spec), step=step, spec=spec) for step, spec in each]
     labels = [point.label for point in points]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
@@ -125,5 +123,5 @@ def _label(axis: str, spec: AuditSpec) -> str:
     return f"{found:,}" if isinstance(found, int) and axis != "seed" else str(found)
 
 
-def _step(value: Any, place: int) -> int:
-    return value if isinstance(value, int) else place
+def _steps(values: Sequence[Any]) -> list[int]:
+    return [*values] if all(type(value) is int for value in values) else [*range(len(values))]

@@ -96,8 +96,13 @@ def test_the_command_shows_and_tracks_a_sweep(
     assert code == 0 and "sweep over shadow data: ladder" in out and "queries a record" in out
     code, out, _ = command("report", root / folder, "--json")
     assert code == 0 and json.loads(out) == found.model_dump(mode="json")
-    code, out, err = command("track", root / folder, "--tracking-uri", f"sqlite:///{tmp_path / 'other.db'}")
-    assert code == 0 and "Logged to MLflow" in out, err
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    for _ in range(2):  # the second time there is nothing to do
+        code, out, err = command("track", root / folder, "--tracking-uri", other)
+        assert code == 0 and "Logged to MLflow" in out, err
+    client = mlflow.MlflowClient(other)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ladder"]
+    assert len(client.search_runs([experiment.experiment_id])) == 1 + 4 * 3
 
 
 def test_classes_that_cannot_be_reached_are_reported_and_nothing_crashes(tmp_path: Path) -> None:
@@ -109,7 +114,7 @@ def test_classes_that_cannot_be_reached_are_reported_and_nothing_crashes(tmp_pat
     found = SweepReport.model_validate_json((tmp_path / folder / "sweep.json").read_bytes())
     (report,) = reports(tmp_path, found)
     by_attack = {result.attack: result.metrics["auc"] for result in report.results}
-    assert "shadow models need two such classes" in by_attack["shokri(logistic_regression)"].not_measured  # type: ignore[union-attr]
+    assert "shadow models need two classes" in by_attack["shokri(logistic_regression)"].not_measured  # type: ignore[union-attr]
     assert by_attack["loss"].value > 0.5  # type: ignore[union-attr]
     assert report.shadows.drawn is not None and sum(row.n_failed for row in report.shadows.drawn.by_class) == 800
 

@@ -29,6 +29,7 @@ from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.endpoint import WITNESSES
 from tasks.server import temporary_server
+from tasks.session import Held
 from tasks.targets import CANARIES
 from umbrameter.errors import TargetError
 from umbrameter.report import Report
@@ -97,9 +98,10 @@ def spec(folder: Path, target: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def run(root: Path, content: dict[str, Any], **options: Any) -> Report:
+def run(root: Path, content: dict[str, Any], model: Any = None) -> Report:
     checked = AuditSpec.from_yaml(yaml.safe_dump(content))
-    run = audit(checked, root=str(root), compute=Compute(workers=0), tracked=False, **options)
+    held = None if model is None else Held(model)
+    run = audit(checked, root=str(root), compute=Compute(workers=0), tracked=False, model=held)
     return Report.model_validate_json((root / run / "report.json").read_bytes())
 
 
@@ -259,7 +261,7 @@ def test_killed_in_the_middle_and_run_again_no_record_is_asked_twice(
     assert len([row for row, n in counted.rows.items() if n > 1]) == CANARIES
 
 
-def test_another_model_behind_the_address_is_asked_anew(folder: Path, model: Any, tmp_path: Path) -> None:
+def test_an_object_is_asked_anew_in_every_run(folder: Path, model: Any, tmp_path: Path) -> None:
     class Other:
         classes_ = model.classes_
 
@@ -268,7 +270,7 @@ def test_another_model_behind_the_address_is_asked_anew(folder: Path, model: Any
 
     content = spec(folder, {"kind": "object", "name": "forest"}, attacks=[{"kind": "loss"}])
     first, other, again = (run(tmp_path, content, model=m) for m in (model, Other(), model))
-    assert first.ledger.queries == other.ledger.queries == 2 * N and again.ledger.queries == 0
+    assert first.ledger.queries == other.ledger.queries == again.ledger.queries == 2 * N
     assert again.results_json() == first.results_json() != other.results_json()
 
 
@@ -336,3 +338,30 @@ def test_stored_predictions(folder: Path, model: Any, given: Report, tmp_path: P
     assert figures["loss"] == expected["loss"]
     assert "only stored answers" in figures["label_only"].not_measured  # type: ignore[union-attr]
     assert found.ledger.queries == 0
+
+
+def test_nothing_of_an_object_goes_into_prefects_database() -> None:
+    class Client:
+        def __init__(self) -> None:
+            self.api_key, self.records = "s3cret", [[1, 2, 3]]
+
+    parameters = audit.serialize_parameters({"model": Held(Client())})
+    assert "s3cret" not in str(parameters) and "[1, 2, 3]" not in str(parameters)
+
+
+def test_an_audit_of_which_no_attack_can_be_measured_says_so(folder: Path, model: Any, tmp_path: Path) -> None:
+    target = {"kind": "object", "answers": [{"kind": "label_only"}]}
+    found = run(tmp_path, spec(folder, target, attacks=[{"kind": "loss"}]), model=model)
+    assert [r.attack for r in found.results] == ["loss"]
+    assert found.controls["permuted_labels"].status == "not_measured"
+
+
+@pytest.mark.parametrize("mitigation", [{"kind": "memguard"}, {"kind": "params", "params": {"C": 0.01}}])
+def test_too_few_shadow_data_under_mitigations(folder: Path, mitigation: dict[str, Any], tmp_path: Path) -> None:
+    target = {"kind": "train", "estimator": {"kind": "logistic_regression"}}
+    shadows = {"count": 2, "data": {"kind": "model_based", "conf_min": 0.999999, "iter_max": 3, "k_max": 2, "k_min": 1}}
+    content = spec(folder, target, attacks=[{"kind": "shokri"}], shadows=shadows, mitigations=[mitigation])
+    found = run(tmp_path, content)
+    aucs = {(r.attack, r.mitigation): r.metrics["auc"] for r in found.results}
+    assert "shadow data" in aucs["shokri(mlp)", None].not_measured  # type: ignore[union-attr]
+    assert all("shadow data" in m.not_measured for (attack, _), m in aucs.items() if attack.startswith("shokri"))  # type: ignore[union-attr]

@@ -11,11 +11,12 @@ from pydantic import TypeAdapter, ValidationError
 from umbrameter import shadow_data
 from umbrameter.asking import aligned_answers
 from umbrameter.estimators import Estimator
-from umbrameter.fitting import TargetFit, Training
+from umbrameter.fitting import ShadowFit, TargetFit, Training
+from umbrameter.plan import ShadowPlan
 from umbrameter.records import Records, with_drawn
-from umbrameter.shadow_data import ShadowRecords, Synthesis, absent, drawn_works, unusable
+from umbrameter.shadow_data import ShadowRecords, Synthesis, drawn_works, unusable
 from umbrameter.split import Split, rows_of
-from umbrameter.store import Artefact
+from umbrameter.store import Artefact, Recipe
 from umbrameter.synthesis import AnyShadowData, Drawing, Marginal, ModelBased, Noisy, ShadowData
 from umbrameter.typing import Floats, Ints
 from umbrameter.work import ensure, load_model
@@ -82,7 +83,7 @@ def test_what_is_drawn_is_records(name: str, data: AnyShadowData, request: pytes
     kinds = [part.parquet("records.parquet").schema_arrow.field("x").type for part in (artefact, records.artefact)]
     assert kinds[0] == kinds[1] and pa.types.is_fixed_size_binary(kinds[0]) == (name == "bits")
     assert "warnings" not in artefact.meta and artefact.meta["n_wanted"] == 600
-    assert unusable(artefact) is None and absent(artefact, records.classes) == {}
+    assert unusable(artefact.store, artefact.path, shadows(records, artefact.path, 100)) is None
     both = with_drawn(artefact.store, records.artefact.path, artefact.path)
     last = both.take([records.n_records - 1, records.n_records, records.n_records + len(X) - 1])
     expected = [records.take([records.n_records - 1])[0], X[:1], X[-1:]]
@@ -197,29 +198,35 @@ def test_classes_that_cannot_be_reached_are_told(bits: Records) -> None:
     rows = {row["label"]: row for row in artefact.meta["by_class"]}
     assert (rows[1]["n_found"], rows[1]["n_failed"], rows[1]["queries"]) == (0, 100, 100 * SEARCH.iter_max)
     assert rows[0]["n_found"] == rows[2]["n_found"] == 100 and artefact.meta["label_counts"] == [100, 0, 100]
-    assert unusable(artefact) is None
-    text = "no shadow data of this class were found, so there is no attack model of it"
-    assert absent(artefact, bits.classes) == {"1": text}
+    assert unusable(store, artefact.path, shadows(bits, artefact.path, 100)) is None
     assert work.n_queries(store) == 300 * SEARCH.iter_max and whole.n_queries(store) == 0
+
+
+def shadows(records: Records, drawn: str, size: int, n_models: int = 4) -> list[ShadowFit]:
+    training = Training(records.artefact.path, given(records)[1], TREE, (), 0)
+    plan = ShadowPlan("disjoint", n_models, size, size, 0)
+    return [ShadowFit(training, plan, i, (), drawn) for i in range(n_models)]
 
 
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        ([0, 0, 0], "0 were, of 0 classes with two or more"),
-        ([5, 1, 1], "7 were, of 1 class with two or more"),
-        ([5, 2, 0], None),
+        ([0, 0, 0], "of 9 records of shadow data that were to be drawn, 0 were; shadow models need two classes"),
+        ([2, 1, 0], "3 were; shadow models need two classes, IN and OUT"),
+        ([40, 0, 0], "40 were, of so few classes that shadow model 0 would be trained on one alone"),
+        ([39, 1, 0], "40 were, of so few classes that shadow model"),
+        ([20, 20, 0], None),
     ],
 )
 def test_too_little_to_train_on(bits: Records, counts: list[int], text: str | None) -> None:
-    meta = {"label_counts": counts, "n_records": sum(counts), "n_wanted": 9}
-    artefact = Artefact(bits.artefact.store, "shadow_records", "0", {}, {}, meta)
-    assert [*absent(artefact, ["a", "b", "c"])] == [name for name, n in zip("abc", counts, strict=True) if n == 0]
-    said = unusable(artefact)
-    if text is None:
-        assert said is None
-    else:
-        assert said == f"of 9 records of shadow data that were to be drawn, {text}; shadow models need two such classes"
+    store, labels = bits.artefact.store, np.repeat(np.arange(3), counts)
+    recipe = Recipe("shadow_records", {"counts": counts})
+    with store.write(recipe) as draft:
+        columns = {"record_id": np.arange(len(labels)), "label": labels.astype(np.int32)}
+        draft.table("records.parquet", pa.table(columns))
+        draft.meta |= {"n_records": len(labels), "n_wanted": 9}
+    said = unusable(store, recipe.path, shadows(bits, recipe.path, 20))
+    assert said is None if text is None else text in str(said)
 
 
 def test_a_file_of_marginals_decides_by_its_content(bits: Records, tmp_path: Path) -> None:

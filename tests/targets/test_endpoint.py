@@ -107,6 +107,35 @@ def test_a_secret_in_the_query_of_the_address_is_refused_and_not_repeated() -> N
     assert EndpointTarget(url="https://models.example/x?version=3").place == "https://models.example/x"
 
 
+SECRETIVE = "code pwd pass jwt sig api_key apikey X-Api-Key apiKey subscription-key access_token credentials X-Amz-Signature"
+HARMLESS = "signature_name keypoints keys max_tokens author passenger design version codec name"
+
+
+@pytest.mark.parametrize("name", SECRETIVE.split())
+def test_what_looks_like_a_secret_is_refused_in_address_and_body_and_not_repeated(name: str) -> None:
+    request = {"body": {"inputs": "$records", "more": [{name: "hunter2"}]}, "probabilities": "a"}
+    text = rf"the body holds '{name}', which looks like a secret; leave it out, and set target\.token, with its header"
+    with pytest.raises(ValidationError, match=text) as caught:
+        JsonRequest.model_validate(request)
+    assert "hunter2" not in str(caught.value)
+    for before in ("version=3&", "version=3;", ""):
+        with pytest.raises(ValidationError, match=f"url holds '{name}', which looks like a secret") as caught:
+            EndpointTarget(url=f"{URL}?{before}{name}=hunter2")
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", HARMLESS.split())
+def test_what_only_begins_like_a_secret_is_taken(name: str) -> None:
+    JsonRequest(body={"inputs": "$records", name: "serving_default"}, probabilities="a")
+    EndpointTarget(url=f"{URL}?{name}=3")
+
+
+def test_a_fragment_of_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValidationError, match="url holds a fragment, which is never sent") as caught:
+        EndpointTarget(url=f"{URL}#access=hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_what_decides_the_answers_holds_no_secret_and_no_pace() -> None:
     other = EndpointTarget(url=URL, batch_size=7, concurrency=1, token=Token(env="KEY"), budget=9, ca="ca.pem")
     assert PLAIN.identity == other.identity
@@ -296,3 +325,9 @@ def test_answers_of_one_model_are_the_same() -> None:
     assert not same(a, a + np.array([2e-4, -2e-4]))
     assert not same(np.array([[0.50001, 0.49999]]), np.array([[0.49999, 0.50001]]))
     assert not same(a, a[:1])
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_an_integer_beyond_all_floats_is_infinite(number: int) -> None:
+    with pytest.raises(DataError, match=r"answered \[-?inf, 0\.5\] for record 8 .* finite numbers"):
+        aligned(PLAIN, [[0.5, 0.5], [number, 0.5]], ["a", "b"], offset=7)

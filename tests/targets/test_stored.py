@@ -19,6 +19,7 @@ from umbrameter.spec import AuditSpec
 from umbrameter.split import PARTS, Split, rows_of
 from umbrameter.steps import Given, Variant, variants
 from umbrameter.store import Artefact, Store
+from umbrameter.stored import StoredPredictions
 from umbrameter.targets import StoredTarget
 from umbrameter.work import ensure, perform
 
@@ -103,6 +104,17 @@ def test_columns_p_and_parts_of_a_folder(data: ParquetData, tmp_path: Path) -> N
         )
         pq.write_table(table, tmp_path / "parts" / f"{i}.parquet")
     assert looked_up(data, str(tmp_path / "parts"), tmp_path)[2].equals(whole)
+
+
+def test_ids_may_be_text_and_other_columns_anything(data: ParquetData, tmp_path: Path) -> None:
+    expected = looked_up(data, stored(tmp_path), tmp_path)[2]
+    table = pq.read_table(data.path)
+    pq.write_table(table.set_column(0, "person", table["person"].cast(pa.string())), data.path)
+    names = [str(value) for value in IDS[ROWS]]
+    path = stored(tmp_path, record_id=names, model_id=["production"] * N_KNOWN)
+    assert looked_up(data, path, tmp_path)[2].equals(expected)
+    with pytest.raises(DataError, match="has record_id of type string; expected integers"):
+        list(StoredPredictions(path).batches())  # of `umbrameter score`
 
 
 def test_fewer_members_than_are_stored(data: ParquetData, tmp_path: Path) -> None:

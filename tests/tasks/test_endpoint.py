@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tasks.endpoint
-from tasks.endpoint import Endpoint
+from tasks.endpoint import WITNESSES, Endpoint, most_witnesses
 from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.store import Store
@@ -133,6 +133,24 @@ def test_kept_answers_that_are_damaged_are_asked_again(tmp_path: Path) -> None:
         assert server.n_requests == 2
 
 
+# Witnesses
+
+
+@pytest.mark.parametrize("batch_size", [10, 18, 19, 20, 21, 50])
+def test_witnesses_are_at_most_as_many_as_said_and_no_request_is_too_large(tmp_path: Path, batch_size: int) -> None:
+    sizes, X = [5, 17, 18, 19, 36, 38, 60, 100], records(100)
+    with serve(Model()) as server, asking(server, tmp_path, batch_size=batch_size) as endpoint:
+        endpoint.witnesses = X[:WITNESSES], expected(X[:WITNESSES])
+        for seed, size in enumerate(sizes):
+            before = endpoint.n_sent
+            endpoint.predict_proba(records(size, seed))
+            assert endpoint.n_sent - before - size == most_witnesses(batch_size, size, 1) or size in (36, 38, 60, 100)
+            assert endpoint.n_sent - before - size <= most_witnesses(batch_size, size, 1)
+        assert endpoint.n_sent - sum(sizes) <= most_witnesses(batch_size, sum(sizes), len(sizes))
+        assert max(endpoint.ledger()["n_records"].to_pylist()) <= batch_size
+        assert endpoint.n_sent == server.n_rows
+
+
 # Faults that pass
 
 
@@ -233,6 +251,24 @@ def test_nonsense_ends_at_once(tmp_path: Path, fault: Fault | str, error: type[E
             endpoint.predict_proba(records(30))
         assert server.n_requests == len(statuses(endpoint)) == 1
     assert not list(tmp_path.glob("store/query_batches/*/manifest.json"))
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://u:hunter2@b.example:8443/in?sig=hunter2#hunter2", "https://b.example:8443/in"),
+        ("/login;jsessionid=hunter2?next=hunter2", "/login"),
+        ("https://[hunter2/in", "an address that cannot be read"),
+    ],
+)
+def test_of_a_redirect_only_the_place_is_shown(tmp_path: Path, location: str, shown: str) -> None:
+    with (
+        serve(Model(), status(302, location=location)) as server,
+        asking(server, tmp_path) as endpoint,
+        pytest.raises(TargetError) as caught,
+    ):
+        endpoint.predict_proba(records(10))
+    assert f"answered 302, to go to {shown}; redirects" in str(caught.value) and "hunter2" not in str(caught.value)
 
 
 def test_errors_name_the_record_of_the_whole_query(tmp_path: Path) -> None:

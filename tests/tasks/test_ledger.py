@@ -7,15 +7,19 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 import tasks.endpoint
-from tasks.ledger import LEDGER
+from tasks.ledger import LEDGER, Ledger
 from umbrameter.errors import TargetError
+from umbrameter.mitigations import Rounding
+from umbrameter.store import Store
 from umbrameter.targets.columns import same
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -98,7 +102,45 @@ def test_a_note_that_was_cut_short_counts(tmp_path: Path) -> None:
         assert (row["batch"], row["purpose"], row["status"], row["n_records"]) == ("", "unknown", "unknown", 10)
 
 
+def test_files_are_counted_once_and_then_each_note_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(Store(tmp_path), "ledger/a")
+    ledger.begin("b", "p", 3)
+    assert ledger.n_sent() == 3
+    monkeypatch.setattr(Ledger, "_names", lambda *_: pytest.fail("listed again"))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: ledger.begin("b", "p", n), range(50)))
+    assert ledger.n_sent() == 3 + sum(range(50))
+    monkeypatch.undo()
+    assert Ledger(Store(tmp_path), "ledger/a").n_sent() == ledger.n_sent()
+
+
+def test_what_a_model_has_answered_is_known_by_purpose(tmp_path: Path) -> None:
+    ledger = Ledger(Store(tmp_path), "ledger/a")
+    for purpose, n, model, status in (
+        ("search", 5, "new", "200"),
+        ("search", 7, "new", "200"),
+        ("others", 1, "new", "200"),
+        ("others", 2, "old", "200"),
+        ("others", 4, "new", "500"),
+    ):
+        ledger.end(ledger.begin("b", purpose, n, model), status, 0.1)
+    ledger.begin("b", "others", 8, "new")  # killed meanwhile
+    assert ledger.answered("new") == {"search": 12, "others": 1}
+    assert ledger.table().num_rows == 6 and ledger.table().schema == LEDGER
+
+
 # The budget
+
+
+@pytest.mark.parametrize("settings", [{"answers": (Rounding(5),)}, {"labels": ("no", "yes")}, {"batch_size": 7}])
+def test_the_budget_is_that_of_the_address_whatever_else_is_set(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with serve(Model()) as server:
+        with asking(server, tmp_path, budget=25) as endpoint:
+            endpoint.predict_proba(records(20))
+        with asking(server, tmp_path, budget=25, **settings) as endpoint:
+            assert endpoint.n_sent == 20
+            with pytest.raises(TargetError, match=r"target\.budget=25 does not suffice: 20 records were sent"):
+                endpoint.predict_proba(records(20, seed=1))
 
 
 def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 
 from umbrameter import __version__
 from umbrameter.asking import TargetMet
-from umbrameter.attacks import Shokri
 from umbrameter.control_data import read_controls
 from umbrameter.controls import failures
 from umbrameter.costs import read_costs
@@ -34,7 +33,6 @@ from umbrameter.report.model import (
     TargetInfo,
 )
 from umbrameter.report.words import strongest
-from umbrameter.shadow_data import absent
 from umbrameter.spec import AuditSpec
 from umbrameter.steps import Case, Unmeasured, Variant
 from umbrameter.store import Artefact, Store
@@ -133,8 +131,8 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
     cases = [(case, doubts[variant.title]) for variant in variants for case in variant.cases]
     order = [None, *(mitigation.label for mitigation in spec.mitigations)]
-    gone = _absent(store, variants[0], records)
-    results = [_result(store, case, doubt, gone) for case, doubt in cases]
+    classes = [str(name) for name in records.meta["classes"]]
+    results = [_result(store, case, doubt, classes) for case, doubt in cases]
     results += [_not_measured(store, entry) for variant in variants for entry in variant.unmeasured]
     results.sort(key=lambda result: order.index(result.mitigation))
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
@@ -155,7 +153,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
         target=_target(spec, store, variants[0], records),
         shadows=_shadows(spec, store, variants[0], cost),
         results=results,
-        repeats=_repeats(store, every) if spec.repeats > 1 else [],
+        repeats=_repeats(store, every, classes) if spec.repeats > 1 else [],
         controls=controls,
         guarantees=guarantees,
         recommendation=recommend(results, limits, spec.accepted_loss),
@@ -207,18 +205,18 @@ def unlearned(store: Store, variant: Variant, n_classes: int) -> str | None:
     )
 
 
-def _repeats(store: Store, variants: Sequence[Variant]) -> list[Repeated]:
+def _repeats(store: Store, variants: Sequence[Variant], classes: Sequence[str]) -> list[Repeated]:
     """Compare each attack and mitigation over repeats."""
     of: dict[tuple[str, str | None], list[Case]] = {}
     for variant in variants:
         for case in variant.cases:
             if case.attacker != "static":
                 of.setdefault((case.attack.label, case.mitigation), []).append(case)
-    return [_repeated(store, cases) for cases in of.values()]
+    return [_repeated(store, cases, classes) for cases in of.values()]
 
 
-def _repeated(store: Store, cases: Sequence[Case]) -> Repeated:
-    results = [_result(store, case, None, {}) for case in cases]
+def _repeated(store: Store, cases: Sequence[Case], classes: Sequence[str]) -> Repeated:
+    results = [_result(store, case, None, classes) for case in cases]
     tables = [store.open(case.scoring.recipe.path).table("scores.parquet") for case in cases]
     scored = [(np.asarray(t["record_id"]), np.asarray(t["is_member"]), np.asarray(t["score"])) for t in tables]
     correlation, overlap = agreement(scored)
@@ -280,7 +278,7 @@ def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> Sha
         design=DESIGNS[spec.shadows.design],
         data=_source(spec),
         drawn=_drawn(store, variant),
-        size=variant.trained[0].plan.size if paths else 0,
+        size=min((m["n_in"] for m in metas), default=0),
         train_accuracy=float(np.mean([m["train_accuracy"] for m in metas])) if metas else None,
         test_accuracy=float(np.mean([m["test_accuracy"] for m in metas])) if metas else None,
     )
@@ -306,13 +304,6 @@ def _drawn(store: Store, variant: Variant) -> DrawnInfo | None:
     )
 
 
-def _absent(store: Store, variant: Variant, records: Artefact) -> dict[str, str]:
-    """Return for each class without shadow data why its attack model is not there."""
-    if variant.drawn is None:
-        return {}
-    return absent(store.open(variant.drawn.recipe.path), records.meta["classes"])
-
-
 def _not_measured(store: Store, entry: Unmeasured) -> Result:
     why = NotMeasured(not_measured=entry.reason)
     costs = read_costs(store.open(entry.costing.recipe.path))
@@ -330,10 +321,11 @@ def _not_measured(store: Store, entry: Unmeasured) -> Result:
     )
 
 
-def _result(store: Store, case: Case, doubt: str | None, gone: Mapping[str, str]) -> Result:
+def _result(store: Store, case: Case, doubt: str | None, classes: Sequence[str]) -> Result:
     found = read_evaluation(store.open(case.evaluation.recipe.path))
-    if isinstance(case.attack, Shokri) and case.attack.label_known:
-        found["by_class"] = [without_model(entry, gone) for entry in found["by_class"]]
+    if case.fits:
+        known = {classes[label] for fit in case.fits for label in store.open(fit.recipe.path).meta["labels"]}
+        found["by_class"] = [e if e["label"] in known else without_model(e) for e in found["by_class"]]
     if doubt is not None and case.attack.needs_shadows:
         found |= {
             "metrics": {name: {"not_measured": doubt} for name in found["metrics"]},
@@ -356,11 +348,10 @@ def _result(store: Store, case: Case, doubt: str | None, gone: Mapping[str, str]
     )
 
 
-def without_model(entry: dict[str, Any], gone: Mapping[str, str]) -> dict[str, Any]:
-    """Return a class's figures, not measured where there is no attack model of the class."""
-    why = gone.get(str(entry["label"]))
-    figures = ("accuracy", "precision", "recall", "auc")
-    return entry if why is None else entry | {name: {"not_measured": why} for name in figures}
+def without_model(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a class of which there is no attack model."""
+    why = "there is no attack model of this class: shadow models had no records of it, or none both IN and OUT"
+    return entry | {name: {"not_measured": why} for name in ("accuracy", "precision", "recall", "auc")}
 
 
 def _ledger(store: Store, cost: Cost) -> Ledger:

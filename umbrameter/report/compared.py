@@ -131,6 +131,7 @@ def rows(report: SweepReport) -> list[dict[str, str]]:
             "AUC [low, high]": figure(attack.metrics["auc"]),
             "attack precision [low, high]": figure(attack.metrics["precision"]),
             **{f"median {name} of classes": or_not(value) for name, value in attack.medians.items()},
+            "classes measured": f"{len(attack.class_precision)} of {len(attack.class_precision) + attack.n_unmeasured}",
         }
         for point in report.points
         for attack in point.attacks

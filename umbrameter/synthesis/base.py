@@ -93,7 +93,7 @@ class ShadowData(BaseModel, ABC):
         return None
 
     def n_drawn(self, wanted: int, n_pool: int) -> int:
-        """Return how many records there will be, at most.
+        """Return how many records there will be, at most; of searches, how many there are.
 
         Parameters
         ----------

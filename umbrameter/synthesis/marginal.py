@@ -127,7 +127,7 @@ class Marginals(BaseModel):
             where = [".".join(map(str, first["loc"]))] if first["loc"] else []
             text = ": ".join([*where, first["msg"].removeprefix("Value error, ")])
             raise DataError(
-                f"shadows.data.file={path!r} is no file of marginals ({text}); see docs/operating.md for its form"
+                f"shadows.data.file={path!r} is no file of marginals ({text}); see docs/targets.md for its form"
             ) from None
 
     def check(self, records: Records, path: str) -> None:

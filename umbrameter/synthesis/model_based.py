@@ -76,10 +76,6 @@ class ModelBased(ShadowData):
         """Whether records are needed that are neither members nor non-members."""
         return False
 
-    def n_drawn(self, wanted: int, n_pool: int) -> int:
-        """Return how many searches there will be, the same number a class."""
-        return wanted
-
     def most_queries(self, n_records: int) -> int:
         """Return how many queries the searches take, at most."""
         return n_records * self.iter_max

@@ -4,8 +4,9 @@ Belongs here: the settings, and the pure way from records to a request's body an
 Does not belong here: sending anything, files, secrets (`tasks.endpoint`).
 """
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
@@ -22,8 +23,13 @@ from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
 """What stands for the list of records in the body of a request."""
-SECRETIVE = re.compile(r"key|token|secret|passw|sig|auth|cred", re.IGNORECASE)
-"""What parameters of an address are called that hold secrets."""
+SECRETIVE = re.compile(
+    r"(api|access|account|auth|client|private|secret|shared|subscription)?(key|token|secret|code)"
+    r"|pass|passwd|password|passphrase|pwd|sig|o?auth|authentication|authori[sz]ation|creds?|credentials?|jwt"
+)
+"""Which words, in lower case, are in the names of what holds secrets."""
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""The words in a name such as `X-Api-Key`, `access_token` or `apiKey`."""
 
 Label: TypeAlias = str | int | bool
 
@@ -39,7 +45,7 @@ class MlflowRequest(BaseModel):
 class JsonRequest(BaseModel):
     """Any JSON that holds the records in one place, and their answers in one place."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: Literal["json"] = Field("json", description="JSON of a form of its own.")
     body: JsonValue = Field(description='What is sent; the text "$records" in it becomes the list of records.')
@@ -56,6 +62,10 @@ class JsonRequest(BaseModel):
         if (count := _count(body)) != 1:
             text = 'write it once, such as {"instances": "$records"}'
             raise ValueError(f"{RECORDS!r} is in the body {count} times; {text}")
+        secret = next(filter(_is_secretive, _keys(body)), None)
+        if secret is not None:
+            text = "leave it out, and set target.token, with its header where it goes into one of its own"
+            raise ValueError(f"the body holds {secret!r}, which looks like a secret; {text}")
         return body
 
 
@@ -116,7 +126,10 @@ class EndpointTarget(BaseModel):
         parts = urlsplit(self.url)
         if "@" in parts.netloc:
             raise ValueError("url holds a user or password; leave them out, and set target.token")
-        secret = next((name for name, _ in parse_qsl(parts.query) if SECRETIVE.search(name)), None)
+        if "#" in self.url:
+            raise ValueError("url holds a fragment, which is never sent; leave out # and what follows it")
+        names = [name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)]
+        secret = next(filter(_is_secretive, names), None)
         if secret is not None:
             raise ValueError(f"url holds {secret!r}, which looks like a secret; leave it out, and set target.token")
         if not parts.hostname or parts.port == 0:
@@ -146,6 +159,20 @@ class EndpointTarget(BaseModel):
     def identity(self) -> Mapping[str, Any]:
         """What decides the answers: JSON-able, without how fast or how often it is asked, and without secrets."""
         return self.model_dump(mode="json", include={"url", "request", "labels", "answers"})
+
+
+def _is_secretive(name: str) -> bool:
+    """Return whether what has this name looks like a secret; a name may begin with `signature`, as TensorFlow's do."""
+    words = [word.lower() for word in WORDS.findall(name)]
+    return any(map(SECRETIVE.fullmatch, words)) or words[-1:] == ["signature"]
+
+
+def _keys(template: Any) -> Iterator[str]:
+    if isinstance(template, Mapping):
+        yield from template
+        template = list(template.values())
+    for value in template if isinstance(template, list) else ():
+        yield from _keys(value)
 
 
 def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
@@ -338,7 +365,7 @@ class _Reader:
                 raise DataError(
                     f"the endpoint answered {_kind(number)} within that for record {record}; expected numbers"
                 )
-            vector[self._place(label, record)] = float(number)
+            vector[self._place(label, record)] = _float(number)
         return vector
 
     def _place(self, label: Any, record: int) -> int:
@@ -349,6 +376,13 @@ class _Reader:
                 f"{_some(self.classes)}; set target.labels to the endpoint's, written as in the data"
             )
         return place
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf if number > 0 else -math.inf
 
 
 def _check(target: EndpointTarget, answers: Floats, offset: int) -> None:

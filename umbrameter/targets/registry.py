@@ -1,8 +1,9 @@
 """A target from MLflow's model registry."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from umbrameter.targets.met import MetTarget
 
@@ -23,6 +24,14 @@ class RegistryTarget(MetTarget):
     tracking_uri: str | None = Field(
         None, description="Where the registry is; that of the audit's tracking if unset. Without user or password."
     )
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _no_secrets(cls, uri: str | None) -> str | None:
+        if uri is not None and "@" in urlsplit(uri).netloc:
+            raise ValueError("holds a user or password; leave them out, and set MLFLOW_TRACKING_USERNAME and _PASSWORD")
+        return uri
+
     trusted: bool = Field(
         False,
         description="Whether a model that is stored as a pickle may be loaded, which runs whatever code is in it.",

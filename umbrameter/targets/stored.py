@@ -52,7 +52,7 @@ class StoredAnswers:
     """Stored answers, in memory."""
 
     def __init__(self, stored: StoredPredictions):
-        parts = [batch.vectors for batch in stored.batches()]
+        parts = [*stored.answers()]
         self.path = stored.path
         self.predictions = np.concatenate([part.predictions for part in parts]).astype(np.float32)
         self.labels = np.concatenate([part.labels for part in parts])
