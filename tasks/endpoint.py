@@ -56,17 +56,6 @@ def own_records(batch_size: int) -> int:
     return batch_size - WITNESSES if batch_size >= FEWEST else batch_size
 
 
-def most_witnesses(batch_size: int, n: int, n_calls: int) -> int:
-    """Return how many witnesses go along with a query about `n` records in so many calls, at most.
-
-    Each call's last request may be small, and a request of few records has none.
-    """
-    if batch_size < FEWEST:
-        return 0
-    n_requests = -(-n // own_records(batch_size)) + max(0, n_calls - 1)
-    return WITNESSES * min(n_requests, n // (FEWEST - WITNESSES))
-
-
 @dataclass(frozen=True)
 class _Reply:
     """How one request ended."""

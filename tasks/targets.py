@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.connection import read_token
-from tasks.endpoint import WITNESSES, Endpoint, most_witnesses
+from tasks.endpoint import FEWEST, WITNESSES, Endpoint, own_records
 from tasks.session import Held, Met, Session
 from umbrameter.asking import BATCH, Asking, NoisyQuery, TargetMet
 from umbrameter.errors import TargetError
@@ -143,7 +143,7 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
         n = work.n_queries(store)
         needed[work.purpose] += n
         if isinstance(target, EndpointTarget):
-            checks[work.purpose] += most_witnesses(target.batch_size, n, _most_calls(work, n, store))
+            checks[work.purpose] += most_witnesses(target.batch_size, n, most_calls(work, n, store))
     canaries = len(session.met.canaries) if isinstance(session.met, Changeable) else CANARIES
     n_checks = checks.total() + canaries if isinstance(target, EndpointTarget) else 0
     each = [(needed[purpose], purpose) for purpose in needed] + [(n_checks, CHECKS)]
@@ -164,7 +164,18 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
         )
 
 
-def _most_calls(work: Asking, n: int, store: Store) -> int:
+def most_witnesses(batch_size: int, n: int, n_calls: int) -> int:
+    """Return how many witnesses go along with a query about `n` records in so many calls, at most.
+
+    Each call's last request may be small, and a request of few records has none.
+    """
+    if batch_size < FEWEST:
+        return 0
+    n_requests = -(-n // own_records(batch_size)) + max(0, n_calls - 1)
+    return WITNESSES * min(n_requests, n // (FEWEST - WITNESSES))
+
+
+def most_calls(work: Asking, n: int, store: Store) -> int:
     """Return how often a work calls the target to ask about `n` records, at most."""
     n_features = int(store.open(work.records).meta["n_features"])
     if isinstance(work, Synthesis):  # a search that waits for a place begins once one of the others has ended

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from data import catalogue
 from data.catalogue import CATALOGUE, Download, available, fetch, locate, write_generated
-from data.keeping import rewritten
+from data.keeping import made_from, rewritten
 from data.listing import listing
 from data.published import images
 from umbrameter.errors import DataError, SpecError, StoreError
@@ -285,8 +287,65 @@ def test_fewer_classes_are_clusters_of_the_records_that_are_there(offline, tmp_p
     rows = [f"{rng.integers(1, 101)},{','.join(map(str, rng.integers(0, 2, 600)))}\n" for _ in range(30)]
     (offline / "dataset_purchase").write_text("".join(rows))
     real = locate("purchase10", str(tmp_path))
-    assert real.note is None and real.path == str(tmp_path / "datasets" / "purchase10.parquet")
-    assert pq.read_metadata(real.path).num_rows == 30
+    assert real.note is None and real.path.startswith(str(tmp_path / "datasets" / "purchase10-"))
+    assert pq.read_metadata(real.path).num_rows == 30 and locate("purchase10", str(tmp_path)) == real
+    assert {e.name: p for e, p in available(str(tmp_path))}["purchase10"] == offline / "dataset_purchase"
+    (offline / "dataset_purchase").write_text("".join(rows[:20]))
+    Path(tmp_path, "datasets", "purchase10.parquet").touch()  # as an older version kept it
+    assert pq.read_metadata(locate("purchase10", str(tmp_path)).path).num_rows == 20
+
+
+def pictures(folder, colours):
+    """Put a Parquet file of encoded images of one colour each into a folder."""
+    images = []
+    for colour in colours:
+        file = io.BytesIO()
+        Image.new("RGB", (32, 32), (colour,) * 3).save(file, "PNG")
+        images.append(file.getvalue())
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"x": images, "y": pa.array([0] * len(images), pa.int16())}), folder / "cifar10.parquet")
+
+
+def test_other_files_are_read_anew(tmp_path, monkeypatch):
+    def read(folder):
+        monkeypatch.setenv(catalogue.FOLDER_VARIABLE, str(folder))
+        return vectors(pq.read_table(locate("cifar10", str(tmp_path)).path)["x"])[:, 0].tolist()
+
+    for folder, colours in (("a", [1, 2]), ("b", [3, 4]), ("a", [5, 6, 7])):
+        pictures(tmp_path / folder, colours)
+        assert read(tmp_path / folder) == colours
+    before = sorted((tmp_path / "datasets").iterdir())
+    assert [read(tmp_path / folder) for folder in "ab"] == [[5, 6, 7], [3, 4]]
+    assert len(before) == 3 and sorted((tmp_path / "datasets").iterdir()) == before
+
+
+def test_a_folder_that_is_where_data_are_kept(tmp_path, monkeypatch):
+    kept = rewritten(iter([pa.record_batch({"y": [1]})]), tmp_path / "datasets" / "cifar10.parquet")
+    monkeypatch.setenv(catalogue.FOLDER_VARIABLE, str(tmp_path / "datasets"))
+    assert locate("cifar10", str(tmp_path)).path == str(kept)  # which was decoded before
+
+
+def test_publishers_files_in_the_folder_go_before_what_was_kept(tiny, tmp_path, monkeypatch):
+    kept = locate("location30", str(tmp_path)).path
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "bangkok").write_bytes(CSV[: CSV.index(b"\n") + 1])
+    monkeypatch.setenv(catalogue.FOLDER_VARIABLE, str(tmp_path / "mine"))
+    assert pq.read_table(locate("location30", str(tmp_path)).path)["y"].to_pylist() == [0]
+    assert {e.name: p for e, p in available(str(tmp_path))}["location30"] == tmp_path / "mine" / "bangkok"
+    (tmp_path / "mine" / "bangkok").unlink()
+    assert locate("location30", str(tmp_path)).path == kept
+
+
+def test_what_something_was_made_from_is_all_its_files(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    file, beside = tmp_path / "a" / "b" / "c", tmp_path / "d"
+    file.write_text("1")
+    first = made_from(tmp_path / "a", beside)
+    assert made_from(tmp_path / "a") == first == made_from(tmp_path / "a" / ".." / "a") and len(first) == 12
+    beside.write_text("2")
+    second = made_from(tmp_path / "a", beside)
+    os.utime(file, ns=(0, 1))
+    assert len({first, second, made_from(tmp_path / "a", beside), made_from(file)}) == 4
 
 
 def test_a_download_of_another_layout_is_not_kept(served, offline, tmp_path, tar_of, monkeypatch):

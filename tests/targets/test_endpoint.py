@@ -107,7 +107,9 @@ def test_a_secret_in_the_query_of_the_address_is_refused_and_not_repeated() -> N
     assert EndpointTarget(url="https://models.example/x?version=3").place == "https://models.example/x"
 
 
-SECRETIVE = "code pwd pass jwt sig api_key apikey X-Api-Key apiKey subscription-key access_token credentials X-Amz-Signature"
+SECRETIVE = (
+    "code pwd pass jwt sig api_key apikey X-Api-Key apiKey subscription-key access_token credentials X-Amz-Signature"
+)
 HARMLESS = "signature_name keypoints keys max_tokens author passenger design version codec name"
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,9 +18,14 @@ import pytest
 
 import tasks.endpoint
 from tasks.ledger import LEDGER, Ledger
+from tasks.targets import most_calls
+from umbrameter.asking import NoisyQuery
 from umbrameter.errors import TargetError
 from umbrameter.mitigations import Rounding
-from umbrameter.store import Store
+from umbrameter.noise import Noise
+from umbrameter.shadow_data import Synthesis
+from umbrameter.store import Recipe, Store
+from umbrameter.synthesis import ModelBased
 from umbrameter.targets.columns import same
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -164,6 +170,27 @@ def test_repetitions_and_canaries_count_for_the_budget(tmp_path: Path) -> None:
         with pytest.raises(TargetError, match=r"35 records were sent and 1 more"):
             endpoint.canary(records(1))
         assert server.n_rows == 35
+
+
+# What is announced
+
+
+def test_calls_are_at_most_as_many_as_said(tmp_path: Path) -> None:
+    rng, store = random.Random(0), Store(tmp_path)
+    with store.write(Recipe("records", {})) as draft:
+        draft.meta["n_features"] = 2
+    path = Recipe("records", {}).path
+    for _ in range(200):
+        n, iter_max, places = rng.randint(1, 30), rng.randint(1, 9), rng.randint(1, 12)
+        data = ModelBased(iter_max=iter_max, side_by_side=places)
+        waiting, running, calls = [rng.randint(1, iter_max) for _ in range(n)], list[int](), 0
+        while waiting or running:
+            running += [waiting.pop() for _ in range(min(len(waiting), places - len(running)))]
+            running, calls = [left - 1 for left in running if left > 1], calls + 1
+        work = Synthesis("", path, data, n, (0,), 0)
+        assert calls <= most_calls(work, n * iter_max, store) <= iter_max * (1 + n / places)
+    noisy = NoisyQuery("", path, "", Noise(copies=2), 0)
+    assert [most_calls(noisy, 3 * n, store) for n in (1, 2**22, 2**22 + 1)] == [3, 3, 6]
 
 
 # Canaries

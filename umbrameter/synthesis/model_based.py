@@ -62,6 +62,13 @@ class ModelBased(ShadowData):
         return self
 
     @property
+    def label(self) -> str:
+        """The data's name with what is not usual, such as `model_based(conf_min=0.8)`."""
+        usual = {name: field.default for name, field in type(self).model_fields.items()} | {"side_by_side": None}
+        changed = [f"{k}={v}" for k, v in self.model_dump().items() if usual[k] not in (v, None)]
+        return f"model_based({', '.join(changed)})" if changed else "model_based"
+
+    @property
     def assumption(self) -> str:
         """What the attacker has."""
         return "records made by asking the target alone (Shokri 2017, algorithm 1), knowing what values features have"

@@ -5,8 +5,7 @@ Does not belong here: sending anything, files, secrets (`tasks.endpoint`).
 """
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
@@ -19,17 +18,11 @@ from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.probabilities import improbable
 from umbrameter.targets.columns import Columns
+from umbrameter.targets.secretive import is_secretive, keys
 from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
 """What stands for the list of records in the body of a request."""
-SECRETIVE = re.compile(
-    r"(api|access|account|auth|client|private|secret|shared|subscription)?(key|token|secret|code)"
-    r"|pass|passwd|password|passphrase|pwd|sig|o?auth|authentication|authori[sz]ation|creds?|credentials?|jwt"
-)
-"""Which words, in lower case, are in the names of what holds secrets."""
-WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-"""The words in a name such as `X-Api-Key`, `access_token` or `apiKey`."""
 
 Label: TypeAlias = str | int | bool
 
@@ -62,7 +55,7 @@ class JsonRequest(BaseModel):
         if (count := _count(body)) != 1:
             text = 'write it once, such as {"instances": "$records"}'
             raise ValueError(f"{RECORDS!r} is in the body {count} times; {text}")
-        secret = next(filter(_is_secretive, _keys(body)), None)
+        secret = next(filter(is_secretive, keys(body)), None)
         if secret is not None:
             text = "leave it out, and set target.token, with its header where it goes into one of its own"
             raise ValueError(f"the body holds {secret!r}, which looks like a secret; {text}")
@@ -129,7 +122,7 @@ class EndpointTarget(BaseModel):
         if "#" in self.url:
             raise ValueError("url holds a fragment, which is never sent; leave out # and what follows it")
         names = [name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)]
-        secret = next(filter(_is_secretive, names), None)
+        secret = next(filter(is_secretive, names), None)
         if secret is not None:
             raise ValueError(f"url holds {secret!r}, which looks like a secret; leave it out, and set target.token")
         if not parts.hostname or parts.port == 0:
@@ -159,20 +152,6 @@ class EndpointTarget(BaseModel):
     def identity(self) -> Mapping[str, Any]:
         """What decides the answers: JSON-able, without how fast or how often it is asked, and without secrets."""
         return self.model_dump(mode="json", include={"url", "request", "labels", "answers"})
-
-
-def _is_secretive(name: str) -> bool:
-    """Return whether what has this name looks like a secret; a name may begin with `signature`, as TensorFlow's do."""
-    words = [word.lower() for word in WORDS.findall(name)]
-    return any(map(SECRETIVE.fullmatch, words)) or words[-1:] == ["signature"]
-
-
-def _keys(template: Any) -> Iterator[str]:
-    if isinstance(template, Mapping):
-        yield from template
-        template = list(template.values())
-    for value in template if isinstance(template, list) else ():
-        yield from _keys(value)
 
 
 def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
