@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from data import catalogue
-from data.catalogue import CATALOGUE, Download, available, fetch, locate, write_generated
+from data.catalogue import CATALOGUE, Download, available, fetch, locate
 from data.keeping import made_from, rewritten
 from data.listing import listing
 from data.published import images
@@ -372,35 +372,6 @@ def test_a_download_of_several_files_is_read(served, tmp_path, monkeypatch):
     monkeypatch.setitem(CATALOGUE, "mnist", published_at(CATALOGUE["mnist"], *downloads))
     table = pq.read_table(locate("mnist", str(tmp_path)).path)
     assert table["y"].to_pylist() == [5] * 3 and table["split"].to_pylist() == ["train", "train", "test"]
-
-
-def test_generated_records_are_made_once_by_their_parameters(tmp_path, monkeypatch):
-    path = write_generated("purchase", 2500, 20, 4, root=str(tmp_path))
-    assert path == write_generated("purchase", 2500, 20, 4, 0.15, 0.21, 0, str(tmp_path))
-    assert path.parent == tmp_path / "datasets" and path.name.startswith("purchase-like-")
-    others = [
-        write_generated("texas", 2500, 20, 4, root=str(tmp_path)),
-        write_generated("purchase", 2501, 20, 4, root=str(tmp_path)),
-        write_generated("purchase", 2500, 20, 4, seed=1, root=str(tmp_path)),
-        write_generated("purchase", 2500, 20, 4, density=0.2, root=str(tmp_path)),
-    ]
-    assert len({path, *others}) == 5 and sorted(path.parent.iterdir()) == sorted({path, *others})
-    assert pq.read_table(path).equals(pq.read_table(others[1]).slice(0, 2500))
-
-
-def test_row_groups_are_of_some_size_whatever_the_width(tmp_path):
-    y = pa.array(np.zeros(30_000, np.int16))
-    batches = [pa.record_batch({"y": y})] * 5
-    sizes = pq.read_metadata(rewritten(iter(batches), tmp_path / "narrow.parquet"))
-    assert [sizes.row_group(i).num_rows for i in range(sizes.num_row_groups)] == [60_000, 60_000, 30_000]
-    wide = [next(catalogue.batches(catalogue.parameters("texas", 1000, 8_000)))] * 3
-    sizes = pq.read_metadata(rewritten(iter(wide), tmp_path / "wide.parquet"))
-    assert [sizes.row_group(i).num_rows for i in range(sizes.num_row_groups)] == [2000, 1000]
-
-
-def test_no_records_are_no_data_set(tmp_path):
-    with pytest.raises(DataError, match="no records to be kept as a"):
-        rewritten(iter([]), tmp_path / "a.parquet")
 
 
 def test_parquet_files_of_images_and_digits_are_read(data_dir, tmp_path, monkeypatch):
