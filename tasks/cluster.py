@@ -257,7 +257,7 @@ class Cluster:
 def _close(cluster: "LocalCluster") -> None:
     """Stop a local cluster; Dask trips over a worker that is just being restarted, which ends with this process."""
     with suppress(AssertionError):
-        cluster.close(timeout=5)
+        cluster.close(timeout=10)
 
 
 def _resources(amounts: dict[str, float]) -> str:

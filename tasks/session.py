@@ -27,6 +27,9 @@ from umbrameter.work import Work, peak_rss_mb, perform
 
 log = logging.getLogger("umbrameter.audit")
 
+CLUSTER = "the cluster"
+"""What is begun in the background before it is needed."""
+
 AnyWork = TypeVar("AnyWork", bound=Work)
 
 TASK_SECONDS = 5.0
@@ -131,10 +134,11 @@ class Session:
         thread.start()
         self._begun.append(thread)
 
-    def wait(self) -> None:
-        """Wait for what was begun."""
+    def wait(self, *names: str) -> None:
+        """Wait for what was begun, or for some of it."""
         for thread in self._begun:
-            thread.join()
+            if thread.name in names or not names:
+                thread.join()
 
     def make(self, works: Sequence[Work]) -> bool:
         """Make what is not in the store, as one piece of work on the cluster; return whether all of it was there."""
@@ -228,8 +232,11 @@ def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
         found = Session(spec, root, cluster)
         try:
             yield found
-        finally:
             found.wait()
+        except BaseException:
+            found.wait(CLUSTER)  # which is closed next; what else was begun will not be needed
+            raise
+        finally:
             if found.met is not None:
                 found.met.close()
 

@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from data.catalogue import locate, write_generated
-from tasks.session import Held, Session
+from tasks.session import CLUSTER, Held, Session
 from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.fitting import TargetFit
 from umbrameter.ingest import build, records_recipe
@@ -92,7 +92,7 @@ def prepare(session: Session) -> str:
         recipe = records_recipe(found, membership)
         there = session.store.find(recipe) is not None
         if not there:
-            session.begin("the cluster", session.cluster.start)
+            session.begin(CLUSTER, session.cluster.start)
         path = build(found, session.store, membership).path
         session.count({path}, set() if there else {path})
     return path

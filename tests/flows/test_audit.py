@@ -170,7 +170,7 @@ def test_ctrl_c_stops_within_seconds_leaves_nothing_and_the_next_run_continues(t
     os.killpg(command.process.pid, signal.SIGINT)
     code, out, err = command.finish()
     assert (code, out) == (130, ""), err
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60  # a hang, not a duration: it takes five to fifteen seconds
     assert gone(family, 5)
     assert "Traceback" not in err and "the same command continues from there" in err
     code, out, err = Command(tmp_path).finish()

@@ -68,7 +68,12 @@ def test_the_target_is_trained_and_asked_once(finished: tuple[Path, str, SweepRe
 
 def test_points_are_compared(finished: tuple[Path, str, SweepReport]) -> None:
     root, folder, found = finished
-    assert [point.label for point in found.points] == ["real", "noisy(0.2)", "marginal(of all classes)", "model_based"]
+    assert [point.label for point in found.points] == [
+        "real",
+        "noisy(0.2)",
+        "marginal(of all classes)",
+        "model_based(iter_max=60)",
+    ]
     for point, report in zip(found.points, reports(root, found), strict=True):
         assert [a.metrics["auc"] for a in point.attacks] == [r.metrics["auc"] for r in report.results]
         assert point.attacks[0].medians["precision"] is not None

@@ -297,7 +297,7 @@ def test_a_feature_that_is_no_distribution(bits: Records, tmp_path: Path, featur
     content["classes"][0]["features"][1] = {"name": "b1", **feature}
     said = refused(content, bits, tmp_path)
     assert said.startswith("FILE is no file of marginals (classes.0.features.1") and text in said
-    assert said.endswith("); see docs/operating.md for its form")
+    assert said.endswith("); see docs/targets.md for its form")
 
 
 def test_a_file_that_is_not_there_or_is_no_json(bits: Records, tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_specs_that_are_none(spec: dict[str, object], text: str) -> None:
 
 def test_model_based_says_what_it_costs() -> None:
     data = SPECS.validate_python({"kind": "model_based", "iter_max": 7})
-    assert (data.label, data.asks, data.needs_pool, data.digest()) == ("model_based", True, False, None)
+    assert (data.label, data.asks, data.needs_pool, data.digest()) == ("model_based(iter_max=7)", True, False, None)
     assert (data.n_drawn(50, 9), data.most_queries(50)) == (50, 350) and "algorithm 1" in data.assumption
 
 
