@@ -29,6 +29,7 @@ import pyarrow as pa
 from tasks.connection import Clock, client
 from tasks.ledger import Ledger
 from umbrameter.errors import DataError, TargetError
+from umbrameter.mitigations import Rounding, TopK
 from umbrameter.store import Recipe, Store, digest
 from umbrameter.tables import vector_column, vectors
 from umbrameter.targets.columns import Columns, masked, same
@@ -115,6 +116,7 @@ class Endpoint:
         self.target, self.store, self.columns = target, store, columns
         self.classes = tuple(classes)
         self.classes_ = np.arange(len(self.classes))
+        self.is_coarse = target.does(Rounding, TopK)
         self.purpose = "audited records"
         self.model = ""
         self.witnesses: tuple[Array, Floats] | None = None

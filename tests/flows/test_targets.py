@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -142,6 +142,7 @@ class Counting(BaseHTTPRequestHandler):
     lock = threading.Lock()
     n_answered = 0
     kill_after: int | None = None
+    changed: Callable[[Any], Any] = staticmethod(lambda answers: answers)
     victim: subprocess.Popen[bytes] | None = None
 
     def do_POST(self) -> None:
@@ -155,7 +156,7 @@ class Counting(BaseHTTPRequestHandler):
         to = http.client.HTTPConnection("127.0.0.1", cls.port, timeout=60)
         to.request("POST", self.path, body, {"Content-Type": "application/json"})
         answer = to.getresponse()
-        content = answer.read()
+        content = json.dumps(cls.changed(json.loads(answer.read()))).encode()
         to.close()
         with cls.lock:
             cls.rows.update(json.dumps(row) for row in json.loads(body)["dataframe_split"]["data"])
@@ -203,9 +204,9 @@ def served(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @contextmanager
-def counting(port: int) -> Iterator[tuple[str, type[Counting]]]:
+def counting(port: int, **more: Any) -> Iterator[tuple[str, type[Counting]]]:
     """Give the address of a proxy before a server, and what it counts."""
-    handler = type("Handler", (Counting,), {"port": port, "rows": Counter(), "lock": threading.Lock()})
+    handler = type("Handler", (Counting,), {"port": port, "rows": Counter(), "lock": threading.Lock()} | more)
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     try:
@@ -287,6 +288,25 @@ def test_a_model_that_changes_meanwhile_is_no_audit(folder: Path, model: Any, tm
     with pytest.raises(TargetError, match="replaced by another model meanwhile, or its answers are random"):
         run(tmp_path, content, model=Changing())
     assert run(tmp_path, content, model=model).ledger.queries == 2 * N
+
+
+@pytest.mark.parametrize(
+    ("how", "change"),
+    [
+        ({"kind": "rounding", "decimals": 1}, lambda row: [round(p, 1) for p in row]),
+        ({"kind": "top_k", "k": 1}, lambda row: [p * (p == max(row)) for p in row]),
+    ],
+)
+def test_an_endpoint_that_answers_less(
+    folder: Path, served: int, given: Report, how: dict[str, Any], change: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    changed = staticmethod(lambda content: {"predictions": [change(row) for row in content["predictions"]]})
+    attacks = [{"kind": "shokri", "model": {"kind": "logistic_regression"}}, {"kind": "loss"}]
+    with counting(served, changed=changed) as (url, _):
+        found = run(tmp_path, spec(folder, {"kind": "endpoint", "url": url, "answers": [how]}, attacks=attacks))
+    whole = {r.attack: r.metrics["auc"].value for r in given.results}  # type: ignore[union-attr]
+    for result in found.results:
+        assert result.metrics["auc"].low > 0.5 and abs(result.metrics["auc"].value - whole[result.attack]) < 0.2  # type: ignore[union-attr]
 
 
 def test_the_budget_is_held_before_anything_is_asked(folder: Path, served: int, tmp_path: Path) -> None:

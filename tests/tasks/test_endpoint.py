@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import tasks.endpoint
 from tasks.endpoint import WITNESSES, Endpoint
 from tasks.targets import most_witnesses
+from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.store import Store
@@ -281,6 +283,8 @@ def test_errors_name_the_record_of_the_whole_query(tmp_path: Path) -> None:
 def test_rounded_answers_are_taken_where_it_is_said(tmp_path: Path) -> None:
     with serve(Model(), "unsummed") as server, asking(server, tmp_path, answers=(Rounding(1),)) as endpoint:
         assert endpoint.predict_proba(records(10))[-1].tolist() == pytest.approx([0.7, 0.7])
+        ask = aligned_answers(endpoint, SimpleNamespace(classes=["no", "yes"]))
+        assert ask(records(10))[-1].tolist() == pytest.approx([0.7, 0.7])
 
 
 def test_an_answer_without_an_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -18,13 +18,12 @@ from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.probabilities import improbable
 from umbrameter.targets.columns import Columns
+from umbrameter.targets.met import Label, MetTarget
 from umbrameter.targets.secretive import is_secretive, keys
 from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
 """What stands for the list of records in the body of a request."""
-
-Label: TypeAlias = str | int | bool
 
 
 class MlflowRequest(BaseModel):
@@ -79,7 +78,7 @@ class Token(BaseModel):
         return self
 
 
-class EndpointTarget(BaseModel):
+class EndpointTarget(MetTarget):
     """A classifier that is asked over HTTP(S); its training records are known, it itself is not.
 
     Examples
@@ -88,7 +87,7 @@ class EndpointTarget(BaseModel):
     'mlflow'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     kind: Literal["endpoint"] = Field("endpoint", description="A model behind HTTP(S).")
     url: str = Field(pattern=r"^https?://", description="Where records are posted to; without user or password.")
@@ -99,9 +98,6 @@ class EndpointTarget(BaseModel):
         None,
         min_length=2,
         description="The labels in the order of an answer's numbers; the data's classes, sorted, if unset.",
-    )
-    answers: tuple[Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind")], ...] = Field(
-        (), description="What the endpoint is known to do to its answers, in order."
     )
     batch_size: int = Field(500, ge=1, description="Records in one request.")
     concurrency: int = Field(4, ge=1, le=64, description="Requests under way at once.")
@@ -137,10 +133,6 @@ class EndpointTarget(BaseModel):
         if twice:
             raise ValueError(f"{', '.join(twice)} is listed twice; remove one of the two")
         return labels
-
-    def does(self, *kinds: type) -> bool:
-        """Return whether the endpoint is known to do one of some things to its answers."""
-        return any(isinstance(part, kinds) for part in self.answers)
 
     @property
     def place(self) -> str:

@@ -1,7 +1,7 @@
 """What targets that were trained elsewhere share, and how any classifier's answers are brought into one form."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from umbrameter.errors import DataError, TargetError, brief
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.targets.columns import Columns, frame, masked
-from umbrameter.targets.endpoint import Label
 from umbrameter.typing import Array, Floats
+
+Label: TypeAlias = str | int | bool
 
 Answers = tuple[Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind")], ...]
 """What a target does to its answers before anybody sees them."""
@@ -27,6 +28,10 @@ class MetTarget(BaseModel):
         description="The labels in the order of the answers' columns; those that the model itself names, if unset.",
     )
     answers: Answers = Field((), description="What the model is known to do to its answers, in order.")
+
+    def does(self, *kinds: type) -> bool:
+        """Return whether the target is known to do one of some things to its answers."""
+        return any(isinstance(part, kinds) for part in self.answers)
 
 
 class Adapted:
@@ -65,9 +70,9 @@ class Adapted:
         self.is_coarse = any(isinstance(part, TopK | Rounding) for part in answers)
         self._is_label_only = any(isinstance(part, LabelOnly) for part in answers)
         own = getattr(model, "classes_", None) if labels is None else labels
-        self._known = None if own is None else [self._code(label) for label in np.asarray(own, dtype=object).tolist()]
-        known = range(len(self.classes)) if self._known is None else self._known
-        twice = [self.classes[code] for code in known if list(known).count(code) > 1]
+        columns_of = self.classes if own is None else np.asarray(own, dtype=object).tolist()
+        known = [self._code(label) for label in columns_of]
+        twice = [self.classes[code] for code in known if known.count(code) > 1]
         if twice:
             raise DataError(f"{name} has two columns of answers for the class {twice[0]!r}; correct target.labels")
         self.classes_ = np.array(known)
