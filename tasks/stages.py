@@ -54,11 +54,11 @@ def _worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 def run_name() -> str:
-    """Return a flow run's name: the audit's, as the spec or its path gives it."""
+    """Return a flow run's name: the audit's or the sweep's, as the spec or its path gives it."""
     spec = flow_run.parameters["spec"]
     if isinstance(spec, str):
         return spec.rpartition("/")[2].removesuffix(".yaml")
-    return str(spec.name if isinstance(spec, AuditSpec) else spec["name"])
+    return str(spec["name"] if isinstance(spec, dict) else spec.name)
 
 
 @task(

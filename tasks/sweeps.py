@@ -4,10 +4,9 @@ from datetime import datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from tasks.session import free_folder
-from tasks.stages import tracking
+from tasks.stages import run_name, tracking
 from umbrameter.errors import SpecError
 from umbrameter.report import sweeps as drawing
 from umbrameter.report.compared import compared, render
@@ -16,15 +15,9 @@ from umbrameter.report.model import read_report
 from umbrameter.store import Store
 from umbrameter.sweep import Sweep, load
 
+__all__ = ["read_sweep", "report", "run_name", "track"]
+
 FIGURE = "figures/class_precision.png"
-
-
-def run_name() -> str:
-    """Return a flow run's name: the sweep's, as the spec or its path gives it."""
-    spec = flow_run.parameters["spec"]
-    if isinstance(spec, str):
-        return spec.rpartition("/")[2].removesuffix(".yaml")
-    return str(spec.name if isinstance(spec, Sweep) else spec["name"])
 
 
 def read_sweep(spec: Sweep | str) -> Sweep:

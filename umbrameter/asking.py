@@ -14,7 +14,7 @@ from umbrameter.probabilities import align_probabilities
 from umbrameter.records import Records
 from umbrameter.seeds import generator, integer
 from umbrameter.split import audited_rows, rows_of
-from umbrameter.store import Draft, Recipe, Store
+from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import target_predictions, vector_column
 from umbrameter.targets.stored import StoredAnswers
 from umbrameter.typing import Answering, Bools, Floats, Ints
@@ -103,13 +103,26 @@ class _Query(Asking):
         """What decides which target is asked, and about what it can be."""
         return {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
 
+    def n_audited(self, store: Store) -> int:
+        """Return the number of members and non-members."""
+        meta = store.open(self.split).meta
+        return int(meta["n_member"] + meta["n_nonmember"])
+
     def answer(self, store: Store, draft: Draft, rows: Ints, is_member: Bools) -> None:
         """Write the target's prediction vectors."""
-        records = Records.open(store, self.records)
-        predictions, labels = ask(self.model(store), records, rows)
-        columns = [rows, labels, is_member, vector_column(predictions)]
-        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
+        predictions, labels = ask(self.model(store), Records.open(store, self.records), rows)
+        self.write(draft, rows, labels, is_member, predictions)
         draft.meta["queries"] = len(rows)
+
+    def audited(self, split: Artefact) -> tuple[Ints, Bools]:
+        """Return the rows of members, then of non-members, and which are members."""
+        return audited_rows(split), np.repeat([True, False], [split.meta["n_member"], split.meta["n_nonmember"]])
+
+    @staticmethod
+    def write(draft: Draft, rows: Ints, labels: Ints, is_member: Bools, predictions: Floats) -> None:
+        """Write prediction vectors with what they are of."""
+        columns = [rows, labels, is_member, vector_column(predictions)]
+        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(predictions.shape[1])))
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ class TargetQuery(_Query):
 
     def n_queries(self, store: Store) -> int:
         """Return how many records the target is asked about."""
-        return len(audited_rows(store.open(self.split)))
+        return self.n_audited(store)
 
     @property
     def recipe(self) -> Recipe:
@@ -129,9 +142,7 @@ class TargetQuery(_Query):
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the target's prediction vectors, members first."""
-        split = store.open(self.split)
-        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
-        self.answer(store, draft, rows, np.arange(len(rows)) < n_members)
+        self.answer(store, draft, *self.audited(store.open(self.split)))
 
 
 @dataclass(frozen=True)
@@ -151,14 +162,12 @@ class StoredQuery(_Query):
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the stored prediction vectors, members first."""
-        split, records = store.open(self.split), Records.open(store, self.records)
-        rows, n_members = audited_rows(split), len(rows_of(split, "member"))
+        records = Records.open(store, self.records)
+        rows, is_member = self.audited(store.open(self.split))
         places, labels = records.places(), records.labels()[rows]
         if not isinstance(self.asked, StoredAnswers) or places is None:
             raise ValueError("there are no stored answers to look up")
-        predictions = self.asked.at(places[rows], labels)
-        columns = [rows, labels, np.arange(len(rows)) < n_members, vector_column(predictions)]
-        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(len(records.classes))))
+        self.write(draft, rows, labels, is_member, self.asked.at(places[rows], labels))
         draft.meta["queries"] = 0
 
 
@@ -171,7 +180,7 @@ class PopulationQuery(_Query):
 
     def n_queries(self, store: Store) -> int:
         """Return how many records the target is asked about."""
-        return min(MOST_POPULATION, len(rows_of(store.open(self.split), "pool")))
+        return min(MOST_POPULATION, int(store.open(self.split).meta["n_pool"]))
 
     @property
     def recipe(self) -> Recipe:
@@ -195,7 +204,7 @@ class NoisyQuery(_Query):
 
     def n_queries(self, store: Store) -> int:
         """Return how many records the target is asked about."""
-        return len(audited_rows(store.open(self.split))) * (1 + self.noise.copies)
+        return self.n_audited(store) * (1 + self.noise.copies)
 
     @property
     def recipe(self) -> Recipe:
@@ -220,7 +229,11 @@ def holds(model: Answering, records: Records, rows: Ints, noise: Noise, seed: in
 
 
 def aligned_answers(model: Answering, records: Records) -> Callable[[Floats], Floats]:
-    """Return a model as a function from features to prediction vectors over all classes, float32."""
+    """Return a model as a function from features to prediction vectors over all classes, float32.
+
+    One whose answers are rounded or cut off says so by `is_coarse`; they need not sum to 1.
+    """
+    is_coarse = bool(getattr(model, "is_coarse", False))
 
     def answer(X: Floats) -> Floats:
         try:
@@ -234,7 +247,6 @@ def aligned_answers(model: Answering, records: Records) -> Callable[[Floats], Fl
             ) from error
         return align_probabilities(found, model.classes_, len(records.classes), is_coarse).astype(np.float32)
 
-    is_coarse = bool(getattr(model, "is_coarse", False))
     return answer
 
 

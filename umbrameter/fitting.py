@@ -17,9 +17,9 @@ from umbrameter.mitigations.dp_sgd import guarantee
 from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
 from umbrameter.noise import Noise
 from umbrameter.plan import Asked, ShadowPlan
-from umbrameter.records import Records, pool_rows, with_drawn
+from umbrameter.records import Records, with_drawn
 from umbrameter.seeds import integer
-from umbrameter.split import audited_rows, rows_of
+from umbrameter.split import audited_rows, pool_rows, rows_of
 from umbrameter.store import Draft, Recipe, Store
 from umbrameter.tables import shadow_predictions, vector_column
 from umbrameter.typing import Bools, Classifier, Ints

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.store import Artefact, Store
@@ -313,11 +312,3 @@ def with_drawn(store: Store, records: str, drawn: str | None) -> Records:
     """Return records, and after them those that were drawn, if any were."""
     real = Records.open(store, records)
     return real if drawn is None else WithDrawn(real.artefact, Records.open(store, drawn))
-
-
-def pool_rows(store: Store, split: Artefact, drawn: str | None) -> Ints:
-    """Return the rows that shadow models draw from: the split's pool, or those that were drawn."""
-    part = split.table("split.parquet", ["part"])["part"]
-    if drawn is None:
-        return np.flatnonzero(np.asarray(pc.equal(part, "pool")))
-    return np.asarray(len(part) + np.arange(Records.open(store, drawn).n_records))

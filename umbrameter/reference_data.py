@@ -8,8 +8,7 @@ import pyarrow as pa
 from umbrameter.attacks import References, Vectors
 from umbrameter.mitigations import PostHoc, answered
 from umbrameter.plan import ShadowPlan
-from umbrameter.records import pool_rows
-from umbrameter.split import audited_rows
+from umbrameter.split import audited_rows, pool_rows
 from umbrameter.store import Artefact, Draft, Recipe, Store
 from umbrameter.tables import places, vector_column, vectors
 from umbrameter.typing import Array, Bools, Floats, Ints

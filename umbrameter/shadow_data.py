@@ -10,10 +10,11 @@ import pyarrow as pa
 from umbrameter.asking import Asking, aligned_answers
 from umbrameter.fitting import ShadowFit
 from umbrameter.records import ROW_GROUP, Records
-from umbrameter.split import rows_of
+from umbrameter.split import audited_rows, pool_rows, rows_of
 from umbrameter.store import Draft, Recipe, Store
 from umbrameter.synthesis import AnyShadowData, Drawing, ModelBased
 from umbrameter.synthesis.base import Ask
+from umbrameter.synthesis.model_based import Synthesised
 from umbrameter.tables import byte_column, vector_column
 from umbrameter.typing import Floats, Ints
 from umbrameter.work import key_of
@@ -71,18 +72,11 @@ class Synthesis(Asking):
         ask = answer if self.asked is not None else filled(answer)
         of = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, ask)
         found = self.data.synthesise(of, np.array(self.labels))
-        with draft.writer(RECORDS, _schema(records)) as writer:
-            writer.write_table(_table(records, found.records, found.labels))
+        schema = _schema(records)
+        with draft.writer(RECORDS, schema) as writer:
+            writer.write_table(_table(schema, found.records, found.labels))
         draft.meta |= {"n_found": len(found.labels), "queries": int(found.queries.sum())}
-        draft.meta["by_class"] = [
-            {
-                "label": int(label),
-                "n_found": int(found.is_found[found.classes == label].sum()),
-                "n_failed": int((~found.is_found)[found.classes == label].sum()),
-                "queries": int(found.queries[found.classes == label].sum()),
-            }
-            for label in self.labels
-        ]
+        draft.meta["by_class"] = [_ended(found, label) for label in self.labels]
 
 
 @dataclass(frozen=True)
@@ -131,8 +125,9 @@ class ShadowRecords(Asking):
         """Write the records, as many at a time as are drawn at once."""
         records = Records.open(store, self.records)
         counts, start = np.zeros(len(records.classes), dtype=np.int64), 0
-        with draft.writer(RECORDS, _schema(records)) as writer:
-            for table in self._tables(store, records):
+        schema = _schema(records)
+        with draft.writer(RECORDS, schema) as writer:
+            for table in self._tables(store, records, schema):
                 labels = np.asarray(table["label"])
                 ids = pa.array(start + np.arange(len(labels)))
                 writer.write_table(table.set_column(0, "record_id", ids), row_group_size=ROW_GROUP)
@@ -143,7 +138,7 @@ class ShadowRecords(Asking):
         draft.meta["queries"] = start if self.data.asks and not self.parts else 0  # others are those of the parts
         draft.meta["by_class"] = [row for path in self.parts for row in _by_class(store.open(path).meta)]
 
-    def _tables(self, store: Store, records: Records) -> Iterator[pa.Table]:
+    def _tables(self, store: Store, records: Records, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in map(store.open, self.parts):
             with part.parquet(RECORDS) as file:
                 yield from (pa.Table.from_batches([batch]) for batch in file.iter_batches(ROW_GROUP, use_threads=False))
@@ -152,7 +147,7 @@ class ShadowRecords(Asking):
         ask = aligned_answers(self.model(store), records) if self.data.asks else None
         of = Drawing(records, rows_of(store.open(self.split), "pool"), self.n_records, self.seed, ask)
         for X, y in self.data.draw(of):
-            yield _table(records, X, y)
+            yield _table(schema, X, y)
 
 
 def filled(answer: Ask) -> Ask:
@@ -211,11 +206,25 @@ def unusable(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | No
     found = f"of {meta['n_wanted']} records of shadow data that were to be drawn, {len(labels)} were"
     if len(labels) < 4:
         return f"{found}; shadow models need two classes, IN and OUT"
+    split = store.open(shadows[0].training.split)
+    audited, pool = audited_rows(split), pool_rows(store, split, drawn)
     for shadow in shadows:
-        first = Records.open(store, shadow.training.records).n_records  # drawn records are numbered after the real ones
-        if len(np.unique(labels[shadow.rows(store).rows_in - first])) < 2:
+        rows_in = shadow.plan.rows(audited, pool, shadow.model_id).rows_in
+        if len(np.unique(labels[rows_in - pool[0]])) < 2:
             return f"{found}, of so few classes that shadow model {shadow.model_id} would be trained on one alone"
     return None
+
+
+def _ended(found: Synthesised, label: int) -> dict[str, int]:
+    """Return how the searches for one class ended."""
+    own = found.classes == label
+    n_found = int(found.is_found[own].sum())
+    return {
+        "label": label,
+        "n_found": n_found,
+        "n_failed": int(own.sum()) - n_found,
+        "queries": int(found.queries[own].sum()),
+    }
 
 
 def _by_class(part: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -230,7 +239,6 @@ def _schema(records: Records) -> pa.Schema:
     return pa.schema([("record_id", pa.int64()), ("label", pa.int32()), ("x", kind)])
 
 
-def _table(records: Records, X: Floats, y: Ints) -> pa.Table:
-    schema = _schema(records)
+def _table(schema: pa.Schema, X: Floats, y: Ints) -> pa.Table:
     column = byte_column if pa.types.is_fixed_size_binary(schema.field("x").type) else vector_column
     return pa.table([pa.array(np.arange(len(y))), pa.array(y.astype(np.int32)), column(X)], schema=schema)

@@ -304,11 +304,21 @@ class AuditSpec(BaseModel):
         SpecError
             When the file is missing or is not a spec.
         """
-        try:
-            text = Path(path).read_text(encoding="utf8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"SPEC={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
-        return cls.from_yaml(text, overrides)
+        return cls.from_yaml(read_text(path), overrides)
+
+
+def read_text(path: str | Path) -> str:
+    """Return a spec file's text.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"SPEC={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
 
 
 def read_yaml(text: str, overrides: Iterable[str] = ()) -> dict[str, Any]:

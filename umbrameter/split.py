@@ -98,6 +98,14 @@ def audited_rows(split: Artefact) -> Ints:
     return np.concatenate([rows_of(split, "member"), rows_of(split, "nonmember")])
 
 
+def pool_rows(store: Store, split: Artefact, drawn: str | None) -> Ints:
+    """Return the rows that shadow models draw from: the split's pool, or those that were drawn, numbered after it."""
+    if drawn is None:
+        return rows_of(split, "pool")
+    n_real = split.table("split.parquet", ["part"]).num_rows
+    return np.asarray(n_real + np.arange(Records.open(store, drawn).n_records))
+
+
 def _check_classes(records: Records, part: Ints, is_known: bool) -> None:
     labels = records.labels()
     for code, name in enumerate(PARTS[:2]):

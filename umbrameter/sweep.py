@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import SpecError
-from umbrameter.spec import AuditSpec, read_yaml
+from umbrameter.spec import AuditSpec, read_text, read_yaml
 from umbrameter.store import digest
 
 AXES = {
@@ -75,11 +75,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
     SpecError
         When the file is missing or is no spec.
     """
-    try:
-        text = Path(path).read_text(encoding="utf8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"SPEC={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
-    return from_yaml(text, overrides)
+    return from_yaml(read_text(path), overrides)
 
 
 def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
