@@ -13,7 +13,6 @@ from umbrameter.records import ROW_GROUP, Records
 from umbrameter.split import audited_rows, pool_rows, rows_of
 from umbrameter.store import Draft, Recipe, Store
 from umbrameter.synthesis import AnyShadowData, Drawing, ModelBased
-from umbrameter.synthesis.base import Ask
 from umbrameter.synthesis.model_based import Synthesised
 from umbrameter.tables import byte_column, vector_column
 from umbrameter.typing import Floats, Ints
@@ -21,9 +20,6 @@ from umbrameter.work import key_of
 
 SEARCHES = 1024
 """Of one piece of work, about."""
-
-FEWEST = 128
-"""Records that a model trained here is asked about at once, at least."""
 
 RECORDS = "records.parquet"
 
@@ -60,17 +56,15 @@ class Synthesis(Asking):
 
     @property
     def recipe(self) -> Recipe:
-        """What decides what is found; how many searches run at once does not."""
-        how = self.data.model_dump(mode="json", exclude={"side_by_side"})
+        """What decides what is found; how many searches run at once may decide the last bit of answers."""
+        how = self.data.model_dump(mode="json")
         facts = {"data": how, "target": key_of(self.target), "records": key_of(self.records), "seed": self.seed}
         return Recipe("synthesised", facts | {"n_records": self.n_records, "labels": list(self.labels)})
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the records found, and class by class how the searches ended."""
         records, model = Records.open(store, self.records), self.model(store)
-        answer = aligned_answers(model, records)
-        ask = answer if self.asked is not None else filled(answer)
-        of = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, ask)
+        of = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, aligned_answers(model, records))
         found = self.data.synthesise(of, np.array(self.labels))
         schema = _schema(records)
         with draft.writer(RECORDS, schema) as writer:
@@ -148,21 +142,6 @@ class ShadowRecords(Asking):
         of = Drawing(records, rows_of(store.open(self.split), "pool"), self.n_records, self.seed, ask)
         for X, y in self.data.draw(of):
             yield _table(schema, X, y)
-
-
-def filled(answer: Ask) -> Ask:
-    """Return a model that is always asked about `FEWEST` records or more.
-
-    Matrix products of a few rows are summed in another order than those of many; a search whose answers differ in the
-    last bit could end otherwise, depending on how many run beside it.
-    """
-
-    def ask(X: Floats) -> Floats:
-        if len(X) >= FEWEST:
-            return answer(X)
-        return answer(np.concatenate([X, np.zeros((FEWEST - len(X), X.shape[1]), X.dtype)]))[: len(X)]
-
-    return ask
 
 
 def drawn_works(

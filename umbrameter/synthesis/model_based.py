@@ -49,7 +49,10 @@ class ModelBased(ShadowData):
     k_max: int = Field(128, ge=1, description="Features changed for a proposal, at first.")
     k_min: int = Field(4, ge=1, description="Features changed for a proposal, at last.")
     side_by_side: int = Field(
-        4096, ge=1, description="Searches that run at once, at most; results do not depend on it."
+        4096,
+        ge=1,
+        description="Searches that run at once, at most. A network's answer may differ in the last bit by what is "
+        "asked beside it, so another number may find other records.",
     )
 
     @model_validator(mode="after")
