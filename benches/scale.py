@@ -9,7 +9,7 @@ from pathlib import Path
 from benches import audit
 from benches.compare import Row, full, report
 from benches.data import purchases, write
-from umbrameter.store import Draft, Recipe, Store
+from umbrameter.store.artefacts import Draft, Recipe, Store
 
 N_WAITING, WAIT = 64, 5.0
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benches.compare import Row, report
-from umbrameter.tables import vector_column
+from umbrameter.store.arrow import vector_column
 
 N, N_CLASSES, N_MODELS = 10_000, 100, 64
 SPEC = """
@@ -28,7 +28,7 @@ attacks:
   - {kind: rmia, mode: offline}
 """
 SCORE = "from umbrameter.cli import main; main()"
-IMPORT = "import umbrameter.score, umbrameter.stored, umbrameter.cli"
+IMPORT = "import umbrameter.score, umbrameter.predictions.parquet, umbrameter.cli"
 
 
 def answers(rng: np.random.Generator, labels, hardness, is_in) -> np.ndarray:

@@ -18,7 +18,7 @@ from data.fetching import Download, fetch
 from data.generated import STREAM, batches, parameters
 from data.keeping import FOLDER_VARIABLE, kept, made_from, rewritten
 from umbrameter.errors import DataError, SpecError
-from umbrameter.records import ParquetData
+from umbrameter.records.sources import ParquetData
 
 __all__ = [
     "CATALOGUE",

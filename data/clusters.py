@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from umbrameter.errors import DataError
-from umbrameter.tables import vectors
+from umbrameter.store.arrow import vectors
 from umbrameter.typing import Array
 
 FITTED = 50_000

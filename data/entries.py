@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from data import pictures, published
 from data.fetching import Download
-from umbrameter.records import ParquetData
+from umbrameter.records.sources import ParquetData
 
 Reader = Callable[[Path], Iterator[pa.RecordBatch]]
 """From a path to its records, some at a time."""

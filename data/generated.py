@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from umbrameter.errors import SpecError
 from umbrameter.seeds import generator
-from umbrameter.tables import vector_column
+from umbrameter.store.arrow import vector_column
 from umbrameter.typing import Array, Floats, Ints
 
 BLOCK = 1000

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from data.members import REMEDY, member
 from umbrameter.errors import DataError
-from umbrameter.tables import vector_column
+from umbrameter.store.arrow import vector_column
 from umbrameter.typing import Array
 
 LINES = 2000

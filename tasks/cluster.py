@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from umbrameter import __version__
 from umbrameter.errors import ComputeError, brief
-from umbrameter.store import digest
-from umbrameter.work import Work, perform
+from umbrameter.store.artefacts import digest
+from umbrameter.store.steps import Work, perform
 
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
     from distributed import Client, LocalCluster, Security

@@ -30,8 +30,8 @@ from tasks.connection import Clock, client
 from tasks.ledger import Ledger
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import Rounding, TopK
-from umbrameter.store import Recipe, Store, digest
-from umbrameter.tables import vector_column, vectors
+from umbrameter.store.arrow import vector_column, vectors
+from umbrameter.store.artefacts import Recipe, Store, digest
 from umbrameter.targets.columns import Columns, masked, same
 from umbrameter.targets.endpoint import EndpointTarget, aligned, answers_of, body_of, encoded
 from umbrameter.typing import Array, Floats

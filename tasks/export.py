@@ -22,7 +22,7 @@ from umbrameter.report import Report, Result
 from umbrameter.report.card import card
 from umbrameter.report.model import read_report
 from umbrameter.spec import AuditSpec
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 from umbrameter.targets import TrainedTarget
 
 NONE = "none"

@@ -8,7 +8,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag
 
 from umbrameter.report import Report
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 
 
 class _RecordsSource(DatasetSource):

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 
 LEDGER = pa.schema(
     [

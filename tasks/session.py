@@ -19,11 +19,11 @@ from tasks.progress import Stage
 from umbrameter.asking import Asking, TargetMet
 from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec import AuditSpec
-from umbrameter.store import Store
-from umbrameter.tables import as_parquet
+from umbrameter.store.arrow import as_parquet
+from umbrameter.store.artefacts import Store
+from umbrameter.store.steps import Work, peak_rss_mb, perform
 from umbrameter.targets.stored import StoredAnswers
 from umbrameter.typing import Answering
-from umbrameter.work import Work, peak_rss_mb, perform
 
 log = logging.getLogger("umbrameter.audit")
 

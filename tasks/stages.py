@@ -21,9 +21,10 @@ from data.catalogue import locate, write_generated
 from tasks.session import CLUSTER, Held, Session
 from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.fitting import TargetFit
-from umbrameter.ingest import build, records_recipe
-from umbrameter.membership import Membership
-from umbrameter.records import CatalogueData, GeneratedData, ParquetData, Records, SidesData
+from umbrameter.records.build import build, records_recipe
+from umbrameter.records.membership import Membership
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
@@ -32,8 +33,8 @@ from umbrameter.shadow_data import unusable
 from umbrameter.spec import AuditSpec
 from umbrameter.split import Split
 from umbrameter.steps import Case, Given, Unmeasured, Variant, variants
+from umbrameter.store.steps import Work
 from umbrameter.targets import StoredTarget, TrainedTarget
-from umbrameter.work import Work
 
 UNKNOWN_SECONDS = 1.0
 """What training a shadow model is taken to last, where no target was trained here."""

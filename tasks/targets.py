@@ -21,14 +21,14 @@ from tasks.endpoint import FEWEST, WITNESSES, Endpoint, own_records
 from tasks.session import Held, Met, Session
 from umbrameter.asking import BATCH, Asking, NoisyQuery, TargetMet
 from umbrameter.errors import TargetError
-from umbrameter.records import Records
+from umbrameter.records.parts import rows_of
+from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.shadow_data import ShadowRecords, Synthesis
-from umbrameter.split import rows_of
 from umbrameter.steps import Variant
-from umbrameter.store import Artefact, Recipe, Store, digest
+from umbrameter.store.arrow import vector_column, vectors
+from umbrameter.store.artefacts import Artefact, Recipe, Store, digest
 from umbrameter.synthesis.base import BLOCK_VALUES
-from umbrameter.tables import vector_column, vectors
 from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
 from umbrameter.targets.columns import Columns, same
 from umbrameter.targets.met import Adapted

@@ -30,7 +30,6 @@ from tasks.registry import at, default_uri
 from umbrameter import __version__, served
 from umbrameter.errors import TrackingError, brief
 from umbrameter.estimators import Estimator
-from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, Result
 from umbrameter.report.compared import SweepReport
 from umbrameter.report.leaks import leaks
@@ -48,7 +47,8 @@ from umbrameter.report.tracked import (
 )
 from umbrameter.report.words import controls_line, mitigation_name
 from umbrameter.scoring import model_files
-from umbrameter.store import Store
+from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.store.artefacts import Store
 
 PARAM_LENGTH = 500
 """Characters of a parameter's value that are kept: MLflow's limit is higher, a person's is not."""

@@ -11,9 +11,10 @@ import pytest
 from umbrameter.attack_data import AttackData, class_chunks, read_class, read_classes, read_some
 from umbrameter.errors import StoreError
 from umbrameter.mitigations import LabelOnly
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import shadow_predictions, vector_column
-from umbrameter.work import ensure
+from umbrameter.store.arrow import vector_column
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.schemas import shadow_predictions
+from umbrameter.store.steps import ensure
 
 N_CLASSES = 3
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from umbrameter.attacks import Loss, Shokri, Signals, Vectors
 from umbrameter.attacks.shokri import LogConfidences, SortedConfidences
 from umbrameter.estimators import Estimator
-from umbrameter.metrics import measure
+from umbrameter.statistics.metrics import measure
 
 LOGISTIC = Estimator(kind="logistic_regression")
 ATTACKS = [

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from umbrameter.attacks import Vectors
-from umbrameter.bounds import epsilon_lower_bound
 from umbrameter.costs import Seen, accuracies, costs
 from umbrameter.guarantees import broken, held_against
 from umbrameter.mitigations import LabelOnly, Temperature
-from umbrameter.paired import distortion
 from umbrameter.report.words import claim
+from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.paired import distortion
 from umbrameter.verdict import decide
 
 RNG = np.random.default_rng(0)

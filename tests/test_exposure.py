@@ -11,8 +11,8 @@ import pytest
 
 from umbrameter.errors import SpecError
 from umbrameter.exposure import KEY, exposure, pseudonym, record_key
-from umbrameter.store import Recipe, Store
-from umbrameter.tables import SCORES
+from umbrameter.store.artefacts import Recipe, Store
+from umbrameter.store.schemas import SCORES
 
 SECRET = "a secret of some length"
 

@@ -5,9 +5,9 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from umbrameter import intervals
 from umbrameter.attacks import LabelOnly, Signals, Vectors
-from umbrameter.noise import Noise, changed, robustness
+from umbrameter.records.noise import Noise, changed, robustness
+from umbrameter.statistics import intervals
 
 
 def rng(seed=0):

@@ -14,8 +14,8 @@ from umbrameter.attacks import Vectors
 from umbrameter.errors import SpecError
 from umbrameter.mitigations import MemGuard
 from umbrameter.mitigations.memguard import FIRST_WEIGHT, LABEL_WEIGHT, LAST_WEIGHT, STEP, TINY, Guarded
+from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Bools, Floats
-from umbrameter.work import dump_model, load_model
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,6 @@ from scipy.special import expit, softmax
 from scipy.stats import norm
 
 from tests.attacks_oracles import entropy, lira, logit, modified_entropy, rmia
-from umbrameter import intervals
 from umbrameter.attacks import (
     Combined,
     Confidence,
@@ -25,7 +24,8 @@ from umbrameter.attacks import (
 )
 from umbrameter.attacks.lira import likelihood_ratio
 from umbrameter.attacks.rmia import dominated, log_ratios
-from umbrameter.metrics import best_threshold, measure
+from umbrameter.statistics import intervals
+from umbrameter.statistics.metrics import best_threshold, measure
 
 
 def references(n_models=16, n_records=60, seed=0, gap=2.0, unequal=False):

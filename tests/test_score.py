@@ -13,12 +13,12 @@ from scipy.special import softmax
 from umbrameter.attacks import Lira, Loss, References, Signals, Vectors
 from umbrameter.controls import failures
 from umbrameter.errors import DataError
-from umbrameter.metrics import measure
 from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
+from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report
 from umbrameter.score import ScoreSpec, page_and_figures, score_stored
-from umbrameter.stored import StoredPredictions
-from umbrameter.tables import vector_column
+from umbrameter.statistics.metrics import measure
+from umbrameter.store.arrow import vector_column
 
 N, N_CLASSES, N_MODELS = 400, 5, 16
 
@@ -91,7 +91,7 @@ def test_combined_says_what_it_chose_and_scores_alike(tmp_path):
 def test_chunks_change_nothing(tmp_path, monkeypatch):
     files = stored(tmp_path, **dict(zip(("target", "shadow"), audit(), strict=True)))
     whole, _ = score_stored(*files, ScoreSpec())
-    monkeypatch.setattr("umbrameter.stored.BATCH", 100 * N_CLASSES)
+    monkeypatch.setattr("umbrameter.predictions.parquet.BATCH", 100 * N_CLASSES)
     parts, _ = score_stored(*files, ScoreSpec())
     assert parts.results_json() == whole.results_json()
 

@@ -9,16 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from umbrameter.errors import DataError, PlanError, SpecError
-from umbrameter.ingest import build
 from umbrameter.mitigations import Rounding
-from umbrameter.plan import Design, ShadowPlan
-from umbrameter.records import ParquetData, Records
+from umbrameter.records.build import build
+from umbrameter.records.parts import rows_of
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData
 from umbrameter.seeds import generator, integer
+from umbrameter.shadow_plan import Design, ShadowPlan
 from umbrameter.spec import AuditSpec
-from umbrameter.split import PARTS, Split, rows_of
+from umbrameter.split import PARTS, Split
 from umbrameter.steps import Given, Variant, variants
-from umbrameter.store import Artefact, Store
-from umbrameter.work import ensure
+from umbrameter.store.artefacts import Artefact, Store
+from umbrameter.store.steps import ensure
 
 N = 200
 SPEC = """

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from umbrameter.errors import SpecError
 from umbrameter.mitigations import DPSGD, L2, Dropout, EarlyStopping, LabelSmoothing
 from umbrameter.networks import CNNClassifier, MLPClassifier
+from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Array, Floats
-from umbrameter.work import dump_model, load_model
 
 X, Y = load_iris(return_X_y=True)
 X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(np.float32)

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from umbrameter.errors import SpecError
-from umbrameter.measured import Interval, LowerBound, NotMeasured
-from umbrameter.metrics import METRICS
 from umbrameter.spec import AuditSpec
+from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
+from umbrameter.statistics.metrics import METRICS
 from umbrameter.verdict import PRESETS, Limit, Preset, decide, expand
 
 AUC = Limit(metric="auc", limit=0.55, source="ours")

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from umbrameter.attacks import References, Signals, Vectors
     from umbrameter.attacks.lira import likelihood_ratio
     from umbrameter.attacks.rmia import dominated, log_ratios
-    from umbrameter.bounds import bootstrap_auc, epsilon_lower_bound
     from umbrameter.bundles import AttackModelBundle, ShadowModelBundle, prepare_attack_data
-    from umbrameter.groups import excesses
-    from umbrameter.metrics import best_threshold, measure, measure_by_class, roc_curve
     from umbrameter.report import Report
     from umbrameter.spec import AuditSpec
+    from umbrameter.statistics.bootstrap import bootstrap_auc
+    from umbrameter.statistics.epsilon import epsilon_lower_bound
+    from umbrameter.statistics.metrics import best_threshold, measure, measure_by_class, roc_curve
+    from umbrameter.statistics.subgroups import excesses
 
 __version__ = "0.1.0"
 
@@ -27,17 +28,17 @@ _HOMES = {
     "ShadowModelBundle": "bundles",
     "Signals": "attacks",
     "Vectors": "attacks",
-    "best_threshold": "metrics",
-    "bootstrap_auc": "bounds",
+    "best_threshold": "statistics.metrics",
+    "bootstrap_auc": "statistics.bootstrap",
     "dominated": "attacks.rmia",
-    "epsilon_lower_bound": "bounds",
-    "excesses": "groups",
+    "epsilon_lower_bound": "statistics.epsilon",
+    "excesses": "statistics.subgroups",
     "likelihood_ratio": "attacks.lira",
     "log_ratios": "attacks.rmia",
-    "measure": "metrics",
-    "measure_by_class": "metrics",
+    "measure": "statistics.metrics",
+    "measure_by_class": "statistics.metrics",
     "prepare_attack_data": "bundles",
-    "roc_curve": "metrics",
+    "roc_curve": "statistics.metrics",
 }
 
 __all__ = [

@@ -9,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.errors import DataError, UmbrameterError
-from umbrameter.noise import Noise, robustness
-from umbrameter.probabilities import align_probabilities
-from umbrameter.records import Records
+from umbrameter.persistence import load_model
+from umbrameter.predictions.probabilities import align_probabilities
+from umbrameter.records.noise import Noise, robustness
+from umbrameter.records.parts import audited_rows, rows_of
+from umbrameter.records.reader import Records
 from umbrameter.seeds import generator, integer
-from umbrameter.split import audited_rows, rows_of
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import target_predictions, vector_column
+from umbrameter.store.arrow import vector_column
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.schemas import target_predictions
+from umbrameter.store.steps import key_of
 from umbrameter.targets.stored import StoredAnswers
 from umbrameter.typing import Answering, Bools, Floats, Ints
-from umbrameter.work import key_of, load_model
 
 BATCH = 2**23
 """Values of features that a model is asked about at once, so that a large query holds one batch of them."""

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from umbrameter.attacks import Vectors
 from umbrameter.errors import StoreError
 from umbrameter.mitigations import PostHoc, answered
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import shadow_predictions, vectors
-from umbrameter.work import key_of
+from umbrameter.store.arrow import vectors
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.schemas import shadow_predictions
+from umbrameter.store.steps import key_of
 
 CHUNK_BYTES = 64 * 2**20
 """Vectors that one merge writes, about; with `CHUNK_CLASSES` it decides how the classes are chunked."""

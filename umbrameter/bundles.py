@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from umbrameter.errors import DataError, PlanError
-from umbrameter.probabilities import align_probabilities, as_integer_labels, check_labels
+from umbrameter.predictions.probabilities import align_probabilities, as_integer_labels, check_labels
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Array, Classifier, Floats, Ints
 

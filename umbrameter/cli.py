@@ -126,8 +126,8 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Audit stored predictions: no model, no cluster, seconds."""
+    from umbrameter.predictions.parquet import StoredPredictions
     from umbrameter.score import ScoreSpec, page_and_figures, score_stored
-    from umbrameter.stored import StoredPredictions
 
     target = StoredPredictions(predictions, rounded=rounded)
     others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
@@ -151,7 +151,7 @@ def records(run: Run, debug: Debug = False) -> None:
     """Write single records' scores, under pseudonyms, into a run's folder; they go nowhere else."""
     from umbrameter.exposure import exposure, record_key
     from umbrameter.report.model import read_report
-    from umbrameter.store import Store
+    from umbrameter.store.artefacts import Store
 
     root, folder = root_and_folder(run)
     found = read_report(read(root, folder, "report.json"))

@@ -11,13 +11,13 @@ import numpy as np
 from umbrameter import controls
 from umbrameter.asking import BATCH
 from umbrameter.controls import NEIGHBOURS, SAMPLE, Control, some_of_each
-from umbrameter.records import Records
+from umbrameter.records.parts import rows_of
+from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.sources import read_answers
-from umbrameter.split import rows_of
-from umbrameter.store import Artefact, Draft, Recipe, Store
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Array, Bools, Floats, Ints
-from umbrameter.work import key_of
 
 
 @dataclass(frozen=True)

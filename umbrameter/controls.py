@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binom
 
-from umbrameter import intervals
-from umbrameter.bounds import epsilon_lower_bound
-from umbrameter.measured import NotMeasured
-from umbrameter.metrics import FPRS
+from umbrameter.statistics import intervals
+from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.metrics import FPRS
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 STRICT = 0.998

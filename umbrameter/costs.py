@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from umbrameter import paired
 from umbrameter.attacks import Vectors
-from umbrameter.intervals import proportion
-from umbrameter.measured import Metric, NotMeasured
 from umbrameter.mitigations import LabelOnly, PostHoc
 from umbrameter.sources import read_answers
-from umbrameter.store import Artefact, Draft, Recipe, Store
+from umbrameter.statistics import paired
+from umbrameter.statistics.estimates import Metric, NotMeasured
+from umbrameter.statistics.intervals import proportion
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Bools, Floats, Ints
-from umbrameter.work import key_of
 
 MOST_LOSS = -math.log(np.finfo(np.float32).eps)
 """The largest log loss of one record: a smaller confidence counts as float32's epsilon."""

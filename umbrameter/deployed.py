@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from umbrameter.errors import DataError
 from umbrameter.mitigations import AnyMitigation, MemGuard, Mitigation, PostHoc, wrapped
 from umbrameter.mitigations.memguard import Guarded
+from umbrameter.persistence import load_model
 from umbrameter.typing import Array, Floats
-from umbrameter.work import load_model
 
 INDEX = "deployed.json"
 """Names all that is needed to ask the model, but the model itself."""

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from umbrameter.groups import Excess, excesses, numbered
-from umbrameter.measured import Interval, Metric
-from umbrameter.metrics import ClassMetrics, measure, measure_by_class, roc_curve
-from umbrameter.paired import auc_difference
-from umbrameter.records import Records
-from umbrameter.store import Artefact, Draft, Recipe, Store
+from umbrameter.records.reader import Records
+from umbrameter.statistics.estimates import Interval, Metric
+from umbrameter.statistics.metrics import ClassMetrics, measure, measure_by_class, roc_curve
+from umbrameter.statistics.paired import auc_difference
+from umbrameter.statistics.subgroups import Excess, excesses, numbered
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Bools, Floats, Ints
-from umbrameter.work import key_of
 
 
 @dataclass(frozen=True)

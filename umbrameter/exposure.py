@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from umbrameter.errors import SpecError
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 
 KEY = "UMBRAMETER_RECORD_KEY"
 """The environment variable that holds the secret of the pseudonyms."""

@@ -15,15 +15,17 @@ from umbrameter.estimators import Estimator
 from umbrameter.mitigations import InTraining, wrapped
 from umbrameter.mitigations.dp_sgd import guarantee
 from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
-from umbrameter.noise import Noise
-from umbrameter.plan import Asked, ShadowPlan
-from umbrameter.records import Records, with_drawn
+from umbrameter.persistence import dump_model
+from umbrameter.records.noise import Noise
+from umbrameter.records.parts import audited_rows, pool_rows, rows_of
+from umbrameter.records.reader import Records, with_drawn
 from umbrameter.seeds import integer
-from umbrameter.split import audited_rows, pool_rows, rows_of
-from umbrameter.store import Draft, Recipe, Store
-from umbrameter.tables import shadow_predictions, vector_column
+from umbrameter.shadow_plan import Asked, ShadowPlan
+from umbrameter.store.arrow import vector_column
+from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.schemas import shadow_predictions
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Bools, Classifier, Ints
-from umbrameter.work import dump_model, key_of
 
 MOST_NOISY = 250
 """IN records, and OUT records, of which each shadow model is asked about changed copies, at most."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from umbrameter.bounds import epsilon_lower_bound
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.work import key_of
+from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 
 CONFIDENCE = 0.95
 """With which no guarantee that is kept raises the alarm, over all attacks on it together."""

@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from umbrameter.attack_data import read_some
 from umbrameter.mitigations.memguard import Guarded, MemGuard
+from umbrameter.persistence import dump_model, load_model
 from umbrameter.seeds import integer
-from umbrameter.store import Draft, Recipe, Store
-from umbrameter.tables import vector_column, vectors
-from umbrameter.work import dump_model, key_of, load_model
+from umbrameter.store.arrow import vector_column, vectors
+from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 
 COPIED = ("labels", "train_accuracy", "test_accuracy")
 """What is known of a model and stays true of its guarded answers, whose predicted classes are the same."""

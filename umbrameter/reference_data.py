@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from umbrameter.attacks import References, Vectors
 from umbrameter.mitigations import PostHoc, answered
-from umbrameter.plan import ShadowPlan
-from umbrameter.split import audited_rows, pool_rows
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import places, vector_column, vectors
+from umbrameter.records.parts import audited_rows, pool_rows
+from umbrameter.shadow_plan import ShadowPlan
+from umbrameter.store.arrow import places, vector_column, vectors
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Array, Bools, Floats, Ints
-from umbrameter.work import key_of
 
 
 @dataclass(frozen=True)

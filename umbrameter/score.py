@@ -22,10 +22,9 @@ from umbrameter.controls import Control, failures
 from umbrameter.costs import accuracies, costs
 from umbrameter.errors import DataError, SpecError
 from umbrameter.evaluation import auc_change, evaluated
-from umbrameter.measured import NotMeasured
-from umbrameter.metrics import METRICS, roc_curve
 from umbrameter.mitigations import AnyMitigation, answered
 from umbrameter.mitigations.composition import composed
+from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import figures, html
 from umbrameter.report.leaks import recommend
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
@@ -33,11 +32,12 @@ from umbrameter.report.words import strongest
 from umbrameter.rows import Attacker, Row, attackers
 from umbrameter.scored import Audited, Shadows, missing, read_shadows, score_rows
 from umbrameter.seeds import generator, integer
-from umbrameter.store import digest
-from umbrameter.stored import StoredPredictions
+from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.metrics import METRICS, roc_curve
+from umbrameter.store.artefacts import digest
+from umbrameter.store.steps import peak_rss_mb
 from umbrameter.typing import Floats
 from umbrameter.verdict import AnyLimit, decide, expand
-from umbrameter.work import peak_rss_mb
 
 DISTINCT = 0.95
 """The share of different answers from which on equal ones are taken for copies."""

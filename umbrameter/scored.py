@@ -12,10 +12,10 @@ from umbrameter.attacks import AnyAttack, Attack, References, Signals, Vectors
 from umbrameter.attacks.references import ReferenceAttack
 from umbrameter.costs import Seen
 from umbrameter.errors import DataError
+from umbrameter.predictions.parquet import MOST_SLICES, Batch, StoredPredictions
 from umbrameter.scoring import SAMPLE
 from umbrameter.seeds import generator
-from umbrameter.stored import MOST_SLICES, Batch, StoredPredictions
-from umbrameter.tables import places
+from umbrameter.store.arrow import places
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 MOST_SHADOW_VECTORS = 200_000

@@ -10,11 +10,12 @@ import pyarrow as pa
 from umbrameter.attack_data import read_classes
 from umbrameter.attacks import AnyAttack, Shokri
 from umbrameter.mitigations import PostHoc
+from umbrameter.persistence import dump_model
 from umbrameter.seeds import generator
 from umbrameter.sources import Sources, model_name, read_answers
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import SCORES
-from umbrameter.work import dump_model, key_of
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.schemas import SCORES
+from umbrameter.store.steps import key_of
 
 SAMPLE = 500
 """Records whose scores are looked at again in another order, at most."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from umbrameter.bundles import AttackModelBundle
+from umbrameter.persistence import load_model
 from umbrameter.typing import Classifier, Floats
-from umbrameter.work import load_model
 
 INDEX = "bundle.json"
 """Names the classes and their number."""

@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from umbrameter.asking import Asking, aligned_answers
 from umbrameter.fitting import ShadowFit
-from umbrameter.records import ROW_GROUP, Records
-from umbrameter.split import audited_rows, pool_rows, rows_of
-from umbrameter.store import Draft, Recipe, Store
+from umbrameter.records.parts import audited_rows, pool_rows, rows_of
+from umbrameter.records.reader import ROW_GROUP, Records
+from umbrameter.store.arrow import byte_column, vector_column
+from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.steps import key_of
 from umbrameter.synthesis import AnyShadowData, Drawing, ModelBased
 from umbrameter.synthesis.model_based import Synthesised
-from umbrameter.tables import byte_column, vector_column
 from umbrameter.typing import Floats, Ints
-from umbrameter.work import key_of
 
 SEARCHES = 1024
 """Of one piece of work, about."""

@@ -23,14 +23,14 @@ def root_and_folder(run: str) -> tuple[str, str]:
 
 def is_sweep(root: str, folder: str) -> bool:
     """Say whether a run's folder is a sweep's."""
-    from umbrameter.store import Store
+    from umbrameter.store.artefacts import Store
 
     return bool(Store(root).fs.get_file_info(f"{folder}/sweep.json").is_file)
 
 
 def read(root: str, folder: str, name: str) -> bytes:
     """Return a file of a finished run's folder."""
-    from umbrameter.store import Store
+    from umbrameter.store.artefacts import Store
 
     if "://" not in root and not Path(root, folder, name).is_file():
         raise StoreError(f"RUN={root}/{folder}: there is no {name} in it; give the folder of a finished run")

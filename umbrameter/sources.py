@@ -11,14 +11,15 @@ import pyarrow as pa
 from umbrameter.attack_data import read_some
 from umbrameter.attacks import Signals, Vectors
 from umbrameter.mitigations import PostHoc, answered
-from umbrameter.noise import Noise
-from umbrameter.records import Records
+from umbrameter.persistence import load_model
+from umbrameter.records.noise import Noise
+from umbrameter.records.reader import Records
 from umbrameter.reference_data import read_references
 from umbrameter.served import StoredModels
-from umbrameter.store import Artefact, Store
-from umbrameter.tables import vectors
+from umbrameter.store.arrow import vectors
+from umbrameter.store.artefacts import Artefact, Store
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Bools, Classifier, Floats, Ints
-from umbrameter.work import key_of, load_model
 
 SMALL_MODEL = 128 * 2**10
 """Bytes of an attack model's file, up to which it is kept in memory: networks are, forests are not."""

@@ -16,11 +16,11 @@ from umbrameter.estimators import Estimator
 from umbrameter.explain import explained
 from umbrameter.mitigations import AnyMitigation
 from umbrameter.mitigations.composition import composed
-from umbrameter.plan import Design
-from umbrameter.records import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.rows import Row, attackers
 from umbrameter.seeds import integer
-from umbrameter.store import digest
+from umbrameter.shadow_plan import Design
+from umbrameter.store.artefacts import digest
 from umbrameter.synthesis import AnyShadowData, Real
 from umbrameter.targets import AnyTarget, TrainedTarget
 from umbrameter.verdict import ANY, AnyLimit, expand

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from umbrameter.errors import DataError, PlanError
-from umbrameter.records import Records
+from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
-from umbrameter.store import Artefact, Draft, Recipe, Store
-from umbrameter.tables import SPLIT
+from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.schemas import SPLIT
+from umbrameter.store.steps import key_of
 from umbrameter.typing import Ints
-from umbrameter.work import key_of
 
 PARTS = ("member", "nonmember", "pool", "unused")
 """What a record can be; `unused` is a known member or non-member beyond what the audit asks for."""
@@ -85,25 +84,6 @@ class Split:
                 raise PlanError(f"the data have {len(own)} known {name}; {text}")
             part[own[asked:] if asked else own[:0]] = PARTS.index("unused")
         return part
-
-
-def rows_of(split: Artefact, part: str) -> Ints:
-    """Return the record ids of one part, in rising order."""
-    table = split.table("split.parquet", ["part"])
-    return np.flatnonzero(np.asarray(pc.equal(table["part"], part)))
-
-
-def audited_rows(split: Artefact) -> Ints:
-    """Return the record ids of members and non-members, members first."""
-    return np.concatenate([rows_of(split, "member"), rows_of(split, "nonmember")])
-
-
-def pool_rows(store: Store, split: Artefact, drawn: str | None) -> Ints:
-    """Return the rows that shadow models draw from: the split's pool, or those that were drawn, numbered after it."""
-    if drawn is None:
-        return rows_of(split, "pool")
-    n_real = split.table("split.parquet", ["part"]).num_rows
-    return np.asarray(n_real + np.arange(Records.open(store, drawn).n_records))
 
 
 def _check_classes(records: Records, part: Ints, is_known: bool) -> None:

@@ -22,19 +22,19 @@ from umbrameter.fitting import ShadowFit, TargetFit, Training
 from umbrameter.guarantees import Guaranteed
 from umbrameter.guarding import GuardedAnswers, GuardFit
 from umbrameter.mitigations import DPSGD, InTraining, LabelOnly, MemGuard, PostHoc, answered
-from umbrameter.noise import Noise
-from umbrameter.plan import ShadowPlan
-from umbrameter.records import Records
+from umbrameter.records.noise import Noise
+from umbrameter.records.reader import Records
 from umbrameter.reference_data import ReferenceData
 from umbrameter.rows import Attacker, Row
 from umbrameter.scoring import AttackFit, Scoring
 from umbrameter.shadow_data import ShadowRecords, Synthesis, drawn_works
+from umbrameter.shadow_plan import ShadowPlan
 from umbrameter.sources import Sources
 from umbrameter.spec import AuditSpec
-from umbrameter.store import Artefact
+from umbrameter.store.artefacts import Artefact
+from umbrameter.store.steps import Work
 from umbrameter.synthesis import Real
 from umbrameter.targets import StoredTarget
-from umbrameter.work import Work
 
 FEWEST_POPULATION = 100
 """Records of the pool that an attack can learn from, at least."""

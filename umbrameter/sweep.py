@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import SpecError
 from umbrameter.spec import AuditSpec, read_text, read_yaml
-from umbrameter.store import digest
+from umbrameter.store.artefacts import digest
 
 AXES = {
     "split.members": "training records",

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
-from umbrameter.measured import Interval, LowerBound, Metric
-from umbrameter.metrics import METRICS
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric
+from umbrameter.statistics.metrics import METRICS
 
 Status: TypeAlias = Literal["pass", "warn", "fail", "not_measured"]
 """How a limit, or the whole audit, came out."""

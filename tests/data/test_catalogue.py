@@ -21,10 +21,10 @@ from data.keeping import made_from, rewritten
 from data.listing import listing
 from data.published import images
 from umbrameter.errors import DataError, SpecError, StoreError
-from umbrameter.ingest import build
-from umbrameter.records import Records
-from umbrameter.store import Store
-from umbrameter.tables import vectors
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
+from umbrameter.store.arrow import vectors
+from umbrameter.store.artefacts import Store
 
 BITS = np.random.default_rng(0).integers(0, 2, (3, 446))
 CSV = "".join(f'"{label}",{",".join(map(str, row))}\n' for label, row in zip([1, 3, 2], BITS, strict=True)).encode()

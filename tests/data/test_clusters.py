@@ -10,7 +10,7 @@ from data import clusters
 from data.clusters import clustered
 from data.generated import purchase_like
 from umbrameter.errors import DataError
-from umbrameter.tables import vectors
+from umbrameter.store.arrow import vectors
 
 
 @pytest.fixture

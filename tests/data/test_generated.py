@@ -11,7 +11,7 @@ from data import generated as module
 from data.generated import DEFAULTS, generated, parameters, purchase_like, texas_like
 from umbrameter.errors import SpecError
 from umbrameter.networks import MLPClassifier
-from umbrameter.tables import vectors
+from umbrameter.store.arrow import vectors
 
 KINDS = {"purchase": purchase_like, "texas": texas_like}
 

@@ -13,7 +13,7 @@ import pytest
 from data import pictures
 from data.pictures import HUNDRED, TEN, cifar10, cifar100, mnist
 from umbrameter.errors import DataError
-from umbrameter.tables import vectors
+from umbrameter.store.arrow import vectors
 
 N = 7
 

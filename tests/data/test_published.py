@@ -11,7 +11,7 @@ from PIL import Image
 from data import published
 from data.published import hospitals, images, locations, purchases
 from umbrameter.errors import DataError
-from umbrameter.tables import vectors
+from umbrameter.store.arrow import vectors
 
 
 def whole(batches):

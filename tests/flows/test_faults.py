@@ -17,10 +17,10 @@ from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.server import temporary_server
 from umbrameter.errors import DataError
-from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report
 from umbrameter.spec import AuditSpec
-from umbrameter.store import Store
+from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.store.artefacts import Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 from test_cluster import certificate
@@ -120,7 +120,7 @@ def _write_bits(path: Path) -> None:
 
 
 def _predictions(root: Path) -> Iterator[Any]:
-    from umbrameter.tables import vectors
+    from umbrameter.store.arrow import vectors
 
     folders = {}
     for manifest in (root / "store" / "shadow_predictions").glob("*/manifest.json"):

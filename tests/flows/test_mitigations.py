@@ -25,11 +25,11 @@ from umbrameter.attack_data import read_some
 from umbrameter.guarding import guard_seed
 from umbrameter.mitigations import MemGuard, Rounding, TopK, wrapped
 from umbrameter.mitigations.memguard import Guarded
-from umbrameter.records import Records
+from umbrameter.persistence import load_model
+from umbrameter.records.reader import Records
 from umbrameter.report import Report
 from umbrameter.spec import AuditSpec
-from umbrameter.store import Store
-from umbrameter.work import load_model
+from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

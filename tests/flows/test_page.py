@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from tasks.server import temporary_server
-from umbrameter.records import ParquetData, SidesData
+from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.report.model import read_report
 from umbrameter.spec import ShadowSpec
 from umbrameter.sweep import AXES

@@ -14,8 +14,8 @@ from umbrameter.errors import StoreError
 from umbrameter.estimators import Estimator
 from umbrameter.networks import CNNClassifier, MLPClassifier, training
 from umbrameter.networks.base import NetworkClassifier, probabilities
+from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Array, Floats, Ints
-from umbrameter.work import dump_model, load_model
 
 
 def bit_data(n_records: int, n_features: int, n_classes: int, seed: int = 0) -> tuple[Floats, Ints]:

@@ -19,8 +19,8 @@ from umbrameter.networks.backprop import Dense
 from umbrameter.networks.base import Layers
 from umbrameter.networks.bits import Bits
 from umbrameter.networks.private import PrivateCNNClassifier, PrivateMLPClassifier, clipped_sum, normal, targets
+from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Floats, Ints
-from umbrameter.work import dump_model, load_model
 
 RNG = np.random.default_rng(0)
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from umbrameter.controls import Control
-from umbrameter.measured import Interval, Metric, NotMeasured
-from umbrameter.metrics import ClassMetrics
 from umbrameter.report import (
     AuditInfo,
     DataInfo,
@@ -21,6 +19,8 @@ from umbrameter.report import (
     Verdict,
 )
 from umbrameter.report.leaks import recommend
+from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
+from umbrameter.statistics.metrics import ClassMetrics
 
 TOO_FEW = "an FPR of 0.001 needs at least 1,000 non-members; there are 500"
 ATTACKS = {

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.text import Annotation, Text
 
-from umbrameter.measured import NotMeasured
-from umbrameter.metrics import roc_curve
 from umbrameter.report import figures
+from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.metrics import roc_curve
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LOST = NotMeasured(not_measured="there are no members")

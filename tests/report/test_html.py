@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from umbrameter.controls import Control
-from umbrameter.measured import NotMeasured
 from umbrameter.report.html import CAPTIONS, render
+from umbrameter.statistics.estimates import NotMeasured
 
 HOSTILE = """<script>alert(1)</script>"'&"""
 VOID = {"meta", "img", "br"}

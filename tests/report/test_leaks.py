@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, Result
 from umbrameter.report.leaks import leaks, recommend
 from umbrameter.report.words import reading, stronger
+from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.verdict import Limit
 
 BEST = "params(min_samples_leaf=20)"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import Report, schema
+from umbrameter.statistics.estimates import Interval, NotMeasured
 
 
 def test_round_trip_keeps_every_field(report):

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from umbrameter.measured import NotMeasured
 from umbrameter.report.terminal import summary
+from umbrameter.statistics.estimates import NotMeasured
 
 PLACES = {"Report": "runs/runs/adult/report.html", "MLflow UI": "umbrameter ui --root runs"}
 

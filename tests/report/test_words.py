@@ -2,8 +2,8 @@
 
 import pytest
 
-from umbrameter.measured import Interval, NotMeasured
 from umbrameter.report import words
+from umbrameter.statistics.estimates import Interval, NotMeasured
 
 LOST = NotMeasured(not_measured="there are no members")
 

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from umbrameter.ingest import build
-from umbrameter.records import ParquetData, Records
-from umbrameter.store import Store
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData
+from umbrameter.store.artefacts import Store
 
 N, N_BITS = 3000, 12
 

@@ -5,7 +5,7 @@ from math import ceil, floor
 
 import numpy as np
 
-from umbrameter.records import Domain
+from umbrameter.records.reader import Domain
 from umbrameter.synthesis.search import Search
 from umbrameter.typing import Array, Floats, Ints
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from scipy.stats import binom, ks_2samp
 
 from umbrameter.errors import DataError
-from umbrameter.records import Records
+from umbrameter.records.reader import Records
 from umbrameter.synthesis import Drawing, Marginal, Marginals, base
 from umbrameter.synthesis.marginal import MOST_DISTINCT, QUANTILES, Feature
 from umbrameter.typing import Floats, Ints

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import binom
 
-from umbrameter.records import Records
+from umbrameter.records.reader import Records
 from umbrameter.synthesis import Drawing, Noisy, Real, base
 from umbrameter.synthesis.noisy import _spread
 from umbrameter.typing import Floats, Ints

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tests.synthesis.oracle import SplitMix64, one_at_a_time
-from umbrameter.records import Domain
+from umbrameter.records.reader import Domain
 from umbrameter.synthesis import kernels
 from umbrameter.synthesis.search import Search, search
 from umbrameter.typing import Array, Floats, Ints

@@ -12,14 +12,16 @@ from umbrameter import shadow_data
 from umbrameter.asking import aligned_answers
 from umbrameter.estimators import Estimator
 from umbrameter.fitting import ShadowFit, TargetFit, Training
-from umbrameter.plan import ShadowPlan
-from umbrameter.records import Records, with_drawn
+from umbrameter.persistence import load_model
+from umbrameter.records.parts import rows_of
+from umbrameter.records.reader import Records, with_drawn
 from umbrameter.shadow_data import ShadowRecords, Synthesis, drawn_works, unusable
-from umbrameter.split import Split, rows_of
-from umbrameter.store import Artefact, Recipe
+from umbrameter.shadow_plan import ShadowPlan
+from umbrameter.split import Split
+from umbrameter.store.artefacts import Artefact, Recipe
+from umbrameter.store.steps import ensure
 from umbrameter.synthesis import AnyShadowData, Drawing, Marginal, ModelBased, Noisy, ShadowData
 from umbrameter.typing import Floats, Ints
-from umbrameter.work import ensure, load_model
 
 SEARCH = ModelBased(iter_max=50, k_max=6, k_min=2, rej_max=3, side_by_side=100)
 TREE = Estimator(kind="sklearn.tree.DecisionTreeClassifier", params={"max_depth": 5})  # answers alike in any batch

@@ -19,10 +19,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, TargetError
-from umbrameter.ingest import build
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.records import ParquetData, Records
-from umbrameter.store import Store
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData
+from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.met import Adapted
 

@@ -11,17 +11,19 @@ import pytest
 
 from umbrameter.asking import StoredQuery, TargetMet
 from umbrameter.errors import DataError
-from umbrameter.ingest import build
-from umbrameter.membership import Membership
 from umbrameter.mitigations import Rounding
-from umbrameter.records import ParquetData, Records
+from umbrameter.predictions.parquet import StoredPredictions
+from umbrameter.records.build import build
+from umbrameter.records.membership import Membership
+from umbrameter.records.parts import rows_of
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData
 from umbrameter.spec import AuditSpec
-from umbrameter.split import PARTS, Split, rows_of
+from umbrameter.split import PARTS, Split
 from umbrameter.steps import Given, Variant, variants
-from umbrameter.store import Artefact, Store
-from umbrameter.stored import StoredPredictions
+from umbrameter.store.artefacts import Artefact, Store
+from umbrameter.store.steps import ensure, perform
 from umbrameter.targets import StoredTarget
-from umbrameter.work import ensure, perform
 
 N, N_KNOWN, N_MEMBERS = 200, 80, 50
 RNG = np.random.default_rng(3)

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from tasks.cluster import Cluster, Compute
 from umbrameter.errors import ComputeError, DataError
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 from works import Note

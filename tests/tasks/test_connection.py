@@ -12,7 +12,7 @@ import tasks.endpoint
 from tasks.connection import read_token
 from tasks.endpoint import Endpoint
 from umbrameter.errors import DataError, SpecError, TargetError
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import masked
 from umbrameter.targets.endpoint import EndpointTarget, Token
 

@@ -19,7 +19,7 @@ from tasks.targets import most_witnesses
 from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import Rounding
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.endpoint import EndpointTarget, JsonRequest
 

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 
 from tasks.cluster import Cluster, Compute
 from umbrameter.errors import ComputeError, StoreError
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 from works import Note

@@ -28,13 +28,13 @@ from tasks.session import Session
 from tasks.targets import announce, meet
 from umbrameter.asking import TargetMet
 from umbrameter.errors import TargetError, UmbrameterError
-from umbrameter.ingest import build
-from umbrameter.records import Records
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
 from umbrameter.spec import AuditSpec
 from umbrameter.split import Split
 from umbrameter.steps import Given, Variant, variants
-from umbrameter.store import Store
-from umbrameter.work import Work, perform
+from umbrameter.store.artefacts import Store
+from umbrameter.store.steps import Work, perform
 
 sys.path.insert(0, str(Path(__file__).parent))
 from serving import FAULTS, Exchange, Fault, Server, named, serve, status

@@ -22,9 +22,9 @@ from tasks.targets import most_calls
 from umbrameter.asking import NoisyQuery
 from umbrameter.errors import TargetError
 from umbrameter.mitigations import Rounding
-from umbrameter.noise import Noise
+from umbrameter.records.noise import Noise
 from umbrameter.shadow_data import Synthesis
-from umbrameter.store import Recipe, Store
+from umbrameter.store.artefacts import Recipe, Store
 from umbrameter.synthesis import ModelBased
 from umbrameter.targets.columns import same
 
@@ -62,7 +62,7 @@ KILLED = """
 import sys
 import numpy as np
 from tasks.endpoint import Endpoint
-from umbrameter.store import Store
+from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.endpoint import EndpointTarget
 url, root = sys.argv[1:]

@@ -24,10 +24,11 @@ from sklearn.svm import LinearSVC
 from tasks.registry import _is_safe_class, load
 from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, TargetError
-from umbrameter.ingest import build
 from umbrameter.mitigations import LabelOnly
-from umbrameter.records import ParquetData, Records
-from umbrameter.store import Store
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData
+from umbrameter.store.artefacts import Store
 from umbrameter.targets import RegistryTarget
 from umbrameter.targets.columns import Columns
 

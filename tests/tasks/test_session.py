@@ -12,7 +12,7 @@ from tasks.progress import Stage, ticks
 from tasks.session import TASK_SECONDS, Session, read_spec
 from umbrameter.errors import SpecError
 from umbrameter.spec import AuditSpec
-from umbrameter.work import perform
+from umbrameter.store.steps import perform
 
 sys.path.insert(0, str(Path(__file__).parent))
 from works import Note

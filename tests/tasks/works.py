@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from umbrameter.errors import DataError
-from umbrameter.store import Draft, Recipe, Store
+from umbrameter.store.artefacts import Draft, Recipe, Store
 
 
 @dataclass(frozen=True)

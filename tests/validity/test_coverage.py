@@ -9,9 +9,10 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from umbrameter.bounds import bootstrap_auc, epsilon_lower_bound
-from umbrameter.intervals import auc, difference, precision, proportion, tpr_at_fpr
-from umbrameter.measured import NotMeasured
+from umbrameter.statistics.bootstrap import bootstrap_auc
+from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.intervals import auc, difference, precision, proportion, tpr_at_fpr
 
 pytestmark = pytest.mark.slow
 

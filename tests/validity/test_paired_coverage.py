@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from umbrameter import paired
-from umbrameter.measured import Interval
+from umbrameter.statistics import paired
+from umbrameter.statistics.estimates import Interval
 
 pytestmark = pytest.mark.slow
 

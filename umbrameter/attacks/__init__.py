@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, References, Signals, Vectors
+from umbrameter.attacks.base import Attack
 from umbrameter.attacks.combined import Combined
 from umbrameter.attacks.confidence import Confidence
 from umbrameter.attacks.entropy import Entropy
@@ -16,6 +16,8 @@ from umbrameter.attacks.modified_entropy import ModifiedEntropy
 from umbrameter.attacks.quantile import Quantile
 from umbrameter.attacks.rmia import Rmia
 from umbrameter.attacks.shokri import Shokri
+from umbrameter.attacks.signals import References, Signals
+from umbrameter.predictions.vectors import Vectors
 
 SingleAttack = Annotated[
     Gap | Loss | Confidence | Entropy | ModifiedEntropy | Shokri | Lira | Rmia | Quantile | LabelOnly,

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter import intervals
-from umbrameter.attacks.base import Attack, Need, Signals
-from umbrameter.noise import Noise
+from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.signals import Signals
+from umbrameter.records.noise import Noise
+from umbrameter.statistics import intervals
 from umbrameter.typing import Bools, Floats
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Vectors
 from umbrameter.attacks.pointwise import ClassThresholds
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.typing import Floats
 
 

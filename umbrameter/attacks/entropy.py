@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 from scipy.special import xlogy
 
-from umbrameter.attacks.base import Vectors
 from umbrameter.attacks.pointwise import ClassThresholds
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.typing import Floats
 
 

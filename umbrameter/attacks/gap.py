@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Signals, Vectors
 from umbrameter.attacks.pointwise import PointwiseAttack
+from umbrameter.attacks.signals import Signals
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.typing import Floats
 
 

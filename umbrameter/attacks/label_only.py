@@ -12,8 +12,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need, Signals
-from umbrameter.noise import Noise
+from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.signals import Signals
+from umbrameter.records.noise import Noise
 from umbrameter.typing import Bools, Floats
 
 

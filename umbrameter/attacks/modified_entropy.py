@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import TINY, Vectors
 from umbrameter.attacks.pointwise import ClassThresholds
+from umbrameter.predictions.vectors import TINY, Vectors
 from umbrameter.typing import Floats
 
 

@@ -5,8 +5,10 @@ from abc import abstractmethod
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need, Signals, Vectors
-from umbrameter.metrics import best_threshold
+from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.signals import Signals
+from umbrameter.predictions.vectors import Vectors
+from umbrameter.statistics.metrics import best_threshold
 from umbrameter.typing import Bools, Floats
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need, Signals
+from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.signals import Signals
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Array, Bools, Floats
 

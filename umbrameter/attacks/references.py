@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from umbrameter.attacks.base import Attack, Need, References, Signals
+from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.signals import References, Signals
 from umbrameter.typing import Bools, Floats
 
 HELD_OUT = 16

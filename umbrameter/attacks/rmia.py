@@ -13,8 +13,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import References
 from umbrameter.attacks.references import ReferenceAttack
+from umbrameter.attacks.signals import References
 from umbrameter.typing import Bools, Floats
 
 

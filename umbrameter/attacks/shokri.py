@@ -18,9 +18,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from umbrameter.attacks.base import Attack, Need, Signals, Vectors
+from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.signals import Signals
 from umbrameter.estimators import Estimator
 from umbrameter.networks import StackedMLP
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Bools, Classifier, Floats, Ints
 

@@ -1,11 +1,11 @@
 """Loops over float32 arrays that numba compiles: what numpy would do in several passes over memory, in one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
+from umbrameter.jit import compiled
 from umbrameter.networks.adam import BETA1, BETA2, EPSILON, unbiased
 from umbrameter.typing import Floats
 
@@ -15,14 +15,6 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"
 def fast(function: Callable[..., None]) -> Any:
     """Compile a function whose floats may be rounded in any order."""
     return compiled(function, OPTIONS)
-
-
-def compiled(function: Callable[..., Any], options: Mapping[str, Any]) -> Any:
-    """Compile a function, and keep the result on disk where there is a place to write."""
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither this folder nor the home can be written, as in some containers
-        return numba.njit(**options)(function)
 
 
 def aligned(*shape: int) -> Floats:

@@ -16,10 +16,7 @@ from umbrameter.controls import failures
 from umbrameter.costs import read_costs
 from umbrameter.evaluation import read_evaluation
 from umbrameter.guarantees import broken, read_guarantee
-from umbrameter.measured import NotMeasured
-from umbrameter.metrics import METRICS
-from umbrameter.records import CatalogueData, GeneratedData, ParquetData, SidesData
-from umbrameter.repeats import Repeated, agreement, spread
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.report import figures
 from umbrameter.report.leaks import recommend
 from umbrameter.report.model import (
@@ -34,8 +31,11 @@ from umbrameter.report.model import (
 )
 from umbrameter.report.words import strongest
 from umbrameter.spec import AuditSpec
+from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.metrics import METRICS
+from umbrameter.statistics.repeats import Repeated, agreement, spread
 from umbrameter.steps import Case, Unmeasured, Variant
-from umbrameter.store import Artefact, Store
+from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.synthesis import Real
 from umbrameter.typing import Floats
 from umbrameter.verdict import decide, expand

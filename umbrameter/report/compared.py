@@ -10,11 +10,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter import __version__
-from umbrameter.measured import Interval, Metric
 from umbrameter.report.markup import image, or_not, page, section, table
 from umbrameter.report.model import DrawnInfo, Report, Result, exit_code
 from umbrameter.report.words import figure, number
 from umbrameter.report.words import point as word
+from umbrameter.statistics.estimates import Interval, Metric
 from umbrameter.sweep import Sweep
 
 COMPARED = ("auc", "accuracy", "precision", "recall")

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from umbrameter.measured import Interval
-from umbrameter.metrics import ClassMetrics
 from umbrameter.report.leaks import Leak, leaks
 from umbrameter.report.model import Report
 from umbrameter.report.words import kept, percent
+from umbrameter.statistics.estimates import Interval
+from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.typing import Floats
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

@@ -7,9 +7,6 @@ text that comes from a report is escaped in `cells`, `items` or where it is put 
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from umbrameter.groups import Excess
-from umbrameter.measured import Interval, LowerBound, Metric
-from umbrameter.metrics import ClassMetrics
 from umbrameter.report.leaks import leaks
 from umbrameter.report.markup import (
     cells,
@@ -40,6 +37,9 @@ from umbrameter.report.words import (
     reading,
     stronger,
 )
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric
+from umbrameter.statistics.metrics import ClassMetrics
+from umbrameter.statistics.subgroups import Excess
 
 CAPTIONS = {
     "roc": "True- against false-positive rate on logarithmic axes. The further a line lies above the dotted diagonal, "

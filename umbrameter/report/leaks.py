@@ -6,8 +6,8 @@ Belongs here: what follows from the results. Does not belong here: how it is sai
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from umbrameter.measured import Interval
 from umbrameter.report.model import Recommendation, Result
+from umbrameter.statistics.estimates import Interval
 from umbrameter.verdict import Limit, decide
 
 WORTHWHILE = 0.01

@@ -7,8 +7,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from umbrameter.measured import Metric
 from umbrameter.report.words import figure, number
+from umbrameter.statistics.estimates import Metric
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2328;

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.controls import Control, failures
 from umbrameter.errors import StoreError, brief
-from umbrameter.groups import Excess
 from umbrameter.guarantees import Guarantee
-from umbrameter.measured import Interval, Metric, NotMeasured
-from umbrameter.metrics import ClassMetrics
-from umbrameter.repeats import Repeated
+from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
+from umbrameter.statistics.metrics import ClassMetrics
+from umbrameter.statistics.repeats import Repeated
+from umbrameter.statistics.subgroups import Excess
 from umbrameter.verdict import LimitOutcome, Status, Verdict
 
 SCHEMA_VERSION = 2

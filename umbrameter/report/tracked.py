@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from umbrameter.measured import Interval, LowerBound
 from umbrameter.report.compared import SweepReport, rows
 from umbrameter.report.leaks import leaks
 from umbrameter.report.model import Report, Result
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
+from umbrameter.statistics.estimates import Interval, LowerBound
 
 TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")
 """The figures of the table of mitigations."""

@@ -5,9 +5,9 @@ Belongs here: plain text that the HTML page and the terminal share. Does not bel
 
 from collections.abc import Iterable
 
-from umbrameter.measured import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.report.leaks import leaks, measured_auc
 from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "

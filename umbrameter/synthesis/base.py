@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from umbrameter.records import Records
+from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.typing import Bools, Floats, Ints
 

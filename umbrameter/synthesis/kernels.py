@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from umbrameter.networks.kernels import compiled
+from umbrameter.jit import compiled
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 EXACT: dict[str, Any] = {"nogil": True, "error_model": "numpy"}

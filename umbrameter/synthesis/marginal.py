@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from umbrameter.errors import DataError, brief
-from umbrameter.records import Records
-from umbrameter.store import digest
+from umbrameter.records.reader import Records
+from umbrameter.store.artefacts import digest
 from umbrameter.synthesis.base import Drawing, ShadowData
 from umbrameter.typing import Floats, Ints
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbrameter.records import Domain
+from umbrameter.records.reader import Domain
 from umbrameter.synthesis import kernels
 from umbrameter.typing import Array, Bools, Floats, Ints
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from umbrameter.records import Records
+from umbrameter.records.reader import Records
 from umbrameter.typing import Array, Floats
 
 

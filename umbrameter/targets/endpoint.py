@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 
 from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.probabilities import improbable
+from umbrameter.predictions.probabilities import improbable
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.met import Label, MetTarget
 from umbrameter.targets.secretive import is_secretive, keys

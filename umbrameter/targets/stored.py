@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.stored import StoredPredictions
+from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.targets.met import Answers
 from umbrameter.typing import Floats, Ints
 

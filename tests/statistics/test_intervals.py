@@ -1,0 +1,266 @@
+"""Each interval against a naive oracle, a closed form or a published value."""
+
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy.special import expit, logit
+from scipy.stats import binom, binomtest, norm
+
+from umbrameter.errors import DataError
+from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.statistics.intervals import auc, clopper_pearson, difference, precision, proportion, tpr_at_fpr
+
+INF = float("inf")
+untimed = settings(deadline=None)
+tied = st.sampled_from([-INF, -1.0, 0.0, 0.25, 1.0, 2.0, INF])
+scores = st.lists(st.one_of(tied, st.floats(allow_nan=False, width=32)), min_size=1, max_size=40)
+levels = st.sampled_from([0.5, 0.9, 0.95, 0.99])
+FPRS = (0.001, 0.01, 0.05, 0.1, 0.29, 0.5, 0.9)
+
+
+def beats(a, b):
+    """1 when a is above b, a half when they tie: the kernel of the Mann-Whitney statistic."""
+    return (a > b) + 0.5 * (a == b)
+
+
+def naive_auc(members, nonmembers):
+    return float(np.mean([beats(m, n) for m, n in product(members, nonmembers)]))
+
+
+def naive_delong(members, nonmembers, confidence):
+    """DeLong's interval by structural components over all pairs, on the logit scale."""
+    value = naive_auc(members, nonmembers)
+    v10 = [np.mean([beats(m, n) for n in nonmembers]) for m in members]
+    v01 = [np.mean([beats(m, n) for m in members]) for n in nonmembers]
+    s10 = sum((v - value) ** 2 for v in v10) / (len(members) - 1)
+    s01 = sum((v - value) ** 2 for v in v01) / (len(nonmembers) - 1)
+    se = np.sqrt(s10 / len(members) + s01 / len(nonmembers))
+    reach = norm.ppf(0.5 + confidence / 2) * se / (value * (1 - value))
+    return expit(logit(value) - reach), expit(logit(value) + reach)
+
+
+def naive_tpr(members, nonmembers, allowed):
+    """The best TPR over every achievable rule that calls at most `allowed` non-members."""
+    members, nonmembers = np.array(members), np.array(nonmembers)
+    rules = [members >= t for t in (*members, *nonmembers) if np.sum(nonmembers >= t) <= allowed]
+    return max((rule.mean() for rule in rules), default=0.0)
+
+
+# counts
+
+
+@untimed
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), levels)
+def test_clopper_pearson_equals_scipys(counts, confidence):
+    successes, trials = counts
+    expected = binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    assert clopper_pearson(successes, trials, confidence) == pytest.approx((expected.low, expected.high), abs=1e-10)
+
+
+def test_clopper_pearson_of_none_and_all_has_a_closed_form():
+    assert clopper_pearson(0, 50) == pytest.approx((0, 1 - 0.025 ** (1 / 50)))
+    assert clopper_pearson(50, 50) == pytest.approx((0.025 ** (1 / 50), 1))
+
+
+def test_proportion_holds_its_value_and_says_its_method():
+    recall = proportion(3, 4, 0.9)
+    assert (recall.value, recall.confidence, recall.method) == (0.75, 0.9, "Clopper-Pearson")
+    assert (recall.low, recall.high) == clopper_pearson(3, 4, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [((56, 70, 48, 80), 0.0524, 0.3339), ((9, 10, 3, 10), 0.1705, 0.8090), ((10, 10, 0, 20), 0.6791, 1.0)],
+)
+def test_difference_gives_newcombes_published_intervals(counts, low, high):
+    interval = difference(*counts)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@untimed
+@given(st.integers(0, 30), st.integers(0, 30), levels)
+def test_difference_mirrors_and_stays_in_range(k1, k2, confidence):
+    there, back = difference(k1, 30, k2, 30, confidence), difference(k2, 30, k1, 30, confidence)
+    assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
+    assert -1 <= there.low <= there.value <= there.high <= 1
+
+
+def test_precision_is_bayes_rule_on_the_rates():
+    interval = precision(30, 40, 5, 100, prior=0.1)
+    assert interval.value == pytest.approx(0.1 * 0.75 / (0.1 * 0.75 + 0.9 * 0.05))
+
+
+@untimed
+@given(st.integers(0, 25), st.integers(0, 60), st.sampled_from([0.01, 0.1, 0.5]), levels)
+def test_precision_is_bounded_by_the_corners_of_the_rectangle(tp, fp, prior, confidence):
+    interval = precision(tp, 25, fp, 60, prior, confidence)
+    if tp == fp == 0:
+        assert interval == NotMeasured(not_measured="the attack called nobody a member")
+        return
+    tprs, fprs = clopper_pearson(tp, 25, confidence**0.5), clopper_pearson(fp, 60, confidence**0.5)
+    corners = [prior * t / (prior * t + (1 - prior) * f) for t, f in product(tprs, fprs) if t or f]
+    assert (interval.low, interval.high) == pytest.approx((min(corners), max(corners)))
+    assert interval.low <= interval.value <= interval.high
+
+
+# AUC
+
+
+@untimed
+@given(scores, scores, levels)
+def test_auc_is_the_share_of_ordered_pairs(members, nonmembers, confidence):
+    interval = auc(members, nonmembers, confidence)
+    assert interval.value == pytest.approx(naive_auc(members, nonmembers), abs=1e-12)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.low < interval.high
+
+
+@untimed
+@given(scores, scores, levels)
+def test_auc_mirrors_when_members_and_non_members_are_swapped(members, nonmembers, confidence):
+    there, back = auc(members, nonmembers, confidence), auc(nonmembers, members, confidence)
+    assert (there.value, there.low, there.high) == pytest.approx((1 - back.value, 1 - back.high, 1 - back.low))
+    assert there.method == back.method
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+@pytest.mark.parametrize("sizes", [(10, 10), (40, 25), (12, 90)])
+def test_auc_interval_is_delongs_by_structural_components(sizes, decimals):
+    rng = np.random.default_rng(decimals)
+    members, nonmembers = rng.normal(0.5, 1, sizes[0]).round(decimals), rng.normal(0, 1, sizes[1]).round(decimals)
+    interval = auc(members, nonmembers, 0.9)
+    assert (interval.low, interval.high) == pytest.approx(naive_delong(members, nonmembers, 0.9), abs=1e-12)
+    assert interval.method == "DeLong on the logit scale"
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "low", "high"),
+    [(1.0, 1.0, "t", "1"), (-1.0, 0.0, "0", "1 - t"), (0.0, 0.5, "t / 2", "1 - t / 2")],
+)
+def test_auc_without_variance_keeps_an_honest_interval(member, value, low, high):
+    interval = auc([member] * 30, [0.0] * 20)
+    t = 0.025 ** (1 / 20)
+    assert interval.value == value
+    assert (interval.low, interval.high) == pytest.approx(tuple(eval(bound, {"t": t}) for bound in (low, high)))
+    assert interval.method == "exact bound from 20 independent pairs"
+
+
+def test_auc_all_tied_is_true_to_its_level():
+    # Members that differ with a probability just outside the interval are all tied in fewer than 5 % of audits.
+    interval = auc([0.0] * 20, [0.0] * 20)
+    differ = 2 * (interval.high - 0.5)
+    assert (1 - differ) ** 20 <= 0.05
+
+
+def test_auc_of_few_records_is_hoeffdings():
+    interval = auc([1, 3, 3, 5, 6], [0, 2, 4] * 10)
+    reach = np.sqrt(np.log(40) / 10)
+    assert (interval.low, interval.high) == pytest.approx((max(0, interval.value - reach), 1))
+    assert interval.method == "Hoeffding bound (few records)"
+
+
+def test_auc_of_one_member_among_others_says_next_to_nothing():
+    interval = auc([1.0], [0.0, 0.0, 2.0])
+    assert (interval.low, interval.high) == (0, 1)
+
+
+# TPR at a low FPR
+
+
+@untimed
+@given(scores, scores, st.sampled_from(FPRS), levels)
+def test_tpr_at_fpr_is_the_best_over_all_achievable_thresholds(members, nonmembers, fpr, confidence):
+    metric = tpr_at_fpr(members, nonmembers, fpr, confidence)
+    allowed = int(Fraction(str(fpr)) * len(nonmembers))
+    if allowed < 1:
+        assert isinstance(metric, NotMeasured)
+        return
+    assert metric.value == pytest.approx(naive_tpr(members, nonmembers, allowed))
+    assert 0 <= metric.low <= metric.value <= metric.high <= 1
+
+
+@untimed
+@given(scores, st.lists(tied, min_size=10, max_size=40), levels)
+def test_tpr_interval_is_of_the_thresholds_that_chance_allows(members, nonmembers, confidence):
+    alpha, n = 1 - confidence, len(nonmembers)
+    fewest, most = binom.ppf([alpha / 4, 1 - alpha / 4], n, 0.1)
+    metric = tpr_at_fpr(members, nonmembers, 0.1, confidence)
+    fewer = round(naive_tpr(members, nonmembers, fewest - 1) * len(members))
+    more = round(naive_tpr(members, nonmembers, most) * len(members))
+    assert metric.low == clopper_pearson(fewer, len(members), 1 - alpha / 2)[0]
+    assert metric.high == clopper_pearson(more, len(members), 1 - alpha / 2)[1]
+
+
+def test_tpr_at_fpr_splits_no_tie():
+    # At 1 of 10 allowed, the threshold 1.0 would call two non-members: only what is above 1.0 may be called.
+    metric = tpr_at_fpr([2.0, 1.0, 1.0, 1.0], [1.0, 1.0, *[0.0] * 8], 0.1)
+    assert metric.value == 0.25
+
+
+def test_tpr_at_fpr_of_all_tied_scores_calls_nobody():
+    assert tpr_at_fpr([1.0] * 500, [1.0] * 500, 0.1).value == 0
+    assert tpr_at_fpr([INF] * 500, [INF] * 500, 0.1).high < 0.02
+
+
+def test_tpr_at_fpr_of_a_perfect_attack_pays_for_its_threshold():
+    scored = [1.0] * 100, [0.0] * 1000
+    assert tpr_at_fpr(*scored, 0.01).low == clopper_pearson(100, 100, 0.975)[0]
+    assert (tpr_at_fpr(*scored, 0.001).value, tpr_at_fpr(*scored, 0.001).low) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("fpr", "n", "text"),
+    [
+        (0.1, 9, "an FPR of 0.1 needs at least 10 non-members; there are 9"),
+        (0.001, 999, "an FPR of 0.001 needs at least 1,000 non-members; there are 999"),
+        (0.3, 3, "an FPR of 0.3 needs at least 4 non-members; there are 3"),
+    ],
+)
+def test_tpr_below_one_in_n_is_not_measured(fpr, n, text):
+    assert tpr_at_fpr([1.0], [0.0] * n, fpr) == NotMeasured(not_measured=text)
+    assert isinstance(tpr_at_fpr([1.0], [0.0] * (n + 1), fpr), Interval)
+
+
+# the border
+
+
+def test_values_are_frozen_and_closed():
+    interval = proportion(1, 2)
+    with pytest.raises(ValidationError):
+        interval.value = 1.0
+    with pytest.raises(ValidationError):
+        Interval(**interval.model_dump(), unit="%")
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: auc([0.1, np.nan], [0.2]), r"members holds 1 NaN of 2 \(needs numbers; infinities are legal\): score"),
+        (lambda: auc([0.1], []), r"nonmembers is empty \(needs at least one score\): audit with members and"),
+        (
+            lambda: auc([[0.1]], [0.2]),
+            r"members has shape \(1, 1\) \(needs one score a record, shape \(n_records,\)\): pass",
+        ),
+        (lambda: auc(["a"], [0.2]), r"members has dtype <U1 \(needs numbers\): pass one number a record"),
+        (lambda: tpr_at_fpr([0.1], [np.nan], 0.1), r"nonmembers holds 1 NaN of 1"),
+        (
+            lambda: tpr_at_fpr([0.1], [0.1], 5),
+            r"fpr=5 is out of range \(needs a fraction between 0 and 1\): 5 % is 0.05",
+        ),
+        (lambda: proportion(1, 2, 95), r"confidence=95 is out of range"),
+        (lambda: precision(1, 2, 1, 2, prior=0), r"prior=0 is out of range"),
+        (
+            lambda: clopper_pearson(3, 2),
+            r"successes=3 of trials=2 \(needs 0 <= successes <= trials, and a trial\): pass",
+        ),
+        (lambda: difference(0, 0, 1, 2), r"successes=0 of trials=0"),
+    ],
+)
+def test_bad_input_is_named(call, text):
+    with pytest.raises(DataError, match=text):
+        call()

@@ -1,0 +1,108 @@
+"""Paired figures against the same written as loops, and where formulas say nothing."""
+
+import numpy as np
+import pytest
+
+from umbrameter.errors import DataError
+from umbrameter.statistics import paired
+from umbrameter.statistics.intervals import auc
+
+RNG = np.random.default_rng(0)
+MEMBERS, OTHERS = RNG.normal(1, 1, 60), RNG.normal(0, 1, 50)
+NOISY = [side + RNG.normal(0, 0.7, len(side)) for side in (MEMBERS, OTHERS)]
+
+
+def wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.array([[1.0 if m > o else 0.5 if m == o else 0.0 for o in others] for m in members])
+
+
+def test_the_difference_of_aucs_is_delong_s() -> None:
+    one, other = wins(MEMBERS, OTHERS), wins(*NOISY)
+    found = paired.auc_difference(MEMBERS, OTHERS, *NOISY)
+    assert found.value == pytest.approx(other.mean() - one.mean())
+    members = np.cov(one.mean(axis=1), other.mean(axis=1))
+    rest = np.cov(one.mean(axis=0), other.mean(axis=0))
+    contrast = np.array([-1, 1])
+    variance = contrast @ members @ contrast / 60 + contrast @ rest @ contrast / 50
+    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-4)
+    turned = paired.auc_difference(*NOISY, MEMBERS, OTHERS)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
+    alone = auc(*NOISY)
+    assert found.high - found.low < alone.high - alone.low  # pairing pays
+
+
+def test_equal_or_few_scores_have_a_bound_for_every_distribution() -> None:
+    same = paired.auc_difference(MEMBERS, OTHERS, MEMBERS, OTHERS)
+    assert same.value == 0 and same.low < -0.1 < 0.1 < same.high and same.method == "Hoeffding bound of both"
+    few = paired.auc_difference(MEMBERS[:5], OTHERS, NOISY[0][:5], NOISY[1])
+    assert few.method == "Hoeffding bound of both" and few.low == -1
+
+
+def score_of(gained: int, lost: int, n: int, difference: float) -> float:
+    """Return the score statistic with the likelihood's maximum found by brute force."""
+    shares = np.linspace(max(0.0, -difference), (1 - abs(difference)) / 2 + abs(difference), 2_000_001)[1:-1]
+    with np.errstate(all="ignore"):  # q21: lost; q12: gained = q21 + difference
+        chances = gained * np.log(shares + difference) + lost * np.log(shares)
+        chances += (n - gained - lost) * np.log(1 - 2 * shares - difference)
+    best = shares[np.nanargmax(chances)]
+    return float((gained - lost - n * difference) / np.sqrt(n * (2 * best + difference * (1 - difference))))
+
+
+def test_proportions_differ_by_gains_less_losses() -> None:
+    one, other = RNG.random(500) < 0.7, RNG.random(500) < 0.6
+    found = paired.proportion_difference(one, other)
+    assert found.value == pytest.approx(other.mean() - one.mean()) and found.low < found.value < found.high
+    none = paired.proportion_difference(one, one)
+    assert none.value == 0 and -none.low == pytest.approx(none.high) == pytest.approx(3.8415 / 503.8415, rel=1e-3)
+    # Tango (1998), table VI: 12 gained, 1 lost of 44
+    pairs = np.repeat([[1, 0], [0, 1], [1, 1]], [1, 12, 31], axis=0).astype(bool)
+    tango = paired.proportion_difference(pairs[:, 0], pairs[:, 1])
+    for bound, sign in ((tango.low, 1), (tango.high, -1)):
+        assert score_of(12, 1, 44, bound) == pytest.approx(sign * 1.959964, abs=1e-4)
+    assert all(paired.proportion_difference([a] * 9, [not a] * 9).low <= (-1 if a else 1) for a in (True, False))
+
+
+def test_means_and_their_differences() -> None:
+    values, others = RNG.random(80), RNG.random(80)
+    found = paired.mean_difference(values, others, (-1, 1))
+    reach = 1.99045 * (others - values).std(ddof=1) / np.sqrt(80)
+    assert found.value == pytest.approx((others - values).mean())
+    assert (found.high - found.low) / 2 == pytest.approx(reach, rel=1e-4)
+    zero = paired.mean(np.zeros(1000), (0, 2))
+    assert (zero.value, zero.low) == (0, 0) and 0.005 < zero.high < 0.01
+    assert paired.mean([1.0], (0, 2)).low == pytest.approx(0.025, abs=0.001)
+
+
+def test_calibration_error_is_the_sum_over_bins() -> None:
+    sure, right = RNG.uniform(0, 1.02, 400), RNG.random(400) < 0.6
+    expected, clipped = 0.0, np.clip(sure, 0, 1)
+    for b in range(15):
+        own = (clipped >= b / 15) & ((clipped < (b + 1) / 15) | (b == 14))
+        if own.any():
+            expected += own.mean() * abs(clipped[own].mean() - right[own].mean())
+    found = paired.calibration_error(sure, right)
+    assert found.value == pytest.approx(expected) and found.low <= found.value <= found.high
+    assert found == paired.calibration_error(sure, right)
+    both = paired.calibration_error_difference(sure, right, np.ones(400), right)
+    assert both.value == pytest.approx(paired.calibration_error(np.ones(400), right).value - found.value)
+    turned = paired.calibration_error_difference(np.ones(400), right, sure, right)
+    assert turned.value == pytest.approx(-both.value) and turned.high == pytest.approx(-both.low, abs=0.01)
+    assert paired.calibration_error([1.0], [True]).high == pytest.approx(0.95)
+
+
+def test_log_loss_and_distortion_are_a_number_a_record() -> None:
+    predictions = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], np.float32)
+    assert np.allclose(paired.log_loss(predictions, np.array([0, 0, 0])), [np.log(2), 0, 15.9424], atol=1e-4)
+    assert np.allclose(paired.distortion(predictions, predictions[[1, 1, 1]]), [1, 0, 2])
+
+
+def test_other_records_are_refused() -> None:
+    with pytest.raises(DataError, match=r"members: 60 and 59 .*pass the same records twice"):
+        paired.auc_difference(MEMBERS, OTHERS, MEMBERS[1:], OTHERS)
+    for act in (
+        lambda: paired.proportion_difference([True], []),
+        lambda: paired.mean_difference([1.0], [1.0, 2.0], (0, 1)),
+        lambda: paired.calibration_error([], []),
+    ):
+        with pytest.raises(DataError, match=r"needs as many, at least 1|is empty"):
+            act()

@@ -1,0 +1,80 @@
+"""What repeats of an audit agree on."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from umbrameter.spec import AuditSpec
+from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
+from umbrameter.statistics.repeats import agreement, spread
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(seed, noise, n=4000):
+    """Give the audited half of 2 n records, its membership and scores: exposure of the record, and noise."""
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(2 * n)[:n]
+    exposure = np.random.default_rng(99).normal(size=2 * n)[ids]
+    return ids, rng.random(n) < 0.5, exposure + noise * rng.normal(size=n)
+
+
+def slow(one, other):
+    found = []
+    for side in (True, False):
+        a = {i: s for i, m, s in zip(*one, strict=True) if m == side}
+        b = {i: s for i, m, s in zip(*other, strict=True) if m == side}
+        common = sorted(a.keys() & b.keys())
+        n = max(1, round(0.01 * len(common)))
+        top = [set(sorted(common, key=lambda i, x=x: -x[i])[:n]) for x in (a, b)]
+        rho = spearmanr([a[i] for i in common], [b[i] for i in common]).statistic
+        found.append((rho, len(top[0] & top[1]) / n))
+    return np.mean(found, axis=0)
+
+
+def test_agreement_is_that_of_common_records_on_the_same_side():
+    repeats = [drawn(seed, 0.5) for seed in (1, 2, 3)]
+    expected = np.mean([slow(repeats[i], repeats[j]) for i, j in ((0, 1), (0, 2), (1, 2))], axis=0)
+    assert np.allclose(agreement(repeats), expected)
+
+
+def test_scores_that_are_the_record_s_agree_and_noise_does_not():
+    same, overlap = agreement([drawn(seed, 0.0) for seed in (1, 2)])
+    assert same == pytest.approx(1) and overlap == 1
+    noise, overlap = agreement([drawn(seed, 100.0) for seed in (1, 2)])
+    assert abs(noise) < 0.15 and overlap < 0.3
+
+
+def test_too_few_records_in_common_are_not_compared():
+    ids, member = np.arange(150), np.arange(150) < 75
+    assert agreement([(ids, member, RNG.random(150))] * 2) == (None, None)
+    assert agreement([(ids, member, RNG.random(150))]) == (None, None)
+
+
+def test_ties_agree_by_chance_alone():
+    ids, member = np.arange(20_000), np.arange(20_000) < 10_000
+    correlation, overlap = agreement([(ids, member, np.zeros(20_000)), (ids, member, np.zeros(20_000))])
+    assert correlation == 0.0 and overlap < 0.05
+
+
+def test_the_spread_is_of_what_was_measured_twice():
+    def metrics(auc, epsilon, tpr):
+        interval = Interval(value=auc, low=0, high=1, confidence=0.95, method="m")
+        bound = LowerBound(value=epsilon, low=epsilon, confidence=0.95, method="m")
+        return {"auc": interval, "epsilon_lower_bound": bound, "tpr": tpr}
+
+    missing = NotMeasured(not_measured="x")
+    measured = Interval(value=0.5, low=0, high=1, confidence=0.95, method="m")
+    found = spread([metrics(0.6, 1.0, missing), metrics(0.7, 0.0, measured), metrics(0.8, 2.0, missing)])
+    assert set(found) == {"auc", "epsilon_lower_bound"}
+    assert found["auc"].mean == pytest.approx(0.7) and found["auc"].sd == pytest.approx(0.1)
+    assert found["epsilon_lower_bound"].values == [1.0, 0.0, 2.0]
+
+
+def test_each_repeat_has_a_seed_of_its_own_and_the_first_the_audit_s():
+    text = "{name: x, data: {kind: catalogue, name: adult}, split: {members: 9}, repeats: 3, seed: 5, "
+    spec = AuditSpec.from_yaml(text + "target: {kind: train, estimator: {kind: random_forest}}}")
+    repeats = spec.repeated()
+    assert repeats[0].seed == 5 and len({r.seed for r in repeats}) == 3 and {r.repeats for r in repeats} == {1}
+    more = spec.model_copy(update={"repeats": 5}).repeated()
+    assert [r.seed for r in more[:3]] == [r.seed for r in repeats]

@@ -1,0 +1,241 @@
+"""Artefacts: whole or none after a kill at any moment, keyed by all that decides them, plain words for a full disk."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import fs as pafs
+
+from umbrameter.errors import StoreError
+from umbrameter.store import artefacts as store_module
+from umbrameter.store.artefacts import Artefact, Recipe, Store, canonical, digest
+
+RECIPE = Recipe("scores", {"seed": 0, "parts": ["a", "b"]})
+TABLE = pa.table({"a": [1, 2, 3]})
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def fill(store: Store, recipe: Recipe = RECIPE, text: bytes = b"words") -> Artefact:
+    with store.write(recipe) as draft:
+        draft.table("table.parquet", TABLE)
+        draft.data("words.txt", text)
+        draft.meta["n"] = 3
+    found = store.find(recipe)
+    assert found is not None
+    return found
+
+
+def test_what_was_written_is_found(tmp_path: Path) -> None:
+    artefact = fill(Store(tmp_path))
+    assert artefact.table("table.parquet").equals(TABLE)
+    assert artefact.data("words.txt") == b"words"
+    assert artefact.meta == {"n": 3} and artefact.facts == RECIPE.facts
+    assert Store(tmp_path).open(RECIPE.path).path == artefact.path == RECIPE.path
+
+
+def test_manifest_holds_the_digest_of_each_file(tmp_path: Path) -> None:
+    import hashlib
+
+    artefact = fill(Store(tmp_path))
+    for entry in artefact.files.values():
+        content = (tmp_path / RECIPE.path / entry["stored"]).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest() and entry["bytes"] == len(content)
+
+
+@given(JSON, JSON)
+def test_digests_are_equal_for_equal_values_alone(one: Any, other: Any) -> None:
+    assert digest(one) == digest(json.loads(canonical(one)))
+    same = canonical(one) == canonical(other)
+    assert (digest(one) == digest(other)) == same
+
+
+def test_order_of_keys_does_not_decide_a_key() -> None:
+    assert Recipe("scores", {"a": 1, "b": 2}).key == Recipe("scores", {"b": 2, "a": 1}).key
+
+
+def test_every_fact_the_kind_and_its_version_decide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = [
+        Recipe("evaluations", RECIPE.facts),
+        Recipe("scores", RECIPE.facts | {"seed": 1}),
+        Recipe("scores", RECIPE.facts | {"parts": ["b", "a"]}),
+        Recipe("scores", RECIPE.facts | {"more": None}),
+    ]
+    keys = {RECIPE.key, *(recipe.key for recipe in changed)}
+    monkeypatch.setattr(store_module, "VERSIONS", store_module.VERSIONS | {"scores": 999})
+    keys.add(Recipe("scores", RECIPE.facts).key)
+    assert len(keys) == 6
+
+
+def test_without_a_manifest_there_is_no_artefact(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store)
+    (tmp_path / RECIPE.path / "manifest.json").unlink()
+    assert store.find(RECIPE) is None
+    with pytest.raises(StoreError, match="no finished artefact there; run the audit again"):
+        store.open(RECIPE.path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 40])
+def test_half_a_manifest_is_none_and_is_healed(tmp_path: Path, length: int) -> None:
+    store = Store(tmp_path)
+    fill(store)
+    manifest = tmp_path / RECIPE.path / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:length])
+    assert store.find(RECIPE) is None
+    assert fill(store).data("words.txt") == b"words"
+
+
+def test_a_cut_or_missing_file_is_no_artefact_and_is_healed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for damage in (lambda path: path.write_bytes(b"wor"), lambda path: path.unlink()):
+        damage(Path(tmp_path, fill(store).file("words.txt")))
+        assert store.find(RECIPE) is None
+    assert fill(store).data("words.txt") == b"words"
+
+
+def test_an_error_in_the_block_leaves_no_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(ZeroDivisionError), store.write(RECIPE) as draft:
+        draft.data("words.txt", b"words")
+        _ = 1 / 0
+    assert store.find(RECIPE) is None
+    assert list((tmp_path / RECIPE.path).iterdir()) == []
+
+
+def test_two_writers_of_the_same_never_meet(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.write(RECIPE) as one:
+        one.data("words.txt", b"words")
+        with store.write(RECIPE) as other:
+            other.data("words.txt", b"words")
+        assert one.files["words.txt"]["stored"] != other.files["words.txt"]["stored"]
+    found = store.find(RECIPE)
+    assert found is not None and found.data("words.txt") == b"words"
+
+
+def test_kill_9_before_the_manifest_leaves_none(tmp_path: Path) -> None:
+    lines = [
+        "import os, signal, sys",
+        "from umbrameter.store.artefacts import Recipe, Store",
+        f"with Store(sys.argv[1]).write(Recipe({RECIPE.kind!r}, {RECIPE.facts!r})) as draft:",
+        "    draft.data('words.txt', b'words')",
+        "    os.kill(os.getpid(), signal.SIGKILL)",
+    ]
+    writer = subprocess.run([sys.executable, "-c", "\n".join(lines), str(tmp_path)], timeout=60)
+    assert writer.returncode == -signal.SIGKILL
+    assert list((tmp_path / RECIPE.path).glob("words-*.txt"))
+    assert Store(tmp_path).find(RECIPE) is None
+    assert fill(Store(tmp_path)).data("words.txt") == b"words"
+
+
+# A disk that is full, and a root that cannot be
+
+
+class FullDisk(pafs.FileSystemHandler):  # type: ignore[misc]
+    """A local folder on which nothing more than some bytes can be written."""
+
+    def __init__(self, folder: Path, n_bytes: int, code: int):
+        self.inner = pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
+        self.left, self.code = n_bytes, code
+
+    def open_output_stream(self, path: str, metadata: Any) -> pa.NativeFile:
+        return pa.PythonFile(_Limited(self, self.inner.open_output_stream(path)), mode="w")
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("open_output_stream", "inner", "left", "code") or name.startswith("__"):
+            return object.__getattribute__(self, name)
+        inner = object.__getattribute__(self, "inner")
+        return {
+            "create_dir": lambda path, recursive: inner.create_dir(path, recursive=recursive),
+            "delete_file": inner.delete_file,
+            "get_file_info": inner.get_file_info,
+            "get_type_name": lambda: "full",
+            "normalize_path": lambda path: path,
+            "open_input_file": inner.open_input_file,
+            "open_input_stream": inner.open_input_stream,
+        }[name]
+
+
+# pyarrow wants every method of a file system, also those that nothing here calls
+FullDisk.__abstractmethods__ = frozenset()
+
+
+class _Limited:
+    """A file object that fails like a full disk does."""
+
+    closed = False
+
+    def __init__(self, disk: FullDisk, out: pa.NativeFile):
+        self.disk, self.out = disk, out
+
+    def write(self, content: Any) -> int:
+        self.disk.left -= len(content)
+        if self.disk.left < 0:
+            raise OSError(self.disk.code, os.strerror(self.disk.code))
+        self.out.write(content)
+        return len(content)
+
+    def flush(self) -> None:
+        self.out.flush()
+
+    def close(self) -> None:
+        self.closed = True
+        self.out.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("n_bytes", [0, 100, 2000])
+def test_full_disk_is_said_and_what_was_finished_is_kept(tmp_path: Path, n_bytes: int, code: int) -> None:
+    store = Store(tmp_path)
+    fill(store)
+    second = Recipe("scores", {"seed": 2})
+    real, store.fs = store.fs, pafs.PyFileSystem(FullDisk(tmp_path, n_bytes, code))
+    with pytest.raises(StoreError, match="no space left while writing; what was finished is kept: free some space"):
+        fill(store, second, b"x" * 5000)
+    store.fs = real
+    assert store.find(second) is None
+    assert list((tmp_path / second.path).iterdir()) == []
+    found = store.find(RECIPE)
+    assert found is not None and found.data("words.txt") == b"words"
+    assert fill(store, second, b"x" * 5000).data("words.txt") == b"x" * 5000
+
+
+def test_full_disk_by_pyarrow_s_own_words(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no space left"), Store(tmp_path).write(RECIPE):
+        raise OSError("Error writing bytes to file. Detail: [errno 28] No space left on device")
+    with pytest.raises(OSError, match="something else"), Store(tmp_path).write(RECIPE):
+        raise OSError("something else")
+
+
+def test_a_root_that_cannot_be_made_says_which(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StoreError, match=f"root='{root}': cannot write there .* --root"):
+            Store(root)
+
+
+def test_put_writes_what_is_no_artefact(tmp_path: Path) -> None:
+    Store(tmp_path).put("runs/a", {"x.txt": b"1", "figures/y.png": b"2"})
+    assert (tmp_path / "runs" / "a" / "figures" / "y.png").read_bytes() == b"2"
+
+
+def test_a_store_travels_as_its_root_alone(tmp_path: Path) -> None:
+    import pickle
+
+    store = Store(tmp_path)
+    artefact = fill(store)
+    again = pickle.loads(pickle.dumps(store))
+    assert again.root == store.root and again.open(artefact.path).meta == {"n": 3}

@@ -1,0 +1,1 @@
+"""Prediction vectors: checked, aligned with the data's classes, read from Parquet."""

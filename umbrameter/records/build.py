@@ -1,0 +1,256 @@
+"""Build a `records` artefact from somebody's Parquet, in streaming passes.
+
+Belongs here: the checks of a source as a whole, and the writing. Does not belong here: what is refused at the border
+(`intake`), or how records are read again (`records`).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from umbrameter.errors import DataError
+from umbrameter.records.columns import columns_of
+from umbrameter.records.encoding import EXACT, Census, Intake
+from umbrameter.records.membership import Membership
+from umbrameter.records.parquet import filesystem, open_source
+from umbrameter.records.reader import OWN_COLUMNS, ROW_GROUP
+from umbrameter.records.sources import ParquetData, SidesData
+from umbrameter.store.arrow import byte_column, vector_column
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store, sha256
+from umbrameter.typing import Array, Bools, Ints
+
+AnyData = ParquetData | SidesData
+"""Where records come from."""
+
+
+def records_recipe(source: AnyData, membership: Membership | None = None) -> Recipe:
+    """Return what decides the records: the settings and the files' content, wherever they lie.
+
+    Parameters
+    ----------
+    source
+        What is read.
+    membership
+        Who is member and who is not, where a table says it.
+
+    Raises
+    ------
+    DataError
+        When a path is missing or holds no Parquet.
+    """
+    files = {name: _digests(path, name) for name, path in source.paths.items()}
+    facts: dict[str, Any] = {
+        "source": source.model_dump(mode="json", exclude={*source.paths, "membership"}),
+        "files": files,
+    }
+    if membership is not None:
+        facts |= {"membership": _digests(membership.path, membership.setting), "id": membership.id}
+    return Recipe("records", facts)
+
+
+def _digests(path: str, setting: str) -> dict[str, str]:
+    fs, base = filesystem(path)
+    names = open_source(path, f"data.{setting}").files
+    return {name.removeprefix(base).strip("/"): sha256(fs, name) for name in names}
+
+
+def build(source: AnyData, store: Store, membership: Membership | None = None) -> Artefact:
+    """Write a source as a `records` artefact, in streaming passes; or find it, when it was written before.
+
+    Parameters
+    ----------
+    source
+        What to read.
+    store
+        Where the artefact goes.
+    membership
+        As of `records_recipe`.
+
+    Raises
+    ------
+    DataError
+        When the source cannot be audited as it is.
+    """
+    recipe = records_recipe(source, membership)
+    found = store.find(recipe)
+    if found is not None:
+        return found
+    cpu = time.thread_time()
+    opened = {name: open_source(path, f"data.{name}") for name, path in source.paths.items()}
+    intake = _intake(source, opened)
+    known = _parts(source, opened, intake, membership)
+    census, dropped, warnings = _check(source, intake, known)
+    with store.write(recipe) as draft:
+        _write(intake, census, dropped, draft)
+        if known is not None:
+            kept = {name: column[~dropped] for name, column in known.items()}
+            draft.table("parts.parquet", pa.table(kept))
+        draft.meta |= _meta(intake, census, dropped) | {"warnings": warnings, "is_known": known is not None}
+        draft.meta["cpu_seconds"] = time.thread_time() - cpu
+    return store.open(recipe.path)
+
+
+def _intake(source: AnyData, opened: Mapping[str, pads.Dataset]) -> Intake:
+    """Return the source, its parts one after the other, with its columns' roles."""
+    first, *others = opened.items()
+    for name, dataset in others:
+        if _kinds(dataset) != _kinds(first[1]):
+            raise DataError(
+                f"data.{name}={source.paths[name]!r} has the columns {_columns(dataset)}, and data.{first[0]} has "
+                f"{_columns(first[1])}; give all parts the same columns and types"
+            )
+    whole = pads.dataset([*opened.values()]) if others else first[1]
+    columns = columns_of(whole, source.label, source.id, source.features, source.ignore, source.slices)
+    _refuse_types(whole.schema, columns.id, columns.slices)
+    return Intake(whole, columns, source.precision)
+
+
+def _kinds(dataset: pads.Dataset) -> list[tuple[str, pa.DataType]]:
+    """Return names and types, whether a column may hold nulls or not."""
+    return [(field.name, field.type) for field in dataset.schema]
+
+
+def _columns(dataset: pads.Dataset) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in dataset.schema)
+
+
+def _parts(
+    source: AnyData, opened: Mapping[str, pads.Dataset], intake: Intake, membership: Membership | None
+) -> dict[str, Array] | None:
+    """Return each row's part (as of `PARTS`) where it is known, and its place in the table that says so."""
+    if isinstance(source, SidesData):
+        return {"part": np.repeat(np.arange(len(opened), dtype=np.int8), [d.count_rows() for d in opened.values()])}
+    return None if membership is None else membership.look_up(_ids(intake))
+
+
+def _check(source: AnyData, intake: Intake, known: Mapping[str, Array] | None) -> tuple[Census, Bools, list[str]]:
+    """Walk over the source and return all that is known of it, the rows to drop, and what is odd."""
+    census = Census(intake)
+    if source.id is not None:
+        _refuse_repeated_ids(intake, source.id)
+    repeats, first = census.repeated(None if known is None else known["part"])
+    warnings = ([source.note] if source.note else []) + _oddities(census)
+    if repeats.any():
+        row = int(repeats.argmax())
+        text = f"{int(repeats.sum())} of {census.n_rows} records repeat another in features and label"
+        if source.duplicates == "error":
+            raise DataError(
+                f"{text}, first row {row} (equal to row {first[row]}): the same record could be member and non-member "
+                "at once; set data.duplicates to drop (keeps the first) or keep"
+            )
+        warnings.append(f"{text}; {'these were left out' if source.duplicates == 'drop' else 'these were kept'}")
+        warnings += [] if known is None else _overlaps(first, known["part"])
+    return census, repeats & (source.duplicates == "drop"), warnings
+
+
+def _overlaps(first: Ints, part: Ints) -> list[str]:
+    """Say how many records of one part repeat one of another."""
+    names = ("members", "non-members", "records of the pool")
+    counts = {(a, b): int(((part[first] == a) & (part == b)).sum()) for a, b in ((0, 1), (0, 2), (1, 2))}
+    return [f"{n} {names[b]} repeat {names[a]}" for (a, b), n in counts.items() if n]
+
+
+def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -> None:
+    """Refuse an id or slices that are no plain values, and slices named as a column of the artefact."""
+    for setting, name in [*([("id", ident)] if ident else []), *(("slices", name) for name in slices)]:
+        kind = schema.field(name).type
+        if not _is_plain(kind):
+            raise DataError(f"data.{setting}={name!r} is of type {kind}; expected numbers, text, dates or booleans")
+    for name in slices:
+        if name in OWN_COLUMNS:
+            raise DataError(f"data.slices={name!r} has a name that umbrameter uses itself; rename the column")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(text or pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
+
+
+def _ids(intake: Intake) -> pa.ChunkedArray:
+    name = str(intake.columns.id)
+    alone = replace(intake, columns=replace(intake.columns, numbers=(), categories=(), vector=None, slices=()))
+    return pa.chunked_array([_comparable(batch[name]) for _, batch in alone.batches()])
+
+
+def _refuse_repeated_ids(intake: Intake, name: str) -> None:
+    ids = _ids(intake)
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    seen: dict[Any, int] = {}
+    for row, value in enumerate(ids.to_pylist()):
+        if seen.setdefault(value, row) != row:
+            raise DataError(
+                f"data.id={name!r} is not unique: row {row} repeats {value!r} of row {seen[value]}; remove repeated "
+                "records, or name another column"
+            )
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
+
+
+def _oddities(census: Census) -> list[str]:
+    names = np.array(census.intake.feature_names)
+    largest = np.maximum(np.abs(census.low), np.abs(census.high))
+    constant, wide = (
+        names[census.low == census.high],
+        names[census.integral & (largest > EXACT) & (census.intake.precision == "float32")],
+    )
+    found = []
+    if len(constant):
+        found.append(f"{_some(constant)} the same in every record, which no model can learn from")
+    if len(wide):
+        found.append(f"{_some(wide)} beyond 2**24, where float32 rounds integers")
+    return found
+
+
+def _some(names: Array) -> str:
+    shown = ", ".join(names[:5].tolist()) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"column{'s' if len(names) > 1 else ''} {shown} {'are' if len(names) > 1 else 'is'}"
+
+
+def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None:
+    """Write record_id, label, x and the slices, row group by row group."""
+    bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
+    precision, n_features = pa.from_numpy_dtype(np.dtype(intake.precision)), len(intake.feature_names)
+    x = pa.binary(n_features) if bytewide else pa.list_(precision, n_features)
+    slices = intake.columns.slices
+    fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
+    schema, counts = pa.schema(fields), np.zeros(len(intake.codes.classes), dtype=np.int64)
+    with draft.writer("records.parquet", schema) as writer:
+        for start, batch in intake.batches():
+            keep = ~dropped[start : start + batch.num_rows]
+            X, y = intake.encode(batch, start)
+            ids = np.arange(keep.sum()) + counts.sum()
+            text = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
+            kept = (byte_column if bytewide else vector_column)(X[keep])
+            columns = [pa.array(ids), pa.array(y[keep]), kept, *text]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
+            counts += np.bincount(y[keep], minlength=len(counts))
+    draft.meta["label_counts"] = counts.tolist()
+
+
+def _meta(intake: Intake, census: Census, dropped: Bools) -> dict[str, Any]:
+    codes, categorical = intake.codes, intake.categorical
+    others = np.delete(np.arange(len(intake.feature_names)), categorical)
+    return {
+        "n_records": census.n_rows - int(dropped.sum()),
+        "n_features": len(intake.feature_names),
+        "classes": list(codes.classes),
+        "feature_names": intake.feature_names,
+        "precision": intake.precision,
+        "categorical": categorical,
+        "categories": {name: list(values) for name, values in codes.categories.items()},
+        "low": census.low.tolist(),
+        "high": census.high.tolist(),
+        "integral": census.integral.tolist(),
+        "binary": bool((census.integral & (census.low >= 0) & (census.high <= 1))[others].all()),
+    }

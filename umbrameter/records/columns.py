@@ -1,0 +1,94 @@
+"""Which column of a source is what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from umbrameter.errors import DataError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a source is what."""
+
+    label: str
+    id: str | None
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+    vector: str | None
+    width: int
+    slices: tuple[str, ...]
+
+    @property
+    def used(self) -> list[str]:
+        """All columns that are read."""
+        vector = [] if self.vector is None else [self.vector]
+        ident = [] if self.id is None else [self.id]
+        return list(dict.fromkeys([self.label, *ident, *self.numbers, *self.categories, *vector, *self.slices]))
+
+
+def columns_of(
+    source: pads.Dataset,
+    label: str,
+    ident: str | None,
+    features: Sequence[str] | None,
+    ignore: Sequence[str],
+    slices: Sequence[str],
+) -> Columns:
+    """Return each column's role, by name and type.
+
+    Raises
+    ------
+    DataError
+        When a named column is missing, or a feature is of a type that cannot be one.
+    """
+    schema: pa.Schema = source.schema
+    named = {"label": [label], "id": [ident] if ident else [], "features": features or (), "ignore": ignore}
+    for setting, names in (named | {"slices": slices}).items():
+        for name in names:
+            if name not in schema.names:
+                raise DataError(f"data.{setting}={name!r} is no column; the columns are {', '.join(schema.names)}")
+    left_out = {label, ident, *ignore} | (set(slices) - set(features or ()))
+    chosen = list(features) if features is not None else [n for n in schema.names if n not in left_out]
+    if label in chosen:
+        raise DataError(f"data.features lists the label {label!r}; a model that sees its answer cannot be audited")
+    kind = schema.field(label).type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    whole = pa.types.is_boolean(value) or pa.types.is_integer(value) or pa.types.is_floating(value)
+    if not (whole or _is_text(value)):
+        raise DataError(f"data.label={label!r} holds {kind}; expected integers, booleans or text")
+    return _by_type(schema, label, ident, chosen, tuple(slices))
+
+
+def _by_type(schema: pa.Schema, label: str, ident: str | None, chosen: list[str], slices: tuple[str, ...]) -> Columns:
+    types = {name: schema.field(name).type for name in chosen}
+    numbers = tuple(n for n, t in types.items() if pa.types.is_boolean(t) or _is_number(t))
+    categories = tuple(n for n, t in types.items() if _is_text(t))
+    vectors = [n for n, t in types.items() if pa.types.is_fixed_size_list(t) and _is_number(t.value_type)]
+    other = [f"{n} ({types[n]})" for n in chosen if n not in {*numbers, *categories, *vectors}]
+    if other:
+        raise DataError(
+            f"column {', '.join(other)}: not a number, boolean, text, category or fixed-size list of numbers; convert "
+            "it, or list it under data.ignore"
+        )
+    if len(vectors) > 1 or (vectors and len(chosen) > 1):
+        raise DataError(
+            f"columns {', '.join(chosen)}: a fixed-size list column must be the only feature; put all into one, or "
+            "choose by data.features"
+        )
+    if not chosen:
+        raise DataError("data.features: no column is left as a feature; the others are label, id, ignored or slices")
+    width = types[vectors[0]].list_size if vectors else 0
+    return Columns(label, ident, numbers, categories, vectors[0] if vectors else None, width, slices)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

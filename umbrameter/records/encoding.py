@@ -1,0 +1,244 @@
+"""Somebody's Parquet, checked at the border and turned into numbers.
+
+Belongs here: which column is what, what is refused and why, the codes of categories and labels. Does not belong here:
+how records are stored or read back (`records`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from umbrameter.errors import DataError, brief
+from umbrameter.records.columns import Columns
+from umbrameter.records.parquet import BATCH, _stream
+from umbrameter.seeds import generator
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+MANY_CATEGORIES = 1000
+"""A text column with more distinct values than this, and more than half as many as rows, is taken for an identifier."""
+
+EXACT = 2**24
+"""Integers beyond this are not exact in float32."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """How values become numbers: the classes, and each category column's categories, both in sorted order."""
+
+    classes: tuple[Any, ...]
+    categories: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A source with its columns' roles: batches of numbers, in the order of the rows."""
+
+    source: pads.Dataset
+    columns: Columns
+    precision: str = "float32"
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The features' names in the order of the matrix: numbers, then categories; or the vector's places."""
+        c = self.columns
+        return [f"{c.vector}[{i}]" for i in range(c.width)] if c.vector else [*c.numbers, *c.categories]
+
+    @property
+    def categorical(self) -> list[int]:
+        """Which columns of the matrix hold codes."""
+        return list(range(len(self.columns.numbers), len(self.columns.numbers) + len(self.columns.categories)))
+
+    def batches(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Give the number of each batch's first row, and the batch."""
+        start = 0
+        try:
+            for batch in _stream(self.source, self.columns.used, max(1, BATCH // max(1, len(self.feature_names)))):
+                if batch.num_rows:
+                    yield start, batch
+                    start += batch.num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(
+                "data.path: the Parquet file is damaged, or holds a null where a list should be "
+                f"({brief(error, 160)}); write it again"
+            ) from None
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The classes and categories, from one pass over the source, in which missing values are refused.
+
+        Raises
+        ------
+        DataError
+            When a value is missing, labels are not integers or text, there is one class only, or a text column looks
+            like an identifier.
+        """
+        labels: set[Any] = set()
+        missing: dict[str, list[int]] = {}
+        seen: dict[str, set[str]] = {name: set() for name in self.columns.categories}
+        n_rows = 0
+        for start, batch in self.batches():
+            _note_missing(batch, start, missing)
+            labels.update(pc.unique(_plain(batch[self.columns.label])).to_pylist())
+            for name, values in seen.items():
+                values.update(pc.unique(_plain(batch[name])).to_pylist())
+            n_rows += batch.num_rows
+        _refuse_missing(missing)
+        self._refuse_identifiers(seen, n_rows)
+        classes = _classes(labels, self.columns.label)
+        return Codes(classes, {name: tuple(sorted(values)) for name, values in seen.items()})
+
+    def _refuse_identifiers(self, seen: Mapping[str, set[str]], n_rows: int) -> None:
+        for name, values in seen.items():
+            if len(values) > max(MANY_CATEGORIES, n_rows / 2):
+                raise DataError(
+                    f"column {name!r} has {len(values)} different values in {n_rows} rows, which looks like an "
+                    f"identifier; set data.id={name}, or list it under data.ignore"
+                )
+
+    def encode(self, batch: pa.RecordBatch, start: int) -> tuple[Floats, Ints]:
+        """Return a batch's features in the precision asked for, shape (n_rows, n_features), and its labels as codes.
+
+        Raises
+        ------
+        DataError
+            When a number is not finite.
+        """
+        if self.columns.vector is not None:
+            column = batch[self.columns.vector]
+            with np.errstate(over="ignore"):
+                X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(self.precision)
+        else:
+            parts = [_numbers(batch[name]) for name in self.columns.numbers]
+            parts += [_code(batch[name], self.codes.categories[name]) for name in self.columns.categories]
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+                X = np.column_stack(parts).astype(self.precision)
+        _refuse_infinite(X, start, self.feature_names)
+        return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
+
+
+def _note_missing(batch: pa.RecordBatch, start: int, found: dict[str, list[int]]) -> None:
+    """Add to each column's first row with a missing value, and number of such rows."""
+    for name in batch.schema.names:
+        column = batch[name]
+        missing: Bools = np.asarray(pc.is_null(column, nan_is_null=True))
+        if pa.types.is_fixed_size_list(column.type) and not column.null_count:
+            bad = np.asarray(pc.is_null(column.flatten(), nan_is_null=True))
+            missing = np.any(bad.reshape(-1, column.type.list_size), axis=1)
+        if missing.any():
+            found.setdefault(name, [start + int(missing.argmax()), 0])[1] += int(missing.sum())
+
+
+def _refuse_missing(found: Mapping[str, Sequence[int]]) -> None:
+    for name, (first, count) in found.items():
+        raise DataError(
+            f"column {name!r} has missing values (null or NaN), the first in row {first}, {count} in all; fill them "
+            "in, drop the rows, or list the column under data.ignore"
+        )
+
+
+def _refuse_infinite(X: Floats, start: int, names: Sequence[str]) -> None:
+    finite = np.isfinite(X)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise DataError(
+            f"column {names[column]!r} is infinite, or too large for {X.dtype}, in row {start + row}; correct the "
+            "value, or list the column under data.ignore"
+        )
+
+
+def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
+    for value in labels:
+        if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**63):
+            raise DataError(
+                f"data.label={name!r} holds {value!r}; expected classes (integers or text), not measurements"
+            )
+    if len(labels) < 2:
+        raise DataError(
+            f"data.label={name!r} has one class only ({next(iter(labels))!r}); a classifier needs two or more"
+        )
+    return tuple(sorted(int(v) if isinstance(v, float) else v for v in labels))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a dictionary-encoded column as its values, a view as text, any other as it is."""
+    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def _numbers(column: pa.Array) -> Array:
+    return np.asarray(pc.cast(column, pa.float64(), safe=False))
+
+
+def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
+    """Return each value's place among the sorted values."""
+    plain = _plain(column)
+    if pa.types.is_floating(plain.type):  # whole numbers, as checked; -0.0 and 0.0 are one class
+        plain = plain.cast(pa.int64())
+    codes: Ints = np.asarray(pc.index_in(plain, pa.array(values, plain.type)))
+    return codes
+
+
+@dataclass
+class Census:
+    """What a pass over the encoded batches finds: ranges, precision, label counts, and a fingerprint of each row."""
+
+    intake: Intake
+
+    def __post_init__(self) -> None:
+        """Walk over the source once."""
+        width = len(self.intake.feature_names)
+        self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
+        self.integral = np.ones(width, dtype=bool)
+        n_words = width * np.dtype(self.intake.precision).itemsize // 4 + 1
+        weights = generator(0, "fingerprint").integers(0, 2**63, (n_words, 2), dtype=np.uint64) * 2 + 1
+        prints, counts = [], np.zeros(len(self.intake.codes.classes), dtype=np.int64)
+        for start, batch in self.intake.batches():
+            X, y = self.intake.encode(batch, start)
+            self.low, self.high = np.minimum(self.low, X.min(axis=0)), np.maximum(self.high, X.max(axis=0))
+            self.integral &= (np.floor(X) == X).all(axis=0)
+            counts += np.bincount(y, minlength=len(counts))
+            bits = np.column_stack([(X + 0.0).view(np.uint32), y]).astype(np.uint64)
+            prints.append(_mix(bits) @ weights)
+        self.label_counts = counts.tolist()
+        self.fingerprints = np.concatenate(prints)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the source."""
+        return len(self.fingerprints)
+
+    def repeated(self, part: Ints | None = None) -> tuple[Bools, Ints]:
+        """Return which rows repeat another (features and label), and the row that each is equal to: itself, mostly.
+
+        Of equal rows the first counts, and repeats are the others; where rows have parts, the first of the lowest part.
+        Rows are compared by 128-bit fingerprints: two different rows are taken for equal with a chance below 1e-20 in
+        a set of a billion.
+        """
+        keys = [*self.fingerprints.T] if part is None else [part, *self.fingerprints.T]
+        order = np.lexsort(keys)  # stable: equal rows stay in their order
+        ordered = self.fingerprints[order]
+        is_new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
+        if is_new.all():
+            return np.zeros(self.n_rows, dtype=np.bool_), np.arange(self.n_rows)
+        first = np.empty_like(order)
+        first[order] = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]
+        return first != np.arange(self.n_rows), first
+
+
+def _mix(bits: Array) -> Array:
+    """Scatter the bits of each value (the finaliser of MurmurHash3), so that the weighted sum is a fair fingerprint.
+
+    `bits` is overwritten.
+    """
+    shifted = np.empty_like(bits)
+    for factor in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
+        bits ^= np.right_shift(bits, np.uint64(33), out=shifted)
+        bits *= factor
+    bits ^= np.right_shift(bits, np.uint64(33), out=shifted)
+    return bits

@@ -1,0 +1,214 @@
+"""A data set on disk: built once from somebody's Parquet, then read by rows without loading it whole.
+
+Belongs here: the `data` part of a spec, and the reader of the `records` artefact. Does not belong here: how it is built
+(`ingest`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from umbrameter.store.arrow import vectors
+from umbrameter.store.artefacts import Artefact, Store
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+OWN_COLUMNS = ("record_id", "label", "x")
+"""Columns that every `records` artefact has; slices come after them."""
+
+ROW_GROUP = 4096
+"""Records of one row group: what is read when one record of it is wanted."""
+
+KEPT_BYTES = 256 * 2**20
+"""Features that one process keeps at hand, so that one model after another need not read them again."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What values features can have.
+
+    Parameters
+    ----------
+    low, high
+        The least and the largest of each feature, shape (n_features,); of bits always 0 and 1.
+    is_whole
+        Whether a feature has whole numbers alone: bits, codes of categories, counts; shape (n_features,).
+    is_bit
+        Whether it has only 0 and 1, and is no category; shape (n_features,).
+    """
+
+    low: Floats
+    high: Floats
+    is_whole: Bools
+    is_bit: Bools
+
+    @property
+    def span(self) -> Floats:
+        """How many whole numbers, or how wide a range, each feature has; shape (n_features,)."""
+        return np.asarray(self.high - self.low + self.is_whole)
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a finished artefact, read by row."""
+
+    artefact: Artefact
+
+    @classmethod
+    def open(cls, store: Store, path: str) -> "Records":
+        """Open the records at a path under the store's root."""
+        return _open(store.root, path)
+
+    @property
+    def n_records(self) -> int:
+        """Number of records."""
+        return int(self.artefact.meta["n_records"])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the feature matrix."""
+        return int(self.artefact.meta["n_features"])
+
+    @property
+    def classes(self) -> list[Any]:
+        """What the labels 0 .. n_classes - 1 stand for."""
+        return list(self.artefact.meta["classes"])
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The columns' names; those of a vector are `x[0]`, `x[1]`, ..."""
+        return list(self.artefact.meta["feature_names"])
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """Which columns hold codes of categories."""
+        return tuple(self.artefact.meta["categorical"])
+
+    @property
+    def precision(self) -> str:
+        """What features are given as: float32 or float64."""
+        return str(self.artefact.meta["precision"])
+
+    @property
+    def binary(self) -> bool:
+        """Whether all other columns hold only 0 and 1."""
+        return bool(self.artefact.meta["binary"])
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What values the features can have."""
+        low, high, is_whole = (np.array(self.artefact.meta[name]) for name in ("low", "high", "integral"))
+        is_category = np.isin(np.arange(self.n_features), self.categorical)
+        is_bit = is_whole & (low >= 0) & (high <= 1) & ~is_category
+        return Domain(np.where(is_bit, 0.0, low), np.where(is_bit, 1.0, high), is_whole, is_bit)
+
+    @cached_property
+    def _labels(self) -> Ints:
+        return np.asarray(self.artefact.table("records.parquet", ["label"])["label"]).astype(np.int64)
+
+    @cached_property
+    def _small(self) -> Array | None:
+        """All features, when they are few enough to keep."""
+        with self.artefact.parquet("records.parquet") as source:
+            kind = source.schema_arrow.field("x").type
+            is_bytes = pa.types.is_fixed_size_binary(kind)
+            width = kind.byte_width if is_bytes else kind.list_size * kind.value_type.byte_width
+            if self.n_records * width > KEPT_BYTES:
+                return None
+            return vectors(source.read(columns=["x"], use_threads=False)["x"])
+
+    def known_parts(self) -> Ints | None:
+        """Return each record's part as the data's owner gives it (0 member, 1 non-member, 2 pool), or None."""
+        return self._known("part")
+
+    def places(self) -> Ints | None:
+        """Return each record's row in the table that says who is member (-1 for none), or None."""
+        return self._known("place")
+
+    def _known(self, column: str) -> Ints | None:
+        if "parts.parquet" not in self.artefact.files:
+            return None
+        table = self.artefact.table("parts.parquet")
+        return np.asarray(table[column]).copy() if column in table.column_names else None
+
+    def labels(self) -> Ints:
+        """Return every record's label, 0 .. n_classes - 1, shape (n_records,)."""
+        return self._labels
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The columns that results are broken down by."""
+        with self.artefact.parquet("records.parquet") as source:
+            return tuple(name for name in source.schema_arrow.names if name not in OWN_COLUMNS)
+
+    def slice_values(self, name: str) -> Array:
+        """Return every record's value of a slice column, as text, shape (n_records,)."""
+        return np.asarray(self.artefact.table("records.parquet", [name])[name].to_numpy(zero_copy_only=False))
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
+        """Return some records, in the order asked for.
+
+        Parameters
+        ----------
+        rows
+            Record ids, shape (n_rows,).
+
+        Returns
+        -------
+        X
+            In the records' precision, shape (n_rows, n_features).
+        y
+            int64, shape (n_rows,).
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        X = self._read(chosen) if self._small is None else self._small[chosen].astype(self.precision)
+        return X, self._labels[chosen]
+
+    def _read(self, rows: Ints) -> Floats:
+        """Read only the row groups that hold some of the rows, one at a time."""
+        X = np.empty((len(rows), self.n_features), dtype=self.precision)
+        with self.artefact.parquet("records.parquet") as source:
+            sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
+            starts = np.concatenate([[0], np.cumsum(sizes)])
+            group_of = np.searchsorted(starts, rows, side="right") - 1
+            for group in np.unique(group_of):
+                here = group_of == group
+                part = vectors(source.read_row_group(int(group), columns=["x"], use_threads=False)["x"])
+                X[here] = part[rows[here] - starts[group]]
+        return X
+
+
+@lru_cache(maxsize=2)
+def _open(root: str, path: str) -> Records:
+    return Records(Store(root).open(path))
+
+
+@dataclass(frozen=True)
+class WithDrawn(Records):
+    """Real records, and numbered after them those that were drawn for shadow models."""
+
+    drawn: Records
+
+    @property
+    def n_records(self) -> int:
+        """Number of all records."""
+        return super().n_records + self.drawn.n_records
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
+        """Return some records, as of `Records.take`."""
+        chosen, n_real = np.asarray(rows, dtype=np.int64), int(self.artefact.meta["n_records"])
+        is_real = chosen < n_real
+        X = np.empty((len(chosen), self.n_features), dtype=self.precision)
+        y = np.empty(len(chosen), dtype=np.int64)
+        X[is_real], y[is_real] = super().take(chosen[is_real])
+        X[~is_real], y[~is_real] = self.drawn.take(chosen[~is_real] - n_real)
+        return X, y
+
+
+def with_drawn(store: Store, records: str, drawn: str | None) -> Records:
+    """Return records, and after them those that were drawn, if any were."""
+    real = Records.open(store, records)
+    return real if drawn is None else WithDrawn(real.artefact, Records.open(store, drawn))

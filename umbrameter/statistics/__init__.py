@@ -1,0 +1,1 @@
+"""Estimates with intervals, as pure functions on arrays."""

@@ -1,0 +1,320 @@
+"""The figures an audit reports of one attack: from scores, membership and the attack's own decisions.
+
+Belongs here: which figures, their names, the ROC curve, and the choice of a threshold on shadow data. Does not belong
+here: how an interval is made (`intervals`). A threshold calls a record a member when its score is at or above it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel
+
+from umbrameter.errors import DataError
+from umbrameter.statistics import intervals
+from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
+from umbrameter.statistics.intervals import checked_scores
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+FPRS = (0.1, 0.01, 0.001)
+"""The false-positive rates at which the true-positive rate is reported."""
+
+PRIORS = (0.1, 0.01)
+"""The shares of members at which the precision is reported, besides as many members as non-members."""
+
+METRICS = (
+    "auc",
+    "accuracy",
+    "precision",
+    "recall",
+    "advantage",
+    *(f"tpr_at_fpr_{fpr}" for fpr in FPRS),
+    "epsilon_lower_bound",
+    *(f"precision_at_prior_{prior}" for prior in PRIORS),
+)
+"""The names of what `measure` returns, in the order of a report."""
+
+NO_THRESHOLD = "the attack has no threshold from shadow data"
+
+
+class ClassMetrics(BaseModel, frozen=True, extra="forbid"):
+    """An attack's figures on the records of one class.
+
+    Parameters
+    ----------
+    label
+        The class's name.
+    n_members, n_nonmembers
+        How many audited records of the class there are.
+    accuracy, precision, recall, auc
+        As of `measure`, on these records.
+    """
+
+    label: str
+    n_members: int
+    n_nonmembers: int
+    accuracy: Metric
+    precision: Metric
+    recall: Metric
+    auc: Metric
+
+
+def measure(scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None) -> dict[str, Metric]:
+    """Return every figure of one attack, each with a 95 % interval or the reason why it was not measured.
+
+    `accuracy`, `precision`, `recall` and `advantage` are of the attack's own decision, on as many members as
+    non-members: accuracy is (TPR + 1 - FPR) / 2, whatever the numbers of audited records.
+
+    Parameters
+    ----------
+    scores
+        Shape (n_records,), higher for more likely a member; infinities are legal.
+    is_member
+        Boolean, shape (n_records,).
+    is_called
+        Boolean, shape (n_records,): whom the attack calls a member, by a threshold chosen on shadow data only; None
+        when it has none.
+
+    Returns
+    -------
+    dict
+        Keys `METRICS`, in that order.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, a mask is not boolean, or a score is NaN.
+
+    Examples
+    --------
+    >>> metrics = measure([0.9, 0.8, 0.4, 0.1], np.array([True, True, False, False]), None)
+    >>> metrics["auc"].value, metrics["accuracy"]
+    (1.0, NotMeasured(not_measured='the attack has no threshold from shadow data'))
+    """
+    checked = checked_scores("scores", scores)
+    member = checked_mask("is_member", is_member, len(checked))
+    called = None if is_called is None else checked_mask("is_called", is_called, len(checked))
+    if reason := _missing(member):
+        return dict.fromkeys(METRICS, NotMeasured(not_measured=reason))
+    metrics = {"auc": intervals.auc(checked[member], checked[~member])} | _of_decision(member, called)
+    for fpr in FPRS:
+        metrics[f"tpr_at_fpr_{fpr}"] = intervals.tpr_at_fpr(checked[member], checked[~member], fpr)
+    metrics["epsilon_lower_bound"] = epsilon_lower_bound(checked[member], checked[~member])
+    return {name: metrics[name] for name in METRICS}
+
+
+def measure_by_class(
+    scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None, labels: ArrayLike, classes: Sequence[str]
+) -> list[ClassMetrics]:
+    """Return an attack's figures class by class; a class without members or non-members is there, not measured.
+
+    Parameters
+    ----------
+    scores, is_member, is_called
+        As of `measure`.
+    labels
+        Integers 0 .. n_classes - 1, shape (n_records,).
+    classes
+        The names of the classes; entry i names label i.
+
+    Raises
+    ------
+    DataError
+        As of `measure`, and when a label has no name.
+
+    Examples
+    --------
+    >>> yes, no = np.array([True, False, True]), np.array([False, True, False])
+    >>> [(c.label, c.n_members) for c in measure_by_class([2, 1, 0], yes, no, [0, 0, 1], ["cat", "dog"])]
+    [('cat', 1), ('dog', 1)]
+    """
+    checked = checked_scores("scores", scores)
+    member = checked_mask("is_member", is_member, len(checked))
+    called = None if is_called is None else checked_mask("is_called", is_called, len(checked))
+    of_record = _labels(labels, len(checked), len(classes))
+    rows = [np.flatnonzero(of_record == label) for label in range(len(classes))]
+    return [
+        _of_class(name, checked[row], member[row], None if called is None else called[row])
+        for name, row in zip(classes, rows, strict=True)
+    ]
+
+
+def roc_curve(scores: ArrayLike, is_member: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return the ROC curve's achievable points: one for each distinct score, so that no threshold splits a tie.
+
+    Parameters
+    ----------
+    scores
+        Shape (n_records,); infinities are legal.
+    is_member
+        Boolean, shape (n_records,), with both members and non-members.
+
+    Returns
+    -------
+    fpr, tpr, thresholds
+        Shape (n_distinct + 1,) each, from (0, 0) to (1, 1). The first threshold, inf, stands for calling nobody.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, the mask is not boolean, a score is NaN, or there are no members or no non-members.
+
+    Examples
+    --------
+    >>> fpr, tpr, thresholds = roc_curve([3, 2, 2, 1], np.array([True, True, False, False]))
+    >>> fpr, tpr, thresholds
+    (array([0. , 0. , 0.5, 1. ]), array([0. , 0.5, 1. , 1. ]), array([inf,  3.,  2.,  1.]))
+    """
+    checked, member = _two_sides(scores, "is_member", is_member)
+    fp, tp, thresholds = _roc_counts(checked, member)
+    return fp / fp[-1], tp / tp[-1], thresholds
+
+
+def best_threshold(scores: ArrayLike, is_in: ArrayLike) -> float:
+    """Return the threshold of best balanced accuracy on shadow scores; of equals, the one of smallest FPR.
+
+    Parameters
+    ----------
+    scores
+        Scores of shadow records, shape (n_records,); infinities are legal.
+    is_in
+        Boolean, shape (n_records,), with both IN and OUT.
+
+    Returns
+    -------
+    float
+        Half-way between two neighbouring scores where both are finite, else the upper of the two. It is inf when
+        calling nobody is best: then the shadow data show nothing that could be told apart.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, the mask is not boolean, a score is NaN, or all records are IN or all OUT.
+
+    Examples
+    --------
+    >>> best_threshold([0.9, 0.8, 0.3, 0.1], np.array([True, True, False, False]))
+    0.55
+    """
+    checked, member = _two_sides(scores, "is_in", is_in)
+    fp, tp, thresholds = _roc_counts(checked, member)
+    gain = tp * fp[-1] - fp * tp[-1]  # TPR - FPR in whole numbers, so that ties are ties
+    first = int(thresholds[1] == np.inf)  # with a score of inf no threshold calls nobody
+    best = first + int(np.argmax(gain[first:]))
+    return _between(thresholds, best)
+
+
+def _of_class(label: str, scores: Floats, is_member: Bools, is_called: Bools | None) -> ClassMetrics:
+    n_members = int(is_member.sum())
+    if reason := _missing(is_member):
+        metrics: Mapping[str, Metric] = dict.fromkeys(METRICS, NotMeasured(not_measured=reason))
+    else:
+        auc = intervals.auc(scores[is_member], scores[~is_member])
+        metrics = {"auc": auc} | _of_decision(is_member, is_called)
+    return ClassMetrics(
+        label=label,
+        n_members=n_members,
+        n_nonmembers=len(is_member) - n_members,
+        accuracy=metrics["accuracy"],
+        precision=metrics["precision"],
+        recall=metrics["recall"],
+        auc=metrics["auc"],
+    )
+
+
+def _of_decision(is_member: Bools, is_called: Bools | None) -> dict[str, Metric]:
+    """Return the figures that need the attack's own yes or no."""
+    at_prior = {f"precision_at_prior_{prior}": prior for prior in PRIORS}
+    if is_called is None:
+        names = ("accuracy", "precision", "recall", "advantage", *at_prior)
+        return dict.fromkeys(names, NotMeasured(not_measured=NO_THRESHOLD))
+    n_members, n_nonmembers = int(is_member.sum()), int((~is_member).sum())
+    tp, fp = int(is_called[is_member].sum()), int(is_called[~is_member].sum())
+    advantage = intervals.difference(tp, n_members, fp, n_nonmembers)
+    return {
+        "accuracy": _halfway_up(advantage),
+        "recall": intervals.proportion(tp, n_members),
+        "advantage": advantage,
+        **{
+            name: intervals.precision(tp, n_members, fp, n_nonmembers, prior)
+            for name, prior in ({"precision": 0.5} | at_prior).items()
+        },
+    }
+
+
+def _halfway_up(advantage: Interval) -> Interval:
+    """Return the balanced accuracy, (1 + advantage) / 2."""
+    bounds = {name: (1 + getattr(advantage, name)) / 2 for name in ("value", "low", "high")}
+    return advantage.model_copy(update=bounds)
+
+
+def _roc_counts(scores: Floats, is_member: Bools) -> tuple[Ints, Ints, Floats]:
+    """Return how many non-members and members are called at each distinct score, from nobody to everybody."""
+    order = np.argsort(-scores, kind="stable")
+    descending = scores[order]
+    last_of_tie = np.append(np.flatnonzero(descending[1:] != descending[:-1]), len(descending) - 1)
+    tp = np.cumsum(is_member[order])[last_of_tie]
+    fp = last_of_tie + 1 - tp
+    return np.append(0, fp), np.append(0, tp), np.append(np.inf, descending[last_of_tie])
+
+
+def _between(thresholds: Floats, index: int) -> float:
+    """Return a threshold that gives ROC point `index`: below its score and above the next one."""
+    if index == 0:
+        return float(np.inf)
+    if index == len(thresholds) - 1:
+        return float(-np.inf)
+    upper, lower = float(thresholds[index]), float(thresholds[index + 1])
+    middle = upper / 2 + lower / 2
+    # Between two adjacent floats the middle is one of the two, and the lower one would be called as well.
+    return middle if np.isfinite(middle) and lower < middle <= upper else upper
+
+
+def _two_sides(scores: ArrayLike, name: str, mask: ArrayLike) -> tuple[Floats, Bools]:
+    checked = checked_scores("scores", scores)
+    sides = checked_mask(name, mask, len(checked))
+    if not sides.any() or sides.all():
+        text = f"{name} is true for {sides.sum():,} of {len(sides):,} records (needs some, not all)"
+        raise DataError(f"{text}: pass the scores of both sides")
+    return checked, sides
+
+
+def checked_mask(name: str, mask: ArrayLike, n_records: int) -> Bools:
+    """Return a mask of shape (n_records,); `name` is what the caller calls it.
+
+    Raises
+    ------
+    DataError
+        When it is not boolean or of another length.
+    """
+    array = np.asarray(mask)
+    if array.dtype != np.bool_:
+        raise DataError(f"{name} has dtype {array.dtype} (needs bool): pass {name}.astype(bool)")
+    _check_length(name, array, n_records)
+    return array
+
+
+def _labels(labels: ArrayLike, n_records: int, n_classes: int) -> Ints:
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise DataError(f"labels has dtype {array.dtype} (needs integers): pass each record's class as its index")
+    _check_length("labels", array, n_records)
+    unnamed = array[(array < 0) | (array >= n_classes)]
+    if len(unnamed):
+        text = f"labels holds {unnamed[0]} (needs 0 .. {n_classes - 1}, as there are {n_classes} classes)"
+        raise DataError(f"{text}: name every class in `classes`")
+    return array
+
+
+def _check_length(name: str, array: Array, n_records: int) -> None:
+    if array.shape != (n_records,):
+        text = f"{name} has shape {array.shape} (needs ({n_records},), one entry a score)"
+        raise DataError(f"{text}: pass arrays over the same records")
+
+
+def _missing(is_member: Bools) -> str | None:
+    """Return what keeps everything from being measured, or None."""
+    sides = {"members": is_member, "non-members": ~is_member}
+    absent = [name for name, side in sides.items() if not side.any()]
+    return f"there are no {' and no '.join(absent)}" if absent else None

@@ -1,0 +1,342 @@
+"""What two models' answers on the same records differ by, and what answers are worth, each with its interval.
+
+Belongs here: figures of one sample of records. Does not belong here: figures of members against non-members alone
+(`intervals`), or which figures an audit reports (`costs`).
+"""
+
+from math import log, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import ndtri
+from scipy.stats import t as student
+
+from umbrameter.errors import DataError
+from umbrameter.statistics.estimates import Interval
+from umbrameter.statistics.intervals import FEWEST_FOR_DELONG, checked_scores, checked_side, fraction_left, placements
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+EPSILON = float(np.finfo(np.float32).eps)
+"""The smallest confidence that log loss knows: a smaller one counts as this."""
+
+N_BINS = 15
+"""Of confidences, for calibration."""
+
+N_DRAWS = 4000
+"""Of the bins' deviations; fixed, and so is their seed: the same records give the same interval."""
+
+
+def auc_difference(
+    members: ArrayLike,
+    nonmembers: ArrayLike,
+    other_members: ArrayLike,
+    other_nonmembers: ArrayLike,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the AUC of other scores less that of some scores, on the same records.
+
+    DeLong's covariance of two correlated AUCs, by midranks. Where it says nothing (no record's placement differs, or
+    fewer than 10 records on a side), Hoeffding's bound for both AUCs together stands in, and `method` says so.
+
+    Parameters
+    ----------
+    members, nonmembers
+        Scores, shapes (n_members,) and (n_nonmembers,).
+    other_members, other_nonmembers
+        Other scores of the same records, in the same order.
+    confidence
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        As of `intervals.auc`, and when the lengths differ.
+
+    References
+    ----------
+    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44, equation 5; Sun, Xu (2014), IEEE Signal Processing Letters 21.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> members, others = rng.normal(1, 1, 500), rng.normal(0, 1, 500)
+    >>> noisier = [side + rng.normal(0, 1, 500) for side in (members, others)]
+    >>> found = auc_difference(members, others, *noisier)
+    >>> round(found.low, 2), round(found.value, 2), round(found.high, 2)
+    (-0.09, -0.06, -0.04)
+    """
+    sides = [checked_side(*side) for side in (("members", members), ("nonmembers", nonmembers))]
+    others = [checked_side(*s) for s in (("other_members", other_members), ("other_nonmembers", other_nonmembers))]
+    for one, other, name in zip(sides, others, ("members", "nonmembers"), strict=True):
+        _check_lengths(one, other, name)
+    alpha, pairs = fraction_left(confidence), min(map(len, sides))
+    wins, losses = (a - b for a, b in zip(placements(*others), placements(*sides), strict=True))
+    gains, gaps = wins / len(sides[1]), losses / len(sides[0])
+    value = float(gains.mean())
+    if pairs < FEWEST_FOR_DELONG or not (np.ptp(gains) or np.ptp(gaps)):
+        reach, method = sqrt(2 * log(2 / alpha) / pairs), "Hoeffding bound of both"
+    else:
+        variance = np.var(gains, ddof=1) / len(gains) + np.var(gaps, ddof=1) / len(gaps)
+        reach, method = float(-ndtri(alpha / 2) * np.sqrt(variance)), "DeLong, paired"
+    return _clipped(value, reach, confidence, method, (-1.0, 1.0))
+
+
+def proportion_difference(is_so: ArrayLike, is_other_so: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return how a proportion differs between two answers about each of some records: the other less the one.
+
+    Tango's score interval: all differences that a score test does not reject. It is not empty where no record differs.
+
+    Parameters
+    ----------
+    is_so, is_other_so
+        Shape (n_records,), such as whether a model is right, and whether another is.
+    confidence
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        When the lengths differ, or there is no record.
+
+    References
+    ----------
+    Tango (1998), "Equivalence test and confidence interval for the difference in proportions for the paired-sample
+    design", Statistics in Medicine 17, equations 7 to 9.
+
+    Examples
+    --------
+    >>> found = proportion_difference([True] * 80 + [False] * 20, [True] * 70 + [False] * 30)
+    >>> round(found.value, 2), found.low < -0.1 < found.high < 0
+    (-0.1, True)
+    """
+    one, other = np.asarray(is_so, dtype=bool), np.asarray(is_other_so, dtype=bool)
+    _check_lengths(one, other, "records")
+    n, z = len(one), float(-ndtri(fraction_left(confidence) / 2))
+    gained, lost = int(np.count_nonzero(other & ~one)), int(np.count_nonzero(one & ~other))
+    value, edge = (gained - lost) / n, 1 - 1e-12
+    low = -edge if value <= -edge else brentq(lambda d: _tango(gained, lost, n, d) - z, -edge, value)
+    high = edge if value >= edge else brentq(lambda d: _tango(gained, lost, n, d) + z, value, edge)
+    return Interval(
+        value=value, low=min(low, value), high=max(high, value), confidence=confidence, method="Tango score"
+    )
+
+
+def _tango(gained: int, lost: int, n: int, difference: float) -> float:
+    """Return the score statistic of a difference: 0 at the estimate, and falling."""
+    b = -gained - lost + (2 * n - gained + lost) * difference
+    c = -lost * difference * (1 - difference)
+    share = max(0.0, (sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n))
+    variance = n * (2 * share + difference * (1 - difference))
+    gap = gained - lost - n * difference
+    return 0.0 if gap == 0 else gap / sqrt(max(variance, 1e-300))
+
+
+def mean(values: ArrayLike, bounds: tuple[float, float], confidence: float = 0.95) -> Interval:
+    """Return the mean of a figure that each record has, with Student's interval.
+
+    Where all values are equal, their spread is not known; then a share of alpha ** (1 / n) of records at least is like
+    them, and the rest may be anywhere between the bounds.
+
+    Parameters
+    ----------
+    values
+        Shape (n_records,).
+    bounds
+        The smallest and the largest value that there can be.
+    confidence
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        When there is no value, or one is not a number.
+
+    References
+    ----------
+    Student (1908), Biometrika 6; for equal values Clopper, Pearson (1934).
+
+    Examples
+    --------
+    >>> found = mean([0.1, 0.2, 0.3], bounds=(0, 2))
+    >>> round(found.low, 2), round(found.value, 2), round(found.high, 2)
+    (0.0, 0.2, 0.45)
+    >>> round(mean([0.0] * 1000, bounds=(0, 2)).high, 3)
+    0.007
+    """
+    checked, alpha = checked_side("values", values), fraction_left(confidence)
+    value, n = float(checked.mean()), len(checked)
+    if np.ptp(checked) == 0:
+        unlike = 1 - (alpha / 2) ** (1 / n)
+        low, high = (value + unlike * (bound - value) for bound in bounds)
+        method = "bound on how many differ"
+    else:
+        reach = float(student.ppf(1 - alpha / 2, n - 1) * np.std(checked, ddof=1) / sqrt(n))
+        low, high, method = max(bounds[0], value - reach), min(bounds[1], value + reach), "Student"
+    return Interval(value=value, low=min(low, value), high=max(high, value), confidence=confidence, method=method)
+
+
+def mean_difference(
+    values: ArrayLike, others: ArrayLike, bounds: tuple[float, float], confidence: float = 0.95
+) -> Interval:
+    """Return the mean by which other values of the same records exceed some values.
+
+    Parameters
+    ----------
+    values, others
+        Shape (n_records,).
+    bounds
+        The smallest and the largest difference that there can be.
+    confidence
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        As of `mean`, and when the lengths differ.
+
+    Examples
+    --------
+    >>> mean_difference([1.0, 2.0, 3.0], [1.5, 2.7, 3.3], bounds=(-9, 9)).value
+    0.5
+    """
+    one, other = checked_side("values", values), checked_side("others", others)
+    _check_lengths(one, other, "values")
+    return mean(other - one, bounds, confidence)
+
+
+def calibration_error(confidences: ArrayLike, is_right: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return the expected calibration error: how far confidence and accuracy are apart, over bins of confidence.
+
+    With D_b = mean of (confidence - is_right) [in bin b], the error is sum |D_b|. No estimate of it differs from the
+    truth by more than the sum of the D_b's own deviations, whose distribution is about that of a Gaussian with the
+    bins' covariance; its quantile is the reach of the interval. Conservative, and honest where the error is 0, where
+    the estimate is too high and a bootstrap's interval misses.
+
+    Parameters
+    ----------
+    confidences
+        In the predicted class, shape (n_records,); what lies outside [0, 1] counts as 0 or 1.
+    is_right
+        Whether that class is the record's, shape (n_records,).
+    confidence
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        As of `mean`, and when the lengths differ.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger (2017), arXiv 1706.04599, equation 3, with 15 bins of equal width.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(0.5, 1, 5000)
+    >>> right = rng.random(5000) < p
+    >>> calibration_error(p, right).low, round(calibration_error(np.ones(5000), right).value, 2)
+    (0.0, 0.26)
+    """
+    deviations = _by_bin(confidences, is_right)
+    value = float(np.abs(deviations.mean(axis=0)).sum())
+    reach = _reach(deviations, N_BINS, confidence)
+    return _clipped(value, reach, confidence, "deviations of the bins, conservative", (0.0, 1.0))
+
+
+def calibration_error_difference(
+    confidences: ArrayLike, is_right: ArrayLike, others: ArrayLike, is_other_right: ArrayLike, confidence: float = 0.95
+) -> Interval:
+    """Return the calibration error of other answers less that of some answers, about the same records.
+
+    Parameters
+    ----------
+    confidences, is_right
+        As of `calibration_error`.
+    others, is_other_right
+        The same of the other answers.
+    confidence
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        As of `calibration_error`.
+
+    Examples
+    --------
+    >>> p, right = np.full(1000, 0.8), np.arange(1000) % 5 > 0
+    >>> round(calibration_error_difference(p, right, np.ones(1000), right).value, 3)
+    0.2
+    """
+    one, other = _by_bin(confidences, is_right), _by_bin(others, is_other_right)
+    _check_lengths(one, other, "records")
+    value = float(np.abs(other.mean(axis=0)).sum() - np.abs(one.mean(axis=0)).sum())
+    reach = _reach(np.column_stack([one, other]), 2 * N_BINS, confidence)
+    return _clipped(value, reach, confidence, "deviations of the bins, conservative", (-1.0, 1.0))
+
+
+def log_loss(predictions: Array, labels: Ints) -> Floats:
+    """Return each record's log loss in nats, shape (n_records,); confidences below float32's epsilon count as it.
+
+    Parameters
+    ----------
+    predictions
+        Shape (n_records, n_classes).
+    labels
+        Shape (n_records,).
+
+    Examples
+    --------
+    >>> log_loss(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])).round(2) + 0.0
+    array([ 0.  , 15.94])
+    """
+    confidence = predictions[np.arange(len(labels)), labels].astype(np.float64)
+    return np.asarray(-np.log(np.clip(confidence, EPSILON, 1.0)))
+
+
+def distortion(predictions: Array, others: Array) -> Floats:
+    """Return the L1 distance of each record's two prediction vectors, 0 to 2, shape (n_records,).
+
+    Parameters
+    ----------
+    predictions, others
+        Shape (n_records, n_classes).
+
+    Examples
+    --------
+    >>> distortion(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    array([2.])
+    """
+    return np.asarray(np.abs(predictions.astype(np.float64) - others).sum(axis=1))
+
+
+def _by_bin(confidences: ArrayLike, is_right: ArrayLike) -> Floats:
+    """Return confidence - is_right of each record in its bin's column, else 0, shape (n_records, n_bins)."""
+    sure = np.clip(checked_scores("confidences", confidences), 0.0, 1.0)
+    right: Bools = np.asarray(is_right, dtype=bool)
+    _check_lengths(sure, right, "confidences")
+    columns = np.minimum((sure * N_BINS).astype(int), N_BINS - 1)
+    deviations = np.zeros((len(sure), N_BINS))
+    deviations[np.arange(len(sure)), columns] = sure - right
+    return deviations
+
+
+def _reach(deviations: Floats, n_columns: int, confidence: float) -> float:
+    """Return a quantile of the summed absolute deviations of the columns' means; at least what one record can do."""
+    n = len(deviations)
+    spread = np.cov(deviations, rowvar=False) / n if n > 1 else np.zeros((n_columns, n_columns))
+    draws = np.random.default_rng(0).multivariate_normal(np.zeros(n_columns), spread, N_DRAWS, method="eigh")
+    fewest: float = 1 - fraction_left(confidence) ** (1 / n)
+    return max(float(np.quantile(np.abs(draws).sum(axis=1), confidence)), fewest)
+
+
+def _clipped(value: float, reach: float, confidence: float, method: str, bounds: tuple[float, float]) -> Interval:
+    low, high = max(bounds[0], value - reach), min(bounds[1], value + reach)
+    return Interval(value=value, low=low, high=high, confidence=confidence, method=method)
+
+
+def _check_lengths(one: Array, other: Array, name: str) -> None:
+    if len(one) != len(other) or not len(one):
+        raise DataError(f"{name}: {len(one)} and {len(other)} (needs as many, at least 1): pass the same records twice")

@@ -1,0 +1,122 @@
+"""What repeats of an audit agree on: the spread of figures, and whether single records keep their rank.
+
+Belongs here: comparing results of the same attack over repeats. Does not belong here: making repeats (`steps`).
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.stats import spearmanr
+
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric
+from umbrameter.store.arrow import places
+from umbrameter.typing import Bools, Floats, Ints
+
+EXPOSED = 0.01
+"""The share of records that count as the most exposed."""
+
+FEWEST = 100
+"""Records that two repeats must have in common, on the same side, before their ranks are compared."""
+
+
+class Spread(BaseModel):
+    """One figure over repeats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float = Field(description="The mean over repeats.")
+    sd: float = Field(description="The standard deviation over repeats.")
+    values: list[float] = Field(description="The figure of each repeat that measured it.")
+
+
+class Repeated(BaseModel):
+    """One attack, without or with a mitigation, over repeats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attack: str = Field(description="The attack's name.")
+    mitigation: str | None = Field(default=None, description="The mitigation; null for none.")
+    spread: dict[str, Spread] = Field(description="The figures' spread by name; those measured twice or more.")
+    rank_correlation: float | None = Field(
+        default=None,
+        description="Spearman's, of the scores of records that two repeats have on the same side, the mean over pairs "
+        "of repeats; null when too few records are in common.",
+    )
+    exposed_overlap: float | None = Field(
+        default=None,
+        description="Of the one per cent of those records that score highest in one repeat, the share that does in the "
+        "other, the mean over pairs; null as above. By chance it is 0.01.",
+    )
+
+
+def spread(metrics: Sequence[Mapping[str, Metric]]) -> dict[str, Spread]:
+    """Return the spread of each figure that two repeats or more measured.
+
+    Parameters
+    ----------
+    metrics
+        Of each repeat.
+
+    Examples
+    --------
+    >>> def auc(value):
+    ...     return {"auc": Interval(value=value, low=0.4, high=0.9, confidence=0.95, method="DeLong")}
+    >>> spread([auc(0.5), auc(0.75)])["auc"].mean
+    0.625
+    """
+    found: dict[str, list[float]] = {}
+    for one in metrics:
+        for name, metric in one.items():
+            if isinstance(metric, Interval | LowerBound):
+                found.setdefault(name, []).append(metric.value)
+    return {
+        name: Spread(mean=float(np.mean(values)), sd=float(np.std(values, ddof=1)), values=values)
+        for name, values in found.items()
+        if len(values) > 1
+    }
+
+
+def agreement(scored: Sequence[tuple[Ints, Bools, Floats]]) -> tuple[float | None, float | None]:
+    """Return how far repeats agree on single records: the rank correlation, and the overlap of the most exposed.
+
+    Parameters
+    ----------
+    scored
+        Of each repeat, the audited records' ids, who is a member, and the scores; shape (n_records,) each.
+
+    Examples
+    --------
+    >>> ids, member, scores = np.arange(1000), np.arange(1000) < 500, np.linspace(0, 1, 1000)
+    >>> agreement([(ids, member, scores), (ids[::-1], member[::-1], scores[::-1])])
+    (1.0, 1.0)
+    """
+    pairs = [_compared(*pair) for pair in combinations(scored, 2)]
+    both = [pair for pair in pairs if pair is not None]
+    if not both:
+        return None, None
+    correlation, overlap = np.mean(both, axis=0)
+    return float(correlation), float(overlap)
+
+
+def _compared(one: tuple[Ints, Bools, Floats], other: tuple[Ints, Bools, Floats]) -> tuple[float, float] | None:
+    """Return two repeats' agreement, the mean of members and non-members."""
+    found = []
+    for side in (True, False):
+        first, second = ({*ids[m == side].tolist()} for ids, m, _ in (one, other))
+        common = np.array(sorted(first & second), dtype=np.int64)
+        if len(common) < FEWEST:
+            return None
+        a, b = (scores[places(ids, common)] for ids, _, scores in (one, other))
+        n = max(1, round(EXPOSED * len(common)))
+        top = [{*np.lexsort((ties, -x))[:n].tolist()} for x, ties in zip((a, b), _shuffles(len(common)), strict=True)]
+        correlation = 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
+        found.append((correlation, len(top[0] & top[1]) / n))
+    return tuple(np.mean(found, axis=0).tolist())
+
+
+def _shuffles(n: int) -> tuple[Ints, Ints]:
+    """Return two orders in which equal scores are taken, so that ties agree by chance alone."""
+    rng = np.random.default_rng(n)
+    return rng.permutation(n), rng.permutation(n)

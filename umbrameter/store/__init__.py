@@ -1,0 +1,1 @@
+"""Artefacts: where they lie, their schemas, and how one is made."""

@@ -1,0 +1,321 @@
+"""Artefacts on disk: content-keyed folders whose manifest is written last.
+
+Belongs here: where an artefact lies, whether it is there, how it is written so that a kill at any moment leaves either
+the whole artefact or none. Does not belong here: what is in it (`tables`), or what makes it (`records`, `shadow`, ...).
+"""
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from umbrameter.errors import StoreError
+from umbrameter.store.schemas import VERSIONS
+
+MANIFEST = "manifest.json"
+
+
+def canonical(value: Any) -> str:
+    """Return `value` as JSON text that is the same for equal values (sorted keys, no spaces)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 (hexadecimal) of a JSON-able value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def sha256(fs: pafs.FileSystem, path: str) -> str:
+    """Return the SHA-256 (hexadecimal) of one file."""
+    running = hashlib.sha256()
+    with fs.open_input_stream(path) as stream:
+        while chunk := stream.read(1 << 20):
+            running.update(chunk)
+    return running.hexdigest()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides an artefact's content: its kind and the facts it is made from.
+
+    Parameters
+    ----------
+    kind
+        One of `umbrameter.store.schemas.VERSIONS`.
+    facts
+        JSON-able: the relevant part of the spec, the keys of the inputs, seeds, versions of what computes it.
+    """
+
+    kind: str
+    facts: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """The artefact's key: SHA-256 over the kind, its schema version and the facts."""
+        return digest({"kind": self.kind, "version": VERSIONS[self.kind], "facts": self.facts})
+
+    @property
+    def path(self) -> str:
+        """The folder of the artefact, finished or not, relative to the store's root."""
+        return f"store/{self.kind}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A finished artefact: its folder, what it was made from and the files that belong to it."""
+
+    store: "Store"
+    kind: str
+    key: str
+    facts: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]]
+    meta: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The artefact's folder, relative to the store's root."""
+        return f"store/{self.kind}/{self.key}"
+
+    def file(self, name: str) -> str:
+        """Return the path, within the store's file system, of the file called `name`."""
+        return f"{self.path}/{self.files[name]['stored']}"
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read one Parquet file of the artefact as a table."""
+        with self.parquet(name) as source:
+            return source.read(columns=columns, use_threads=False)
+
+    def parquet(self, name: str) -> pq.ParquetFile:
+        """Open one Parquet file of the artefact, to be read by row groups."""
+        return pq.ParquetFile(self.store.fs.open_input_file(self.file(name)), pre_buffer=False)
+
+    def data(self, name: str) -> bytes:
+        """Read one file of the artefact as bytes."""
+        with self.store.fs.open_input_stream(self.file(name)) as stream:
+            return bytes(stream.read())
+
+
+@dataclass
+class Draft:
+    """An artefact being written: files under names of their own, so that two writers never meet."""
+
+    store: "Store"
+    recipe: Recipe
+    meta: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attempt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    def data(self, name: str, content: bytes) -> None:
+        """Write one file of the artefact from bytes."""
+        with self.sink(name) as out:
+            out.write(content)
+
+    def table(self, name: str, table: pa.Table, row_group_size: int | None = None) -> None:
+        """Write one Parquet file of the artefact from a table."""
+        with self.writer(name, table.schema) as out:
+            out.write_table(table, row_group_size=row_group_size)
+
+    @contextmanager
+    def writer(self, name: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+        """Give a writer that streams row groups into one Parquet file of the artefact."""
+        repeating = [
+            f.name for f in schema if not (pa.types.is_nested(f.type) or pa.types.is_fixed_size_binary(f.type))
+        ]
+        with (
+            self.sink(name) as out,
+            pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer,
+        ):
+            yield writer
+
+    @contextmanager
+    def sink(self, name: str) -> Iterator[pa.NativeFile]:
+        """Give an open file to write; when it closes, its size and digest are noted for the manifest."""
+        stem, dot, ending = name.partition(".")
+        stored = f"{stem}-{self.attempt}{dot}{ending}"
+        path = f"{self.recipe.path}/{stored}"
+        self.files[name] = {"stored": stored}
+        with self.store.fs.open_output_stream(path) as out:
+            yield out
+        self.files[name] |= {"bytes": self.store.fs.get_file_info(path).size, "sha256": sha256(self.store.fs, path)}
+
+
+class Store:
+    """The artefacts under one root, which may be a local path or a bucket's address (`s3://...`).
+
+    Parameters
+    ----------
+    root
+        A local path or an address that `pyarrow.fs` knows.
+
+    Raises
+    ------
+    StoreError
+        When the root cannot be made or written.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = str(root)
+        with _plainly(self.root):
+            if "://" not in self.root:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+                self.root = str(Path(self.root).resolve())
+                base: pafs.FileSystem = pafs.LocalFileSystem()
+                base_path = self.root
+            else:
+                base, base_path = pafs.FileSystem.from_uri(self.root)
+            self.fs = pafs.SubTreeFileSystem(base_path, base)
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
+        """Travel to workers as the root's address alone."""
+        return Store, (self.root,)
+
+    def find(self, recipe: Recipe) -> Artefact | None:
+        """Return the finished artefact of `recipe`, or None when there is none (or it is damaged)."""
+        return self._read(recipe.kind, recipe.key)
+
+    def read(self, path: str) -> bytes:
+        """Return a file of a run's folder.
+
+        Raises
+        ------
+        StoreError
+            When it is missing.
+        """
+        try:
+            with self.fs.open_input_stream(path) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            raise StoreError(f"{self.root}/{path} is missing; give the folder of a finished run") from None
+
+    def open(self, path: str) -> Artefact:
+        """Open the artefact at `path` (`store/<kind>/<key>`).
+
+        Raises
+        ------
+        StoreError
+            When there is no finished artefact at the path.
+        """
+        kind, key = path.split("/")[-2:]
+        artefact = self._read(kind, key)
+        if artefact is None:
+            raise StoreError(f"{self.root}/{path}: no finished artefact there; run the audit again to make it")
+        return artefact
+
+    def _read(self, kind: str, key: str) -> Artefact | None:
+        path = f"store/{kind}/{key}/{MANIFEST}"
+        if self.fs.get_file_info(path).type != pafs.FileType.File:
+            return None
+        with self.fs.open_input_stream(path) as stream:
+            text = stream.read()
+        try:
+            manifest = json.loads(text)
+        except ValueError:
+            return None  # a kill in the middle of the manifest: as if it had never been written
+        artefact = Artefact(self, kind, key, manifest["facts"], manifest["files"], manifest["meta"])
+        sizes = {f["stored"]: f["bytes"] for f in artefact.files.values()}
+        infos = self.fs.get_file_info([f"{artefact.path}/{stored}" for stored in sizes])
+        return artefact if all(i.size == size for i, size in zip(infos, sizes.values(), strict=True)) else None
+
+    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Write files that are no artefacts (a run's report) into a folder under the root, in the order given.
+
+        Raises
+        ------
+        StoreError
+            As of `write`.
+        """
+        with _plainly(self.root):
+            for name, content in files.items():
+                path = f"{folder}/{name}"
+                self.fs.create_dir(path.rpartition("/")[0])
+                with self.fs.open_output_stream(path) as out:
+                    out.write(content)
+
+    def claim(self, folder: str) -> bool:
+        """Make a folder under the root and return whether it is this caller's: false where it was there already.
+
+        Raises
+        ------
+        StoreError
+            As of `write`.
+        """
+        with _plainly(self.root):
+            if "://" not in self.root:
+                try:
+                    Path(self.root, folder).mkdir(parents=True)
+                except FileExistsError:
+                    return False
+                return True
+            is_free = bool(self.fs.get_file_info(folder).type.name == "NotFound")
+            self.fs.create_dir(folder)
+            return is_free
+
+    @contextmanager
+    def write(self, recipe: Recipe) -> Iterator[Draft]:
+        """Give a draft to fill; the manifest follows when the block ends well, else its files are removed.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or the root cannot be written; what was finished before is untouched.
+        """
+        draft = Draft(self, recipe)
+        with _plainly(self.root):
+            try:
+                self.fs.create_dir(draft.recipe.path)
+                yield draft
+                self._finish(draft)
+            except BaseException:
+                self._discard(draft)
+                raise
+
+    def _finish(self, draft: Draft) -> None:
+        manifest = {
+            "kind": draft.recipe.kind,
+            "version": VERSIONS[draft.recipe.kind],
+            "facts": draft.recipe.facts,
+            "meta": draft.meta,
+            "files": draft.files,
+        }
+        with self.fs.open_output_stream(f"{draft.recipe.path}/{MANIFEST}") as out:
+            out.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+
+    def _discard(self, draft: Draft) -> None:
+        for file in draft.files.values():
+            path = f"{draft.recipe.path}/{file['stored']}"
+            if self.fs.get_file_info(path).type == pafs.FileType.File:
+                self.fs.delete_file(path)
+
+
+@contextmanager
+def _plainly(root: str) -> Iterator[None]:
+    """Turn the operating system's errors about the root into texts that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        code = error.errno if error.errno is not None else _code_in(str(error))
+        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            text = "no space left while writing; what was finished is kept: free some space and run the same again"
+        elif code in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+            text = f"cannot write there ({os.strerror(code)}); give a folder you may write to with --root"
+        else:
+            raise
+        raise StoreError(f"root={root!r}: {text}") from error
+
+
+def _code_in(text: str) -> int:
+    """Return the error number in a pyarrow message (`[errno 28] ...`), or 0."""
+    _, _, tail = text.partition("[errno ")
+    number = tail.partition("]")[0]
+    return int(number) if number.isdigit() else 0

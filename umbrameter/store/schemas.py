@@ -1,0 +1,74 @@
+"""The Arrow schema and the version of every kind of artefact: what is in it, never how it is made.
+
+A kind's version is raised whenever the algorithm that makes it changes its numbers: no stale artefact is served.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+VERSIONS: Mapping[str, int] = {
+    "records": 4,
+    "split": 1,
+    "meetings": 1,
+    "synthesised": 1,
+    "shadow_records": 1,
+    "targets": 2,
+    "query_batches": 1,
+    "target_predictions": 2,
+    "population_predictions": 1,
+    "noisy_answers": 2,
+    "shadow_predictions": 3,
+    "attack_data": 1,
+    "attack_models": 3,
+    "references": 1,
+    "guards": 1,
+    "guarded_answers": 1,
+    "scores": 2,
+    "evaluations": 3,
+    "costs": 2,
+    "guarantees": 1,
+    "controls": 2,
+}
+
+SPLIT = pa.schema([("record_id", pa.int64()), ("part", pa.string())])
+"""Which part of the audit a record is in: `member`, `nonmember` or `pool`."""
+
+
+def target_predictions(n_classes: int) -> pa.Schema:
+    """Return the schema of a target's answers on members and non-members."""
+    return pa.schema(
+        [
+            ("record_id", pa.int64()),
+            ("label", pa.int32()),
+            ("is_member", pa.bool_()),
+            ("prediction", pa.list_(pa.float32(), n_classes)),
+        ]
+    )
+
+
+def shadow_predictions(n_classes: int) -> pa.Schema:
+    """Return the schema of shadow models' answers, one row a (model, record), marked IN or OUT."""
+    return pa.schema(
+        [
+            ("model_id", pa.int32()),
+            ("record_id", pa.int64()),
+            ("label", pa.int32()),
+            ("is_in", pa.bool_()),
+            ("prediction", pa.list_(pa.float32(), n_classes)),
+        ]
+    )
+
+
+SCORES = pa.schema(
+    [
+        ("record_id", pa.int64()),
+        ("label", pa.int32()),
+        ("is_member", pa.bool_()),
+        ("score", pa.float64()),
+        ("is_called", pa.bool_()),
+    ]
+)
+"""An attack's score of each audited record, higher for more likely a member, and whether it calls the record one.
+
+`is_called` is null throughout for an attack without a threshold."""

@@ -1,0 +1,78 @@
+"""The unit of heavy work: what to make, and the one function that makes it, here or on a worker.
+
+A work is a small frozen value (paths, specs, seeds) that travels to a worker; what it makes is an artefact.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from threadpoolctl import threadpool_limits
+
+from umbrameter.store.artefacts import Draft, Recipe, Store
+
+
+class Work(Protocol):
+    """Something to make: its recipe says what, `make` fills the artefact's draft.
+
+    A class may also have a static method `together(store, works)`, which yields the works again, some of them with
+    costly parts made side by side.
+    """
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the artefact's content."""
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the artefact's files into the draft."""
+
+
+def perform(root: str, works: Sequence[Work]) -> list[str]:
+    """Make what is not there yet and return the artefacts' paths, on one thread.
+
+    Parameters
+    ----------
+    root
+        The store's root.
+    works
+        What to make, in order, all of one kind. What is finished is in the store at once, so that a kill costs one
+        piece at most; works that are made side by side (on a GPU) count as one.
+    """
+    store = Store(root)
+    with threadpool_limits(1):
+        missing = [work for work in works if store.find(work.recipe) is None]
+        together = getattr(missing[0], "together", None) if missing else None
+        for work in missing if together is None else together(store, missing):
+            ensure(store, work)
+    return [work.recipe.path for work in works]
+
+
+def ensure(store: Store, work: Work) -> str:
+    """Return the path of the work's artefact, made now unless it is there."""
+    found = store.find(work.recipe)
+    if found is not None:
+        return found.path
+    wall, cpu = time.perf_counter(), time.process_time()
+    with store.write(work.recipe) as draft:
+        work.make(store, draft)
+        draft.meta["seconds"] = time.perf_counter() - wall
+        draft.meta["cpu_seconds"] = time.process_time() - cpu
+        draft.meta["peak_rss_mb"] = peak_rss_mb()
+    return work.recipe.path
+
+
+def peak_rss_mb() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says begins, in a process started by a larger one, with that one's memory
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def key_of(path: str) -> str:
+    """Return the key of the artefact at a path."""
+    return path.rpartition("/")[2]
