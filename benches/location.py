@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier as SklearnMLP
 from benches import audit
 from benches.compare import Row, Time, report
 from benches.data import full_sets
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 
 SPEC = Path(__file__).parents[1] / "deployments" / "specs" / "location30.yaml"
 N, N_SHADOWS, N_CLASSES = 1200, 60, 30

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benches import audit
 from benches.compare import Row, report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 
 SPEC = Path(__file__).parents[1] / "deployments" / "specs" / "purchase-mitigations.yaml"
 ROWS = [

@@ -82,7 +82,7 @@ def waiting() -> list[Row]:
     from tasks.cluster import Compute
     from tasks.server import temporary_server
     from tasks.session import session
-    from umbrameter.spec import AuditSpec
+    from umbrameter.spec.audit import AuditSpec
 
     n = N_WAITING * (10 if full() else 5)
     command = [sys.executable, "-m", "benches.scale", "--cluster"]

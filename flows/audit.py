@@ -6,7 +6,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tasks import stages
 from tasks.cluster import Compute
 from tasks.session import Held, read_spec, session
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 
 
 @flow(

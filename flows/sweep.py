@@ -5,7 +5,7 @@ from prefect import flow
 from flows.audit import audit
 from tasks import sweeps
 from tasks.cluster import Compute
-from umbrameter.sweep import Sweep
+from umbrameter.spec.sweep import Sweep
 
 
 @flow(

@@ -42,7 +42,7 @@ PROCESSES = {
     # What every audit needs is loaded while this process prepares the records.
     "distributed.worker.preload": [
         "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n",
-        "import skops.io, umbrameter.fitting, umbrameter.scoring\n",
+        "import skops.io, umbrameter.steps.shadow_models, umbrameter.steps.scores\n",
     ],
     # Dask's own value gives memory back after every batch: five times the time of a small network's training.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,

@@ -17,11 +17,11 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from umbrameter import __version__, deployed
 from umbrameter.errors import SpecError, StoreError
-from umbrameter.guarding import guard_seed
 from umbrameter.report import Report, Result
 from umbrameter.report.card import card
 from umbrameter.report.model import read_report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.guards import guard_seed
 from umbrameter.store.artefacts import Store
 from umbrameter.targets import TrainedTarget
 

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 from tasks.cluster import Cluster, Compute
 from tasks.progress import Stage
-from umbrameter.asking import Asking, TargetMet
 from umbrameter.report.assemble import Cost, StageCost
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target_answers import Asking
 from umbrameter.store.arrow import as_parquet
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Work, peak_rss_mb, perform

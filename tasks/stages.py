@@ -20,7 +20,6 @@ from prefect.states import Completed
 from data.catalogue import locate, write_generated
 from tasks.session import CLUSTER, Held, Session
 from umbrameter.errors import ComputeError, UmbrameterError
-from umbrameter.fitting import TargetFit
 from umbrameter.records.build import build, records_recipe
 from umbrameter.records.membership import Membership
 from umbrameter.records.reader import Records
@@ -28,11 +27,12 @@ from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
-from umbrameter.scoring import AttackFit
-from umbrameter.shadow_data import unusable
-from umbrameter.spec import AuditSpec
-from umbrameter.split import Split
-from umbrameter.steps import Case, Given, Unmeasured, Variant, variants
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.attack_models import AttackFit
+from umbrameter.steps.layout import Case, Given, Unmeasured, Variant, variants
+from umbrameter.steps.shadow_models import unusable
+from umbrameter.steps.split import Split
+from umbrameter.steps.target import TargetFit
 from umbrameter.store.steps import Work
 from umbrameter.targets import StoredTarget, TrainedTarget
 

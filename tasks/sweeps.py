@@ -12,8 +12,8 @@ from umbrameter.report import sweeps as drawing
 from umbrameter.report.compared import compared, render
 from umbrameter.report.figures import png
 from umbrameter.report.model import read_report
+from umbrameter.spec.sweep import Sweep, load
 from umbrameter.store.artefacts import Store
-from umbrameter.sweep import Sweep, load
 
 __all__ = ["read_sweep", "report", "run_name", "track"]
 

@@ -19,19 +19,21 @@ import pyarrow as pa
 from tasks.connection import read_token
 from tasks.endpoint import FEWEST, WITNESSES, Endpoint, own_records
 from tasks.session import Held, Met, Session
-from umbrameter.asking import BATCH, Asking, NoisyQuery, TargetMet
 from umbrameter.errors import TargetError
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
-from umbrameter.shadow_data import ShadowRecords, Synthesis
-from umbrameter.steps import Variant
+from umbrameter.steps.layout import Variant
+from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
+from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target_answers import Asking, NoisyQuery
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Recipe, Store, digest
 from umbrameter.synthesis.base import BLOCK_VALUES
 from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
 from umbrameter.targets.columns import Columns, same
 from umbrameter.targets.met import Adapted
+from umbrameter.targets.querying import BATCH
 from umbrameter.typing import Floats
 
 log = logging.getLogger("umbrameter.audit")

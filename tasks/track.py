@@ -46,8 +46,8 @@ from umbrameter.report.tracked import (
     without_secrets,
 )
 from umbrameter.report.words import controls_line, mitigation_name
-from umbrameter.scoring import model_files
 from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.steps.attack_models import model_files
 from umbrameter.store.artefacts import Store
 
 PARAM_LENGTH = 500

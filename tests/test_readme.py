@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -16,7 +16,7 @@ from umbrameter.attacks import AnyAttack, Attack, Combined, Signals, SingleAttac
 from umbrameter.mitigations import AnyMitigation, Composition, InTraining, Mitigation, PostHoc, SingleMitigation
 
 DOCS = (Path(__file__).parents[1] / "docs" / "adding.md").read_text()
-BASES = ("base", "pointwise", "references", "signals")
+BASES = ("base", "plan", "pointwise", "references", "signals")
 FAMILIES = [(attacks, AnyAttack, Attack), (mitigations, AnyMitigation, Mitigation)]
 
 

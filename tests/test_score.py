@@ -11,12 +11,13 @@ import pytest
 from scipy.special import softmax
 
 from umbrameter.attacks import Lira, Loss, References, Signals, Vectors
-from umbrameter.controls import failures
 from umbrameter.errors import DataError
+from umbrameter.evaluation.controls import failures
 from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report
-from umbrameter.score import ScoreSpec, page_and_figures, score_stored
+from umbrameter.score import page_and_figures, score_stored
+from umbrameter.spec.score import ScoreSpec
 from umbrameter.statistics.metrics import measure
 from umbrameter.store.arrow import vector_column
 

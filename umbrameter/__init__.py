@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from umbrameter.attacks.rmia import dominated, log_ratios
     from umbrameter.bundles import AttackModelBundle, ShadowModelBundle, prepare_attack_data
     from umbrameter.report import Report
-    from umbrameter.spec import AuditSpec
+    from umbrameter.spec.audit import AuditSpec
     from umbrameter.statistics.bootstrap import bootstrap_auc
     from umbrameter.statistics.epsilon import epsilon_lower_bound
     from umbrameter.statistics.metrics import best_threshold, measure, measure_by_class, roc_curve
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AttackModelBundle": "bundles",
-    "AuditSpec": "spec",
+    "AuditSpec": "spec.audit",
     "References": "attacks",
     "Report": "report",
     "ShadowModelBundle": "bundles",

@@ -100,7 +100,7 @@ def audit(
         from umbrameter.report.live import progress_on_stderr
 
         with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
-            from umbrameter.sweep import load
+            from umbrameter.spec.sweep import load
 
             checked = load(spec, settings or ())
             name = "audit" if hasattr(checked, "target") else "sweep"
@@ -127,7 +127,8 @@ def score(
 ) -> None:
     """Audit stored predictions: no model, no cluster, seconds."""
     from umbrameter.predictions.parquet import StoredPredictions
-    from umbrameter.score import ScoreSpec, page_and_figures, score_stored
+    from umbrameter.score import page_and_figures, score_stored
+    from umbrameter.spec.score import ScoreSpec
 
     target = StoredPredictions(predictions, rounded=rounded)
     others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
@@ -219,7 +220,7 @@ def schema(
 ) -> None:
     """Print a JSON schema."""
     from umbrameter.report import schema as report_schema
-    from umbrameter.spec import AuditSpec
+    from umbrameter.spec.audit import AuditSpec
 
     typer.echo(json.dumps(AuditSpec.model_json_schema() if of == "spec" else report_schema(), indent=1))
 
@@ -227,7 +228,7 @@ def schema(
 @app.command()
 def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> None:
     """Check a spec without running it."""
-    from umbrameter.sweep import Sweep, load
+    from umbrameter.spec.sweep import Sweep, load
 
     found = load(spec, settings or ())
     if isinstance(found, Sweep):

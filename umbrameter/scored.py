@@ -10,11 +10,11 @@ import numpy as np
 
 from umbrameter.attacks import AnyAttack, Attack, References, Signals, Vectors
 from umbrameter.attacks.references import ReferenceAttack
-from umbrameter.costs import Seen
 from umbrameter.errors import DataError
+from umbrameter.evaluation.utility import Seen
 from umbrameter.predictions.parquet import MOST_SLICES, Batch, StoredPredictions
-from umbrameter.scoring import SAMPLE
 from umbrameter.seeds import generator
+from umbrameter.steps.scores import SAMPLE
 from umbrameter.store.arrow import places
 from umbrameter.typing import Array, Bools, Floats, Ints
 

@@ -13,7 +13,7 @@ from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.server import temporary_server
 from umbrameter.report import Report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 

@@ -19,7 +19,7 @@ from tasks.server import temporary_server
 from tasks.track import log_run
 from umbrameter.errors import PlanError, StoreError, TrackingError
 from umbrameter.report import Report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 

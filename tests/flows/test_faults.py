@@ -18,7 +18,7 @@ from tasks.cluster import Compute
 from tasks.server import temporary_server
 from umbrameter.errors import DataError
 from umbrameter.report import Report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.store.artefacts import Store
 
@@ -96,7 +96,7 @@ def test_networks_side_by_side_give_the_same_figures(
     settings = (plain[0] % bits, *plain[1:], "shadows.count=3", "mitigations=[]", "attacks=[{kind: shokri}]")
     alone = run(tmp_path / "alone", *settings)
     calls = []
-    from umbrameter import fitting
+    from umbrameter.steps import shadow_models as fitting
 
     together = fitting.fit_side_by_side
     monkeypatch.setattr(fitting, "on_gpu", lambda: True)

@@ -21,14 +21,14 @@ from data.catalogue import locate
 from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.server import temporary_server
-from umbrameter.attack_data import read_some
-from umbrameter.guarding import guard_seed
 from umbrameter.mitigations import MemGuard, Rounding, TopK, wrapped
 from umbrameter.mitigations.memguard import Guarded
 from umbrameter.persistence import load_model
 from umbrameter.records.reader import Records
 from umbrameter.report import Report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.attack_data import read_some
+from umbrameter.steps.guards import guard_seed
 from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -16,7 +16,7 @@ from tasks.server import temporary_server
 from umbrameter.errors import SpecError
 from umbrameter.report.compared import SweepReport
 from umbrameter.report.model import Report
-from umbrameter.sweep import Sweep, from_yaml
+from umbrameter.spec.sweep import Sweep, from_yaml
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 

@@ -33,7 +33,7 @@ from tasks.session import Held
 from tasks.targets import CANARIES
 from umbrameter.errors import TargetError
 from umbrameter.report import Report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.targets.columns import Columns, frame
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]

@@ -15,8 +15,8 @@ from umbrameter.records.membership import Membership
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData, SidesData
-from umbrameter.spec import AuditSpec
-from umbrameter.split import PARTS, Split
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.split import PARTS, Split
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import ensure
 

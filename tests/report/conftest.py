@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from umbrameter.controls import Control
+from umbrameter.evaluation.controls import Control
 from umbrameter.report import (
     AuditInfo,
     DataInfo,

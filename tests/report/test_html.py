@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from umbrameter.controls import Control
+from umbrameter.evaluation.controls import Control
 from umbrameter.report.html import CAPTIONS, render
 from umbrameter.statistics.estimates import NotMeasured
 

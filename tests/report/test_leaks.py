@@ -7,8 +7,8 @@ import pytest
 from umbrameter.report import Report, Result
 from umbrameter.report.leaks import leaks, recommend
 from umbrameter.report.words import reading, stronger
+from umbrameter.spec.limits import Limit
 from umbrameter.statistics.estimates import Interval, NotMeasured
-from umbrameter.verdict import Limit
 
 BEST = "params(min_samples_leaf=20)"
 

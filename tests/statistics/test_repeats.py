@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
 from umbrameter.statistics.repeats import agreement, spread
 

@@ -8,19 +8,21 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from umbrameter import shadow_data
-from umbrameter.asking import aligned_answers
 from umbrameter.estimators import Estimator
-from umbrameter.fitting import ShadowFit, TargetFit, Training
 from umbrameter.persistence import load_model
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records, with_drawn
-from umbrameter.shadow_data import ShadowRecords, Synthesis, drawn_works, unusable
 from umbrameter.shadow_plan import ShadowPlan
-from umbrameter.split import Split
+from umbrameter.steps import shadow_records as shadow_data
+from umbrameter.steps.shadow_models import ShadowFit, unusable
+from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawn_works
+from umbrameter.steps.split import Split
+from umbrameter.steps.target import TargetFit
+from umbrameter.steps.training import Training
 from umbrameter.store.artefacts import Artefact, Recipe
 from umbrameter.store.steps import ensure
 from umbrameter.synthesis import AnyShadowData, Drawing, Marginal, ModelBased, Noisy, ShadowData
+from umbrameter.targets.querying import aligned_answers
 from umbrameter.typing import Floats, Ints
 
 SEARCH = ModelBased(iter_max=50, k_max=6, k_min=2, rej_max=3, side_by_side=100)

@@ -17,7 +17,6 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.records.build import build
@@ -26,6 +25,7 @@ from umbrameter.records.sources import ParquetData
 from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.met import Adapted
+from umbrameter.targets.querying import aligned_answers
 
 N = 90
 VECTORS = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], np.float32)

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from umbrameter.asking import StoredQuery, TargetMet
 from umbrameter.errors import DataError
 from umbrameter.mitigations import Rounding
 from umbrameter.predictions.parquet import StoredPredictions
@@ -18,9 +17,11 @@ from umbrameter.records.membership import Membership
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
-from umbrameter.spec import AuditSpec
-from umbrameter.split import PARTS, Split
-from umbrameter.steps import Given, Variant, variants
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.layout import Given, Variant, variants
+from umbrameter.steps.split import PARTS, Split
+from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target_answers import StoredQuery
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import ensure, perform
 from umbrameter.targets import StoredTarget

@@ -16,12 +16,12 @@ import pytest
 import tasks.endpoint
 from tasks.endpoint import WITNESSES, Endpoint
 from tasks.targets import most_witnesses
-from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.endpoint import EndpointTarget, JsonRequest
+from umbrameter.targets.querying import aligned_answers
 
 sys.path.insert(0, str(Path(__file__).parent))
 from serving import PLAIN, Exchange, Fault, Model, after, asking, expected, record_key, records, serve, status, statuses

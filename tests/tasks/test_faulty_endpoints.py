@@ -26,13 +26,13 @@ from tasks.cluster import Compute
 from tasks.endpoint import FEWEST, WITNESSES
 from tasks.session import Session
 from tasks.targets import announce, meet
-from umbrameter.asking import TargetMet
 from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
-from umbrameter.spec import AuditSpec
-from umbrameter.split import Split
-from umbrameter.steps import Given, Variant, variants
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.layout import Given, Variant, variants
+from umbrameter.steps.split import Split
+from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Work, perform
 

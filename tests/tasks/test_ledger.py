@@ -19,11 +19,11 @@ import pytest
 import tasks.endpoint
 from tasks.ledger import LEDGER, Ledger
 from tasks.targets import most_calls
-from umbrameter.asking import NoisyQuery
 from umbrameter.errors import TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.records.noise import Noise
-from umbrameter.shadow_data import Synthesis
+from umbrameter.steps.shadow_records import Synthesis
+from umbrameter.steps.target_answers import NoisyQuery
 from umbrameter.store.artefacts import Recipe, Store
 from umbrameter.synthesis import ModelBased
 from umbrameter.targets.columns import same

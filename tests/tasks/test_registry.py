@@ -22,7 +22,6 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
 from tasks.registry import _is_safe_class, load
-from umbrameter.asking import aligned_answers
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import LabelOnly
 from umbrameter.records.build import build
@@ -31,6 +30,7 @@ from umbrameter.records.sources import ParquetData
 from umbrameter.store.artefacts import Store
 from umbrameter.targets import RegistryTarget
 from umbrameter.targets.columns import Columns
+from umbrameter.targets.querying import aligned_answers
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 

@@ -11,7 +11,7 @@ from tasks.cluster import Cluster, Compute
 from tasks.progress import Stage, ticks
 from tasks.session import TASK_SECONDS, Session, read_spec
 from umbrameter.errors import SpecError
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.steps import perform
 
 sys.path.insert(0, str(Path(__file__).parent))

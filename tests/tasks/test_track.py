@@ -21,7 +21,7 @@ from tasks.server import temporary_server
 from tasks.track import default_uri, get_ready, log_run, ui_command
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.report import Report
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]

@@ -8,8 +8,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from umbrameter.attacks import Loss, Shokri, Signals, Vectors
 from umbrameter.estimators import Estimator
+from umbrameter.evaluation.verdict import decide
+from umbrameter.spec.limits import Limit
 from umbrameter.statistics.metrics import measure, measure_by_class
-from umbrameter.verdict import Limit, decide
 
 ATTACKS = [Loss(), Shokri(model=Estimator(kind="logistic_regression"))]
 N = 200

@@ -190,3 +190,7 @@ class MitigatedClassifier(WrappedClassifier):
     def predict_proba(self, X: Array) -> Floats:
         """Return mitigated prediction vectors, shape (n_records, n_classes)."""
         return self.mitigation.transform(self._fitted.predict_proba(X))
+
+
+def _dumped(mitigations: Sequence[PostHoc]) -> list[dict[str, Any]]:
+    return [mitigation.model_dump(mode="json") for mitigation in mitigations]

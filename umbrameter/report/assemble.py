@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 
 from umbrameter import __version__
-from umbrameter.asking import TargetMet
-from umbrameter.control_data import read_controls
-from umbrameter.controls import failures
-from umbrameter.costs import read_costs
-from umbrameter.evaluation import read_evaluation
-from umbrameter.guarantees import broken, read_guarantee
+from umbrameter.evaluation.controls import failures
+from umbrameter.evaluation.guarantees import broken
+from umbrameter.evaluation.verdict import decide
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.report import figures
 from umbrameter.report.leaks import recommend
@@ -30,15 +27,20 @@ from umbrameter.report.model import (
     TargetInfo,
 )
 from umbrameter.report.words import strongest
-from umbrameter.spec import AuditSpec
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.spec.limits import expand
 from umbrameter.statistics.estimates import NotMeasured
 from umbrameter.statistics.metrics import METRICS
 from umbrameter.statistics.repeats import Repeated, agreement, spread
-from umbrameter.steps import Case, Unmeasured, Variant
+from umbrameter.steps.controls import read_controls
+from umbrameter.steps.costs import read_costs
+from umbrameter.steps.evaluations import read_evaluation
+from umbrameter.steps.guarantees import read_guarantee
+from umbrameter.steps.layout import Case, Unmeasured, Variant
+from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.synthesis import Real
 from umbrameter.typing import Floats
-from umbrameter.verdict import decide, expand
 
 QUERIES = ("target_predictions", "population_predictions", "noisy_answers", "synthesised", "shadow_records")
 """Kinds of artefacts that hold a target's answers."""

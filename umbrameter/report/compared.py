@@ -14,8 +14,8 @@ from umbrameter.report.markup import image, or_not, page, section, table
 from umbrameter.report.model import DrawnInfo, Report, Result, exit_code
 from umbrameter.report.words import figure, number
 from umbrameter.report.words import point as word
+from umbrameter.spec.sweep import Sweep
 from umbrameter.statistics.estimates import Interval, Metric
-from umbrameter.sweep import Sweep
 
 COMPARED = ("auc", "accuracy", "precision", "recall")
 """Figures of each attack."""

@@ -6,9 +6,10 @@ Belongs here: what follows from the results. Does not belong here: how it is sai
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from umbrameter.evaluation.verdict import decide
 from umbrameter.report.model import Recommendation, Result
+from umbrameter.spec.limits import Limit
 from umbrameter.statistics.estimates import Interval
-from umbrameter.verdict import Limit, decide
 
 WORTHWHILE = 0.01
 """How far a mitigation must lower the upper bound of AUC to be worth a word."""

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from umbrameter.controls import Control, failures
 from umbrameter.errors import StoreError, brief
-from umbrameter.guarantees import Guarantee
+from umbrameter.evaluation.controls import Control, failures
+from umbrameter.evaluation.guarantees import Guarantee
+from umbrameter.evaluation.verdict import LimitOutcome, Status, Verdict
 from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
 from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.statistics.repeats import Repeated
 from umbrameter.statistics.subgroups import Excess
-from umbrameter.verdict import LimitOutcome, Status, Verdict
 
 SCHEMA_VERSION = 2
 """Raised with every change of the report that an old reader would not understand."""

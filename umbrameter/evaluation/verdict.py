@@ -1,0 +1,130 @@
+"""The decision: an audit's figures against the limits of its spec, on the confidence bound, never on the point.
+
+Belongs here: limits, presets, and how figures become pass, warn, fail or not measured. Does not belong here: how a
+figure is measured.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from umbrameter.spec.limits import ANY, Limit
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric
+
+Status: TypeAlias = Literal["pass", "warn", "fail", "not_measured"]
+"""How a limit, or the whole audit, came out."""
+
+WORST_FIRST: tuple[Status, ...] = ("fail", "not_measured", "warn", "pass")
+
+
+class LimitOutcome(BaseModel):
+    """One limit of the spec, and how it came out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str = Field(description="The figure that is limited.")
+    attack: str = Field(description="The attack whose figure decided.")
+    limit: float = Field(description="The largest value that is accepted.")
+    observed: float | None = Field(description="The figure; null when it was not measured.")
+    bound: float | None = Field(description="The confidence bound that decided; null as above.")
+    status: Status = Field(description="How it came out.")
+    source: str = Field(description="Who set the limit and why.")
+
+
+class Verdict(BaseModel):
+    """What the audit comes to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: Status = Field(description="The worst of the limits; not_measured when there are none.")
+    reason: str = Field(description="Why, in a sentence.")
+    limits: list[LimitOutcome] = Field(default=[], description="Each limit's outcome.")
+
+
+NO_LIMITS = "The spec sets no limits, so there is nothing to decide on."
+
+
+def decide(
+    limits: Sequence[Limit],
+    figures: Sequence[tuple[str, dict[str, Metric]]],
+    doubts: Sequence[str] = (),
+    alarms: Sequence[str] = (),
+) -> Verdict:
+    """Hold figures against limits.
+
+    A limit fails when the figure's lower confidence bound exceeds it, passes when the upper bound is below it and the
+    lower one does not exceed the warning level, and warns between. A figure that can only be bounded from below never
+    passes. A limit on any attack comes out as the worst of them.
+
+    Parameters
+    ----------
+    limits
+        Of the spec, presets expanded.
+    figures
+        Each attack's name and its metrics, of the target as it is.
+    doubts
+        Why the audit cannot be trusted, such as a failed control; then nothing is decided.
+    alarms
+        What fails the audit whatever the limits, such as a guarantee that attacks disprove.
+
+    Examples
+    --------
+    >>> sure = Interval(value=0.7, low=0.68, high=0.72, confidence=0.95, method="DeLong")
+    >>> limit = Limit(metric="auc", limit=0.55, source="ours")
+    >>> decide([limit], [("loss", {"auc": sure})]).status
+    'fail'
+    """
+    outcomes = [_outcome(limit, figures) for limit in limits]
+    if doubts:
+        return Verdict(status="not_measured", reason=" ".join(doubts), limits=outcomes)
+    if alarms:
+        return Verdict(status="fail", reason=" ".join(alarms), limits=outcomes)
+    if not outcomes:
+        return Verdict(status="not_measured", reason=NO_LIMITS)
+    status = min((outcome.status for outcome in outcomes), key=WORST_FIRST.index)
+    return Verdict(status=status, reason=_reason(status, outcomes), limits=outcomes)
+
+
+def _outcome(limit: Limit, figures: Sequence[tuple[str, dict[str, Metric]]]) -> LimitOutcome:
+    """Return how a limit came out: by the worst attack, of those equally bad the one of the highest bound."""
+    found = [_of_attack(limit, name, metrics) for name, metrics in figures if limit.attack in (ANY, name)]
+    if not found:
+        return _entry(limit, limit.attack, None, None, "not_measured")
+    return min(found, key=lambda o: (WORST_FIRST.index(o.status), -(o.bound if o.bound is not None else 0)))
+
+
+def _of_attack(limit: Limit, name: str, metrics: dict[str, Metric]) -> LimitOutcome:
+    metric = metrics[limit.metric]
+    if not isinstance(metric, Interval | LowerBound):
+        return _entry(limit, name, None, None, "not_measured")
+    if metric.low > limit.limit:
+        return _entry(limit, name, metric.value, metric.low, "fail")
+    if metric.high is None:
+        return _entry(limit, name, metric.value, metric.low, "warn")
+    calm = limit.warn is None or metric.low <= limit.warn
+    return _entry(limit, name, metric.value, metric.high, "pass" if metric.high < limit.limit and calm else "warn")
+
+
+def _entry(limit: Limit, attack: str, observed: float | None, bound: float | None, status: Status) -> LimitOutcome:
+    return LimitOutcome(
+        metric=limit.metric,
+        attack=attack,
+        limit=limit.limit,
+        observed=observed,
+        bound=bound,
+        status=status,
+        source=limit.source,
+    )
+
+
+def _reason(status: Status, outcomes: Sequence[LimitOutcome]) -> str:
+    """Return the verdict in a sentence."""
+    n = sum(outcome.status == status for outcome in outcomes)
+    of = f"{n} of {len(outcomes)} limits"
+    return {
+        "fail": f"{of} exceeded: the lower confidence bound lies above.",
+        "not_measured": f"{of} could not be decided, since a figure was not measured.",
+        "warn": f"No limit was shown to be exceeded, and {of} could not be shown to be kept.",
+        "pass": "Every limit is kept: the upper confidence bounds lie below.",
+    }[status]

@@ -1,0 +1,58 @@
+"""The rows of the matrix mitigation × attack: each mitigation, taken apart by where it acts."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from umbrameter.mitigations import InTraining, MemGuard, Mitigation, PostHoc
+
+Attacker = Literal["adaptive", "static"]
+"""Whether the attacker knows of the mitigation, and attacks shadow models that are mitigated alike, or not."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A mitigation of an audit, or none.
+
+    Parameters
+    ----------
+    mitigation
+        As the spec lists it; None for the target as it is.
+
+    Examples
+    --------
+    >>> from umbrameter.mitigations import Composition, Params, TopK
+    >>> row = Row(Composition((Params({"max_depth": 3}), TopK(1))))
+    >>> row.label, row.training, row.answers
+    ('params(max_depth=3) + top_k(1)', (Params(kind='params', params={'max_depth': 3}),), (TopK(...),))
+    """
+
+    mitigation: Mitigation | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The mitigation in a few words."""
+        return None if self.mitigation is None else self.mitigation.label
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The mitigation's settings."""
+        return {} if self.mitigation is None else {"mitigation": self.mitigation.model_dump(mode="json")}
+
+    @property
+    def training(self) -> tuple[InTraining, ...]:
+        """What acts in the training."""
+        return tuple(part for part in self._parts if isinstance(part, InTraining))
+
+    @property
+    def guard(self) -> MemGuard | None:
+        """What has to be fitted on shadow models' answers before it can act on others."""
+        return next((part for part in self._parts if isinstance(part, MemGuard)), None)
+
+    @property
+    def answers(self) -> tuple[PostHoc, ...]:
+        """What acts on answers as they come."""
+        return tuple(part for part in self._parts if isinstance(part, PostHoc) and not isinstance(part, MemGuard))
+
+    @property
+    def _parts(self) -> tuple[Mitigation, ...]:
+        return () if self.mitigation is None else self.mitigation.parts

@@ -1,0 +1,308 @@
+"""What to audit and how: `AuditSpec`, read from YAML.
+
+Belongs here: the fields, their limits, and errors that show the YAML path. Does not belong here: any work.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from umbrameter.attacks import AnyAttack
+from umbrameter.errors import SpecError
+from umbrameter.estimators import Estimator
+from umbrameter.mitigations import AnyMitigation
+from umbrameter.mitigations.composition import composed
+from umbrameter.mitigations.plan import Row
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.seeds import integer
+from umbrameter.shadow_plan import Design
+from umbrameter.spec.attackers import attackers
+from umbrameter.spec.limits import ANY, AnyLimit, expand
+from umbrameter.spec.loading import read_text, read_yaml
+from umbrameter.spec.messages import explained
+from umbrameter.store.artefacts import digest
+from umbrameter.synthesis import AnyShadowData, Real
+from umbrameter.targets import AnyTarget, TrainedTarget
+
+
+class SplitSpec(BaseModel):
+    """How many records the target is trained on, and how many more it is audited with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: int = Field(ge=2, description="Records the target is trained on.")
+    nonmembers: int | None = Field(
+        None,
+        ge=2,
+        description="Records it is not trained on; as many as members if unset, or all where it is known who they are.",
+    )
+
+
+class ShadowSpec(BaseModel):
+    """How many shadow models there are and what they are trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int = Field(16, ge=1, description="Number of shadow models.")
+    size: int | None = Field(None, ge=2, description="IN records of each; as many as the target's members if unset.")
+    estimator: Estimator | None = Field(
+        None, description="What they are; the target's estimator if unset, where the target is trained here."
+    )
+    data: AnyShadowData = Field(
+        default_factory=lambda: Real(), description="Where their records come from; the pool as it is if unset."
+    )
+    records: int | None = Field(
+        None, ge=4, description="How many records are drawn, where they are made; twice the IN records if unset."
+    )
+    design: Design = Field(
+        "disjoint",
+        description="`disjoint`: records from the pool, apart from the target's members and non-members, as an "
+        "attacker has them. `audit`: halves of members and non-members together, so that each is IN half of the "
+        "models, as only the model's owner can. `mixed`: two models of the one kind, two of the other, by turns.",
+    )
+
+
+class AuditSpec(BaseModel):
+    """An audit: one target, one report.
+
+    Examples
+    --------
+    >>> spec = AuditSpec.from_yaml('''
+    ... name: demo
+    ... data: {kind: catalogue, name: adult}
+    ... split: {members: 1000}
+    ... target: {kind: train, estimator: {kind: random_forest}}
+    ... ''')
+    >>> spec.shadow_size, [attack.label for attack in spec.attacks]
+    (1000, ['shokri(mlp)', 'loss'])
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How often the whole audit is done, each time with another split and other seeds; figures are the "
+        "first's, and their spread is over all.",
+    )
+    data: Annotated[CatalogueData | ParquetData | SidesData | GeneratedData, Field(discriminator="kind")] = Field(
+        description="The records."
+    )
+    split: SplitSpec | None = Field(
+        None,
+        description="How many members and non-members; the rest of the records is the pool. May be left out, or take "
+        "fewer, where it is known who they are.",
+    )
+    target: AnyTarget = Field(description="The audited model.")
+    shadows: ShadowSpec = Field(default_factory=lambda: ShadowSpec(), description="The shadow models.")
+    attacks: tuple[AnyAttack, ...] = Field(
+        default=({"kind": "shokri"}, {"kind": "loss"}),
+        validate_default=True,
+        min_length=1,
+        description="The attacks.",
+    )
+    limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against; presets are sets.")
+    mitigations: tuple[AnyMitigation, ...] = Field(
+        (), description="Mitigations to measure beside none; a list within the list is several at once, in order."
+    )
+    accepted_loss: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="The loss of test accuracy, a fraction, up to which a mitigation may be recommended.",
+    )
+
+    _compositions = field_validator("mitigations", mode="before")(composed)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "AuditSpec":
+        for what, labels in (("attacks", [a.label for a in self.attacks]), ("mitigations", self._mitigation_labels())):
+            twice = sorted({label for label in labels if labels.count(label) > 1})
+            if twice:
+                raise ValueError(f"{what}: {', '.join(twice)} is listed twice; remove one of the two")
+        return self
+
+    def _mitigation_labels(self) -> list[str]:
+        return [m.label for m in self.mitigations]
+
+    @model_validator(mode="after")
+    def _mitigable(self) -> "AuditSpec":
+        for row in map(Row, self.mitigations):
+            if isinstance(self.target, TrainedTarget):
+                self.target.build(0, row.training)
+            elif row.training:
+                raise ValueError(
+                    f"mitigations: {row.label} acts in the training, and a target of kind {self.target.kind} was "
+                    "trained elsewhere; leave it out, or audit the training with target.kind train"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _known(self) -> "AuditSpec":
+        if not self.is_known and self.split is None:
+            raise ValueError("split is missing: say how many members and non-members, such as split: {members: 1000}")
+        if self.target.kind == "predictions":
+            if not (isinstance(self.data, ParquetData) and self.data.id and not self.data.membership):
+                raise ValueError(
+                    "target.kind=predictions: stored answers name records by data.id and say who is member; give data "
+                    "of kind parquet with id and without membership"
+                )
+        elif self.target.kind != "train" and not self.is_known:
+            raise ValueError(
+                f"target.kind={self.target.kind}: who is in its training set has to be given: data of kind sides "
+                "(members and nonmembers), or of kind parquet with id and membership"
+            )
+        if isinstance(self.data, ParquetData) and self.data.membership and not self.data.id:
+            raise ValueError("data.membership names records by id; set data.id to the column that holds it")
+        return self
+
+    @model_validator(mode="after")
+    def _shadowed(self) -> "AuditSpec":
+        if self.n_shadows and self.estimator is None:
+            raise ValueError(
+                f"shadows.estimator is missing: the target, of kind {self.target.kind}, is not trained here; say what "
+                "shadow models are, as near to the target as is known"
+            )
+        data = self.shadows.data
+        if data.kind != "real" and self.shadows.design != "disjoint":
+            raise ValueError(
+                f"shadows.data.kind={data.kind}: with shadows.design={self.shadows.design} shadow models are trained "
+                "on audited records; set shadows.design to disjoint, or leave shadows.data out"
+            )
+        if data.asks and self.target.kind == "predictions":
+            raise ValueError(
+                f"shadows.data.kind={data.kind} asks the target, and of it only stored answers are there; choose other "
+                "shadow data"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _attackable(self) -> "AuditSpec":
+        design = self.shadows.design
+        online = [a.label for a in self.attackers if "IN and OUT shadows" in a.needs]
+        if online and design == "disjoint":
+            raise ValueError(
+                f"attacks: {', '.join(online)} needs shadow models that were trained on audited records, and "
+                "shadows.design is disjoint; set shadows.design to audit or mixed, or the attack's mode to offline"
+            )
+        if design == "audit" and self.shadows.size is not None:
+            raise ValueError(
+                f"shadows.size={self.shadows.size}: with shadows.design audit each model is trained on half of members "
+                "and non-members; leave shadows.size out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limitable(self) -> "AuditSpec":
+        names = {attack.label for attack in self.attackers}
+        for limit in expand(self.limits):
+            if limit.attack != ANY and limit.attack not in names:
+                raise ValueError(
+                    f"limits: there is no attack {limit.attack!r}; name one of {', '.join(sorted(names))}, or any"
+                )
+        return self
+
+    def repeated(self) -> tuple["AuditSpec", ...]:
+        """Return this spec once for each repeat, with a seed of its own; the first has the audit's."""
+        seeds = [self.seed, *(integer(self.seed, "repeat", i) for i in range(1, self.repeats))]
+        return tuple(self.model_copy(update={"seed": seed, "repeats": 1}) for seed in seeds)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known who is member: the records are not dealt at random."""
+        by_table = isinstance(self.data, ParquetData) and self.data.membership is not None
+        return self.data.kind == "sides" or by_table or self.target.kind == "predictions"
+
+    @property
+    def n_members(self) -> int | None:
+        """Members asked for; None for all that are known."""
+        return self.split.members if self.split else None
+
+    @property
+    def n_nonmembers(self) -> int | None:
+        """Non-members asked for; None for all that are known."""
+        if self.split is None or self.is_known:
+            return self.split.nonmembers if self.split else None
+        return self.split.nonmembers or self.split.members
+
+    @property
+    def shadow_size(self) -> int | None:
+        """IN records of each shadow model; None for as many as there are members."""
+        return self.shadows.size or self.n_members
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What shadow models are."""
+        return self.shadows.estimator or (self.target.estimator if isinstance(self.target, TrainedTarget) else None)
+
+    @property
+    def attackers(self) -> tuple[AnyAttack, ...]:
+        """The attacks, and those that every mitigation has to face; as of `rows.attackers`."""
+        return attackers(self.attacks, self.mitigations)
+
+    @property
+    def guards(self) -> bool:
+        """Whether a mitigation learns from shadow models."""
+        return any(row.guard for row in map(Row, self.mitigations))
+
+    @property
+    def n_shadows(self) -> int:
+        """Shadow models that attacks and mitigations need: 0 when none needs any."""
+        return self.shadows.count if self.guards or any(a.needs_shadows for a in self.attackers) else 0
+
+    @property
+    def compares(self) -> bool:
+        """Whether an attack holds the target's answers against shadow models' answers on the same records."""
+        return any(attack.temperatures for attack in self.attackers)
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hexadecimal) of the spec with all its defaults."""
+        return digest(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_yaml(cls, text: str, overrides: Iterable[str] = ()) -> "AuditSpec":
+        """Read a spec from YAML text.
+
+        Parameters
+        ----------
+        text
+            The YAML.
+        overrides
+            `key=value` settings that replace what the text says; a dotted key reaches into parts and lists.
+
+        Raises
+        ------
+        SpecError
+            When it is not YAML, or not a spec: the text gives the path, the value and what is allowed.
+        """
+        return cls.checked(read_yaml(text, overrides))
+
+    @classmethod
+    def checked(cls, content: dict[str, Any]) -> "AuditSpec":
+        """Return the spec that a mapping says.
+
+        Raises
+        ------
+        SpecError
+            When it is none; as of `from_yaml`.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise SpecError(explained(cls, error)) from None
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> "AuditSpec":
+        """Read a spec from a YAML file.
+
+        Raises
+        ------
+        SpecError
+            When the file is missing or is not a spec.
+        """
+        return cls.from_yaml(read_text(path), overrides)

@@ -1,0 +1,124 @@
+"""A spec of which one setting is a list: the same audit at each point, to be compared.
+
+Belongs here: how such a spec is read. Does not belong here: what is compared (`report.compared`).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from umbrameter.errors import SpecError
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.spec.loading import read_text, read_yaml
+from umbrameter.store.artefacts import digest
+
+AXES = {
+    "split.members": "training records",
+    "shadows.count": "shadow models",
+    "shadows.size": "records of a shadow model",
+    "shadows.data": "shadow data",
+    "data.name": "data set",
+    "data.classes": "classes",
+    "data.distinctness": "distinctness of classes",
+    "seed": "seed",
+}
+"""Settings that may be lists, and what they are called in figures."""
+
+
+class Point(BaseModel):
+    """One value of the setting that varies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = Field(description="The value in a few words.")
+    step: int = Field(description="The value where all are whole numbers, else its place in the list: a series' step.")
+    spec: AuditSpec = Field(description="The audit at this point.")
+
+
+class Sweep(BaseModel):
+    """The same audit at several values of one setting.
+
+    Examples
+    --------
+    >>> sweep = from_yaml('''
+    ... name: sizes
+    ... data: {kind: catalogue, name: adult}
+    ... split: {members: [500, 1000]}
+    ... target: {kind: train, estimator: {kind: random_forest}}
+    ... ''')
+    >>> sweep.axis, [point.label for point in sweep.points], sweep.points[1].spec.shadow_size
+    ('split.members', ['500', '1,000'], 1000)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="The sweep's name, and of each audit in it.")
+    axis: str = Field(description="The setting that varies, as a dotted path.")
+    points: tuple[Point, ...] = Field(min_length=1, description="Its values, in order.")
+
+    @property
+    def title(self) -> str:
+        """What varies, in words."""
+        return AXES[self.axis]
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hexadecimal) of all points' specs."""
+        return digest([point.spec.model_dump(mode="json") for point in self.points])
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
+    """Read a spec from a YAML file: an audit, or a sweep where a setting is a list.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing or is no spec.
+    """
+    return from_yaml(read_text(path), overrides)
+
+
+def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
+    """Read a spec from YAML text; as of `load`."""
+    content = read_yaml(text, overrides)
+    lists = [axis for axis in AXES if isinstance(_at(content, axis), list)]
+    if not lists:
+        return AuditSpec.checked(content)
+    if len(lists) > 1:
+        raise SpecError(f"{' and '.join(lists)} are lists; let one setting vary at a time, and run a sweep for each")
+    values = _at(content, lists[0])
+    if not values:
+        raise SpecError(f"{lists[0]}=[]: the list is empty; give the values that the audit is to be made at")
+    specs = [AuditSpec.checked(_with(content, lists[0].split("."), value)) for value in values]
+    each = zip(_steps(values), specs, strict=True)
+    points = [Point(label=_label(lists[0], spec), step=step, spec=spec) for step, spec in each]
+    labels = [point.label for point in points]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise SpecError(f"{lists[0]} lists {', '.join(twice)} twice; remove one of the two")
+    return Sweep(name=specs[0].name, axis=lists[0], points=tuple(points))
+
+
+def _at(content: Any, axis: str) -> Any:
+    for name in axis.split("."):
+        content = content.get(name) if isinstance(content, dict) else None
+    return content
+
+
+def _with(content: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    inner = value if len(path) == 1 else _with(content[path[0]], path[1:], value)
+    return {**content, path[0]: inner}
+
+
+def _label(axis: str, spec: AuditSpec) -> str:
+    if axis == "shadows.data":
+        return spec.shadows.data.label
+    found: Any = spec
+    for name in axis.split("."):
+        found = getattr(found, name)
+    return f"{found:,}" if isinstance(found, int) and axis != "seed" else str(found)
+
+
+def _steps(values: Sequence[Any]) -> list[int]:
+    return [*values] if all(type(value) is int for value in values) else [*range(len(values))]

@@ -1,0 +1,112 @@
+"""Run the controls of an audit on its artefacts."""
+
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from umbrameter.evaluation import controls
+from umbrameter.evaluation.controls import NEIGHBOURS, SAMPLE, Control, of_scores, some_of_each
+from umbrameter.records.parts import rows_of
+from umbrameter.records.reader import Records
+from umbrameter.seeds import generator
+from umbrameter.steps.signals import read_answers
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.steps import key_of
+from umbrameter.targets.querying import BATCH
+from umbrameter.typing import Array, Bools, Floats, Ints
+
+
+@dataclass(frozen=True)
+class Controlling:
+    """Check an audit of the target as it is.
+
+    Parameters
+    ----------
+    scores
+        Paths of the `scores` artefacts, one an attack.
+    answers
+        Path of the `target_predictions` artefact.
+    records, split
+        Paths of the artefacts.
+    seed
+        The audit's seed.
+    """
+
+    scores: tuple[str, ...]
+    answers: str
+    records: str
+    split: str
+    seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the outcomes."""
+        facts = {"scores": [key_of(s) for s in self.scores], "answers": key_of(self.answers), "seed": self.seed}
+        return Recipe("controls", facts)
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write `controls.json`."""
+        answers = store.open(self.answers).table("predictions.parquet")
+        target, is_member = read_answers(answers)
+        records, rows = Records.open(store, self.records), np.asarray(answers["record_id"])
+        scored = [store.open(path) for path in self.scores]
+        found = {
+            **of_scores([np.asarray(s.table("scores.parquet")["score"]) for s in scored], is_member, self.seed),
+            "row_order": controls.row_order(all(s.meta["follows_rows"] for s in scored)),
+            "orientation": controls.orientation(target.confidence(), is_member),
+            "answers_fit_labels": controls.answers_fit_labels(
+                target.predictions.argmax(axis=1), target.labels, target.predictions.shape[1]
+            ),
+            "blind_baseline": _blind(records, rows, is_member, self.seed),
+            "copies": controls.copies(_keys(records, rows), is_member),
+            **_near(records, rows, is_member, rows_of(store.open(self.split), "pool"), self.seed),
+        }
+        content = {name: control.model_dump(mode="json") for name, control in found.items()}
+        draft.data("controls.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
+
+
+def read_controls(artefact: Artefact) -> dict[str, Control]:
+    """Return the controls' outcomes by name."""
+    content: dict[str, Any] = json.loads(artefact.data("controls.json"))
+    return {name: Control.model_validate(entry) for name, entry in content.items()}
+
+
+def _blind(records: Records, rows: Ints, is_member: Bools, seed: int) -> Control:
+    rng = generator(seed, "blind-baseline")
+    chosen = some_of_each(is_member, rng, SAMPLE)
+    X, y = records.take(rows[chosen])
+    return controls.blind_baseline(np.column_stack([X, y]), is_member[chosen], rng)
+
+
+def _near(records: Records, rows: Ints, is_member: Bools, pool: Ints, seed: int) -> dict[str, Control]:
+    """Return the controls of nearness; of the pool, where there is one."""
+    rng = generator(seed, "near-copies")
+    parts = {"members": rows[is_member], "non-members": rows[~is_member], "records of the pool": pool}
+    some = {name: records.take(rng.permutation(own)[:NEIGHBOURS])[0] for name, own in parts.items() if len(own)}
+    scaled = {name: _scaled(records, X) for name, X in some.items()}
+    names = {"near_copies": "non-members", "near_copies_in_pool": "records of the pool"}
+    members = scaled["members"]
+    return {k: controls.near_copies(scaled[v], members, v, rng) for k, v in names.items() if v in scaled}
+
+
+def _scaled(records: Records, X: Floats) -> Floats:
+    """Return records with every feature on a scale of 0 to 1; a category counts as one feature, equal or not."""
+    domain, is_category = records.domain, np.isin(np.arange(records.n_features), records.categorical)
+    width = np.where(domain.high > domain.low, domain.high - domain.low, 1)
+    numbers = ((X - domain.low) / width)[:, ~is_category]
+    flags = [(X[:, [i]] == np.arange(domain.high[i] + 1)) * np.sqrt(0.5) for i in records.categorical]
+    return np.column_stack([numbers, *flags]).astype(np.float32)
+
+
+def _keys(records: Records, rows: Ints) -> Array:
+    """Return a digest of each record and its label, shape (n_records,)."""
+    n = max(1, BATCH // records.n_features)
+    digests = [
+        blake2b(row.tobytes() + int(label).to_bytes(8, "little"), digest_size=16).digest()
+        for start in range(0, len(rows), n)
+        for row, label in zip(*records.take(rows[start : start + n]), strict=True)
+    ]
+    return np.array(digests, dtype="V16")
