@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from absl import logging as absl_logging
+
+# absl, which JAX loads, closes its handler's stream when Prefect sets up logging; that must not be pytest's.
+absl_logging.get_absl_handler().python_handler.setStream(Path(os.devnull).open("w"))
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
