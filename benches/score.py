@@ -28,7 +28,7 @@ attacks:
   - {kind: rmia, mode: offline}
 """
 SCORE = "from umbrameter.cli import main; main()"
-IMPORT = "import umbrameter.score, umbrameter.predictions.parquet, umbrameter.cli"
+IMPORT = "import umbrameter.stored_predictions.audit, umbrameter.predictions.parquet, umbrameter.cli"
 
 
 def answers(rng: np.random.Generator, labels, hardness, is_in) -> np.ndarray:

@@ -7,9 +7,9 @@ from benches.compare import Row, Time, full, in_turn, report
 from data.generated import purchase_like
 from umbrameter.networks import MLPClassifier
 from umbrameter.records.reader import Domain
+from umbrameter.shadow_data.model_based import ModelBased
+from umbrameter.shadow_data.search import Search, search
 from umbrameter.store.arrow import vectors
-from umbrameter.synthesis.model_based import ModelBased
-from umbrameter.synthesis.search import Search, search
 
 N_FEATURES, N_CLASSES, EPOCHS = 600, 100, 60
 DEFAULTS = ModelBased()

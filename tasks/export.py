@@ -1,7 +1,7 @@
 """Export the model of a finished run, under a mitigation, as an MLflow model that `mlflow models serve` can serve.
 
 Belongs here: from a run's folder to a model's folder. Does not belong here: how the model answers
-(`umbrameter.deployed`).
+(`umbrameter.serving.mitigated_model`).
 """
 
 import json
@@ -15,11 +15,12 @@ import numpy as np
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from umbrameter import __version__, deployed
+from umbrameter import __version__
 from umbrameter.errors import SpecError, StoreError
 from umbrameter.report import Report, Result
-from umbrameter.report.card import card
 from umbrameter.report.model import read_report
+from umbrameter.report.model_card import card
+from umbrameter.serving import mitigated_model
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.guards import guard_seed
 from umbrameter.store.artefacts import Store
@@ -62,10 +63,10 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
         warnings.simplefilter("ignore")
         index = _index(store, artefacts["records"], report, result)
         guard = None if place["guard"] is None else store.open(place["guard"]).data("guard.skops")
-        deployed.write(Path(data), index, store.open(place["target"]).data("model.skops"), guard)
+        mitigated_model.write(Path(data), index, store.open(place["target"]).data("model.skops"), guard)
         mlflow.pyfunc.save_model(
             path=to,
-            loader_module=deployed.__name__,
+            loader_module=mitigated_model.__name__,
             data_path=data,
             signature=_signature(index),
             pip_requirements=_requirements(store, folder),

@@ -21,10 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from umbrameter.errors import TargetError, TrackingError, brief
 from umbrameter.mitigations import LabelOnly
-from umbrameter.report.tracked import without_secrets
+from umbrameter.report.mlflow_view import without_secrets
 from umbrameter.targets import RegistryTarget
+from umbrameter.targets.adapter import Adapted
 from umbrameter.targets.columns import Columns
-from umbrameter.targets.met import Adapted
 from umbrameter.typing import Array
 
 SAFE_LOADERS = ("umbrameter.",)

@@ -23,7 +23,7 @@ from umbrameter.steps.target_answers import Asking
 from umbrameter.store.arrow import as_parquet
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Work, peak_rss_mb, perform
-from umbrameter.targets.stored import StoredAnswers
+from umbrameter.targets.predictions import StoredAnswers
 from umbrameter.typing import Answering
 
 log = logging.getLogger("umbrameter.audit")

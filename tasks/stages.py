@@ -26,7 +26,7 @@ from umbrameter.records.reader import Records
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, drawn_figures
-from umbrameter.report.words import attacker_name, figure, mitigation_name, reading, stronger
+from umbrameter.report.text import attacker_name, figure, mitigation_name, reading, stronger
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_models import AttackFit
 from umbrameter.steps.layout import Case, Given, Unmeasured, Variant, variants

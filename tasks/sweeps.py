@@ -8,10 +8,10 @@ from prefect.cache_policies import NO_CACHE
 from tasks.session import free_folder
 from tasks.stages import run_name, tracking
 from umbrameter.errors import SpecError
-from umbrameter.report import sweeps as drawing
-from umbrameter.report.compared import compared, render
+from umbrameter.report import sweep_html
 from umbrameter.report.figures import png
 from umbrameter.report.model import read_report
+from umbrameter.report.sweep_model import compared, render
 from umbrameter.spec.sweep import Sweep, load
 from umbrameter.store.artefacts import Store
 
@@ -40,7 +40,7 @@ def report(sweep: Sweep, root: str, runs: list[str]) -> str:
     store = Store(root)
     found = compared(sweep, runs, [read_report(store.read(f"{run}/report.json")) for run in runs])
     folder = free_folder(store, f"{sweep.name}-sweep", datetime.fromisoformat(found.started))
-    figure = png(drawing.class_precision(found))
+    figure = png(sweep_html.class_precision(found))
     page, content = render(found, figure), found.model_dump_json(indent=1)
     store.put(folder, {FIGURE: figure, "sweep.html": page.encode(), "sweep.json": content.encode()})
     return folder

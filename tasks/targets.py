@@ -23,16 +23,16 @@ from umbrameter.errors import TargetError
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
+from umbrameter.shadow_data.base import BLOCK_VALUES
 from umbrameter.steps.layout import Variant
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
 from umbrameter.steps.target import TargetMet
 from umbrameter.steps.target_answers import Asking, NoisyQuery
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Recipe, Store, digest
-from umbrameter.synthesis.base import BLOCK_VALUES
 from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
+from umbrameter.targets.adapter import Adapted
 from umbrameter.targets.columns import Columns, same
-from umbrameter.targets.met import Adapted
 from umbrameter.targets.querying import BATCH
 from umbrameter.typing import Floats
 

@@ -27,14 +27,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.inputs import inputs
 from tasks.registry import at, default_uri
-from umbrameter import __version__, served
+from umbrameter import __version__
 from umbrameter.errors import TrackingError, brief
 from umbrameter.estimators import Estimator
 from umbrameter.report import Report, Result
-from umbrameter.report.compared import SweepReport
-from umbrameter.report.leaks import leaks
-from umbrameter.report.model import read_report
-from umbrameter.report.tracked import (
+from umbrameter.report.mlflow_view import (
     flat_metrics,
     flatten,
     mitigation_figures,
@@ -45,7 +42,11 @@ from umbrameter.report.tracked import (
     sweep_series,
     without_secrets,
 )
-from umbrameter.report.words import controls_line, mitigation_name
+from umbrameter.report.model import read_report
+from umbrameter.report.recommendation import leaks
+from umbrameter.report.sweep_model import SweepReport
+from umbrameter.report.text import controls_line, mitigation_name
+from umbrameter.serving import attack_models
 from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.steps.attack_models import model_files
 from umbrameter.store.artefacts import Store
@@ -342,10 +343,10 @@ def _log_models(run: str, store: Store, paths: list[str], n_classes: int, result
     """
     versions = Estimator.model_validate(result.params["attack"]["model"]).versions
     with tempfile.TemporaryDirectory() as name, at(address), mlflow.start_run(run_id=run):
-        served.write_bundle(Path(name), n_classes, model_files([store.open(path) for path in paths]))
+        attack_models.write_bundle(Path(name), n_classes, model_files([store.open(path) for path in paths]))
         mlflow.pyfunc.log_model(
             name="attack_models",
-            loader_module=served.__name__,
+            loader_module=attack_models.__name__,
             data_path=name,
             signature=infer_signature(np.zeros((1, n_classes + 1)), np.zeros((1, 2))),
             pip_requirements=[f"{name}=={v}" for name, v in {**versions, "umbrameter": __version__}.items()],

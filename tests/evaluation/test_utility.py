@@ -8,7 +8,7 @@ from umbrameter.evaluation.guarantees import broken, held_against
 from umbrameter.evaluation.utility import Seen, accuracies, costs
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import LabelOnly, Temperature
-from umbrameter.report.words import claim
+from umbrameter.report.text import claim
 from umbrameter.statistics.epsilon import epsilon_lower_bound
 from umbrameter.statistics.paired import distortion
 

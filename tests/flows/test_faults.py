@@ -96,11 +96,13 @@ def test_networks_side_by_side_give_the_same_figures(
     settings = (plain[0] % bits, *plain[1:], "shadows.count=3", "mitigations=[]", "attacks=[{kind: shokri}]")
     alone = run(tmp_path / "alone", *settings)
     calls = []
-    from umbrameter.steps import shadow_models as fitting
+    from umbrameter.steps import shadow_models
 
-    together = fitting.fit_side_by_side
-    monkeypatch.setattr(fitting, "on_gpu", lambda: True)
-    monkeypatch.setattr(fitting, "fit_side_by_side", lambda nets, *a: (calls.append(len(nets)), together(nets, *a)))
+    together = shadow_models.fit_side_by_side
+    monkeypatch.setattr(shadow_models, "on_gpu", lambda: True)
+    monkeypatch.setattr(
+        shadow_models, "fit_side_by_side", lambda nets, *a: (calls.append(len(nets)), together(nets, *a))
+    )
     stacked = run(tmp_path / "stacked", *settings, compute=Compute(workers=0, models_a_task=2))
     assert sorted(calls) == [1, 2]
     for one, other in zip(_predictions(tmp_path / "alone"), _predictions(tmp_path / "stacked"), strict=True):

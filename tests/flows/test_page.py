@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from tasks.server import temporary_server
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.report.model import read_report
+from umbrameter.shadow_data import AnyShadowData, Marginals
 from umbrameter.spec.audit import ShadowSpec
 from umbrameter.spec.sweep import AXES
-from umbrameter.synthesis import AnyShadowData, Marginals
 from umbrameter.targets import AnyTarget, EndpointTarget
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]

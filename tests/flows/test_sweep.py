@@ -14,8 +14,8 @@ from tasks.cluster import Compute
 from tasks.registry import default_uri
 from tasks.server import temporary_server
 from umbrameter.errors import SpecError
-from umbrameter.report.compared import SweepReport
 from umbrameter.report.model import Report
+from umbrameter.report.sweep_model import SweepReport
 from umbrameter.spec.sweep import Sweep, from_yaml
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]

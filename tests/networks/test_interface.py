@@ -12,8 +12,9 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from umbrameter.errors import StoreError
 from umbrameter.estimators import Estimator
-from umbrameter.networks import CNNClassifier, MLPClassifier, training
-from umbrameter.networks.base import NetworkClassifier, probabilities
+from umbrameter.networks import CNNClassifier, MLPClassifier, jax_training
+from umbrameter.networks.base import NetworkClassifier
+from umbrameter.networks.layers import probabilities
 from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Array, Floats, Ints
 
@@ -120,7 +121,7 @@ def test_dropout_depends_on_its_seed_alone_and_leaves_answers_whole() -> None:
 def test_dropout_keeps_the_expected_value() -> None:
     x, W = np.ones((20_000, 1), np.float32), np.ones((1, 1), np.float32)
     layers = [(W, np.zeros(1, np.float32)), (W, np.zeros(1, np.float32))]
-    answers = np.asarray(training.Dense("relu", 0.25)(layers, x, jax.random.key(0)))
+    answers = np.asarray(jax_training.Dense("relu", 0.25)(layers, x, jax.random.key(0)))
     assert np.unique(answers).astype(float).round(3).tolist() == [0, 1.333] and abs(answers.mean() - 1) < 0.015
 
 
@@ -172,5 +173,5 @@ def test_a_kind_whose_ring_is_missing_says_how_to_install_it(monkeypatch: pytest
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 200, 1000, 1200, 123_457])
 def test_rounded_sizes_are_few_and_waste_little(n: int) -> None:
-    assert n <= training.rounded(n) <= 1.13 * n
-    assert len({training.rounded(m) for m in range(1024, 2048)}) == 9
+    assert n <= jax_training.rounded(n) <= 1.13 * n
+    assert len({jax_training.rounded(m) for m in range(1024, 2048)}) == 9

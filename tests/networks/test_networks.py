@@ -16,16 +16,16 @@ from umbrameter.networks import (
     CNNClassifier,
     MLPClassifier,
     StackedMLP,
-    backprop,
-    base,
-    bits,
+    cpu_bits,
+    cpu_convolution,
+    cpu_training,
+    engine,
     fit_side_by_side,
-    images,
+    jax_training,
     mlp,
-    training,
 )
-from umbrameter.networks.base import Layers
-from umbrameter.networks.convolution import convolve, max_pool
+from umbrameter.networks.jax_convolution import convolve, max_pool
+from umbrameter.networks.layers import Layers
 from umbrameter.typing import Floats, Ints
 
 PATHS = {"dense": 0.0, "bits": 1.0}
@@ -137,7 +137,7 @@ def test_gradients_are_those_of_finite_differences(
     monkeypatch: pytest.MonkeyPatch, model: Any, n_classes: int, is_bits: bool
 ) -> None:
     monkeypatch.setattr(mlp, "BITS_BELOW", 1.0)
-    monkeypatch.setattr(images, "CHUNK", 3)
+    monkeypatch.setattr(cpu_convolution, "CHUNK", 3)
     rng = np.random.RandomState(0)
     n_features = 7 if isinstance(model, MLPClassifier) else int(np.prod(model.image))
     X, y = rng.normal(size=(8, n_features)), np.arange(8) % n_classes
@@ -148,20 +148,22 @@ def test_gradients_are_those_of_finite_differences(
         network, key = model._network(), jax.random.key(0)
         layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in model._initial(rng)]
         counts = np.arange(8) < 8
-        by_jax = jax.grad(lambda own: training.loss(network, own, X, y, counts, key))(layers)
-        expected = finite_differences(lambda own: training.loss(network, own, X, y, counts, key), layers)
+        by_jax = jax.grad(lambda own: jax_training.loss(network, own, X, y, counts, key))(layers)
+        expected = finite_differences(lambda own: jax_training.loss(network, own, X, y, counts, key), layers)
     for found, exact in zip(jax.tree.leaves(by_jax), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(found, exact, atol=1e-7)
 
     steps: list[Floats] = []
-    monkeypatch.setattr(backprop, "adam", lambda _params, gradient, *_: steps.append(gradient[0].copy()))
+    monkeypatch.setattr(cpu_training, "adam", lambda _params, gradient, *_: steps.append(gradient[0].copy()))
     single = [(w.astype(np.float32), b.astype(np.float32)) for w, b in layers]
     front = model._front(X.astype(np.float32), 1)
-    assert isinstance(front, bits.Bits) is (is_bits and np.size(getattr(model, "hidden", ())) > 0 and n_features == 7)
-    backprop.train([model], [single], front, y.astype(np.int32), [[np.arange(8, dtype=np.int32)]])
-    padded = backprop._padded(single, front.units)
+    assert isinstance(front, cpu_bits.Bits) is (
+        is_bits and np.size(getattr(model, "hidden", ())) > 0 and n_features == 7
+    )
+    cpu_training.train([model], [single], front, y.astype(np.int32), [[np.arange(8, dtype=np.int32)]])
+    padded = cpu_training._padded(single, front.units)
     shapes = [w.shape for w, _ in padded] + [b.shape for _, b in padded]
-    by_weights, by_biases = backprop._views(8 * steps[0][None], shapes)
+    by_weights, by_biases = cpu_training._views(8 * steps[0][None], shapes)
     for w, b, (ew, eb) in zip(by_weights, by_biases, expected, strict=True):
         np.testing.assert_allclose(w[0, : len(ew), : len(eb)], ew, atol=2e-6)
         np.testing.assert_allclose(b[0, : len(eb)], eb, atol=2e-6)
@@ -179,11 +181,11 @@ def test_sums_over_bits_and_their_gradient_are_the_dense_products(n_bits: int, w
     rows = np.array([3, 0, 4])
     starts, indices = np.arange(6) * n_bits, np.nonzero(X)[1].astype(np.uint32)
     first, last, out, slopes = starts[rows], starts[rows + 1], np.empty((3, width), np.float32), np.empty_like(W)
-    bits.sum_rows(first, last, indices, W, b, out)
+    cpu_bits.sum_rows(first, last, indices, W, b, out)
     np.testing.assert_allclose(out, X[rows] @ W + b, rtol=1e-5, atol=1e-6)
     begins, ends, lists = np.arange(9) * 3, np.empty(9, np.int64), np.empty(27, np.uint32)
-    bits.list_records(first, last, indices, begins, ends, lists)
-    bits.sum_rows(begins, ends, lists, out, np.zeros(width, np.float32), slopes)
+    cpu_bits.list_records(first, last, indices, begins, ends, lists)
+    cpu_bits.sum_rows(begins, ends, lists, out, np.zeros(width, np.float32), slopes)
     np.testing.assert_allclose(slopes, X[rows].T @ out, rtol=1e-5, atol=1e-5)
 
 
@@ -193,7 +195,7 @@ def test_patches_convolve_and_pool_as_xla_does(kernel: int) -> None:
     x, b = rng.normal(size=(2, 6, 7, 3)).astype(np.float32), rng.normal(size=4).astype(np.float32)
     W = rng.normal(size=(kernel * kernel * 3, 4)).astype(np.float32)
     out = np.empty((2, 3, 3, 4), np.float32)
-    images.Convolution((6, 7, 3), kernel, 4).forward(x, W, b, out, np.empty(out.shape, np.uint8))
+    cpu_convolution.Convolution((6, 7, 3), kernel, 4).forward(x, W, b, out, np.empty(out.shape, np.uint8))
     np.testing.assert_allclose(out, max_pool(convolve(jnp.asarray(x), W, kernel)) + b, atol=1e-4)
 
 
@@ -202,8 +204,8 @@ def test_pools_take_the_largest_and_give_the_gradient_to_the_first() -> None:
     x[0, 2, 3] = 5
     expected = [[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
     pooled, which, slopes = np.empty((1, 2, 2, 1), np.float32), np.empty((1, 2, 2, 1), np.uint8), np.empty_like(x)
-    images.max_pool(x, np.zeros(1, np.float32), pooled, which)
-    images.unpool(np.ones_like(pooled), which, slopes)
+    cpu_convolution.max_pool(x, np.zeros(1, np.float32), pooled, which)
+    cpu_convolution.unpool(np.ones_like(pooled), which, slopes)
     assert pooled[0, :, :, 0].tolist() == max_pool(jnp.asarray(x))[0, :, :, 0].tolist() == [[0, 0], [0, 5]]
     assert slopes[0, :, :, 0].tolist() == expected
     assert jax.grad(lambda a: max_pool(a).sum())(jnp.asarray(x))[0, :, :, 0].tolist() == expected
@@ -212,7 +214,7 @@ def test_pools_take_the_largest_and_give_the_gradient_to_the_first() -> None:
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the path of a GPU, on JAX's CPU backend."""
-    for module in (base, sys.modules[CNNClassifier.__module__]):
+    for module in (engine, sys.modules[CNNClassifier.__module__]):
         monkeypatch.setattr(module, "on_gpu", lambda: True)
 
 
@@ -273,7 +275,7 @@ def test_networks_with_fewer_classes_are_stacked_apart() -> None:
 
 def test_what_memory_does_not_take_is_trained_in_halves(monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None) -> None:
     X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
-    sizes, train = [], training.train
+    sizes, train = [], jax_training.train
 
     def small(models: Any, *args: Any) -> Any:
         sizes.append(len(models))
@@ -281,7 +283,7 @@ def test_what_memory_does_not_take_is_trained_in_halves(monkeypatch: pytest.Monk
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte")
         return train(models, *args)
 
-    monkeypatch.setattr(training, "train", small)
+    monkeypatch.setattr(jax_training, "train", small)
     stack = StackedMLP(networks(3)).fit(X, y, ragged(3))
     assert sizes == [3, 1, 2, 1, 1]
     assert_close(stack.networks[2], networks(3)[2].fit(X[ragged(3)[2]], y[ragged(3)[2]]), 2e-6)
@@ -295,8 +297,8 @@ def test_only_equal_networks_are_stacked() -> None:
 
 
 def test_jax_is_loaded_only_to_look_at_a_gpu_that_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not base.on_gpu()
-    monkeypatch.setattr(base, "GPU_PLUGINS", ("jax",))
-    assert not base.on_gpu()
+    assert not engine.on_gpu()
+    monkeypatch.setattr(engine, "GPU_PLUGINS", ("jax",))
+    assert not engine.on_gpu()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert base.on_gpu()
+    assert engine.on_gpu()

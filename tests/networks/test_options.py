@@ -5,7 +5,8 @@ import pytest
 from sklearn.utils import check_random_state
 
 from umbrameter.networks import MLPClassifier, StackedMLP
-from umbrameter.networks.base import Best, trained
+from umbrameter.networks.base import Best
+from umbrameter.networks.engine import trained
 from umbrameter.typing import Floats, Ints
 
 RNG = np.random.default_rng(0)

@@ -13,11 +13,11 @@ from sklearn.base import clone
 from umbrameter.errors import SpecError
 from umbrameter.mitigations import DPSGD
 from umbrameter.mitigations.dp_sgd import guarantee
-from umbrameter.networks import CNNClassifier, MLPClassifier, kernels
+from umbrameter.networks import CNNClassifier, MLPClassifier, cpu_kernels
 from umbrameter.networks.accounting import LEAST_NOISE, epsilon_of, noise_multiplier_of
-from umbrameter.networks.backprop import Dense
-from umbrameter.networks.base import Layers
-from umbrameter.networks.bits import Bits
+from umbrameter.networks.cpu_bits import Bits
+from umbrameter.networks.cpu_training import Dense
+from umbrameter.networks.layers import Layers
 from umbrameter.networks.private import PrivateCNNClassifier, PrivateMLPClassifier, clipped_sum, normal, targets
 from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Floats, Ints
@@ -146,7 +146,7 @@ def test_the_noise_in_the_weights_is_what_was_asked_for(monkeypatch: pytest.Monk
     seen: list[Floats] = []
     network._clipped_sums = lambda X, codes: lambda layers, rows: [(0 * w, 0 * b) for w, b in layers]  # type: ignore[method-assign]
 
-    monkeypatch.setattr(kernels, "adam", lambda params, gradient, *rest: seen.append(gradient.copy()))
+    monkeypatch.setattr(cpu_kernels, "adam", lambda params, gradient, *rest: seen.append(gradient.copy()))
     network.fit(X, y)
     assert len(seen) == 1 and abs(seen[0].std() * len(X) / (3.0 * 2.0) - 1) < 0.1
 

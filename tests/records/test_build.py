@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from umbrameter.errors import DataError
-from umbrameter.records import build as ingest
-from umbrameter.records import reader as module
+from umbrameter.records import build as build_module
+from umbrameter.records import reader
 from umbrameter.records.build import build, records_recipe
 from umbrameter.records.columns import columns_of
 from umbrameter.records.encoding import Intake
@@ -214,12 +214,12 @@ def many(store, parquet, monkeypatch) -> tuple[Records, np.ndarray]:
 def test_row_groups_are_small(many):
     with many[0].artefact.parquet("records.parquet") as source:
         sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
-    assert max(sizes) <= module.ROW_GROUP and sum(sizes) == 20_000
+    assert max(sizes) <= reader.ROW_GROUP and sum(sizes) == 20_000
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 2**28])
 def test_rows_come_in_the_order_asked(many, monkeypatch, kept_bytes):
-    monkeypatch.setattr(module, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(reader, "KEPT_BYTES", kept_bytes)
     records, X = Records(many[0].artefact), many[1]
     assert (records._small is None) is (kept_bytes == 0)
     for rows in ([], [19_999], [5, 5, 0, 5], np.random.default_rng(0).permutation(20_000)[:500]):
@@ -231,7 +231,7 @@ def test_rows_come_in_the_order_asked(many, monkeypatch, kept_bytes):
 
 
 def test_only_the_row_groups_needed_are_read(many, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    monkeypatch.setattr(reader, "KEPT_BYTES", 0)
     records = Records(many[0].artefact)
     read, whole = [], pq.ParquetFile.read_row_group
     monkeypatch.setattr(
@@ -253,7 +253,7 @@ def test_what_a_caller_does_to_its_rows_stays_with_it(many):
 def test_the_second_build_finds_the_first(store, parquet, monkeypatch):
     source = ParquetData(path=parquet(numbers()), label="y")
     first = build(source, store)
-    monkeypatch.setattr(ingest, "_check", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(build_module, "_check", lambda *_: pytest.fail("read again"))
     assert build(source, store).path == first.path
 
 
@@ -429,14 +429,14 @@ def test_a_truncated_or_damaged_file_is_refused(store, parquet, tmp_path):
 
 def test_a_file_damaged_after_the_checks_is_the_data_s_fault(store, parquet, monkeypatch):
     path = Path(parquet(numbers(5000)))
-    whole, check = path.read_bytes(), ingest._check
+    whole, check = path.read_bytes(), build_module._check
 
     def then_damage(*given: Any) -> Any:
         found = check(*given)
         path.write_bytes(whole[:4] + bytes(2000) + whole[2004:])
         return found
 
-    monkeypatch.setattr(ingest, "_check", then_damage)
+    monkeypatch.setattr(build_module, "_check", then_damage)
     assert "the Parquet file is damaged" in refusal(store, str(path))
 
 

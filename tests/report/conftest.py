@@ -18,7 +18,7 @@ from umbrameter.report import (
     TargetInfo,
     Verdict,
 )
-from umbrameter.report.leaks import recommend
+from umbrameter.report.recommendation import recommend
 from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
 from umbrameter.statistics.metrics import ClassMetrics
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import fs as pafs
 
 from umbrameter.errors import StoreError
-from umbrameter.store import artefacts as store_module
+from umbrameter.store import artefacts
 from umbrameter.store.artefacts import Artefact, Recipe, Store, canonical, digest
 
 RECIPE = Recipe("scores", {"seed": 0, "parts": ["a", "b"]})
@@ -74,7 +74,7 @@ def test_every_fact_the_kind_and_its_version_decide_the_key(monkeypatch: pytest.
         Recipe("scores", RECIPE.facts | {"more": None}),
     ]
     keys = {RECIPE.key, *(recipe.key for recipe in changed)}
-    monkeypatch.setattr(store_module, "VERSIONS", store_module.VERSIONS | {"scores": 999})
+    monkeypatch.setattr(artefacts, "VERSIONS", artefacts.VERSIONS | {"scores": 999})
     keys.add(Recipe("scores", RECIPE.facts).key)
     assert len(keys) == 6
 

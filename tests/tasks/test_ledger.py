@@ -22,10 +22,10 @@ from tasks.targets import most_calls
 from umbrameter.errors import TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.records.noise import Noise
+from umbrameter.shadow_data import ModelBased
 from umbrameter.steps.shadow_records import Synthesis
 from umbrameter.steps.target_answers import NoisyQuery
 from umbrameter.store.artefacts import Recipe, Store
-from umbrameter.synthesis import ModelBased
 from umbrameter.targets.columns import same
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -135,7 +135,7 @@ def disguise(registry: Registry, model_id: str) -> None:
     """Say of a pickle that it is read by ours."""
     (file,) = registry.folder.glob(f"artifacts/**/{model_id}/**/MLmodel")
     content = yaml.safe_load(file.read_text())
-    content["flavors"]["python_function"] = {"loader_module": "umbrameter.served"}
+    content["flavors"]["python_function"] = {"loader_module": "umbrameter.serving.attack_models"}
     file.write_text(yaml.safe_dump(content))
 
 

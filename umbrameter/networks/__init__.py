@@ -3,9 +3,10 @@
 They need the ring `umbrameter[networks]`; importing this package loads neither JAX nor numba, training does.
 """
 
-from umbrameter.networks.base import all_networks, on_gpu
+from umbrameter.networks.base import all_networks
 from umbrameter.networks.cnn import CNNClassifier
+from umbrameter.networks.engine import on_gpu
 from umbrameter.networks.mlp import MLPClassifier
-from umbrameter.networks.stacked import StackedMLP, fit_side_by_side
+from umbrameter.networks.side_by_side import StackedMLP, fit_side_by_side
 
 __all__ = ["CNNClassifier", "MLPClassifier", "StackedMLP", "all_networks", "fit_side_by_side", "on_gpu"]

@@ -4,8 +4,7 @@ Belongs here: the scikit-learn interface. Does not belong here: how a network is
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeGuard
@@ -18,13 +17,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from umbrameter.networks.engine import trained
+from umbrameter.networks.layers import Layers, probabilities
 from umbrameter.typing import Array, Floats, Ints
-
-Layers = list[tuple[Floats, Floats]]
-"""Weights and biases, layer by layer."""
-
-GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
-"""Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -195,104 +190,3 @@ class Best:
 def all_networks(models: Sequence[Any]) -> TypeGuard[Sequence[NetworkClassifier]]:
     """Say whether all models are networks, none within a pipeline."""
     return all(isinstance(model, NetworkClassifier) for model in models)
-
-
-def on_gpu() -> bool:
-    """Say whether JAX would run on a GPU; JAX is loaded only where a package for one is installed."""
-    if not any(map(find_spec, GPU_PLUGINS)):
-        return False
-    import jax
-
-    return bool(jax.default_backend() == "gpu")
-
-
-def trained(
-    networks: Sequence[NetworkClassifier],
-    layers: Sequence[Layers],
-    X: Floats,
-    codes: Ints,
-    passes: Sequence[Iterable[Ints]],
-    watch: Callable[[Layers], bool] | None = None,
-) -> list[Layers]:
-    """Train networks of one shape on shared records: by JAX on a GPU, by `backprop` on a CPU.
-
-    Parameters
-    ----------
-    networks
-        Equal but for their seeds.
-    layers
-        The weights that each begins with.
-    X, codes
-        All records, and their labels 0 to n_classes - 1.
-    passes
-        For each network, the rows of each pass, in order; their numbers may differ between networks.
-    watch
-        Looks at one network's layers after each pass; the training ends when it says so.
-
-    Returns
-    -------
-    Each network's trained layers, float32.
-    """
-    front = None if on_gpu() else networks[0]._front(X, len(networks))
-    if front is None:
-        from umbrameter.networks import training
-
-        return training.train(networks, networks[0]._network(), layers, X, codes, passes, watch)
-    from umbrameter.networks import backprop
-
-    with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are refused afterwards
-        return backprop.train(networks, layers, front, codes, passes, watch)
-
-
-def in_steps(orders: Sequence[Ints], widths: Sequence[int], n_steps: int, width: int) -> Ints:
-    """Return one pass of some networks as batches.
-
-    Parameters
-    ----------
-    orders
-        Each network's rows.
-    widths
-        Records of each network's step.
-    n_steps, width
-        What to fill up to.
-
-    Returns
-    -------
-    int32, shape (n_networks, n_steps, width); -1 fills up.
-    """
-    batches = np.full((len(orders), n_steps, width), -1, np.int32)
-    for own, order, n in zip(batches, orders, widths, strict=True):
-        for batch, start in zip(own, range(0, len(order), n), strict=False):
-            rows = order[start : start + n]
-            batch[: len(rows)] = rows
-    return batches
-
-
-def longest(orders: Sequence[Ints], widths: Sequence[int]) -> int:
-    """Return the most steps that one pass takes of any of some networks."""
-    return max(-(-len(order) // n) for order, n in zip(orders, widths, strict=True))
-
-
-def glorot(rng: np.random.RandomState, fan_in: int, fan_out: int, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Return uniform weights and biases as scikit-learn's networks begin with (Glorot and Bengio 2010, eq. 16).
-
-    Parameters
-    ----------
-    rng
-        Drawn from as scikit-learn does: the weights first.
-    fan_in, fan_out
-        Inputs of a unit of this layer, and of the next.
-    shape
-        Of the weights; the last axis is the layer's units.
-    """
-    bound = np.sqrt(6.0 / (fan_in + fan_out))
-    weights = rng.uniform(-bound, bound, shape).astype(np.float32)
-    return weights, rng.uniform(-bound, bound, shape[-1]).astype(np.float32)
-
-
-def probabilities(logits: Floats) -> Floats:
-    """Return prediction vectors from logits: softmax, or the two sides of a sigmoid where there is one output."""
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

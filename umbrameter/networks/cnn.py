@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from umbrameter.networks.base import Layers, NetworkClassifier, glorot, on_gpu
+from umbrameter.networks.base import NetworkClassifier
+from umbrameter.networks.engine import on_gpu
+from umbrameter.networks.layers import Layers, glorot
 from umbrameter.typing import Array, Floats, Ints
 
 
@@ -118,12 +120,12 @@ class CNNClassifier(NetworkClassifier):
         ]
 
     def _network(self) -> Any:
-        from umbrameter.networks.convolution import Convolutional
+        from umbrameter.networks.jax_convolution import Convolutional
 
         return Convolutional(tuple(self.image), self.kernel, self.activation, float(self.pixel_max))
 
     def _front(self, X: Floats, n_networks: int) -> Any:
-        from umbrameter.networks.images import Images
+        from umbrameter.networks.cpu_convolution import Images
 
         images = Images(X, self.image, self.filters, self.kernel, self.pixel_max, self.activation)
         return images if n_networks == 1 else None
@@ -131,7 +133,7 @@ class CNNClassifier(NetworkClassifier):
     def _answerer(self) -> Callable[[Floats], Floats]:
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
         if on_gpu():
-            from umbrameter.networks.convolution import answerer
+            from umbrameter.networks.jax_convolution import answerer
 
             return answerer(self._network(), layers, self.asked_at_once)
         *weights, last = [w[None] for w, _ in layers]

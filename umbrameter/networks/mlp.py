@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from umbrameter.networks.base import Layers, NetworkClassifier, glorot
+from umbrameter.networks.base import NetworkClassifier
+from umbrameter.networks.layers import Layers, glorot
 from umbrameter.typing import Floats
 
 BITS_BELOW = 0.4
@@ -106,17 +107,17 @@ class MLPClassifier(NetworkClassifier):
         if self.dropout:
             return None
         if np.size(self.hidden) and is_sparse_bits(X):
-            from umbrameter.networks.bits import Bits
+            from umbrameter.networks.cpu_bits import Bits
 
             return Bits(X, self.records_a_step(len(X)))
-        from umbrameter.networks.backprop import Dense
+        from umbrameter.networks.cpu_training import Dense
 
         return Dense(X)
 
     def _network(self) -> Any:
-        from umbrameter.networks import training
+        from umbrameter.networks import jax_training
 
-        return training.Dense(self.activation, self.dropout)
+        return jax_training.Dense(self.activation, self.dropout)
 
     def _answerer(self) -> Callable[[Floats], Floats]:
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))

@@ -23,13 +23,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from umbrameter.networks.accounting import accountant, epsilon_of, noise_multiplier_of
-from umbrameter.networks.base import Layers, NetworkClassifier, probabilities
+from umbrameter.networks.base import NetworkClassifier
 from umbrameter.networks.cnn import CNNClassifier
+from umbrameter.networks.layers import Layers, probabilities
 from umbrameter.networks.mlp import MLPClassifier, is_sparse_bits
 from umbrameter.typing import Array, Floats, Ints
 
 if TYPE_CHECKING:
-    from umbrameter.networks.backprop import Front
+    from umbrameter.networks.cpu_training import Front
 
 MICROBATCH = 16
 """Records whose gradients the library holds at once, for layers that are not dense."""
@@ -107,7 +108,7 @@ class PrivateNetwork(NetworkClassifier):
         self, layers: Layers, sums: Callable[[Layers, Ints], Layers], n_records: int, rng: np.random.Generator
     ) -> Layers:
         """Return the weights after all steps."""
-        from umbrameter.networks.kernels import adam
+        from umbrameter.networks.cpu_kernels import adam
 
         shapes = [w.shape for w, _ in layers] + [b.shape for _, b in layers]
         flat = np.concatenate([part.ravel() for part in (*(w for w, _ in layers), *(b for _, b in layers))])[None]
@@ -212,8 +213,8 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
             raise ValueError(f"dropout={self.dropout} is not there in private training; set it to 0")
 
     def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
-        from umbrameter.networks.backprop import Dense
-        from umbrameter.networks.bits import UNITS, Bits
+        from umbrameter.networks.cpu_bits import UNITS, Bits
+        from umbrameter.networks.cpu_training import Dense
 
         truth, squares = targets(codes, self._n_outputs, self.label_smoothing), _squares(X)
         fills = [*np.atleast_1d(self.hidden), 1][0] % UNITS == 0  # units that fill up would get noise
@@ -291,10 +292,10 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
         import jax
         from jax_privacy import clipped_grad
 
-        from umbrameter.networks import training
+        from umbrameter.networks import jax_training
 
-        training.keep_programs()
-        loss = partial(training.loss, replace(self._network(), by_patches=True))
+        jax_training.keep_programs()
+        loss = partial(jax_training.loss, replace(self._network(), by_patches=True))
         smoothing = float(self.label_smoothing)
 
         def of_one(layers: Any, x: Any, y: Any, counts: Any) -> Any:

@@ -15,7 +15,6 @@ from umbrameter.evaluation.guarantees import broken
 from umbrameter.evaluation.verdict import decide
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.report import figures
-from umbrameter.report.leaks import recommend
 from umbrameter.report.model import (
     AuditInfo,
     DataInfo,
@@ -26,7 +25,9 @@ from umbrameter.report.model import (
     ShadowInfo,
     TargetInfo,
 )
-from umbrameter.report.words import strongest
+from umbrameter.report.recommendation import recommend
+from umbrameter.report.text import strongest
+from umbrameter.shadow_data import Real
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.limits import expand
 from umbrameter.statistics.estimates import NotMeasured
@@ -39,7 +40,6 @@ from umbrameter.steps.guarantees import read_guarantee
 from umbrameter.steps.layout import Case, Unmeasured, Variant
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Artefact, Store
-from umbrameter.synthesis import Real
 from umbrameter.typing import Floats
 
 QUERIES = ("target_predictions", "population_predictions", "noisy_answers", "synthesised", "shadow_records")

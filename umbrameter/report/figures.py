@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from umbrameter.report.leaks import Leak, leaks
 from umbrameter.report.model import Report
-from umbrameter.report.words import kept, percent
+from umbrameter.report.recommendation import Leak, leaks
+from umbrameter.report.text import kept, percent
 from umbrameter.statistics.estimates import Interval
 from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.typing import Floats

@@ -7,7 +7,6 @@ text that comes from a report is escaped in `cells`, `items` or where it is put 
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from umbrameter.report.leaks import leaks
 from umbrameter.report.markup import (
     cells,
     definitions,
@@ -21,7 +20,8 @@ from umbrameter.report.markup import (
     unbroken,
 )
 from umbrameter.report.model import DrawnInfo, LimitOutcome, Report, Result
-from umbrameter.report.words import (
+from umbrameter.report.recommendation import leaks
+from umbrameter.report.text import (
     NO_PROOF,
     STATUS,
     attacker_name,

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from umbrameter.report.words import figure, number
+from umbrameter.report.text import figure, number
 from umbrameter.statistics.estimates import Metric
 
 _STYLE = """

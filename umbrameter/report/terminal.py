@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from umbrameter.report.compared import SweepReport, lines, queries
 from umbrameter.report.model import AS_STORED, LimitOutcome, Report, Result
-from umbrameter.report.words import (
+from umbrameter.report.sweep_model import SweepReport, lines, queries
+from umbrameter.report.text import (
     NO_PROOF,
     STATUS,
     by_mitigation,

@@ -17,13 +17,13 @@ from umbrameter.mitigations.composition import composed
 from umbrameter.mitigations.plan import Row
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.seeds import integer
+from umbrameter.shadow_data import AnyShadowData, Real
 from umbrameter.shadow_plan import Design
 from umbrameter.spec.attackers import attackers
 from umbrameter.spec.limits import ANY, AnyLimit, expand
 from umbrameter.spec.loading import read_text, read_yaml
 from umbrameter.spec.messages import explained
 from umbrameter.store.artefacts import digest
-from umbrameter.synthesis import AnyShadowData, Real
 from umbrameter.targets import AnyTarget, TrainedTarget
 
 

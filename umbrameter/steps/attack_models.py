@@ -8,7 +8,7 @@ from umbrameter.attacks import Shokri
 from umbrameter.mitigations import PostHoc
 from umbrameter.mitigations.base import _dumped
 from umbrameter.persistence import dump_model, load_model
-from umbrameter.served import StoredModels
+from umbrameter.serving.attack_models import StoredModels
 from umbrameter.steps.attack_data import read_classes
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of

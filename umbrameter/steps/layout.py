@@ -17,6 +17,7 @@ from umbrameter.mitigations import DPSGD, InTraining, LabelOnly, MemGuard, PostH
 from umbrameter.mitigations.plan import Attacker, Row
 from umbrameter.records.noise import Noise
 from umbrameter.records.reader import Records
+from umbrameter.shadow_data import Real
 from umbrameter.shadow_plan import ShadowPlan
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_data import AttackData, class_chunks
@@ -36,7 +37,6 @@ from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, StoredQ
 from umbrameter.steps.training import Training
 from umbrameter.store.artefacts import Artefact
 from umbrameter.store.steps import Work
-from umbrameter.synthesis import Real
 from umbrameter.targets import StoredTarget
 
 FEWEST_POPULATION = 100

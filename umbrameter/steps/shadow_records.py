@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import ROW_GROUP, Records
+from umbrameter.shadow_data import AnyShadowData, Drawing, ModelBased
+from umbrameter.shadow_data.model_based import Synthesised
 from umbrameter.steps.target_answers import Asking
 from umbrameter.store.arrow import byte_column, vector_column
 from umbrameter.store.artefacts import Draft, Recipe, Store
 from umbrameter.store.steps import key_of
-from umbrameter.synthesis import AnyShadowData, Drawing, ModelBased
-from umbrameter.synthesis.model_based import Synthesised
 from umbrameter.targets.querying import aligned_answers
 from umbrameter.typing import Floats, Ints
 

@@ -16,8 +16,8 @@ from umbrameter.store.arrow import vector_column
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.schemas import target_predictions
 from umbrameter.store.steps import key_of
+from umbrameter.targets.predictions import StoredAnswers
 from umbrameter.targets.querying import ask, holds
-from umbrameter.targets.stored import StoredAnswers
 from umbrameter.typing import Answering, Bools, Floats, Ints
 
 MOST_POPULATION = 20_000

@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from umbrameter.targets.endpoint import EndpointTarget
-from umbrameter.targets.given import GivenTarget
+from umbrameter.targets.predictions import StoredTarget
+from umbrameter.targets.python_object import GivenTarget
 from umbrameter.targets.registry import RegistryTarget
-from umbrameter.targets.stored import StoredTarget
-from umbrameter.targets.train import TrainedTarget
+from umbrameter.targets.trained import TrainedTarget
 
 AnyTarget = Annotated[
     TrainedTarget | RegistryTarget | EndpointTarget | StoredTarget | GivenTarget, Field(discriminator="kind")

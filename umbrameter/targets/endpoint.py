@@ -18,8 +18,8 @@ from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.predictions.probabilities import improbable
 from umbrameter.targets.columns import Columns
-from umbrameter.targets.met import Label, MetTarget
-from umbrameter.targets.secretive import is_secretive, keys
+from umbrameter.targets.external import Label, MetTarget
+from umbrameter.targets.secrets import is_secretive, keys
 from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"

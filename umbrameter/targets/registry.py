@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from umbrameter.targets.met import MetTarget
+from umbrameter.targets.external import MetTarget
 
 
 class RegistryTarget(MetTarget):

@@ -1,0 +1,54 @@
+"""Single records' scores: asked for, under pseudonyms, and nowhere else."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from umbrameter.errors import SpecError
+from umbrameter.report.record_scores import KEY, exposure, pseudonym, record_key
+from umbrameter.store.artefacts import Recipe, Store
+from umbrameter.store.schemas import SCORES
+
+SECRET = "a secret of some length"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Store:
+    """Return a store with a run that has two attacks, a mitigation and a second repeat."""
+    store = Store(tmp_path)
+    entries = []
+    for i, (attack, mitigation) in enumerate([("loss", None), ("gap", None), ("loss", "top_k(1)"), ("loss", None)]):
+        recipe = Recipe("scores", {"i": i})
+        columns = [np.arange(4), np.array([0, 1, 0, 1]), np.arange(4) < 2, np.arange(4) + 10.0 * i, np.arange(4) < 2]
+        with store.write(recipe) as draft:
+            draft.table("scores.parquet", pa.table(columns, schema=SCORES))
+        entries.append({"attack": attack, "mitigation": mitigation, "path": recipe.path})
+    store.put("runs/x", {"artefacts.json": json.dumps({"scores": entries}).encode()})
+    return store
+
+
+def test_scores_of_the_target_as_it_is_in_the_first_repeat_under_pseudonyms(run: Store) -> None:
+    table = pq.read_table(BytesIO(exposure(run, "runs/x", SECRET)))
+    assert table.column_names == ["record", "label", "is_member", "score_loss", "score_gap"]
+    names = [pseudonym(i, SECRET) for i in range(4)]
+    assert table["record"].to_pylist() == sorted(names)
+    scores = dict(zip(table["record"].to_pylist(), table["score_loss"].to_pylist(), strict=True))
+    assert [scores[name] for name in names] == [0, 1, 2, 3]
+    other = pq.read_table(BytesIO(exposure(run, "runs/x", "another secret, as long")))
+    assert not set(other["record"].to_pylist()) & set(names)
+
+
+def test_without_a_secret_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY, raising=False)
+    with pytest.raises(SpecError, match=rf"{KEY} has 0 characters \(needs 16\)"):
+        record_key()
+    monkeypatch.setenv(KEY, "short")
+    with pytest.raises(SpecError, match="has 5 characters"):
+        record_key()
+    monkeypatch.setenv(KEY, SECRET)
+    assert record_key() == SECRET

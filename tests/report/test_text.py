@@ -1,0 +1,111 @@
+"""Numbers and sentences: units, decimals, and that the advice is the one the figures support."""
+
+import pytest
+
+from umbrameter.report import text as words
+from umbrameter.statistics.estimates import Interval, NotMeasured
+
+LOST = NotMeasured(not_measured="there are no members")
+
+
+def replace_metric(report, name, metric, **where):
+    """Return the report with one figure replaced in the results whose fields are as in `where`."""
+    results = [
+        r.model_copy(update={"metrics": r.metrics | {name: metric}})
+        if all(getattr(r, field) == value for field, value in where.items())
+        else r
+        for r in report.results
+    ]
+    return report.model_copy(update={"results": results})
+
+
+def without(report, *mitigations):
+    return report.model_copy(update={"results": [r for r in report.results if r.mitigation not in mitigations]})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.62149, "0.621"),
+        (1.0, "1.000"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (0.00951, "0.0095"),
+        (0.00001, "<0.0001"),
+        (-0.00001, "0.0000"),
+        (-0.25, "-0.250"),
+        (2.5, "2.500"),
+    ],
+)
+def test_number(value, text):
+    assert words.number(value) == text
+
+
+def test_bounds_have_as_many_decimals_as_their_figure():
+    metric = Interval(value=0.0012, low=0.0004, high=0.0111, confidence=0.95, method="")
+    assert words.figure(metric) == "0.0012 [0.0004, 0.0111]"
+
+
+def test_grouping_puts_none_first_and_keeps_the_order(report):
+    turned = list(reversed(report.results))
+    assert list(words.by_mitigation(turned)) == [
+        "none",
+        "params(min_samples_leaf=20)",
+        "label_only",
+        "top_k(1)",
+        "rounding(1)",
+    ]
+
+
+def test_reading_without_mitigations_gives_no_advice(report):
+    bare = [r for r in report.results if r.mitigation is None]
+    alone = report.model_copy(update={"results": bare, "recommendation": None})
+    assert words.reading(alone).endswith("on the target as it is.")
+
+
+def test_reading_of_an_interval_with_a_half_inside_claims_no_leak(report):
+    chance = Interval(value=0.506, low=0.495, high=0.517, confidence=0.95, method="DeLong")
+    text = words.reading(replace_metric(report, "auc", chance, mitigation=None))
+    assert text.startswith("No attack was shown to do better than guessing")
+
+
+def test_reading_of_an_unmeasured_target_says_so(report):
+    assert "not measured" in words.reading(replace_metric(report, "auc", LOST, mitigation=None))
+    assert "not measured" in words.reading(report.model_copy(update={"results": []}))
+
+
+def test_not_measured_takes_alike_reasons_together(report):
+    assert words.not_measured(report) == [
+        "TPR at 0.1 % FPR (every attack): an FPR of 0.001 needs at least 1,000 non-members; there are 500.",
+        "By class (class 0): the attack called nobody a member.",
+    ]
+
+
+def test_not_measured_names_attack_and_mitigation(report):
+    changed = replace_metric(report, "auc", LOST, attack="loss", mitigation="rounding(1)")
+    assert "AUC (loss: rounding(1)): there are no members." in words.not_measured(changed)
+
+
+def test_many_unmeasured_classes_are_counted(report, build_classes):
+    first = report.results[0].model_copy(update={"by_class": build_classes(30, n_missing=12)})
+    lines = words.not_measured(report.model_copy(update={"results": [first]}))
+    assert any("class 7 and 4 more): there are no members." in line for line in lines)
+
+
+def test_a_limit_that_was_not_measured_is_listed(build_report):
+    failed = build_report(status="fail")
+    limit = failed.verdict.limits[0].model_copy(update={"observed": None, "bound": None, "status": "not_measured"})
+    verdict = failed.verdict.model_copy(update={"limits": [limit]})
+    assert "Limit on AUC of loss." in words.not_measured(failed.model_copy(update={"verdict": verdict}))
+
+
+def test_confidence_is_read_from_the_intervals(report):
+    assert words.confidence(report) == "95 %"
+    assert words.confidence(report.model_copy(update={"results": []})) == "95 %"
+
+
+def test_the_strongest_attacks_are_those_of_highest_auc_on_the_target_as_it_is(report):
+    found = words.strongest(report.results, most=2)
+    aucs = [r.metrics["auc"].value for r in report.results if r.mitigation is None]
+    assert [r.metrics["auc"].value for r in found] == sorted(aucs, reverse=True)[:2]
+    assert all(r.mitigation is None for r in found) and words.strongest([]) == []

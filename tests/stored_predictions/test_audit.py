@@ -1,0 +1,331 @@
+"""`umbrameter score`: stored predictions in, the report out, nothing heavy loaded."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import softmax
+
+from umbrameter.attacks import Lira, Loss, References, Signals, Vectors
+from umbrameter.errors import DataError
+from umbrameter.evaluation.controls import failures
+from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
+from umbrameter.predictions.parquet import StoredPredictions
+from umbrameter.report import Report
+from umbrameter.spec.score import ScoreSpec
+from umbrameter.statistics.metrics import measure
+from umbrameter.store.arrow import vector_column
+from umbrameter.stored_predictions.audit import page_and_figures, score_stored
+
+N, N_CLASSES, N_MODELS = 400, 5, 16
+
+
+def answers(rng, labels, hardness, is_in, gap=2.0):
+    raw = rng.normal(size=(len(labels), N_CLASSES))
+    raw[np.arange(len(labels)), labels] += 1 + hardness + gap * is_in
+    return softmax(raw, axis=1).astype(np.float32)
+
+
+def audit(seed=1, gap=2.0, n=N, n_models=N_MODELS):
+    """Give the tables of a target and of shadow models, each record IN half of them."""
+    rng = np.random.default_rng(seed)
+    labels, hardness = rng.integers(0, N_CLASSES, 2 * n), rng.normal(size=2 * n)
+    ids, member = rng.permutation(10 * n)[: 2 * n], rng.permutation(np.arange(2 * n) < n)
+    target = {"label": labels, "is_member": member, "record_id": ids}
+    target["prediction"] = vector_column(answers(rng, labels, hardness, member, gap))
+    parts = []
+    for model in range(n_models):
+        is_in = rng.permutation(2 * n) < n
+        order = rng.permutation(2 * n)
+        vectors = answers(rng, labels, hardness, is_in, gap)[order]
+        columns = {"label": labels[order], "is_member": is_in[order], "record_id": ids[order]}
+        columns |= {"model_id": np.full(2 * n, model), "prediction": vector_column(vectors)}
+        parts.append(pa.table(columns))
+    return pa.table(target), pa.concat_tables(parts)
+
+
+def stored(folder, **tables):
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet", row_group_size=1000)
+    return [StoredPredictions(folder / f"{name}.parquet") for name in tables]
+
+
+def by_attack(report):
+    return {result.attack: result for result in report.results}
+
+
+def test_every_attack_is_measured_as_on_arrays(tmp_path):
+    target, shadow = audit()
+    report, curves = score_stored(*stored(tmp_path, target=target, shadow=shadow), ScoreSpec())
+    results = by_attack(report)
+    assert set(curves) == set(results) and report.shadows.n_models == N_MODELS
+    vectors = Vectors(np.stack(target["prediction"].to_numpy()), np.asarray(target["label"]))
+    member = np.asarray(target["is_member"])
+    loss = Loss().score(Signals(vectors))
+    assert results["loss"].metrics["auc"] == measure(loss, member, None)["auc"]
+    logits, is_in = np.empty((N_MODELS, 2 * N), np.float32), np.empty((N_MODELS, 2 * N), bool)
+    places = {record: i for i, record in enumerate(target["record_id"].to_pylist())}
+    for row in shadow.to_pylist():
+        one = Vectors(np.array([row["prediction"]], np.float32), np.array([row["label"]]))
+        logits[row["model_id"], places[row["record_id"]]] = one.logit()[0]
+        is_in[row["model_id"], places[row["record_id"]]] = row["is_member"]
+    known = References(logits, is_in)
+    scores = Lira(mode="online").compare(vectors.logit(), known)
+    called = scores >= Lira(mode="online").threshold(Signals(vectors, references={1.0: known}))
+    assert results["lira(online)"].metrics == measure(scores, member, called)
+    assert results["lira(online)"].metrics["auc"].value > results["loss"].metrics["auc"].value
+    assert not failures(report.controls)
+
+
+def test_combined_says_what_it_chose_and_scores_alike(tmp_path):
+    target, shadow = audit()
+    several = {"kind": "combined", "attacks": [{"kind": "loss"}, {"kind": "lira", "mode": "online"}]}
+    spec = ScoreSpec(attacks=(several, {"kind": "lira", "mode": "online"}))
+    one, other = score_stored(*stored(tmp_path, target=target, shadow=shadow), spec)[0].results
+    assert one.chosen == "lira(online)" and one.metrics == other.metrics and other.chosen is None
+
+
+def test_chunks_change_nothing(tmp_path, monkeypatch):
+    files = stored(tmp_path, **dict(zip(("target", "shadow"), audit(), strict=True)))
+    whole, _ = score_stored(*files, ScoreSpec())
+    monkeypatch.setattr("umbrameter.predictions.parquet.BATCH", 100 * N_CLASSES)
+    parts, _ = score_stored(*files, ScoreSpec())
+    assert parts.results_json() == whole.results_json()
+
+
+def test_without_shadow_predictions_what_needs_them_is_not_measured(tmp_path):
+    (target,) = stored(tmp_path, target=audit()[0])
+    results = by_attack(score_stored(target, None, ScoreSpec())[0])
+    assert results["loss"].metrics["auc"].low > 0.5
+    assert "no threshold from shadow data" in results["loss"].metrics["accuracy"].not_measured
+    assert "needs shadow models' predictions (--shadow)" in results["lira(online)"].metrics["auc"].not_measured
+
+
+@pytest.mark.parametrize("column", ["model_id", "record_id"])
+def test_shadow_predictions_without_ids_serve_thresholds_alone(tmp_path, column):
+    target, shadow = audit()
+    report, _ = score_stored(*stored(tmp_path, target=target, shadow=shadow.drop_columns([column])), ScoreSpec())
+    results = by_attack(report)
+    assert results["modified_entropy"].metrics["accuracy"].low > 0.5
+    assert "record_id in both files and model_id" in results["rmia(offline)"].metrics["auc"].not_measured
+
+
+def test_records_that_no_model_was_trained_on_allow_offline_attacks_alone(tmp_path):
+    target, shadow = audit()
+    first = np.asarray(shadow["record_id"]) == target["record_id"][0].as_py()
+    out = np.asarray(shadow["is_member"]) & ~first
+    shadow = shadow.set_column(shadow.schema.get_field_index("is_member"), "is_member", pa.array(out))
+    results = by_attack(score_stored(*stored(tmp_path, target=target, shadow=shadow), ScoreSpec())[0])
+    assert "1 audited records are IN of no shadow model" in results["lira(online)"].metrics["auc"].not_measured
+    assert results["lira(offline)"].metrics["auc"].low > 0.5
+    partial = shadow.filter(~(first & (np.asarray(shadow["model_id"]) == 3)))
+    results = by_attack(score_stored(*stored(tmp_path, target=target, shadow=partial), ScoreSpec())[0])
+    assert "each audited record exactly once" in results["lira(offline)"].metrics["auc"].not_measured
+
+
+def test_slices_and_columns_p(tmp_path):
+    target, _ = audit()
+    vectors = np.stack(target["prediction"].to_numpy())
+    columns = {f"p_{i}": vectors[:, i] for i in range(N_CLASSES)}
+    group = np.where(np.asarray(target["is_member"]) & (np.arange(2 * N) % 2 == 0), "a", "b")
+    table = pa.table({**columns, "label": target["label"], "is_member": target["is_member"], "sex": group})
+    table = table.append_column("age", pa.array(np.full(2 * N, 1.5)))
+    (found,) = stored(tmp_path, target=table)
+    assert found.slices == ["sex"] and found.n_classes == N_CLASSES
+    (result, *_) = score_stored(found, None, ScoreSpec(attacks=({"kind": "loss"},)))[0].results
+    assert [entry.label for entry in result.by_slice["sex"]] == ["a", "b"]
+    assert "no non-members" in result.by_slice["sex"][0].auc.not_measured
+    assert result.worst_slice["sex"].group in ("a", "b")
+
+
+# Wrong audits
+
+
+def column(table, name, values):
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def test_exchanged_sides_shuffled_rows_and_copies_are_caught(tmp_path):
+    target, _ = audit()
+    rng = np.random.default_rng(1)
+    wrong = {
+        "orientation": column(target, "is_member", pa.array(~np.asarray(target["is_member"]))),
+        "answers_fit_labels": column(target, "label", pa.array(rng.permutation(np.asarray(target["label"])))),
+    }
+    for name, table in wrong.items():
+        report, _ = score_stored(*stored(tmp_path, target=table), None, ScoreSpec(limits=({"preset": "owasp_aisvs"},)))
+        assert report.controls[name].status == "fail" and report.verdict.status == "not_measured"
+        assert f"The control {name} failed" in report.verdict.reason
+    member = np.asarray(target["is_member"])
+    some = target.take(np.flatnonzero(member)[:20])
+    copied = pa.concat_tables([target, column(some, "is_member", pa.array(np.zeros(20, bool)))])
+    report, _ = score_stored(*stored(tmp_path, target=copied), None, ScoreSpec())
+    assert report.controls["copies"].status == "fail"
+
+
+def test_a_slice_that_tells_members_from_non_members_is_a_shifted_split(tmp_path):
+    target, _ = audit()
+    year = np.where(np.asarray(target["is_member"]), "2024", np.where(np.arange(2 * N) % 3 == 0, "2025", "2024"))
+    report, _ = score_stored(*stored(tmp_path, target=target.append_column("year", pa.array(year))), None, ScoreSpec())
+    assert report.controls["blind_baseline"].status == "fail"
+
+
+def broken():
+    target, _ = audit(n=50)
+    vectors = np.stack(target["prediction"].to_numpy()).copy()
+
+    def with_vectors(row, values):
+        changed = vectors.copy()
+        changed[row] = values
+        return column(target, "prediction", vector_column(changed))
+
+    label = np.asarray(target["label"]).copy()
+    label[7] = 5
+    mixed = [list(map(float, v)) for v in vectors]
+    mixed[9] = mixed[9][:3]
+    return {
+        "nan": (with_vectors(3, np.nan), r"has \[nan.*\] in row 3 \(1 such rows\); expected finite confidences"),
+        "sum": (with_vectors(4, 0.3), r"has 1.5 in row 4 .* expected confidences that sum to 1 within 0.001"),
+        "outside": (with_vectors(5, [1.5, -0.5, 0, 0, 0]), r"has .* in row 5 .* expected confidences in \[0, 1\]"),
+        "label": (column(target, "label", pa.array(label)), r"has 5 in row 7 .* expected labels 0 \.\. 4"),
+        "float label": (column(target, "label", pa.array(label * 1.0)), r"has label of type double; expected integers"),
+        "one side": (
+            column(target, "is_member", pa.array(np.ones(100, bool))),
+            r"has only members .* needs members and",
+        ),
+        "column": (target.drop_columns(["is_member"]), r"has no column is_member; it has label, record_id"),
+        "no vectors": (target.drop_columns(["prediction"]), r"has no column prediction \(or p_0"),
+        "flag": (column(target, "is_member", pa.array(["yes"] * 100)), r"has is_member of type string; expected bool"),
+        "widths": (
+            column(target, "prediction", pa.array(mixed)),
+            r"has 3 in row 9 .* expected 5 confidences, as in row 0",
+        ),
+        "empty": (target.slice(0, 0), r"has no rows"),
+        "gap": (
+            target.drop_columns(["prediction"])
+            .append_column("p_0", pa.array(label))
+            .append_column("p_2", pa.array(label)),
+            r"has columns p_0, p_2; expected p_0 to p_1 without gaps",
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", broken())
+def test_broken_files_say_what_is_wrong(tmp_path, name):
+    table, text = broken()[name]
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=rf"PREDICTIONS='.*x\.parquet' {text}"):
+        score_stored(StoredPredictions(tmp_path / "x.parquet"), None, ScoreSpec())
+
+
+def test_what_is_no_parquet_or_of_other_classes(tmp_path):
+    (tmp_path / "x.parquet").write_text("no")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        StoredPredictions(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        StoredPredictions(tmp_path / "nowhere")
+    target, shadow = audit(n=20)
+    fewer = column(shadow, "prediction", vector_column(np.full((len(shadow), 2), 0.5, np.float32)))
+    with pytest.raises(DataError, match=r"has 2 confidences a record, and .* has 5"):
+        score_stored(*stored(tmp_path, target=target, shadow=fewer), ScoreSpec())
+    doubled = pa.concat_tables([target, target])
+    with pytest.raises(DataError, match=r"has record_id \d+ 2 times"):
+        score_stored(*stored(tmp_path, target=doubled, shadow=shadow), ScoreSpec())
+
+
+def test_rounded_answers_need_not_sum_to_one(tmp_path, command):
+    target, _ = audit(n=50)
+    vectors = np.round(np.stack(target["prediction"].to_numpy()), 1)
+    pq.write_table(column(target, "prediction", vector_column(vectors)), tmp_path / "x.parquet")
+    code, _, err = command("score", tmp_path / "x.parquet")
+    assert code == 1 and "--rounded takes rounded" in err
+    assert command("score", tmp_path / "x.parquet", "--rounded")[0] == 0
+
+
+# The command
+
+
+@pytest.mark.parametrize(("limit", "code"), [(0.55, 2), (0.99, 0), (0.82, 0)])
+def test_exit_codes_follow_the_limits(tmp_path, command, limit, code):
+    stored(tmp_path, target=audit()[0])
+    (tmp_path / "spec.yaml").write_text(f"limits: [{{metric: auc, attack: loss, limit: {limit}, source: us}}]")
+    assert command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")[0] == code
+
+
+def test_a_limit_on_what_is_not_measured_is_exit_code_3(tmp_path, command):
+    stored(tmp_path, target=audit()[0])
+    (tmp_path / "spec.yaml").write_text("limits: [{metric: auc, attack: lira(online), limit: 0.6, source: us}]")
+    assert command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")[0] == 3
+
+
+def test_report_and_figures_are_written_and_json_is_all_there_is(tmp_path, command):
+    target, shadow = audit()
+    stored(tmp_path, target=target, shadow=shadow)
+    files = (tmp_path / "target.parquet", "--shadow", tmp_path / "shadow.parquet", "--out", tmp_path / "out")
+    code, out, _ = command("score", *files, "--json")
+    assert Report.model_validate_json(out).results and code == 0
+    made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert made == {"report.json", "report.html", "figures/roc.png", "figures/class_precision.png"}
+    assert "Controls: can this audit be trusted?" in (tmp_path / "out" / "report.html").read_text()
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(out)
+    assert "lira(online)" in command("score", *files)[1]
+
+
+def test_a_spec_that_is_none_says_where(tmp_path, command):
+    stored(tmp_path, target=audit(n=20)[0])
+    (tmp_path / "spec.yaml").write_text("attacks: [{kind: magic}]")
+    code, out, err = command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")
+    assert (code, out) == (1, "") and "attacks.0" in err and "Traceback" not in err
+
+
+def test_nothing_heavy_is_loaded(tmp_path):
+    stored(tmp_path, **dict(zip(("target", "shadow"), audit(n=50), strict=True)))
+    code = (
+        "import sys; from umbrameter.cli import app\n"
+        f"app(['score', {str(tmp_path / 'target.parquet')!r}, '--shadow', {str(tmp_path / 'shadow.parquet')!r}],"
+        " standalone_mode=False)\n"
+        "heavy = {'prefect', 'dask', 'distributed', 'mlflow', 'jax', 'torch', 'numba', 'optax'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_mitigations_are_measured_by_two_attackers_and_those_of_the_training_are_not(tmp_path):
+    target, shadow = audit()
+    rows = [TopK(1), MemGuard(), Composition((MemGuard(), Rounding(1))), Params({"max_depth": 3})]
+    spec = ScoreSpec(attacks=(Loss(), Lira(mode="online")), mitigations=rows)
+    report, _ = score_stored(*stored(tmp_path, target=target, shadow=shadow), spec)
+    found = {(r.attack, r.mitigation, r.attacker): r for r in report.results}
+    assert {name for name, _, _ in found} == {"loss", "lira(online)", "confidence", "gap"}
+    vectors = Vectors(np.stack(target["prediction"].to_numpy()), np.asarray(target["label"]))
+    cut = Vectors(TopK(1).transform(vectors.predictions), vectors.labels)
+    member = np.asarray(target["is_member"])
+    for attacker in ("adaptive", "static"):
+        assert found["loss", "top_k(1)", attacker].metrics["auc"] == measure(Loss().signal(cut), member, None)["auc"]
+    guarded = found["loss", "memguard(1)", "adaptive"]
+    assert guarded.utility["label_agreement"].value == 1 and 0 < guarded.utility["distortion"].value <= 1
+    assert guarded.change["test_accuracy"].value == 0 and guarded.change["auc"].value < 0
+    trained = [r for r in report.results if r.mitigation == "params(max_depth=3)"]
+    assert len(trained) == 4
+    for result in trained:
+        assert "acts in the training, and stored predictions cannot be trained anew" in str(result.metrics["auc"])
+    assert report.recommendation is not None
+    pages = page_and_figures(report, {})
+    assert "figures/mitigations.png" in pages and b"What mitigations cost" in pages["report.html"]
+
+
+def test_without_shadow_predictions_a_guard_cannot_be_trained(tmp_path):
+    target, _ = audit()
+    spec = ScoreSpec(attacks=(Loss(),), mitigations=[MemGuard(), LabelOnly()])
+    report, _ = score_stored(*stored(tmp_path, target=target), None, spec)
+    found = {(r.attack, r.mitigation): r for r in report.results}
+    assert "needs shadow models' predictions (--shadow), to train its guard" in str(
+        found["loss", "memguard(1)"].metrics["auc"]
+    )
+    assert found["loss", "label_only"].attacker == "adaptive" and found["gap", "label_only"].metrics["auc"].value > 0.5
+    assert "needs shadow models" in str(found["confidence", "label_only"].metrics["auc"])

@@ -1,0 +1,351 @@
+"""Somebody's classifier as prediction vectors over the data's classes, whatever its interface and its labels."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from umbrameter.errors import DataError, TargetError
+from umbrameter.mitigations import LabelOnly, Rounding, TopK
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData
+from umbrameter.store.artefacts import Store
+from umbrameter.targets.adapter import Adapted
+from umbrameter.targets.columns import Columns
+from umbrameter.targets.querying import aligned_answers
+
+N = 90
+VECTORS = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], np.float32)
+
+
+def stored(folder: Path, labels: Sequence[Any], **columns: Any) -> Records:
+    """Return records of two features and a label, and of further columns."""
+    X = np.random.default_rng(0).normal(size=(len(labels), 2)).astype(np.float32)
+    table = pa.table({"a": X[:, 0], "b": X[:, 1], **columns, "y": pa.array(labels)})
+    pq.write_table(table, folder / "data.parquet")
+    store = Store(folder / "root")
+    return Records.open(store, build(ParquetData(path=str(folder / "data.parquet"), label="y"), store).path)
+
+
+def answers(model: Any, records: Records, **options: Any) -> np.ndarray:
+    """Return a model's answers on all records, as an audit gets them."""
+    adapted = Adapted(model, Columns.of(records), records.classes, **options)
+    return aligned_answers(adapted, records)(records.take(np.arange(records.n_records))[0])
+
+
+def of_three(names: Sequence[Any]) -> list[Any]:
+    return [names[i % 3] for i in range(N)]
+
+
+class Fixed:
+    """Answers the same vectors whatever it is asked, under a method's name; keeps what it was given."""
+
+    def __init__(self, method: str, answer: Any, classes: Sequence[Any] | None = None):
+        setattr(self, method, self.answer)
+        self.given: list[Any] = []
+        self._answer = answer
+        if classes is not None:
+            self.classes_ = classes
+
+    def answer(self, X: Any) -> Any:
+        self.given.append(X)
+        return self._answer(X) if callable(self._answer) else self._answer
+
+
+PLAIN = Columns(("a", "b"), {}, (False, False))
+X = np.array([[0.5, 1], [2, 3]], np.float32)
+
+
+def adapted(model: Any, classes: Sequence[Any] = ("no", "yes", "maybe"), **options: Any) -> Adapted:
+    return Adapted(model, PLAIN, classes, **options)
+
+
+# The labels
+
+
+@pytest.mark.parametrize(
+    "names", [["red", "blue", "green"], [30, 10, 20], [-1, 7, 3]], ids=["text", "integers", "from below 0"]
+)
+def test_columns_go_where_their_labels_are(tmp_path: Path, names: list[Any]) -> None:
+    records = stored(tmp_path, of_three(names))
+    assert records.classes == sorted(names)
+    features, y = records.take(np.arange(N))
+    model = DecisionTreeClassifier(random_state=0).fit(features, np.array(of_three(names)))
+    assert (answers(model, records).argmax(axis=1) == y).all()
+    turned = Fixed("predict_proba", lambda X: model.predict_proba(X)[:, ::-1], model.classes_[::-1])
+    assert np.array_equal(answers(turned, records), answers(model, records))
+
+
+def test_booleans_in_either_order(tmp_path: Path) -> None:
+    labels = [i % 3 == 0 for i in range(N)]
+    records = stored(tmp_path, labels)
+    features, y = records.take(np.arange(N))
+    model = DecisionTreeClassifier(random_state=0).fit(features, labels)
+    found = answers(model, records)
+    assert (found.argmax(axis=1) == y).all()
+    turned = Fixed("predict_proba", lambda X: model.predict_proba(X)[:, ::-1])
+    assert np.array_equal(answers(turned, records, labels=(True, False)), found)
+    assert np.array_equal(answers(turned, records, labels=("True", "False")), found)
+
+
+@pytest.mark.parametrize("known", [["2", "1", "0"], [2.0, 1.0, 0.0], np.array([2, 1, 0], np.int8)])
+def test_labels_that_are_written_otherwise(known: Sequence[Any]) -> None:
+    model = Fixed("predict_proba", VECTORS, known)
+    assert adapted(model, [0, 1, 2]).classes_.tolist() == [2, 1, 0]
+
+
+def test_said_labels_go_before_the_model_s() -> None:
+    model = Fixed("predict_proba", VECTORS, [0, 1, 2])
+    assert adapted(model, labels=("yes", "maybe", "no")).classes_.tolist() == [1, 2, 0]
+    assert adapted(Fixed("predict", VECTORS)).classes_.tolist() == [0, 1, 2]
+
+
+def test_a_class_that_no_record_has() -> None:
+    text = r"churn knows the class 'never', which no record has; the data have no, yes, maybe: correct data\.label"
+    with pytest.raises(DataError, match=text):
+        adapted(Fixed("predict_proba", VECTORS, ["no", "never", "yes"]), name="churn")
+
+
+def test_a_class_that_the_model_does_not_know_gets_0(tmp_path: Path) -> None:
+    records = stored(tmp_path, of_three(["a", "b", "c"]))
+    features, y = records.take(np.arange(N))
+    model = LogisticRegression().fit(features[y != 1], np.array(of_three(["a", "b", "c"]))[y != 1])
+    found = answers(model, records)
+    assert found.shape == (N, 3) and (found[:, 1] == 0).all()
+    assert np.allclose(found[:, [0, 2]], model.predict_proba(features), atol=1e-6)
+
+
+@pytest.mark.parametrize("known", [["no", "yes", "no"], [0, "0", 1], [False, 0]])
+def test_a_label_twice(known: list[Any]) -> None:
+    with pytest.raises(DataError, match=r"has two columns of answers for the class (0|'no'); correct target\.labels"):
+        adapted(Fixed("predict_proba", VECTORS, known), ["no", "yes", 0, 1])
+
+
+# Interfaces
+
+
+def test_predict_alone_answers_probabilities() -> None:
+    keras = Fixed("predict", VECTORS)
+    assert np.array_equal(adapted(keras).predict_proba(X), VECTORS)
+    assert keras.given[0] is X
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2,)])
+def test_one_number_is_the_second_of_two_classes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    records = stored(tmp_path, ["no", "yes"])
+    one = np.array([0.2, 0.9], np.float32).reshape(shape)
+    assert np.allclose(answers(Fixed("predict", one), records), [[0.8, 0.2], [0.1, 0.9]])
+    turned = answers(Fixed("predict", one), records, labels=("yes", "no"))
+    assert np.allclose(turned, [[0.2, 0.8], [0.9, 0.1]])
+
+
+def test_arrays_stay_float32() -> None:
+    def strict(given: Any) -> np.ndarray:
+        if given.dtype != np.float32:
+            raise RuntimeError("expected Float")
+        return VECTORS
+
+    assert np.array_equal(adapted(Fixed("predict_proba", strict, [0, 1, 2]), [0, 1, 2]).predict_proba(X), VECTORS)
+
+
+PEOPLE = Columns(("pay", "age", "colour"), {"colour": ("blue", "red")}, (False, True, False))
+ROWS = np.array([[0.5, 37, 1], [0.25, 40, 0]], np.float32)
+
+
+def test_a_table_with_categories_goes_in_as_a_data_frame() -> None:
+    model = Fixed("predict_proba", VECTORS, ["no", "yes", "maybe"])
+    Adapted(model, PEOPLE, ["no", "yes", "maybe"]).predict_proba(ROWS)
+    (given,) = model.given
+    assert given.to_dict("list") == {"pay": [0.5, 0.25], "age": [37, 40], "colour": ["red", "blue"]}
+    assert given["age"].dtype == np.int64 and given["pay"].dtype == np.float32
+
+
+@pytest.mark.parametrize("has_names", [False, True])
+def test_a_table_of_numbers_does_where_the_model_has_names(has_names: bool) -> None:
+    model = Fixed("predict_proba", VECTORS)
+    if has_names:
+        model.feature_names_in_ = np.array(["a", "b"])  # type: ignore[attr-defined]
+    adapted(model).predict_proba(X)
+    assert isinstance(model.given[0], pd.DataFrame) == has_names
+    assert np.array_equal(np.asarray(model.given[0]), X)
+
+
+def test_columns_come_in_the_order_that_the_model_knows(tmp_path: Path) -> None:
+    records = stored(tmp_path, of_three([0, 1, 2]))
+    original = pd.read_parquet(tmp_path / "data.parquet")
+    model = DecisionTreeClassifier(random_state=0).fit(original[["b", "a"]], original["y"])
+    assert (answers(model, records).argmax(axis=1) == records.labels()).all()
+    model = DecisionTreeClassifier(random_state=0).fit(
+        original.rename(columns={"a": "other"})[["other", "b"]], original["y"]
+    )
+    with pytest.raises(
+        TargetError, match=r"could not answer 90 records: ValueError: .* other; check that the data have"
+    ):
+        answers(model, records)
+
+
+def test_a_pipeline_on_names(tmp_path: Path) -> None:
+    colours, labels = ["red", "blue", "blue", "green", "red"] * 18, of_three([10, 20, 30])
+    records = stored(tmp_path, labels, colour=colours, age=np.arange(N))
+    original = pd.read_parquet(tmp_path / "data.parquet")[["colour", "age", "b", "a"]]  # in an order of its own
+    encoder = ColumnTransformer([("text", OneHotEncoder(), ["colour"])], remainder="passthrough")
+    model = make_pipeline(encoder, DecisionTreeClassifier(random_state=0)).fit(original, labels)
+    found = answers(model, records)
+    assert np.array_equal(found, model.predict_proba(original).astype(np.float32))
+    assert (found.argmax(axis=1) == records.labels()).all()
+
+
+# What is known to happen to the answers
+
+
+def test_labels_alone(tmp_path: Path) -> None:
+    names = of_three(["red", "blue", "green"])
+    records = stored(tmp_path, names)
+    features, y = records.take(np.arange(N))
+    for model in (LinearSVC(random_state=0), DecisionTreeClassifier(random_state=0)):
+        model.fit(features, names)
+        found = answers(model, records, answers=(LabelOnly(),))
+        assert set(found.ravel().tolist()) == {0.0, 1.0}
+        assert np.array_equal(np.array(records.classes)[found.argmax(axis=1)], model.predict(features))
+    assert (found.argmax(axis=1) == y).all()
+
+
+def test_labels_alone_in_a_column() -> None:
+    model = Fixed("predict", np.array([["yes"], ["no"]], dtype=object))
+    assert adapted(model, ["no", "yes"], answers=(LabelOnly(),)).predict_proba(X).tolist() == [[0, 1], [1, 0]]
+
+
+def test_a_label_that_no_record_has_or_that_was_not_said() -> None:
+    model = Fixed("predict", np.array(["yes", "never"]))
+    with pytest.raises(DataError, match="knows the class 'never', which no record has"):
+        adapted(model, ["no", "yes"], answers=(LabelOnly(),)).predict_proba(X)
+    model = Fixed("predict", np.array(["yes", "maybe"]))
+    with pytest.raises(DataError, match=r"answered the label 'maybe', .* target\.labels"):
+        adapted(model, answers=(LabelOnly(),), labels=("no", "yes")).predict_proba(X)
+
+
+@pytest.mark.parametrize("part", [Rounding(decimals=1), TopK(k=1)])
+def test_coarse_answers_are_taken_where_it_is_said(tmp_path: Path, part: Any) -> None:
+    records = stored(tmp_path, ["a", "b", "c"])
+    rough = np.array([[0.3, 0.3, 0.3], [0.7, 0, 0], [0.5, 0.4, 0]], np.float32)
+    assert np.array_equal(answers(Fixed("predict", rough), records, answers=(part,)), rough)
+    with pytest.raises(DataError, match="summing to 1"):
+        answers(Fixed("predict", rough), records)
+
+
+# What is no answer
+
+
+def test_an_object_that_cannot_be_asked() -> None:
+    for thing in (object(), Fixed("transform", VECTORS), None):
+        with pytest.raises(TargetError, match=r"churn has neither predict_proba nor predict; give a fitted classifier"):
+            adapted(thing, name="churn")
+
+
+def test_what_a_model_raises_is_told_in_a_line() -> None:
+    def fail(_: Any) -> None:
+        raise RuntimeError("mat1 and mat2\nshapes cannot be multiplied")
+
+    text = r"^churn could not answer 2 records: RuntimeError: mat1 and mat2 shapes cannot be multiplied; check that"
+    with pytest.raises(TargetError, match=text):
+        adapted(Fixed("predict_proba", fail), name="churn").predict_proba(X)
+
+
+def test_records_are_not_repeated_in_errors() -> None:
+    def fail(given: Any) -> None:
+        raise ValueError(f"no column age in {given.to_dict('list')} of {len(given)} rows")
+
+    with pytest.raises(TargetError, match=r"'pay': \[#, #\], 'age': \[#, #\], 'colour': \['#', '#'\]") as caught:
+        Adapted(Fixed("predict", fail), PEOPLE, ["no", "yes"]).predict_proba(ROWS)
+    assert caught.value.__suppress_context__
+    assert "no column age in" in str(caught.value) and "of 2 rows" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        (np.array([0, 1]), r"int64 of shape \(2,\)"),
+        (np.array(["yes", "no"]), r"<U3 of shape \(2,\)"),
+        (VECTORS[:1], r"float32 of shape \(1, 3\)"),
+        (np.stack([VECTORS, VECTORS]), r"float32 of shape \(2, 2, 3\)"),
+        (np.array([0.2, 0.9]), r"float64 of shape \(2,\)"),
+        (np.eye(2, 3, dtype=int), r"int64 of shape \(2, 3\)"),
+        (None, r"object of shape \(\)"),
+        (0.5, r"float64 of shape \(\)"),
+    ],
+)
+def test_what_is_not_one_vector_a_record(found: Any, shown: str) -> None:
+    with pytest.raises(TargetError, match=rf"the model answered {shown} for 2 records; expected probabilities"):
+        adapted(Fixed("predict", found)).predict_proba(X)
+
+
+def test_answers_of_unequal_length() -> None:
+    with pytest.raises(TargetError, match="could not answer 2 records: ValueError"):
+        adapted(Fixed("predict_proba", [[0.5, 0.5], [1.0]])).predict_proba(X)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ([0.5, 0.5], r"shape \(3, 2\); expected one column for each of the 3 classes"),
+        ([-0.5, 0.5, 1], r"in \[0, 1\]"),
+        ([np.nan, 0.5, 0.5], "finite"),
+        ([0.5, 0.5, 0.5], "summing to 1"),
+    ],
+)
+def test_vectors_that_are_no_probabilities(tmp_path: Path, row: list[float], text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        answers(Fixed("predict", np.array([row] * 3)), stored(tmp_path, ["a", "b", "c"]))
+
+
+def test_a_classifier_that_is_not_fitted() -> None:
+    with pytest.raises(TargetError, match="could not answer 2 records: NotFittedError"):
+        adapted(LogisticRegression()).predict_proba(X)
+
+
+# Networks that are there
+
+
+def test_a_network_of_torch(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+
+    class Classifier:
+        def __init__(self, module: Any, classes: Sequence[Any]):
+            self.module, self.classes_ = module, classes
+
+        def predict_proba(self, X: Any) -> Any:
+            self.module.eval()
+            with torch.no_grad():
+                return torch.softmax(self.module(torch.from_numpy(X)), dim=1).numpy()
+
+    records = stored(tmp_path, of_three(["red", "blue", "green"]))
+    module = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3))
+    found = answers(Classifier(module, ["red", "blue", "green"]), records)
+    with torch.no_grad():
+        direct = torch.softmax(module(torch.from_numpy(records.take(np.arange(N))[0])), dim=1).numpy()
+    assert np.allclose(found[:, [2, 0, 1]], direct, atol=1e-6)  # sorted: blue, green, red
+
+
+def test_a_classifier_of_skorch(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+    records = stored(tmp_path, of_three([0, 1, 2]))
+    features, y = records.take(np.arange(N))
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = skorch.NeuralNetClassifier(module, max_epochs=2, train_split=None, verbose=0).fit(features, y)
+    assert np.allclose(answers(net, records), net.predict_proba(features), atol=1e-6)

@@ -1,0 +1,337 @@
+"""The command line: `umbrameter audit spec.yaml` and what belongs to it.
+
+Belongs here: arguments, what is printed where, exit codes. Does not belong here: any work.
+
+Exit codes: 0 done and no limit exceeded, 1 the tool or its input failed, 2 a limit is exceeded, 3 something a limit
+needs was not measured, 130 stopped by Ctrl-C.
+"""
+
+import _thread
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+import umbrameter
+from umbrameter.cli.runs import is_sweep, print_found, read, root_and_folder, show, write
+from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
+
+app = typer.Typer(
+    help="Measure how much a trained classifier gives away about who was in its training data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "umbrameter",
+}
+"""Environment of an audit from the command line, where not set otherwise: our own lines on the terminal alone."""
+
+STOPPED = 130
+"""The exit code after Ctrl-C."""
+
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
+Root = Annotated[str, typer.Option(help="Where artefacts and run folders lie: a folder or a bucket's address.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the spec.")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="Where MLflow is; a SQLite file under the root if unset.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print report.json on standard output, and nothing else there.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")]
+
+
+@app.command()
+def audit(
+    spec: Spec,
+    root: Root = "runs",
+    settings: Settings = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Local worker processes; one a core if unset; 0 works in this process.")
+    ] = None,
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask cluster: tcp://... or tls://...")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of each local worker, such as 4GiB; an equal share of all if unset.")
+    ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option("--resource", metavar="NAME=N", help="What a task takes of a cluster's resources, such as GPU=1."),
+    ] = None,
+    models_a_task: Annotated[
+        int | None,
+        typer.Option(help="Shadow models of one task; if unset, some seconds of work, or on GPUs a worker's share."),
+    ] = None,
+    tls_ca: Annotated[str | None, typer.Option(help="For tls://: the authority's certificate (PEM).")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="For tls://: this client's key (PEM).")] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run an audit from its spec to a report in MLflow; what an earlier run has finished is reused."""
+    cluster: dict[str, Any] = {
+        "workers": workers,
+        "dask": dask,
+        "tls_ca": tls_ca,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+    }
+    cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
+    try:
+        from umbrameter.report.progress_bars import progress_on_stderr
+
+        with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
+            from umbrameter.spec.sweep import load
+
+            checked = load(spec, settings or ())
+            name = "audit" if hasattr(checked, "target") else "sweep"
+            flow, compute = getattr(_pipeline(f"flows.{name}"), name), _compute(cluster)
+            _heed_ctrl_c()
+            with when_it_answers():
+                run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
+    except TrackingError as error:
+        if error.run is not None:
+            show(root, error.run, tracking_uri, as_json)
+        raise
+    raise typer.Exit(show(root, run, tracking_uri, as_json))
+
+
+@app.command()
+def score(
+    predictions: Annotated[str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of answers.")],
+    shadow: Annotated[str | None, typer.Option(help="The same of shadow models, with model_id.")] = None,
+    spec: Annotated[str | None, typer.Option(help="YAML with attacks and limits; an audit's spec serves.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder for report.json, report.html and figures.")] = None,
+    rounded: Annotated[bool, typer.Option(help="Answers are rounded or cut off and need not sum to 1.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Audit stored predictions: no model, no cluster, seconds."""
+    from umbrameter.predictions.parquet import StoredPredictions
+    from umbrameter.spec.score import ScoreSpec
+    from umbrameter.stored_predictions.audit import page_and_figures, score_stored
+
+    target = StoredPredictions(predictions, rounded=rounded)
+    others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
+    found, curves = score_stored(target, others, ScoreSpec.load(spec))
+    places = {}
+    if out is not None:
+        write(out, page_and_figures(found, curves))
+        places = {"Report": f"{out}/report.html"}
+    raise typer.Exit(print_found(found, places, found.model_dump_json(indent=1) if as_json else None))
+
+
+@app.command()
+def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show the report of a finished run again."""
+    root, folder = root_and_folder(run)
+    raise typer.Exit(show(root, folder, None, as_json))
+
+
+@app.command()
+def records(run: Run, debug: Debug = False) -> None:
+    """Write single records' scores, under pseudonyms, into a run's folder; they go nowhere else."""
+    from umbrameter.report.model import read_report
+    from umbrameter.report.record_scores import exposure, record_key
+    from umbrameter.store.artefacts import Store
+
+    root, folder = root_and_folder(run)
+    found = read_report(read(root, folder, "report.json"))
+    store = Store(root)
+    store.put(folder, {"records.parquet": exposure(store, folder, record_key())})
+    typer.echo(f"Written: {root}/{folder}/records.parquet")
+    agreed = [r.rank_correlation for r in found.repeats if r.mitigation is None and r.rank_correlation is not None]
+    heard = f"repeats agree on ranks with a correlation of {min(agreed):.2f} to {max(agreed):.2f}" if agreed else None
+    typer.echo(
+        f"Of one record little can be said: {heard or 'without repeats nobody knows whether its score would hold'}."
+    )
+
+
+@app.command()
+def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> None:
+    """Log a finished run to MLflow, such as one whose tracking failed."""
+    root, folder = root_and_folder(run)
+    tracking = _pipeline("tasks.track")
+    log = tracking.log_sweep if is_sweep(root, folder) else tracking.log_run
+    read(root, folder, "sweep.json" if is_sweep(root, folder) else "report.json")
+    parent = log(root, folder, tracking_uri)
+    typer.echo(f"Logged to MLflow as run {parent}.")
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(metavar="DIR", help="Folder to write; it must not be there yet.")],
+    mitigation: Annotated[
+        str | None, typer.Option(help="As the report names it, or none; the recommended one if unset.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a run's model under a mitigation as an MLflow model whose served answers are the mitigated ones."""
+    root, folder = root_and_folder(run)
+    read(root, folder, "report.json")
+    name = _pipeline("tasks.export").export(root, folder, mitigation, to)
+    typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
+    typer.echo(f"Serve it: mlflow models serve -m {to} --env-manager local")
+
+
+@app.command()
+def ui(
+    root: Root = "runs",
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+    debug: Debug = False,
+) -> None:
+    """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
+    command = _pipeline("tasks.track").ui_command(root, tracking_uri, port)
+    typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)
+
+
+@app.command()
+def datasets(root: Root = "runs", debug: Debug = False) -> None:
+    """List the data sets that a spec can name: size, licence, where each is, and how it is had."""
+    typer.echo(_pipeline("data.listing").listing(root, shutil.get_terminal_size().columns))
+
+
+@app.command()
+def schema(
+    of: Annotated[Literal["spec", "report"], typer.Argument(help="Of an audit's spec, or of report.json.")] = "spec",
+    debug: Debug = False,
+) -> None:
+    """Print a JSON schema."""
+    from umbrameter.report import schema as report_schema
+    from umbrameter.spec.audit import AuditSpec
+
+    typer.echo(json.dumps(AuditSpec.model_json_schema() if of == "spec" else report_schema(), indent=1))
+
+
+@app.command()
+def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> None:
+    """Check a spec without running it."""
+    from umbrameter.spec.sweep import Sweep, load
+
+    found = load(spec, settings or ())
+    if isinstance(found, Sweep):
+        typer.echo(f"{spec} is a sweep over {found.title}: {', '.join(point.label for point in found.points)}")
+    checked = found.points[0].spec if isinstance(found, Sweep) else found
+    typer.echo(
+        f"{spec} is valid: {checked.name}, {checked.n_shadows} shadow models, "
+        f"attacks {', '.join(a.label for a in checked.attacks)}; "
+        f"mitigations {', '.join(m.label for m in checked.mitigations) or 'none'}"
+    )
+
+
+@app.command()
+def version(debug: Debug = False) -> None:
+    """Print the version."""
+    typer.echo(umbrameter.__version__)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except UmbrameterError as error:
+        _fail(str(error), debug)
+    except TyperException as error:
+        _fail(f"{error.format_message()}; see umbrameter --help", debug)
+    except Exception as error:
+        _fail(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; run again with --debug", debug)
+    if code == STOPPED:
+        _fail("stopped; what was finished is kept, and the same command continues from there", False, STOPPED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"umbrameter: {text}", err=True)
+    sys.exit(code)
+
+
+def _pipeline(module: str) -> Any:
+    """Import a module of the checkout: `flows`, `tasks` and `data` are no part of the installed package.
+
+    Raises
+    ------
+    MissingRingError
+        When there is no checkout, or the libraries of the pipeline are not installed.
+    """
+    home = Path(umbrameter.__file__).resolve().parents[1]
+    checkout = home if (home / "flows" / "audit.py").is_file() else Path.cwd()
+    if not (checkout / "flows" / "audit.py").is_file():
+        raise MissingRingError(
+            f"this command runs from a checkout of umbrameter, and {checkout} is none (it has no flows/audit.py); "
+            "change into one, or use umbrameter as a library"
+        )
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if str(checkout) not in sys.path:
+        sys.path.insert(0, str(checkout))
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        ring = (error.name or "").partition(".")[0]
+        if ring not in ("prefect", "dask", "distributed", "mlflow", "httpx"):
+            raise
+        raise MissingRingError(f"{ring} is not installed; run: pip install 'umbrameter[pipeline]'") from None
+
+
+def _compute(settings: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return _pipeline("tasks.cluster").Compute(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])
+        raise SpecError(where + str(first["msg"]).removeprefix("Value error, ")) from None
+
+
+def _heed_ctrl_c() -> None:
+    """Let no Ctrl-C be lost: in a destructor or a garbage collector's callback Python only notes it and goes on."""
+
+    def interrupt(_signal: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def once_more(ignored: "sys.UnraisableHookArgs") -> None:
+        if ignored.exc_type is KeyboardInterrupt:
+            threading.Timer(0.1, _thread.interrupt_main).start()  # at once, it would be lost in here too
+        else:
+            sys.__unraisablehook__(ignored)
+
+    signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow it
+    sys.unraisablehook = once_more
+
+
+def _amounts(settings: Iterable[str]) -> dict[str, float]:
+    """Return `NAME=N` settings as numbers by name."""
+    found = {}
+    for setting in settings:
+        name, _, number = setting.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise SpecError(f"--resource {setting!r} must be NAME=N, such as GPU=1") from None
+    return found

@@ -1,0 +1,63 @@
+"""Who trains a network: JAX on a GPU, hand-written backpropagation on a CPU."""
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from umbrameter.networks.layers import Layers
+from umbrameter.typing import Floats, Ints
+
+if TYPE_CHECKING:
+    from umbrameter.networks.base import NetworkClassifier
+
+GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
+"""Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
+
+
+def on_gpu() -> bool:
+    """Say whether JAX would run on a GPU; JAX is loaded only where a package for one is installed."""
+    if not any(map(find_spec, GPU_PLUGINS)):
+        return False
+    import jax
+
+    return bool(jax.default_backend() == "gpu")
+
+
+def trained(
+    networks: Sequence["NetworkClassifier"],
+    layers: Sequence[Layers],
+    X: Floats,
+    codes: Ints,
+    passes: Sequence[Iterable[Ints]],
+    watch: Callable[[Layers], bool] | None = None,
+) -> list[Layers]:
+    """Train networks of one shape on shared records: by JAX on a GPU, by `backprop` on a CPU.
+
+    Parameters
+    ----------
+    networks
+        Equal but for their seeds.
+    layers
+        The weights that each begins with.
+    X, codes
+        All records, and their labels 0 to n_classes - 1.
+    passes
+        For each network, the rows of each pass, in order; their numbers may differ between networks.
+    watch
+        Looks at one network's layers after each pass; the training ends when it says so.
+
+    Returns
+    -------
+    Each network's trained layers, float32.
+    """
+    front = None if on_gpu() else networks[0]._front(X, len(networks))
+    if front is None:
+        from umbrameter.networks import jax_training
+
+        return jax_training.train(networks, networks[0]._network(), layers, X, codes, passes, watch)
+    from umbrameter.networks import cpu_training
+
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are refused afterwards
+        return cpu_training.train(networks, layers, front, codes, passes, watch)

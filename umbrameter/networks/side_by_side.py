@@ -1,0 +1,105 @@
+"""Many networks of one shape as one program."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from umbrameter.networks.base import NetworkClassifier
+from umbrameter.networks.engine import trained
+from umbrameter.networks.mlp import MLPClassifier
+from umbrameter.typing import Array, Floats, Ints
+
+
+class StackedMLP:
+    """Networks of one shape that are trained side by side, each on rows of its own; for the attack models of classes.
+
+    Parameters
+    ----------
+    networks
+        Unfitted, equal but for their `random_state`.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> y = X[:, 0] > 0
+    >>> networks = [MLPClassifier((8,), epochs=50, learning_rate=0.01, random_state=i) for i in range(2)]
+    >>> stack = StackedMLP(networks).fit(X, y, [np.arange(200), np.arange(200, 300)])
+    >>> [network.score(X, y) > 0.9 for network in stack.networks]
+    [True, True]
+    """
+
+    def __init__(self, networks: Sequence[MLPClassifier]):
+        self.networks = list(networks)
+
+    def fit(self, X: Floats, y: Array, rows: Sequence[Ints]) -> "StackedMLP":
+        """Train all networks; afterwards each of `networks` is fitted, as if it had been trained alone.
+
+        Parameters
+        ----------
+        X
+            All records' features, shape (n_records, n_features).
+        y
+            All records' labels, shape (n_records,).
+        rows
+            For each network, the rows of `X` it is trained on; their numbers may differ.
+
+        Raises
+        ------
+        ValueError
+            When the networks are not of one shape, or one's rows are out of range or of one class.
+        """
+        fit_side_by_side(self.networks, X, y, rows)
+        return self
+
+
+def fit_side_by_side(networks: Sequence[NetworkClassifier], X: Floats, y: Array, rows: Sequence[Ints]) -> None:
+    """Train networks of one shape as one program, each on rows of its own, as if each were trained alone.
+
+    Networks whose rows hold fewer classes than the others' are trained in a program of their own.
+
+    Parameters
+    ----------
+    networks, X, y, rows
+        As of `StackedMLP.fit`.
+
+    Raises
+    ------
+    ValueError
+        As of `StackedMLP.fit`.
+    """
+    shapes = {str({**network.get_params(), "random_state": None}) for network in networks}
+    if len(shapes) != 1:
+        raise ValueError(f"the networks differ in their parameters: {'; '.join(sorted(shapes))}; stack equal ones")
+    X, y = np.ascontiguousarray(X, dtype=np.float32), np.asarray(y)
+    if any(network.trains_alone for network in networks):
+        for network, own in zip(networks, rows, strict=True):
+            network.fit(X[own], y[own])
+        return
+    alike: dict[bytes, list[tuple[NetworkClassifier, Ints]]] = {}
+    for network, own in zip(networks, rows, strict=True):
+        network._checked(X[own], y[own])
+        alike.setdefault(network.classes_.tobytes(), []).append((network, np.asarray(own, dtype=np.int32)))
+    for group in alike.values():
+        _fit([network for network, _ in group], X, y, [own for _, own in group])
+
+
+def _fit(networks: list[NetworkClassifier], X: Floats, y: Array, rows: list[Ints]) -> None:
+    """Train checked networks of the same classes as one program; in halves where memory does not take them all."""
+    codes = np.searchsorted(networks[0].classes_, y).astype(np.int32)
+    layers, passes = [], []
+    for network, own in zip(networks, rows, strict=True):
+        rng = check_random_state(network.random_state)
+        layers.append(network._initial(rng))
+        passes.append(map(own.__getitem__, network.batches(rng, len(own))))
+    try:
+        found = trained(networks, layers, X, codes, passes)
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) or len(networks) == 1:
+            raise
+        half = len(networks) // 2
+        _fit(networks[:half], X, y, rows[:half])
+        _fit(networks[half:], X, y, rows[half:])
+        return
+    for network, own_layers in zip(networks, found, strict=True):
+        network._keep(own_layers)

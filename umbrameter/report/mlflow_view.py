@@ -1,0 +1,124 @@
+"""The report as a tracker wants it: names, flat numbers, Markdown.
+
+Belongs here: what is told. Does not belong here: any tracker.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from umbrameter.report.model import Report, Result
+from umbrameter.report.recommendation import leaks
+from umbrameter.report.sweep_model import SweepReport, rows
+from umbrameter.report.text import attacker_name, figure, mitigation_name, reading, stronger
+from umbrameter.statistics.estimates import Interval, LowerBound
+
+TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")
+"""The figures of the table of mitigations."""
+
+
+def run_name(report: Report) -> str:
+    """Return the run's name: the result first, since lists cut names short, and when it was measured."""
+    when = f"{datetime.fromisoformat(report.audit.started):%Y-%m-%d %H:%M}"
+    worst = leaks(report.results).get(None)
+    return f"AUC {worst.auc.value:.3f}, {when}" if worst is not None else when
+
+
+def note(report: Report) -> str:
+    """Return the run's description in Markdown: what was audited, the table, how it reads."""
+    target = report.target
+    rows = [
+        f"| {mitigation_name(r)} | {r.attack} | {attacker_name(r)} | {figure(r.metrics['auc'])} | "
+        f"{figure(r.utility['test_accuracy'])} |"
+        for r in stronger(report.results)
+    ]
+    return "\n".join(
+        [
+            f"**Target:** {target.description} on {report.data.name}, {target.n_members:,} members and "
+            f"{target.n_nonmembers:,} non-members; {report.shadows.n_models} shadow models.",
+            "",
+            reading(report),
+            "",
+            "| mitigation | attack | attacker | AUC [low, high] | test accuracy [low, high] |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            "An AUC of 0.5 is guessing. The whole report is the artefact `report.html`.",
+        ]
+    )
+
+
+def mitigation_table(report: Report) -> dict[str, list[Any]]:
+    """Return the matrix mitigation × attack × attacker as columns."""
+    columns: dict[str, list[Any]] = {}
+    for result in report.results:
+        figures = {"auc": result.metrics["auc"], "tpr_at_fpr_0.01": result.metrics["tpr_at_fpr_0.01"], **result.utility}
+        row = {"mitigation": mitigation_name(result), "attack": result.attack, "attacker": result.attacker or ""}
+        row |= {name: figure(figures[name]) if name in figures else "" for name in TABLE}
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
+def mitigation_figures(report: Report, label: str) -> dict[str, float]:
+    """Return each attack's AUC under a mitigation, by the stronger attacker; claims of privacy and what is proved."""
+    shown = stronger(result for result in report.results if result.mitigation == label)
+    figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
+    for found in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
+        figures |= {"epsilon_claimed": found.epsilon, "epsilon_proved": found.epsilon_lower_bound}
+    return figures
+
+
+def flat_metrics(result: Result) -> dict[str, float]:
+    """Return every measured figure with its bounds, what the target is worth, and differences from none."""
+    flat: dict[str, float] = {}
+    changes = {f"change_of_{name}": metric for name, metric in result.change.items()}
+    for name, metric in (result.utility | changes | result.metrics).items():
+        if isinstance(metric, Interval):
+            flat |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        elif isinstance(metric, LowerBound):
+            flat |= {name: metric.value, f"{name}_low": metric.low}
+    return flat
+
+
+def sweep_series(report: SweepReport) -> Iterator[tuple[str, float, int]]:
+    """Give a sweep's figures as name, value and step: of the target, and of each attack with medians over classes."""
+    for point in report.points:
+        yield "target_train_accuracy", point.train_accuracy, point.step
+        yield "target_test_accuracy", point.test_accuracy, point.step
+        if point.drawn is not None and point.drawn.n_records:
+            yield "queries_a_record", point.drawn.queries / point.drawn.n_records, point.step
+        for attack in point.attacks:
+            found = {k: m.value for k, m in attack.metrics.items() if isinstance(m, Interval)}
+            found |= {f"median_class_{k}": v for k, v in attack.medians.items() if v is not None}
+            yield from ((f"{allowed(attack.attack)}_{name}", value, point.step) for name, value in found.items())
+
+
+def sweep_note(report: SweepReport) -> str:
+    """Return the description of a sweep's run in Markdown: which step is which value, and the table."""
+    steps = ", ".join(f"{point.step} = {point.label}" for point in report.points)
+    table = rows(report)
+    head, rule = " | ".join(table[0]), " | ".join("---" for _ in table[0])
+    lines = (f"| {' | '.join(row.values())} |" for row in table)
+    first = f"The same audit at several values of one setting: **{report.title}**. Steps of the series: {steps}."
+    return "\n".join([first, "", f"| {head} |", f"| {rule} |", *lines])
+
+
+def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give a nested mapping's leaves by dotted path; what a spec leaves unset is left out."""
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from flatten(inner, f"{path}.{key}" if path else str(key))
+    elif value is not None:
+        yield allowed(path), value
+
+
+def allowed(name: str) -> str:
+    """Return a name with only what MLflow allows in names."""
+    return re.sub(r"[^\w./ -]", "_", name).rstrip("_")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with `user:password@` in addresses hidden."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)

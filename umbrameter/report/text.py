@@ -1,0 +1,266 @@
+"""A report in words: numbers as text, names as people say them, and what the results come to in a sentence or two.
+
+Belongs here: plain text that the HTML page and the terminal share. Does not belong here: escaping, layout, colour.
+"""
+
+from collections.abc import Iterable
+
+from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
+from umbrameter.report.recommendation import leaks, measured_auc
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
+
+NO_PROOF = (
+    "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
+    "not."
+)
+"""What every report has to say, however good its figures are."""
+
+STATUS = {
+    "pass": "pass",
+    "warn": "warning",
+    "fail": "fail",
+    "not_measured": "not measured",
+}
+"""A verdict's status as it is printed."""
+
+_METRICS = {
+    "auc": "AUC",
+    "accuracy": "attack accuracy",
+    "precision": "attack precision",
+    "recall": "attack recall",
+    "advantage": "advantage (TPR - FPR)",
+    "epsilon_lower_bound": "lower bound of ε",
+}
+
+
+def number(value: float, near: float | None = None) -> str:
+    """Return a figure with three decimals, or with four where three would hide most of it.
+
+    Parameters
+    ----------
+    value
+        The figure, mostly a fraction.
+    near
+        Take as many decimals as this figure would have; the figure itself if unset.
+
+    Examples
+    --------
+    >>> number(0.62149), number(0.00123), number(0.00001), number(0)
+    ('0.621', '0.0012', '<0.0001', '0')
+    """
+    if value == 0:
+        return "0"
+    if 0 < value < 0.00005:
+        return "<0.0001"
+    text = f"{value:.{4 if abs(value if near is None else near) < 0.01 else 3}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def figure(metric: Metric) -> str:
+    """Return a figure with its interval, or that it was not measured.
+
+    Examples
+    --------
+    >>> figure(Interval(value=0.62, low=0.6, high=0.64, confidence=0.95, method="DeLong"))
+    '0.620 [0.600, 0.640]'
+    >>> figure(NotMeasured(not_measured="there are no members"))
+    'not measured'
+    """
+    if isinstance(metric, NotMeasured):
+        return "not measured"
+    if isinstance(metric, LowerBound):
+        return f"at least {number(metric.value)}"
+    low, high = (number(bound, near=metric.value) for bound in (metric.low, metric.high))
+    return f"{number(metric.value)} [{low}, {high}]"
+
+
+def point(metric: Metric) -> str:
+    """Return a figure without its interval, or that it was not measured."""
+    return "not measured" if isinstance(metric, NotMeasured) else number(metric.value)
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage with its unit.
+
+    Examples
+    --------
+    >>> percent(0.001), percent(0.1)
+    ('0.1 %', '10 %')
+    """
+    return f"{100 * fraction:g} %"
+
+
+def metric_name(name: str) -> str:
+    """Return a figure's name as people say it.
+
+    Examples
+    --------
+    >>> metric_name("tpr_at_fpr_0.01"), metric_name("precision_at_prior_0.1"), metric_name("best_accuracy")
+    ('TPR at 1 % FPR', 'precision where 10 % are members', 'best accuracy')
+    """
+    for prefix, text in (("tpr_at_fpr_", "TPR at {} FPR"), ("precision_at_prior_", "precision where {} are members")):
+        if name.startswith(prefix):
+            return text.format(percent(float(name.removeprefix(prefix))))
+    return _METRICS.get(name, name.replace("_", " "))
+
+
+def drawn_line(drawn: DrawnInfo) -> str:
+    """Return how many records of shadow data were made, and what they took, in a line."""
+    made = f"{drawn.kind}: {drawn.n_records:,} of {drawn.n_wanted:,} records"
+    if not drawn.queries:
+        return made
+    each = f", {drawn.queries / drawn.n_records:,.1f} a record" if drawn.n_records else ""
+    gone = [row.label for row in drawn.by_class if not row.n_found]
+    lacking = f"; none of {len(gone)} classes: {_listed(gone)}" if gone else ""
+    return f"{made} by {drawn.queries:,} queries to the target{each}{lacking}"
+
+
+def control_name(name: str) -> str:
+    """Return a control's name as people say it.
+
+    Examples
+    --------
+    >>> control_name("blind_baseline")
+    'blind baseline'
+    """
+    return name.replace("_", " ")
+
+
+def controls_line(report: Report) -> str:
+    """Return how the controls came out, in a line."""
+    by_status = {s: [control_name(n) for n, c in report.controls.items() if c.status == s] for s in STATUS}
+    parts = [f"{len(by_status['pass'])} of {len(report.controls)} passed"]
+    parts += [f"failed: {', '.join(by_status['fail'])}"] if by_status["fail"] else []
+    parts += [f"not measured: {', '.join(by_status['not_measured'])}"] if by_status["not_measured"] else []
+    return "; ".join(parts)
+
+
+def mitigation_name(result: Result) -> str:
+    """Return the mitigation of a result, or `none`."""
+    return result.mitigation or "none"
+
+
+def attacker_name(result: Result) -> str:
+    """Return who attacks: one who knows of the mitigation, one who does not, or nothing without a mitigation."""
+    return {"adaptive": "knows of it", "static": "does not", None: ""}[result.attacker]
+
+
+def kept(result: Result, name: str = "test_accuracy") -> float | None:
+    """Return what a target is worth under a mitigation, or None when that was not measured."""
+    metric = result.utility.get(name)
+    return metric.value if isinstance(metric, Interval) else None
+
+
+def by_mitigation(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Return the results by mitigation, none first, else in the order given."""
+    grouped: dict[str, list[Result]] = {"none": []}
+    for result in results:
+        grouped.setdefault(mitigation_name(result), []).append(result)
+    return {name: group for name, group in grouped.items() if group}
+
+
+def stronger(results: Iterable[Result]) -> list[Result]:
+    """Return of each attack on each mitigation the attacker with the higher AUC, in the order given.
+
+    Where an AUC was not measured, the one who knows of the mitigation.
+    """
+    best: dict[tuple[str, str | None], Result] = {}
+    for result in results:
+        known = best.setdefault((result.attack, result.mitigation), result)
+        old, new = measured_auc(known), measured_auc(result)
+        if old is not None and new is not None and new.value > old.value:
+            best[result.attack, result.mitigation] = result
+    return list(best.values())
+
+
+def confidence(report: Report) -> str:
+    """Return the confidence of a report's intervals, such as `95 %`."""
+    metrics = [metric for result in report.results for metric in result.metrics.values()]
+    found = {percent(metric.confidence) for metric in metrics if isinstance(metric, Interval)}
+    return " or ".join(sorted(found)) or "95 %"
+
+
+def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
+    """Return the results of highest AUC on the target as it is, the strongest first.
+
+    Parameters
+    ----------
+    results
+        Of a report.
+    most
+        How many, at most.
+    """
+    bare = [(auc.value, -i, r) for i, r in enumerate(results) if r.mitigation is None and (auc := measured_auc(r))]
+    return [result for _, _, result in sorted(bare, key=lambda entry: entry[:2], reverse=True)[:most]]
+
+
+def reading(report: Report) -> str:
+    """Return what the results come to: the strongest attack, and which mitigation is recommended."""
+    base = leaks(report.results).get(None)
+    if base is None:
+        return "How much the target leaks as it is was not measured by every attack; the list of reasons says why."
+    attack = f"the strongest attack, {base.result.attack}, has AUC {figure(base.auc)} (0.5 is guessing, 1 is certainty)"
+    if base.auc.low <= 0.5:
+        return f"No attack was shown to do better than guessing on the target as it is: {attack}."
+    first = f"Members can be told from non-members: {attack} on the target as it is."
+    return f"{first} {report.recommendation.reason}" if report.recommendation else first
+
+
+def claim(found: Guarantee) -> str:
+    """Return a claim of privacy beside what was proved, in a line."""
+    return (
+        f"{'BROKEN' if found.is_broken else 'not disproved'}: {found.mitigation} claims ε {number(found.epsilon)} at δ "
+        f"{found.delta:g} ({found.accountant}; noise multiplier {number(found.noise_multiplier)}, {found.n_steps:,} "
+        f"steps); attacks prove at least {number(found.epsilon_lower_bound)} ({found.n_attacks} attacks, "
+        f"{percent(found.confidence)})"
+    )
+
+
+def not_measured(report: Report) -> list[str]:
+    """Return what was not measured and why, a sentence for each reason, alike ones taken together."""
+    places: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    for result in report.results:
+        reasons = {m.not_measured if isinstance(m, NotMeasured) else None for m in result.metrics.values()}
+        whole = len(reasons) == 1 and len(result.metrics) > 1 and None not in reasons
+        for name, metric in [*result.metrics.items()][: 1 if whole else None]:
+            if isinstance(metric, NotMeasured):
+                what = "Every figure" if whole else metric_name(name)
+                place = places.setdefault((what, metric.not_measured), {})
+                place.setdefault(result.attack, {})[mitigation_name(result)] = None
+    n_mitigations = len(by_mitigation(report.results))
+    n_attacks = len({result.attack for result in report.results})
+    said = {reason for _, reason in places}
+    return [
+        *(f"{name} ({_where(place, n_attacks, n_mitigations)}): {reason}." for (name, reason), place in places.items()),
+        *(line for reason, line in _classes_not_measured(report).items() if reason not in said),
+        *(f"Limit on {metric_name(x.metric)} of {x.attack}." for x in _open_limits(report)),
+    ]
+
+
+def _where(place: dict[str, dict[str, None]], n_attacks: int, n_mitigations: int) -> str:
+    if len(place) == n_attacks and all(len(mitigations) == n_mitigations for mitigations in place.values()):
+        return "every attack"
+    alike: dict[str, list[str]] = {}
+    for attack, mitigations in place.items():
+        names = "any mitigation or none" if len(mitigations) == n_mitigations else _listed(list(mitigations), 4)
+        alike.setdefault(names, []).append(attack)
+    return "; ".join(f"{_listed(attacks, 4)}: {mitigations}" for mitigations, attacks in alike.items())
+
+
+def _classes_not_measured(report: Report) -> dict[str, str]:
+    """Return a line for each reason why a class lacks a figure."""
+    classes: dict[str, dict[str, None]] = {}
+    for result in report.results:
+        for entry in result.by_class:
+            for metric in (entry.auc, entry.accuracy, entry.precision, entry.recall):
+                if isinstance(metric, NotMeasured):
+                    classes.setdefault(metric.not_measured, {})[entry.label] = None
+    return {reason: f"By class ({_listed(list(labels))}): {reason}." for reason, labels in classes.items()}
+
+
+def _listed(labels: list[str], most: int = 8) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
+
+
+def _open_limits(report: Report) -> list[LimitOutcome]:
+    return [limit for limit in report.verdict.limits if limit.status == "not_measured"]

@@ -1,0 +1,1 @@
+"""Attack models and mitigated models in a folder, as MLflow loads them."""

@@ -1,0 +1,70 @@
+"""Real records with noise: an attacker whose records are like the target's, but not quite."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from umbrameter.shadow_data.base import Drawing, ShadowData
+from umbrameter.typing import Floats, Ints
+
+
+class Noisy(ShadowData):
+    """The pool with a share of its features changed: bits flipped, categories drawn anew, numbers moved.
+
+    A category becomes that of another record; a number moves by a normal deviate as wide as its column's standard
+    deviation, and stays in its column's range, a whole number whole. Labels stay.
+
+    References
+    ----------
+    Shokri et al. (2017), arXiv 1610.05820, section V-C, "noisy real data": 10 % and 20 % of the bits flipped.
+    """
+
+    kind: Literal["noisy"] = Field("noisy", description="The pool with a share of its features changed.")
+    rate: float = Field(gt=0, le=1, description="The share of features changed; a fraction.")
+
+    @property
+    def label(self) -> str:
+        """The data's name, such as `noisy(0.1)`."""
+        return f"noisy({self.rate:g})"
+
+    @property
+    def assumption(self) -> str:
+        """What the attacker has."""
+        return f"records of the same source with {self.rate:.0%} of their features changed at random"
+
+    def n_drawn(self, wanted: int, n_pool: int) -> int:
+        """Return the size of the pool."""
+        return n_pool
+
+    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+        """Yield the pool, changed."""
+        spread = _spread(of)
+        for block, start in enumerate(range(0, len(of.pool), of.block)):
+            X, y = of.records.take(of.pool[start : start + of.block])
+            yield self._changed(X, spread, of, of.rng("noisy", block)), y
+
+    def _changed(self, X: Floats, spread: Floats, of: Drawing, rng: np.random.Generator) -> Floats:
+        domain, hit = of.records.domain, rng.random(X.shape, dtype=np.float32) < self.rate
+        is_number = ~of.is_category & ~domain.is_bit
+        out = np.where(hit & domain.is_bit, 1 - X, X)
+        for column in np.flatnonzero(of.is_category):
+            out[:, column] = np.where(hit[:, column], X[rng.integers(len(X), size=len(X)), column], X[:, column])
+        moved = X[:, is_number] + rng.standard_normal((len(X), int(is_number.sum()))) * spread[is_number]
+        moved = np.where(domain.is_whole[is_number], np.rint(moved), moved)
+        moved = np.clip(moved, domain.low[is_number], domain.high[is_number])
+        out[:, is_number] = np.where(hit[:, is_number], moved, X[:, is_number])
+        return np.asarray(out, dtype=X.dtype)
+
+
+def _spread(of: Drawing) -> Floats:
+    """Return each feature's standard deviation over the pool, shape (n_features,), in one pass."""
+    total, square = np.zeros(of.records.n_features), np.zeros(of.records.n_features)
+    middle = (of.records.domain.low + of.records.domain.high) / 2
+    for start in range(0, len(of.pool), of.block):
+        apart = of.records.take(of.pool[start : start + of.block])[0] - middle
+        total += apart.sum(axis=0)
+        square += (apart**2).sum(axis=0)
+    n = max(1, len(of.pool))
+    return np.asarray(np.sqrt(np.maximum(square / n - (total / n) ** 2, 0)))

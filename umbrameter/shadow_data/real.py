@@ -1,0 +1,34 @@
+"""Real records of the same source, apart from the target's: the strongest assumption, and the usual one."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from umbrameter.shadow_data.base import Drawing, ShadowData
+from umbrameter.typing import Floats, Ints
+
+
+class Real(ShadowData):
+    """The pool as it is.
+
+    References
+    ----------
+    Shokri et al. (2017), arXiv 1610.05820, section V-C.
+    """
+
+    kind: Literal["real"] = Field("real", description="The records that are neither members nor non-members.")
+
+    @property
+    def assumption(self) -> str:
+        """What the attacker has."""
+        return "records of the same source, apart from members and non-members"
+
+    def n_drawn(self, wanted: int, n_pool: int) -> int:
+        """Return the size of the pool."""
+        return n_pool
+
+    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+        """Yield the pool."""
+        for start in range(0, len(of.pool), of.block):
+            yield of.records.take(of.pool[start : start + of.block])

@@ -1,0 +1,1 @@
+"""An audit of stored predictions, without an orchestrator."""

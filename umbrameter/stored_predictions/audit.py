@@ -1,0 +1,253 @@
+"""An audit of stored predictions: the same report, without a model, a cluster or an orchestrator.
+
+Belongs here: from stored predictions to a report. Does not belong here: reading them (`stored`), or how it is shown.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from umbrameter import __version__
+from umbrameter.attacks import Attack
+from umbrameter.errors import DataError
+from umbrameter.evaluation import controls
+from umbrameter.evaluation.attack import auc_change, evaluated
+from umbrameter.evaluation.controls import Control, failures, of_scores
+from umbrameter.evaluation.utility import accuracies, costs
+from umbrameter.evaluation.verdict import decide
+from umbrameter.mitigations import answered
+from umbrameter.mitigations.plan import Attacker, Row
+from umbrameter.predictions.parquet import StoredPredictions
+from umbrameter.report import figures, html
+from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
+from umbrameter.report.recommendation import recommend
+from umbrameter.report.text import strongest
+from umbrameter.seeds import generator, integer
+from umbrameter.spec.limits import expand
+from umbrameter.spec.score import ScoreSpec
+from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.metrics import METRICS, roc_curve
+from umbrameter.store.artefacts import digest
+from umbrameter.store.steps import peak_rss_mb
+from umbrameter.stored_predictions.scoring import Audited, Shadows, missing, read_shadows, score_rows
+from umbrameter.typing import Floats
+
+DISTINCT = 0.95
+"""The share of different answers from which on equal ones are taken for copies."""
+
+
+def score_stored(
+    predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
+) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
+    """Attack and measure stored predictions.
+
+    Parameters
+    ----------
+    predictions
+        The target's answers.
+    shadow
+        Shadow models' answers, where `is_member` says who was IN; attacks that need them are not measured without.
+    spec
+        Which attacks, and which limits.
+
+    Returns
+    -------
+    report
+        As of an audit.
+    curves
+        FPR and TPR of each attack that was measured.
+
+    Raises
+    ------
+    DataError
+        When the predictions cannot be audited; the text says which row and why.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    if shadow is not None and shadow.n_classes != predictions.n_classes:
+        raise DataError(
+            f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences a record, and {predictions.path!r} has "
+            f"{predictions.n_classes}; both must be of the same classes"
+        )
+    heat = sorted(frozenset({1.0}).union(*(attack.temperatures for attack in spec.attackers)))
+    known = None if shadow is None else read_shadows(predictions, shadow, heat, spec.seed)
+    bare = _Scored(predictions, known, spec, heat)
+    results = bare.results(Row(), None, bare)
+    for row in map(Row, spec.mitigations):
+        results += _mitigated(row, bare, shadow)
+    audited = bare.audited
+    found, limits = _controls(audited, predictions, spec.seed), expand(spec.limits)
+    report = Report(
+        audit=AuditInfo(
+            name=spec.name,
+            spec_digest=digest(spec.model_dump(mode="json")),
+            seed=spec.seed,
+            version=__version__,
+            started=started.isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - clock,
+        ),
+        data=DataInfo(
+            name=Path(predictions.path).name,
+            n_records=predictions.n_records,
+            n_features=0,
+            n_classes=predictions.n_classes,
+        ),
+        target=_target(audited, predictions.n_classes),
+        shadows=_shadow_info(known, shadow),
+        results=results,
+        controls=found,
+        recommendation=recommend(results, limits, spec.accepted_loss),
+        verdict=decide(limits, [(r.attack, r.metrics) for r in results if r.mitigation is None], failures(found)),
+        ledger=Ledger(queries=0, fits=0, reused=0, peak_rss_mb=peak_rss_mb(), driver_peak_rss_mb=peak_rss_mb()),
+    )
+    return report, {name: roc_curve(values, audited.is_member)[:2] for name, values in audited.scores.items()}
+
+
+def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
+    """Return the files of a report by name: `report.json`, `report.html` and figures."""
+    classes = {result.attack: result.by_class for result in strongest(report.results)}
+    drawn = {
+        "roc": figures.png(figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks")),
+        "class_precision": figures.png(figures.class_precision(classes)),
+    }
+    if any(result.mitigation for result in report.results):
+        drawn["mitigations"] = figures.png(figures.mitigations(report))
+    return {
+        "report.json": report.model_dump_json(indent=1).encode(),
+        "report.html": html.render(report, drawn).encode(),
+        **{f"figures/{name}.png": content for name, content in drawn.items()},
+    }
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Stored predictions, as they are or mitigated, with the scores of all attacks that lack nothing."""
+
+    predictions: StoredPredictions
+    known: Shadows | None
+    spec: ScoreSpec
+    heat: Sequence[float]
+
+    @cached_property
+    def lacking(self) -> dict[str, str | None]:
+        """Why each attack cannot be measured."""
+        return {attack.label: missing(attack, self.known) for attack in self.spec.attackers}
+
+    @cached_property
+    def audited(self) -> Audited:
+        """What is kept of the audited records."""
+        measurable = [attack for attack in self.spec.attackers if not self.lacking[attack.label]]
+        return score_rows(self.predictions, self.known, measurable, self.heat, self.spec.seed)
+
+    def results(self, row: Row, attacker: Attacker | None, bare: "_Scored") -> list[Result]:
+        """Return the figures of all attacks."""
+        audited, base = self.audited, None if row.mitigation is None else bare.audited
+        compared = (None, None) if base is None else (base.seen, audited.distances)
+        worth = costs(audited.seen, audited.is_member, *compared)
+        return [self._result(attack, row, attacker, base, worth) for attack in self.spec.attackers]
+
+    def _result(
+        self, attack: Attack, row: Row, attacker: Attacker | None, base: Audited | None, worth: Mapping[str, Any]
+    ) -> Result:
+        reason, audited = self.lacking[attack.label], self.audited
+        found: dict[str, Any] = {"metrics": dict.fromkeys(METRICS, NotMeasured(not_measured=reason or ""))}
+        change = dict(worth["change"])
+        if reason is None:
+            scores, is_called = audited.scores[attack.label], audited.is_called[attack.label]
+            classes = [str(i) for i in range(self.predictions.n_classes)]
+            measured = evaluated(scores, audited.is_member, is_called, audited.labels, classes, audited.slices)
+            found = {name: getattr(measured, name) for name in type(measured).model_fields}
+            if base is not None and attack.label in base.scores:
+                change["auc"] = auc_change(base.scores[attack.label], scores, audited.is_member)
+        return Result(
+            attack=attack.label,
+            mitigation=row.label,
+            attacker=attacker,
+            params={"attack": attack.model_dump(mode="json")} | row.params,
+            assumption=attack.assumption,
+            chosen=audited.chosen.get(attack.label),
+            n_queries=attack.n_queries,
+            utility=worth["utility"],
+            change=change,
+            **found,
+        )
+
+
+def _mitigated(row: Row, bare: _Scored, shadow: StoredPredictions | None) -> list[Result]:
+    """Return the figures under one mitigation, by an attacker who knows of it and by one who does not."""
+    lacks_shadows = row.guard is not None and bare.known is None
+    if row.training or lacks_shadows:
+        reason = (
+            f"{row.label} needs shadow models' predictions (--shadow), to train its guard"
+            if lacks_shadows
+            else f"{row.label} acts in the training, and stored predictions cannot be trained anew; audit the model"
+        )
+        return [_not_measured(attack, row, reason) for attack in bare.spec.attackers]
+    steps: list[Any] = list(row.answers)
+    if row.guard is not None and bare.known is not None:
+        steps.insert(0, row.guard.fit(bare.known.vectors, integer(bare.spec.seed, "guard")))
+    through = partial(answered, mitigations=steps)
+    predictions = bare.predictions.through(through)
+    known = None
+    if shadow is not None:
+        known = read_shadows(predictions, shadow.through(through), bare.heat, bare.spec.seed)
+    adaptive = _Scored(predictions, known, bare.spec, bare.heat).results(row, "adaptive", bare)
+    if shadow is None:
+        return adaptive
+    return adaptive + _Scored(predictions, bare.known, bare.spec, bare.heat).results(row, "static", bare)
+
+
+def _not_measured(attack: Attack, row: Row, reason: str) -> Result:
+    return Result(
+        attack=attack.label,
+        mitigation=row.label,
+        attacker="adaptive",
+        params={"attack": attack.model_dump(mode="json")} | row.params,
+        assumption=attack.assumption,
+        metrics=dict.fromkeys(METRICS, NotMeasured(not_measured=reason)),
+    )
+
+
+def _target(audited: Audited, n_classes: int) -> TargetInfo:
+    return TargetInfo(
+        kind="stored predictions",
+        description="a model whose answers were stored",
+        **accuracies(audited.seen.is_right, audited.is_member),
+        n_members=int(audited.is_member.sum()),
+        n_nonmembers=int((~audited.is_member).sum()),
+        n_classes=n_classes,
+    )
+
+
+def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None) -> ShadowInfo:
+    n = 0 if known is None else known.n_models
+    return ShadowInfo(
+        n_models=n,
+        n_trained=0,
+        n_reused=n,
+        design=AS_STORED if known is not None else "none",
+        data="none" if shadow is None else f"{shadow.n_records:,} stored predictions",
+        size=0,
+    )
+
+
+def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> dict[str, Control]:
+    """Return the controls that can be had without the records."""
+    member = audited.is_member
+    found = of_scores([*audited.scores.values()], member, seed) if audited.scores else {}
+    features = [audited.labels, *(np.unique(v, return_inverse=True)[1] for v in audited.slices.values())]
+    distinct = len(np.unique(audited.logits[1.0])) / len(audited.labels)
+    keys = audited.record_ids if predictions.has_ids else audited.logits[1.0]
+    copies = controls.copies(keys, member) if predictions.has_ids or distinct >= DISTINCT else None
+    return found | {
+        "row_order": controls.row_order(audited.follows),
+        "orientation": controls.orientation(audited.confidence, member),
+        "answers_fit_labels": controls.answers_fit_labels(audited.seen.called, audited.labels, predictions.n_classes),
+        "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
+        "copies": copies or Control(status="not_measured", reason="without record_id, equal answers may be chance"),
+    }
