@@ -12,11 +12,11 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from data.cache import FOLDER_VARIABLE, kept, made_from, rewritten
 from data.clusters import clustered
+from data.downloads import Download, fetch
 from data.entries import CATALOGUE, Entry, Layout, Reader
-from data.fetching import Download, fetch
 from data.generated import STREAM, batches, parameters
-from data.keeping import FOLDER_VARIABLE, kept, made_from, rewritten
 from umbrameter.errors import DataError, SpecError
 from umbrameter.records.sources import ParquetData
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data import pictures, published
-from data.fetching import Download
+from data import images as pictures
+from data import text_layouts as published
+from data.downloads import Download
 from umbrameter.records.sources import ParquetData
 
 Reader = Callable[[Path], Iterator[pa.RecordBatch]]

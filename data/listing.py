@@ -2,9 +2,9 @@
 
 import textwrap
 
+from data.cache import FOLDER_VARIABLE
 from data.catalogue import available
 from data.entries import Entry
-from data.keeping import FOLDER_VARIABLE
 
 NARROWEST = 60
 

@@ -5,7 +5,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import stages
 from tasks.cluster import Compute
-from tasks.session import Held, read_spec, session
+from tasks.external_targets.handover import Held
+from tasks.session import read_spec, session
 from umbrameter.spec.audit import AuditSpec
 
 

@@ -9,22 +9,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
+from tasks.external_targets.handover import Met
 from tasks.progress import Stage
 from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.target import TargetMet
 from umbrameter.steps.target_answers import Asking
-from umbrameter.store.arrow import as_parquet
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Work, peak_rss_mb, perform
-from umbrameter.targets.predictions import StoredAnswers
-from umbrameter.typing import Answering
+from umbrameter.store.steps import Work, peak_rss_mb
 
 log = logging.getLogger("umbrameter.audit")
 
@@ -38,59 +34,6 @@ TASK_SECONDS = 5.0
 
 SHARE = 2
 """A piece is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
-
-
-class Held:
-    """A Python object on its way to a flow; opaque, since Prefect writes a flow's parameters into its database.
-
-    Parameters
-    ----------
-    model
-        The fitted classifier.
-    """
-
-    __slots__ = ("model",)  # without a dictionary nothing of it can be encoded
-
-    def __init__(self, model: Any):
-        self.model = model
-
-
-@dataclass(frozen=True)
-class Met:
-    """A target that was trained elsewhere, as this run found it.
-
-    Parameters
-    ----------
-    target
-        Who it is.
-    asked
-        What answers.
-    """
-
-    target: TargetMet
-    asked: Answering | StoredAnswers
-
-    def perform(self, root: str, works: Sequence[Asking]) -> None:
-        """Make works that ask the target, in this process; an endpoint's ledger says what for."""
-        asking = getattr(self.asked, "asking", None)
-        with asking(works[0].purpose) if asking is not None else nullcontext():
-            perform(root, [replace(work, asked=self.asked) for work in works])
-
-    def part(self) -> None:
-        """Check at the end that the target is still who it was; nothing where it cannot have changed."""
-
-    def sent(self) -> int | None:
-        """Return how many records this run has sent, where there is a ledger."""
-        return None
-
-    def files(self) -> dict[str, bytes]:
-        """Return what goes into the run's folder: the ledger of an endpoint, as Parquet."""
-        ledger = getattr(self.asked, "ledger", None)
-        return {} if ledger is None else {"ledger.parquet": as_parquet(ledger())}
-
-    def close(self) -> None:
-        """End connections."""
-        getattr(self.asked, "close", bool)()
 
 
 class Session:

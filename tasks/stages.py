@@ -18,7 +18,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from data.catalogue import locate, write_generated
-from tasks.session import CLUSTER, Held, Session
+from tasks.external_targets.handover import Held
+from tasks.session import CLUSTER, Session
 from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.records.build import build, records_recipe
 from umbrameter.records.membership import Membership
@@ -282,15 +283,15 @@ def track(session: Session, folder: str, tracking_uri: str | None) -> str:
 
 
 def tracking() -> Any:
-    """Return `tasks.track`, which takes two seconds to load."""
-    from tasks import track
+    """Return `tasks.mlflow_client.runs`, which takes two seconds to load."""
+    from tasks.mlflow_client import runs as track
 
     return track
 
 
 def _targets() -> Any:
-    """Return `tasks.targets`, which loads HTTP and MLflow."""
-    from tasks import targets
+    """Return `tasks.external_targets.meeting`, which loads HTTP and MLflow."""
+    from tasks.external_targets import meeting as targets
 
     return targets
 

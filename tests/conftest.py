@@ -1,5 +1,6 @@
 """What all tests share: one BLAS thread, a Prefect home of their own, and the folder of the full data sets."""
 
+import io
 import os
 import sys
 import tempfile
@@ -10,7 +11,7 @@ import pytest
 from absl import logging as absl_logging
 
 # absl, which JAX loads, closes its handler's stream when Prefect sets up logging; that must not be pytest's.
-absl_logging.get_absl_handler().python_handler.setStream(Path(os.devnull).open("w"))
+absl_logging.get_absl_handler().python_handler.setStream(io.StringIO())
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"

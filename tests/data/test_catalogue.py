@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from data import catalogue
+from data.cache import made_from, rewritten
 from data.catalogue import CATALOGUE, Download, available, fetch, locate
-from data.keeping import made_from, rewritten
 from data.listing import listing
-from data.published import images
+from data.text_layouts import images
 from umbrameter.errors import DataError, SpecError, StoreError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records

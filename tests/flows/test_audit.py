@@ -15,8 +15,8 @@ import pytest
 
 from flows.audit import audit
 from tasks.cluster import Compute
+from tasks.mlflow_client.runs import log_run
 from tasks.server import temporary_server
-from tasks.track import log_run
 from umbrameter.errors import PlanError, StoreError, TrackingError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec

@@ -11,7 +11,7 @@ import yaml
 
 from flows.sweep import sweep
 from tasks.cluster import Compute
-from tasks.registry import default_uri
+from tasks.mlflow_client.registry import default_uri
 from tasks.server import temporary_server
 from umbrameter.errors import SpecError
 from umbrameter.report.model import Report

@@ -27,10 +27,10 @@ from sklearn.ensemble import RandomForestClassifier
 
 from flows.audit import audit
 from tasks.cluster import Compute
-from tasks.endpoint import WITNESSES
+from tasks.external_targets.endpoint import WITNESSES
+from tasks.external_targets.handover import Held
+from tasks.external_targets.meeting import CANARIES
 from tasks.server import temporary_server
-from tasks.session import Held
-from tasks.targets import CANARIES
 from umbrameter.errors import TargetError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec

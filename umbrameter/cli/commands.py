@@ -170,7 +170,7 @@ def records(run: Run, debug: Debug = False) -> None:
 def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> None:
     """Log a finished run to MLflow, such as one whose tracking failed."""
     root, folder = root_and_folder(run)
-    tracking = _pipeline("tasks.track")
+    tracking = _pipeline("tasks.mlflow_client.runs")
     log = tracking.log_sweep if is_sweep(root, folder) else tracking.log_run
     read(root, folder, "sweep.json" if is_sweep(root, folder) else "report.json")
     parent = log(root, folder, tracking_uri)
@@ -189,7 +189,7 @@ def export(
     """Write a run's model under a mitigation as an MLflow model whose served answers are the mitigated ones."""
     root, folder = root_and_folder(run)
     read(root, folder, "report.json")
-    name = _pipeline("tasks.export").export(root, folder, mitigation, to)
+    name = _pipeline("tasks.mlflow_client.export").export(root, folder, mitigation, to)
     typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
     typer.echo(f"Serve it: mlflow models serve -m {to} --env-manager local")
 
@@ -202,7 +202,7 @@ def ui(
     debug: Debug = False,
 ) -> None:
     """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
-    command = _pipeline("tasks.track").ui_command(root, tracking_uri, port)
+    command = _pipeline("tasks.mlflow_client.runs").ui_command(root, tracking_uri, port)
     typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
     raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)
 

@@ -1,7 +1,7 @@
 """A target behind HTTP(S): what is sent to it, and what its answers mean.
 
 Belongs here: the settings, and the pure way from records to a request's body and from an answer to prediction vectors.
-Does not belong here: sending anything, files, secrets (`tasks.endpoint`).
+Does not belong here: sending anything, files, secrets (`tasks.external_targets.endpoint`).
 """
 
 import math

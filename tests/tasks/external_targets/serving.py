@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tasks.endpoint import Endpoint
+from tasks.external_targets.endpoint import Endpoint
 from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.endpoint import EndpointTarget

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-import tasks.endpoint
-from tasks.ledger import LEDGER, Ledger
-from tasks.targets import most_calls
+from tasks.external_targets import endpoint as endpoint_module
+from tasks.external_targets.budget import most_calls
+from tasks.external_targets.ledger import LEDGER, Ledger
+from tests.tasks.external_targets.serving import Exchange, Model, asking, expected, records, serve, statuses
 from umbrameter.errors import TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.records.noise import Noise
@@ -28,13 +29,10 @@ from umbrameter.steps.target_answers import NoisyQuery
 from umbrameter.store.artefacts import Recipe, Store
 from umbrameter.targets.columns import same
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Exchange, Model, asking, expected, records, serve, statuses
-
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.endpoint, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(endpoint_module, "FIRST_WAIT", 0.01)
 
 
 # The ledger
@@ -61,7 +59,7 @@ def test_the_ledger_has_every_request_and_nothing_of_its_content(tmp_path: Path)
 KILLED = """
 import sys
 import numpy as np
-from tasks.endpoint import Endpoint
+from tasks.external_targets.endpoint import Endpoint
 from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import Columns
 from umbrameter.targets.endpoint import EndpointTarget
@@ -85,7 +83,7 @@ def test_a_killed_audit_goes_on_and_its_requests_are_known(tmp_path: Path) -> No
         return False
 
     with serve(Model(), hold) as server:
-        here = Path(__file__).resolve().parents[2]
+        here = Path(__file__).resolve().parents[3]
         command = [sys.executable, "-c", KILLED, server.url, str(tmp_path)]
         with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(here)}) as process:
             assert held.wait(30)

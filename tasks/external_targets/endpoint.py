@@ -26,8 +26,8 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from tasks.connection import Clock, client
-from tasks.ledger import Ledger
+from tasks.external_targets.connection import Clock, client
+from tasks.external_targets.ledger import Ledger
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import Rounding, TopK
 from umbrameter.store.arrow import vector_column, vectors

@@ -25,8 +25,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
-from tasks.inputs import inputs
-from tasks.registry import at, default_uri
+from tasks.mlflow_client.inputs import inputs
+from tasks.mlflow_client.registry import at, default_uri
 from umbrameter import __version__
 from umbrameter.errors import TrackingError, brief
 from umbrameter.estimators import Estimator

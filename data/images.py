@@ -14,9 +14,9 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from data.members import REMEDY, member
+from data.archives import REMEDY, member
 from data.pickles import pixels_and_classes
-from data.published import records
+from data.text_layouts import records
 from umbrameter.errors import DataError
 from umbrameter.typing import Array, Ints
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.members import REMEDY, member
+from data.archives import REMEDY, member
 from umbrameter.errors import DataError
 from umbrameter.store.arrow import vector_column
 from umbrameter.typing import Array

@@ -1,28 +1,38 @@
 """Connections to an endpoint: secrets, certificates, proxies, and nothing repeated that was sent."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import tasks.endpoint
-from tasks.connection import read_token
-from tasks.endpoint import Endpoint
+from tasks.external_targets import endpoint as endpoint_module
+from tasks.external_targets.connection import read_token
+from tasks.external_targets.endpoint import Endpoint
+from tests.tasks.external_targets.serving import (
+    PLAIN,
+    SECRET,
+    Exchange,
+    Model,
+    Server,
+    after,
+    asking,
+    expected,
+    records,
+    serve,
+    status,
+    statuses,
+)
 from umbrameter.errors import DataError, SpecError, TargetError
 from umbrameter.store.artefacts import Store
 from umbrameter.targets.columns import masked
 from umbrameter.targets.endpoint import EndpointTarget, Token
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import PLAIN, SECRET, Exchange, Model, Server, after, asking, expected, records, serve, status, statuses
-
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.endpoint, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(endpoint_module, "FIRST_WAIT", 0.01)
 
 
 # Secrets

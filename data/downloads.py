@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from data.members import member
+from data.archives import member
 from umbrameter.errors import DataError, brief
 
 TIMEOUT = 60.0

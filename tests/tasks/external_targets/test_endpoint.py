@@ -2,7 +2,6 @@
 
 import email.utils
 import random
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tasks.endpoint
-from tasks.endpoint import WITNESSES, Endpoint
-from tasks.targets import most_witnesses
+from tasks.external_targets import endpoint as endpoint_module
+from tasks.external_targets.budget import most_witnesses
+from tasks.external_targets.endpoint import WITNESSES, Endpoint
+from tests.tasks.external_targets.serving import (
+    PLAIN,
+    Exchange,
+    Fault,
+    Model,
+    after,
+    asking,
+    expected,
+    record_key,
+    records,
+    serve,
+    status,
+    statuses,
+)
 from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import Rounding
 from umbrameter.store.artefacts import Store
@@ -23,13 +36,10 @@ from umbrameter.targets.columns import Columns
 from umbrameter.targets.endpoint import EndpointTarget, JsonRequest
 from umbrameter.targets.querying import aligned_answers
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import PLAIN, Exchange, Fault, Model, after, asking, expected, record_key, records, serve, status, statuses
-
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.endpoint, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(endpoint_module, "FIRST_WAIT", 0.01)
 
 
 # What is asked, and what is kept
@@ -186,7 +196,7 @@ def test_an_endpoint_says_how_long_to_wait(tmp_path: Path, as_date: bool) -> Non
 
 
 def test_waits_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(tasks.endpoint, "MOST_WAIT", 0.03)
+    monkeypatch.setattr(endpoint_module, "MOST_WAIT", 0.03)
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     with (
         serve(Model(), "busy") as server,
@@ -288,7 +298,7 @@ def test_rounded_answers_are_taken_where_it_is_said(tmp_path: Path) -> None:
 
 
 def test_an_answer_without_an_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.endpoint, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(endpoint_module, "MOST_BYTES", 10_000)
     with serve(Model(), status(200, b" " * 1_000_000)) as server, asking(server, tmp_path) as endpoint:
         with pytest.raises(TargetError, match="answers more than prediction vectors can take"):
             endpoint.predict_proba(records(10))

@@ -6,7 +6,6 @@ The audit is that of `flows.audit`, in its order, without Prefect and Dask.
 import random
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +20,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-import tasks.endpoint
 from tasks.cluster import Compute
-from tasks.endpoint import FEWEST, WITNESSES
+from tasks.external_targets import endpoint as endpoint_module
+from tasks.external_targets.budget import announce
+from tasks.external_targets.endpoint import FEWEST, WITNESSES
+from tasks.external_targets.meeting import meet
 from tasks.session import Session
-from tasks.targets import announce, meet
+from tests.tasks.external_targets.serving import FAULTS, Exchange, Fault, Server, named, serve, status
 from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
@@ -35,9 +36,6 @@ from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Work, perform
-
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import FAULTS, Exchange, Fault, Server, named, serve, status
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -178,7 +176,7 @@ def audit(prepared: Prepared, root: Path, url: str, **target: Any) -> list[bytes
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.endpoint, "FIRST_WAIT", WAIT / 2)
+    monkeypatch.setattr(endpoint_module, "FIRST_WAIT", WAIT / 2)
     monkeypatch.setenv("FAULTY_KEY", SECRET)
 
 

@@ -7,7 +7,6 @@ model fetched (`registry`).
 import hashlib
 import logging
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -16,29 +15,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.connection import read_token
-from tasks.endpoint import FEWEST, WITNESSES, Endpoint, own_records
-from tasks.session import Held, Met, Session
+from tasks.external_targets.connection import read_token
+from tasks.external_targets.endpoint import WITNESSES, Endpoint
+from tasks.external_targets.handover import Held, Met
+from tasks.session import Session
 from umbrameter.errors import TargetError
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
-from umbrameter.shadow_data.base import BLOCK_VALUES
-from umbrameter.steps.layout import Variant
-from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
 from umbrameter.steps.target import TargetMet
-from umbrameter.steps.target_answers import Asking, NoisyQuery
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Recipe, Store, digest
 from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
 from umbrameter.targets.adapter import Adapted
 from umbrameter.targets.columns import Columns, same
-from umbrameter.targets.querying import BATCH
 from umbrameter.typing import Floats
 
 log = logging.getLogger("umbrameter.audit")
 
-CHECKS = "to see that the model stays the same"
 
 CANARIES = 16
 """Made-up records that a target is asked about at the beginning and at the end."""
@@ -117,7 +111,7 @@ def meet(session: Session, records: Records, split: Artefact, model: Held | None
         facts = {"kind": target.kind, "answers": _dumped(target), "records": records.artefact.key}
         session.met = Met(TargetMet(facts, f"stored answers of {target.path.rpartition('/')[2]}"), answers)
     elif isinstance(target, RegistryTarget):
-        from tasks import registry
+        from tasks.mlflow_client import registry
 
         found, facts = registry.load(target, columns, records.classes, store.root, tracking_uri)
         session.met = Met(TargetMet(facts, f"{target.model}, version {facts['version']}"), found)
@@ -127,82 +121,6 @@ def meet(session: Session, records: Records, split: Artefact, model: Held | None
         session.met = _endpoint(store, target, columns, records, canaries)
     if session.met is not None:
         session.make([session.met.target])
-
-
-def announce(session: Session, variants: Sequence[Variant]) -> None:
-    """Say how many queries the audit needs, before any is made.
-
-    Raises
-    ------
-    TargetError
-        When that is more than the budget.
-    """
-    store, target = session.store, session.spec.target
-    works = {work.recipe.path: work for v in variants for work in _asking(v)}
-    made = {path: artefact for path, work in works.items() if (artefact := store.find(work.recipe)) is not None}
-    needed, checks = Counter[str](), Counter[str]()
-    for work in (work for path, work in works.items() if path not in made):
-        n = work.n_queries(store)
-        needed[work.purpose] += n
-        if isinstance(target, EndpointTarget):
-            checks[work.purpose] += most_witnesses(target.batch_size, n, most_calls(work, n, store))
-    canaries = len(session.met.canaries) if isinstance(session.met, Changeable) else CANARIES
-    n_checks = checks.total() + canaries if isinstance(target, EndpointTarget) else 0
-    each = [(needed[purpose], purpose) for purpose in needed] + [(n_checks, CHECKS)]
-    parts = "; ".join(f"{n:,} {purpose}" for n, purpose in each if n) or "none"
-    total = needed.total() + n_checks
-    log.info(f"Queries this audit needs, at most: {total:,} ({parts})", extra={"is_notice": True})
-    asked = None if session.met is None else session.met.asked
-    if not isinstance(target, EndpointTarget) or target.budget is None or not isinstance(asked, Endpoint):
-        return
-    before = _answered(asked, [(works[path].purpose, artefact) for path, artefact in made.items()])
-    known = sum(min(before[purpose], needed[purpose] + checks[purpose]) for purpose in needed)
-    if asked.n_sent + total - known > target.budget:
-        less = f"; of these {known:,} were answered before" if known else ""
-        raise TargetError(
-            f"target.budget={target.budget:,}: the audit needs up to {total - known:,} queries more ({parts}{less}), "
-            f"and {asked.n_sent:,} were sent already; raise target.budget, leave out attacks, or lower split, "
-            "shadows.records or iter_max"
-        )
-
-
-def most_witnesses(batch_size: int, n: int, n_calls: int) -> int:
-    """Return how many witnesses go along with a query about `n` records in so many calls, at most.
-
-    Each call's last request may be small, and a request of few records has none.
-    """
-    if batch_size < FEWEST:
-        return 0
-    n_requests = -(-n // own_records(batch_size)) + max(0, n_calls - 1)
-    return WITNESSES * min(n_requests, n // (FEWEST - WITNESSES))
-
-
-def most_calls(work: Asking, n: int, store: Store) -> int:
-    """Return how often a work calls the target to ask about `n` records, at most."""
-    n_features = int(store.open(work.records).meta["n_features"])
-    if isinstance(work, Synthesis):  # a search that waits for a place begins once one of the others has ended
-        most, n_searches = work.data.iter_max, n // work.data.iter_max
-        return most + max(0, n_searches - 1) * most // work.data.side_by_side
-    if isinstance(work, ShadowRecords):
-        return -(-n // max(1, BLOCK_VALUES // n_features))
-    copies = 1 + work.noise.copies if isinstance(work, NoisyQuery) else 1
-    return -(-n // copies // max(1, BATCH // n_features)) * copies
-
-
-def _answered(asked: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[str]:
-    """Return how many records the model has answered for each purpose, without those of works that were ended."""
-    found, size = Counter(asked.answered()), asked.target.batch_size
-    for purpose, artefact in made:
-        n = int(artefact.meta.get("queries", 0))
-        found[purpose] -= n + most_witnesses(size, n, 1)
-    return +found
-
-
-def _asking(variant: Variant) -> list[Asking]:
-    """Return the works of a variant that ask its target."""
-    drawn = [] if variant.drawn is None else [variant.drawn]
-    works = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]
-    return [work for work in works if isinstance(work, Asking)]
 
 
 def _canaries(records: Records, split: Artefact, n: int) -> Floats:

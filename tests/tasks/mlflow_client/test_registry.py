@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
-from tasks.registry import _is_safe_class, load
+from tasks.mlflow_client.registry import _is_safe_class, load
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import LabelOnly
 from umbrameter.records.build import build

@@ -17,8 +17,8 @@ from mlflow.entities import Run
 
 from flows.audit import audit
 from tasks.cluster import Compute
+from tasks.mlflow_client.runs import default_uri, get_ready, log_run, ui_command
 from tasks.server import temporary_server
-from tasks.track import default_uri, get_ready, log_run, ui_command
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
@@ -26,7 +26,7 @@ from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 
-SMALL = Path(__file__).parents[1] / "flows" / "small.yaml"
+SMALL = Path(__file__).parents[2] / "flows" / "small.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,8 @@ def test_what_an_interrupted_attempt_left_is_replaced(finished: Any, tmp_path: P
 
 
 def test_a_kill_while_the_store_is_made_leaves_no_half_of_one(tmp_path: Path) -> None:
-    code = f"from tasks.track import get_ready; print('loaded', flush=True); get_ready({str(tmp_path)!r}, None)"
+    imports = "from tasks.mlflow_client.runs import get_ready"
+    code = f"{imports}; print('loaded', flush=True); get_ready({str(tmp_path)!r}, None)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "loaded\n"
         while not (tmp_path / "mlflow.new.db").exists():

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data import catalogue
+from data.cache import rewritten
 from data.catalogue import write_generated
-from data.keeping import rewritten
 from umbrameter.errors import DataError
 
 BITS = np.random.default_rng(0).integers(0, 2, (3, 446))

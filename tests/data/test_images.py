@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data import pictures
-from data.pictures import HUNDRED, TEN, cifar10, cifar100, mnist
+from data import images as pictures
+from data.images import HUNDRED, TEN, cifar10, cifar100, mnist
 from umbrameter.errors import DataError
 from umbrameter.store.arrow import vectors
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from data import published
-from data.published import hospitals, images, locations, purchases
+from data import text_layouts as published
+from data.text_layouts import hospitals, images, locations, purchases
 from umbrameter.errors import DataError
 from umbrameter.store.arrow import vectors
 
