@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from umbrameter.attacks import Vectors
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.statistics import paired
 from umbrameter.statistics.estimates import Metric
 from umbrameter.statistics.intervals import proportion

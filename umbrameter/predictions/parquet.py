@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from umbrameter.attacks import Vectors
 from umbrameter.errors import DataError, brief
 from umbrameter.predictions.probabilities import improbable
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.statistics.paired import distortion
 from umbrameter.typing import Array, Bools, Floats, Ints
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import spearmanr
 
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
-from umbrameter.store.arrow import places
 from umbrameter.typing import Bools, Floats, Ints
 
 EXPOSED = 0.01
@@ -104,11 +103,11 @@ def _compared(one: tuple[Ints, Bools, Floats], other: tuple[Ints, Bools, Floats]
     """Return two repeats' agreement, the mean of members and non-members."""
     found = []
     for side in (True, False):
-        first, second = ({*ids[m == side].tolist()} for ids, m, _ in (one, other))
-        common = np.array(sorted(first & second), dtype=np.int64)
+        (ids, scores), (other_ids, other_scores) = ((i[m == side], s[m == side]) for i, m, s in (one, other))
+        common, first, second = np.intersect1d(ids, other_ids, assume_unique=True, return_indices=True)
         if len(common) < FEWEST:
             return None
-        a, b = (scores[places(ids, common)] for ids, _, scores in (one, other))
+        a, b = scores[first], other_scores[second]
         n = max(1, round(EXPOSED * len(common)))
         top = [{*np.lexsort((ties, -x))[:n].tolist()} for x, ties in zip((a, b), _shuffles(len(common)), strict=True)]
         correlation = 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)

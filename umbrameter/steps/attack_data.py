@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from umbrameter.attacks import Vectors
 from umbrameter.errors import StoreError
 from umbrameter.mitigations import PostHoc, answered
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.store.arrow import vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.schemas import shadow_predictions
