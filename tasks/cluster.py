@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from umbrameter import __version__
 from umbrameter.errors import ComputeError, brief
 from umbrameter.store.artefacts import digest
-from umbrameter.store.steps import Work, perform
+from umbrameter.store.steps import Step, perform
 
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
     from distributed import Client, LocalCluster, Security
@@ -106,7 +106,7 @@ class Compute(BaseModel):
 
 
 class Cluster:
-    """Workers, started or reached when the first work comes, closed at the end of the `with` block.
+    """Workers, started or reached when the first step comes, closed at the end of the `with` block.
 
     Parameters
     ----------
@@ -140,24 +140,24 @@ class Cluster:
         """
         self._connected()
 
-    def perform(self, root: str, works: Sequence[Work]) -> list[str]:
-        """Make some works as one task on a worker, and wait for it.
+    def perform(self, root: str, steps: Sequence[Step]) -> list[str]:
+        """Make some steps as one task on a worker, and wait for it.
 
         Raises
         ------
         ComputeError
             When the cluster cannot be reached, has no worker, or loses each worker that tries.
         UmbrameterError
-            What the work itself raises.
+            What the step itself raises.
         """
         from distributed import CancelledError, KilledWorker
         from distributed.client import FutureCancelledError
 
         client = self._connected()
-        key = f"{works[0].recipe.kind}-{digest([work.recipe.key for work in works])[:24]}"
+        key = f"{steps[0].recipe.kind}-{digest([step.recipe.key for step in steps])[:24]}"
         resources = self.compute.resources or None
-        options = {"key": key, "resources": resources, "priority": len(works)}  # longest first: all end together
-        future = client.submit(perform, root, tuple(works), pure=True, **options)
+        options = {"key": key, "resources": resources, "priority": len(steps)}  # longest first: all end together
+        future = client.submit(perform, root, tuple(steps), pure=True, **options)
         try:
             paths: list[str] = future.result()
         except KilledWorker as error:

@@ -34,7 +34,7 @@ class Stage:
     name
         The stage.
     total
-        Works it has, those that are in the store already included.
+        Steps it has, those that are in the store already included.
     """
 
     def __init__(self, name: str, total: int):
@@ -60,7 +60,7 @@ class Stage:
 
     @property
     def done(self) -> int:
-        """Works that are finished."""
+        """Steps that are finished."""
         return self.n_made + self.n_reused
 
     @property
@@ -77,7 +77,7 @@ class Stage:
         return counts if self.left is None else f"{counts}, about {self.left:.0f} s left"
 
     def step(self, finished: Set[str], made: Set[str]) -> None:
-        """Count some finished works, and say so when it is time.
+        """Count some finished steps, and say so when it is time.
 
         Parameters
         ----------

@@ -20,14 +20,14 @@ from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import Asking
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Work, peak_rss_mb
+from umbrameter.store.steps import Step, peak_rss_mb
 
 log = logging.getLogger("umbrameter.audit")
 
 CLUSTER = "the cluster"
 """What is begun in the background before it is needed."""
 
-AnyWork = TypeVar("AnyWork", bound=Work)
+AnyStep = TypeVar("AnyStep", bound=Step)
 
 TASK_SECONDS = 5.0
 """How long one piece of shadow training takes at most, about: long against the overhead, short against the whole."""
@@ -84,15 +84,15 @@ class Session:
             if thread.name in names or not names:
                 thread.join()
 
-    def make(self, works: Sequence[Work]) -> bool:
+    def make(self, steps: Sequence[Step]) -> bool:
         """Make what is not in the store, as one piece of work on the cluster; return whether all of it was there."""
-        missing = self._missing(works)
+        missing = self._missing(steps)
         if missing and self.met is not None and isinstance(missing[0], Asking):
             with self._asking:  # one after the other: how many requests run at once is the target's own setting
-                self.met.perform(self.store.root, [work for work in missing if isinstance(work, Asking)])
+                self.met.perform(self.store.root, [step for step in missing if isinstance(step, Asking)])
         elif missing:
             self.cluster.perform(self.store.root, missing)
-        self.count({work.recipe.path for work in works}, {work.recipe.path for work in missing})
+        self.count({step.recipe.path for step in steps}, {step.recipe.path for step in missing})
         return not missing
 
     def count(self, paths: set[str], made: set[str]) -> None:
@@ -104,39 +104,39 @@ class Session:
         if stage is not None:
             stage.step(paths, made)
 
-    def pieces(self, works: Sequence[AnyWork], seconds: float | None = None) -> list[tuple[AnyWork, ...]]:
-        """Deal works into pieces: what is in the store already in one, the rest in ever smaller ones for all workers.
+    def pieces(self, steps: Sequence[AnyStep], seconds: float | None = None) -> list[tuple[AnyStep, ...]]:
+        """Deal steps into pieces: what is in the store already in one, the rest in ever smaller ones for all workers.
 
         Parameters
         ----------
-        works
+        steps
             Of one stage.
         seconds
-            What one shadow model takes; None for other works. On GPUs each worker trains its share side by side.
+            What one shadow model takes; None for other steps. On GPUs each worker trains its share side by side.
         """
-        missing = self._missing(works)
-        paths = {work.recipe.path for work in missing}
-        there = tuple(work for work in works if work.recipe.path not in paths)
+        missing = self._missing(steps)
+        paths = {step.recipe.path for step in missing}
+        there = tuple(step for step in steps if step.recipe.path not in paths)
         most, n_workers, fixed = len(missing), self.cluster.n_workers() if missing else 1, None
         if seconds is not None:
             compute = self.cluster.compute
             together = -(-most // n_workers) if "GPU" in compute.resources else None
             fixed = compute.models_a_task or together
             most = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
-        pieces: list[tuple[AnyWork, ...]] = []
+        pieces: list[tuple[AnyStep, ...]] = []
         while missing:
             size = most if fixed else max(1, min(most, len(missing) // (SHARE * n_workers)))
             pieces.append(tuple(missing[:size]))
             missing = missing[size:]
         return ([there] if there else []) + pieces
 
-    def _missing(self, works: Sequence[AnyWork]) -> list[AnyWork]:
-        return [work for work in works if self.store.find(work.recipe) is None]
+    def _missing(self, steps: Sequence[AnyStep]) -> list[AnyStep]:
+        return [step for step in steps if self.store.find(step.recipe) is None]
 
     @contextmanager
-    def stage(self, name: str, n_works: int) -> Iterator[None]:
+    def stage(self, name: str, n_steps: int) -> Iterator[None]:
         """Count what a stage makes and its seconds, and show its progress."""
-        self._stage = self._stages.setdefault(name, Stage(name, n_works))
+        self._stage = self._stages.setdefault(name, Stage(name, n_steps))
         try:
             yield
         finally:

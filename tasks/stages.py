@@ -34,7 +34,7 @@ from umbrameter.steps.layout import Case, Given, Unmeasured, Variant, variants
 from umbrameter.steps.shadow_models import unusable
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetFit
-from umbrameter.store.steps import Work
+from umbrameter.store.steps import Step
 from umbrameter.targets import StoredTarget, TrainedTarget
 
 UNKNOWN_SECONDS = 1.0
@@ -42,11 +42,11 @@ UNKNOWN_SECONDS = 1.0
 
 
 class Piece:
-    """Works that are made together, with a title for people; opaque, so that nothing looks for futures inside."""
+    """Steps that are made together, with a title for people; opaque, so that nothing looks for futures inside."""
 
-    def __init__(self, title: str, works: Sequence[Work]):
+    def __init__(self, title: str, steps: Sequence[Step]):
         self.title = title
-        self.works = works
+        self.steps = steps
 
 
 def _worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -72,15 +72,15 @@ def run_name() -> str:
 )
 def make(session: Session, piece: Piece) -> State[None]:
     """Make one piece of a stage; the state is named `Cached` when all of it was in the store."""
-    reused = session.make(piece.works)
-    n = len(piece.works)
+    reused = session.make(piece.steps)
+    n = len(piece.steps)
     return Completed(name="Cached", message=f"{n} in the store already") if reused else Completed(message=f"{n} made")
 
 
 def in_stage(session: Session, stage: str, pieces: Sequence[Piece]) -> None:
     """Make all pieces of a stage side by side and wait for them."""
     if pieces:
-        with session.stage(stage, sum(len(piece.works) for piece in pieces)):
+        with session.stage(stage, sum(len(piece.steps) for piece in pieces)):
             make.with_options(name=stage).map(unmapped(session), pieces).result()
 
 
@@ -122,9 +122,9 @@ def membership_of(spec: AuditSpec) -> Membership | None:
 
 def split_records(session: Session, records: str) -> tuple[str, ...]:
     """Deal the records into members, non-members and pool, once for each repeat, and return the splits' paths."""
-    works = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
-    in_stage(session, "split", [Piece("split the records", [work]) for work in works])
-    return tuple(work.recipe.path for work in works)
+    steps = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
+    in_stage(session, "split", [Piece("split the records", [step]) for step in steps])
+    return tuple(step.recipe.path for step in steps)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="meet the target")
@@ -149,11 +149,11 @@ def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant
 
 def draw(session: Session, records: str, splits: Sequence[str], variants: Sequence[Variant]) -> tuple[Variant, ...]:
     """Draw the shadow models' records, where they are made; return the plan, changed where too few could be had."""
-    searches = {work.recipe.path: (v, work) for v in variants for work in v.searches}
+    searches = {step.recipe.path: (v, step) for v in variants for step in v.searches}
     pieces = [Piece(f"search for classes {_span(w.labels)} of {v.title}", [w]) for v, w in searches.values()]
     in_stage(session, "search for records", pieces)
     drawn = {v.drawn.recipe.path: (v, v.drawn) for v in variants if v.drawn is not None}
-    in_stage(session, "draw records", [Piece(f"draw records for {v.title}", [work]) for v, work in drawn.values()])
+    in_stage(session, "draw records", [Piece(f"draw records for {v.title}", [step]) for v, step in drawn.values()])
     reasons = {path: unusable(session.store, path, v.trained) for path, (v, _) in drawn.items()}
     session.barren = {path: why for path, why in reasons.items() if why is not None}
     return plan(session, records, splits) if session.barren else tuple(variants)
@@ -171,8 +171,8 @@ def query_targets(session: Session, variants: Sequence[Variant]) -> None:
     """Ask each target about members and non-members, then about whatever else an attack looks at."""
     variants = _unguarded(variants)
     queries = [Piece(f"query {v.title}", [v.query]) for v in variants]
-    others = [Piece(f"query {v.title} about others", [work]) for v in variants for work in v.population]
-    noisy = [Piece(f"query {v.title} under noise", [work]) for v in variants for work in v.noisy]
+    others = [Piece(f"query {v.title} about others", [step]) for v in variants for step in v.population]
+    noisy = [Piece(f"query {v.title} under noise", [step]) for v in variants for step in v.noisy]
     in_stage(session, "query target", queries)
     in_stage(session, "query others", others + noisy)
 
@@ -183,8 +183,8 @@ def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
     for v in _unguarded(variants):
         seconds = session.store.open(v.target.recipe.path).meta["seconds"]
         guess = seconds if isinstance(v.target, TargetFit) else UNKNOWN_SECONDS
-        for works in session.pieces(v.trained, guess):
-            pieces.append(Piece(f"shadow models {_span([w.model_id for w in works])} of {v.title}", works))
+        for steps in session.pieces(v.trained, guess):
+            pieces.append(Piece(f"shadow models {_span([w.model_id for w in steps])} of {v.title}", steps))
     in_stage(session, "fit shadow models", pieces)
 
 
@@ -198,13 +198,13 @@ def guard(session: Session, variants: Sequence[Variant]) -> None:
     guarded = [v for v in variants if v.guard is not None]
     in_stage(session, "fit guards", [Piece(f"fit the guard of {v.title}", [v.guard]) for v in guarded if v.guard])
     answers = [(v, [v.query, *v.population, *v.shadows]) for v in guarded]
-    pieces = [Piece(f"guard answers of {v.title}", part) for v, works in answers for part in session.pieces(works)]
+    pieces = [Piece(f"guard answers of {v.title}", part) for v, steps in answers for part in session.pieces(steps)]
     in_stage(session, "guard answers", pieces)
     in_stage(session, "merge guarded", _merges(guarded))
 
 
 def _merges(variants: Sequence[Variant]) -> list[Piece]:
-    merges = [(v, work) for v in variants for work in v.merges]
+    merges = [(v, step) for v in variants for step in v.merges]
     return [Piece(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges]
 
 
@@ -240,13 +240,13 @@ def evaluate(session: Session, variants: Sequence[Variant]) -> None:
     pieces = [Piece(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
     costs = {entry.costing.recipe.path: entry for entry in _entries(variants)}
     pieces += [Piece(f"what {e.row.label or 'the target as it is'} is worth", [e.costing]) for e in costs.values()]
-    pieces += [Piece(f"guarantee of {v.title}", [work]) for v in variants for work in v.guarantees]
+    pieces += [Piece(f"guarantee of {v.title}", [step]) for v in variants for step in v.guarantees]
     in_stage(session, "evaluate", pieces)
 
 
 def control(session: Session, variants: Sequence[Variant]) -> None:
     """Check the audit itself."""
-    in_stage(session, "control", [Piece(f"control {v.title}", [work]) for v in variants for work in v.controls])
+    in_stage(session, "control", [Piece(f"control {v.title}", [step]) for v in variants for step in v.controls])
 
 
 @task(cache_policy=NO_CACHE, task_run_name="see that the target is still the same")
@@ -353,9 +353,9 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
         "references": [w.recipe.path for v in variants for w in v.references],
         "attack_models": [_of_case(c) | {"paths": [f.recipe.path for f in c.fits]} for c in _cases(variants) if c.fits],
         "scores": [_of_case(c) | {"path": c.scoring.recipe.path} for c in _cases(variants)],
-        "controls": [work.recipe.path for v in variants for work in v.controls],
+        "controls": [step.recipe.path for v in variants for step in v.controls],
         "costs": [*dict.fromkeys(entry.costing.recipe.path for entry in _entries(variants))],
-        "guarantees": [work.recipe.path for v in variants for work in v.guarantees],
+        "guarantees": [step.recipe.path for v in variants for step in v.guarantees],
         "evaluations": [_of_case(c) | {"path": c.evaluation.recipe.path} for c in _cases(variants)],
     }
 

@@ -27,14 +27,14 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
         When that is more than the budget.
     """
     store, target = session.store, session.spec.target
-    works = {work.recipe.path: work for v in variants for work in _asking(v)}
-    made = {path: artefact for path, work in works.items() if (artefact := store.find(work.recipe)) is not None}
+    steps = {step.recipe.path: step for v in variants for step in _asking(v)}
+    made = {path: artefact for path, step in steps.items() if (artefact := store.find(step.recipe)) is not None}
     needed, checks = Counter[str](), Counter[str]()
-    for work in (work for path, work in works.items() if path not in made):
-        n = work.n_queries(store)
-        needed[work.purpose] += n
+    for step in (step for path, step in steps.items() if path not in made):
+        n = step.n_queries(store)
+        needed[step.purpose] += n
         if isinstance(target, EndpointTarget):
-            checks[work.purpose] += most_witnesses(target.batch_size, n, most_calls(work, n, store))
+            checks[step.purpose] += most_witnesses(target.batch_size, n, most_calls(step, n, store))
     canaries = len(session.met.canaries) if isinstance(session.met, Changeable) else CANARIES
     n_checks = checks.total() + canaries if isinstance(target, EndpointTarget) else 0
     each = [(needed[purpose], purpose) for purpose in needed] + [(n_checks, CHECKS)]
@@ -44,7 +44,7 @@ def announce(session: Session, variants: Sequence[Variant]) -> None:
     asked = None if session.met is None else session.met.asked
     if not isinstance(target, EndpointTarget) or target.budget is None or not isinstance(asked, Endpoint):
         return
-    before = _answered(asked, [(works[path].purpose, artefact) for path, artefact in made.items()])
+    before = _answered(asked, [(steps[path].purpose, artefact) for path, artefact in made.items()])
     known = sum(min(before[purpose], needed[purpose] + checks[purpose]) for purpose in needed)
     if asked.n_sent + total - known > target.budget:
         less = f"; of these {known:,} were answered before" if known else ""
@@ -66,20 +66,20 @@ def most_witnesses(batch_size: int, n: int, n_calls: int) -> int:
     return WITNESSES * min(n_requests, n // (FEWEST - WITNESSES))
 
 
-def most_calls(work: Asking, n: int, store: Store) -> int:
-    """Return how often a work calls the target to ask about `n` records, at most."""
-    n_features = int(store.open(work.records).meta["n_features"])
-    if isinstance(work, Synthesis):  # a search that waits for a place begins once one of the others has ended
-        most, n_searches = work.data.iter_max, n // work.data.iter_max
-        return most + max(0, n_searches - 1) * most // work.data.side_by_side
-    if isinstance(work, ShadowRecords):
+def most_calls(step: Asking, n: int, store: Store) -> int:
+    """Return how often a step calls the target to ask about `n` records, at most."""
+    n_features = int(store.open(step.records).meta["n_features"])
+    if isinstance(step, Synthesis):  # a search that waits for a place begins once one of the others has ended
+        most, n_searches = step.data.iter_max, n // step.data.iter_max
+        return most + max(0, n_searches - 1) * most // step.data.side_by_side
+    if isinstance(step, ShadowRecords):
         return -(-n // max(1, BLOCK_VALUES // n_features))
-    copies = 1 + work.noise.copies if isinstance(work, NoisyQuery) else 1
+    copies = 1 + step.noise.copies if isinstance(step, NoisyQuery) else 1
     return -(-n // copies // max(1, BATCH // n_features)) * copies
 
 
 def _answered(asked: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[str]:
-    """Return how many records the model has answered for each purpose, without those of works that were ended."""
+    """Return how many records the model has answered for each purpose, without those of steps that were ended."""
     found, size = Counter(asked.answered()), asked.target.batch_size
     for purpose, artefact in made:
         n = int(artefact.meta.get("queries", 0))
@@ -88,7 +88,7 @@ def _answered(asked: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[
 
 
 def _asking(variant: Variant) -> list[Asking]:
-    """Return the works of a variant that ask its target."""
+    """Return the steps of a variant that ask its target."""
     drawn = [] if variant.drawn is None else [variant.drawn]
-    works = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]
-    return [work for work in works if isinstance(work, Asking)]
+    steps = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]
+    return [step for step in steps if isinstance(step, Asking)]

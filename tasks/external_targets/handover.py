@@ -43,11 +43,11 @@ class Met:
     target: TargetMet
     asked: Answering | StoredAnswers
 
-    def perform(self, root: str, works: Sequence[Asking]) -> None:
-        """Make works that ask the target, in this process; an endpoint's ledger says what for."""
+    def perform(self, root: str, steps: Sequence[Asking]) -> None:
+        """Make steps that ask the target, in this process; an endpoint's ledger says what for."""
         asking = getattr(self.asked, "asking", None)
-        with asking(works[0].purpose) if asking is not None else nullcontext():
-            perform(root, [replace(work, asked=self.asked) for work in works])
+        with asking(steps[0].purpose) if asking is not None else nullcontext():
+            perform(root, [replace(step, asked=self.asked) for step in steps])
 
     def part(self) -> None:
         """Check at the end that the target is still who it was; nothing where it cannot have changed."""

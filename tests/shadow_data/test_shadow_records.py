@@ -16,7 +16,7 @@ from umbrameter.shadow_data import AnyShadowData, Drawing, Marginal, ModelBased,
 from umbrameter.shadow_plan import ShadowPlan
 from umbrameter.steps import shadow_records
 from umbrameter.steps.shadow_models import ShadowFit, unusable
-from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawn_works
+from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawing_steps
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetFit
 from umbrameter.steps.training import Training
@@ -49,9 +49,9 @@ def given(records: Records) -> tuple[str, str]:
 def drawn(records: Records, data: AnyShadowData, n: int = 600, seed: int = 0, apart: bool = False) -> Artefact:
     target, split = given(records)
     store, path = records.artefact.store, records.artefact.path
-    searches, whole = drawn_works(data, target, path, split, n, len(records.classes), seed, apart)
-    for work in searches:
-        ensure(store, work)
+    searches, whole = drawing_steps(data, target, path, split, n, len(records.classes), seed, apart)
+    for step in searches:
+        ensure(store, step)
     return store.open(ensure(store, whole))
 
 
@@ -131,16 +131,16 @@ def test_parts_and_searches_side_by_side_decide_nothing(
     whole = drawn(bits, SEARCH, n=302)
     monkeypatch.setattr(shadow_records, "SEARCHES", 100)
     target, split = given(bits)
-    works, _ = drawn_works(SEARCH, target, bits.artefact.path, split, 302, 3, 0, apart=True)
-    assert [work.labels for work in works] == [(0,), (1,), (2,)]
+    steps, _ = drawing_steps(SEARCH, target, bits.artefact.path, split, 302, 3, 0, apart=True)
+    assert [step.labels for step in steps] == [(0,), (1,), (2,)]
     of = Drawing(bits, rows_of(whole.store.open(split), "pool"), 302, 0, ask=None)
-    answers = works[0].model(whole.store)
+    answers = steps[0].model(whole.store)
 
     def ask(X: Floats) -> Floats:
         return np.asarray(answers.predict_proba(X.astype(np.float32)), dtype=np.float32)
 
     own = SEARCH.model_copy(update={"side_by_side": side_by_side})
-    parts = [own.synthesise(replace(of, ask=ask), np.array(work.labels)) for work in works]
+    parts = [own.synthesise(replace(of, ask=ask), np.array(step.labels)) for step in steps]
     X, y = taken(whole)
     assert np.array_equal(np.concatenate([part.records for part in parts]), X)
     assert np.array_equal(np.concatenate([part.labels for part in parts]), y)
@@ -181,7 +181,7 @@ def test_every_search_of_every_class_has_random_numbers_of_its_own(mixed: Record
 def test_all_that_decides_what_is_found_is_in_the_recipe() -> None:
     one, other = (Synthesis("t", "r", SEARCH.model_copy(update={"side_by_side": n}), 9, (0,), 0) for n in (1, 9))
     more = [replace(one, seed=1), replace(one, n_records=8), replace(one, labels=(1,)), replace(one, target="u")]
-    assert len({work.recipe.key for work in (one, other, *more)}) == 6
+    assert len({step.recipe.key for step in (one, other, *more)}) == 6
 
 
 def test_fewer_searches_than_classes_and_none_for_some(bits: Records) -> None:
@@ -195,15 +195,15 @@ def test_fewer_searches_than_classes_and_none_for_some(bits: Records) -> None:
 
 def test_classes_that_cannot_be_reached_are_told(bits: Records) -> None:
     store, path, (target, split) = bits.artefact.store, bits.artefact.path, given(bits)
-    work = Synthesis("targets/never", path, SEARCH, 300, (0, 1, 2), 5, asked=Never1())
-    ensure(store, work)
-    whole = ShadowRecords(target, path, SEARCH, split, 300, 5, (work.recipe.path,))
+    step = Synthesis("targets/never", path, SEARCH, 300, (0, 1, 2), 5, asked=Never1())
+    ensure(store, step)
+    whole = ShadowRecords(target, path, SEARCH, split, 300, 5, (step.recipe.path,))
     artefact = store.open(ensure(store, whole))
     rows = {row["label"]: row for row in artefact.meta["by_class"]}
     assert (rows[1]["n_found"], rows[1]["n_failed"], rows[1]["queries"]) == (0, 100, 100 * SEARCH.iter_max)
     assert rows[0]["n_found"] == rows[2]["n_found"] == 100 and artefact.meta["label_counts"] == [100, 0, 100]
     assert unusable(store, artefact.path, shadows(bits, artefact.path, 100)) is None
-    assert work.n_queries(store) == 300 * SEARCH.iter_max and whole.n_queries(store) == 0
+    assert step.n_queries(store) == 300 * SEARCH.iter_max and whole.n_queries(store) == 0
 
 
 def shadows(records: Records, drawn: str, size: int, n_models: int = 4) -> list[ShadowFit]:

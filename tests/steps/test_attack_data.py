@@ -56,8 +56,8 @@ class Answers:
 
 def merged(root: Path, models: list[Answers]) -> Artefact:
     store = Store(root)
-    work = AttackData(tuple(ensure(store, model) for model in models), tuple(range(N_CLASSES)), N_CLASSES)
-    return store.open(ensure(store, work))
+    step = AttackData(tuple(ensure(store, model) for model in models), tuple(range(N_CLASSES)), N_CLASSES)
+    return store.open(ensure(store, step))
 
 
 def test_each_class_holds_what_concatenation_gives(tmp_path: Path) -> None:

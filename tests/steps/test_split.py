@@ -154,7 +154,7 @@ def laid_out(records: Records, *settings: str) -> tuple[Variant, ...]:
 
 def keys(found: tuple[Variant, ...]) -> tuple[set[str], set[str]]:
     """Return the keys of targets and shadow models, and of all that follows."""
-    training = {work.recipe.key for v in found for work in (v.target, v.query, *v.shadows)}
+    training = {step.recipe.key for v in found for step in (v.target, v.query, *v.shadows)}
     after = {w.recipe.key for v in found for c in v.cases for w in (*c.fits, c.scoring, c.evaluation)}
     return training, after | {w.recipe.key for v in found for w in v.merges}
 

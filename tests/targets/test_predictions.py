@@ -65,8 +65,8 @@ def stored(folder: Path, **columns: Any) -> str:
 def prepared(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact]:
     store = Store(folder / "root")
     records = build(data, store, Membership(path, "record_id", "target.path"))
-    work = Split(records.path, split.get("members"), split.get("nonmembers"), 0)
-    return Records.open(store, records.path), store.open(ensure(store, work))
+    step = Split(records.path, split.get("members"), split.get("nonmembers"), 0)
+    return Records.open(store, records.path), store.open(ensure(store, step))
 
 
 def looked_up(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact, pa.Table]:

@@ -24,19 +24,19 @@ from umbrameter.errors import ComputeError, DataError
 from umbrameter.store.artefacts import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-from works import Note
+from note_step import Note
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(autouse=True)
-def workers_find_the_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def workers_find_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Path(__file__).resolve()
     monkeypatch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here.parents[2]}")
 
 
-def metas(root: Path, *works: Note) -> list[dict[str, Any]]:
-    return [dict(Store(root).open(work.recipe.path).meta) for work in works]
+def metas(root: Path, *steps: Note) -> list[dict[str, Any]]:
+    return [dict(Store(root).open(step.recipe.path).meta) for step in steps]
 
 
 def test_in_this_process(tmp_path: Path) -> None:
@@ -66,10 +66,10 @@ def test_what_the_work_says_arrives_as_it_is_and_workers_are_stopped(tmp_path: P
 
 
 def test_a_dead_worker_costs_its_piece_alone(tmp_path: Path) -> None:
-    works = [Note("before"), Note("a", str(tmp_path), "die once")]
+    steps = [Note("before"), Note("a", str(tmp_path), "die once")]
     with Cluster(Compute(workers=1)) as cluster:
-        cluster.perform(str(tmp_path), works)
-    before, after = metas(tmp_path, *works)
+        cluster.perform(str(tmp_path), steps)
+    before, after = metas(tmp_path, *steps)
     assert before["pid"] != after["pid"]
 
 

@@ -18,13 +18,13 @@ from umbrameter.errors import ComputeError, StoreError
 from umbrameter.store.artefacts import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-from works import Note
+from note_step import Note
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
-def made(root: Path, *works: Note) -> bool:
-    return all(Store(root).find(work.recipe) is not None for work in works)
+def made(root: Path, *steps: Note) -> bool:
+    return all(Store(root).find(step.recipe) is not None for step in steps)
 
 
 def until(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -55,9 +55,9 @@ def test_a_worker_killed_twice_in_a_row(tmp_path: Path) -> None:
 
 
 def test_all_workers_killed_at_once(tmp_path: Path) -> None:
-    works = [Note(name, str(tmp_path), "wait") for name in "ab"]
+    steps = [Note(name, str(tmp_path), "wait") for name in "ab"]
     with Cluster(Compute(workers=2)) as cluster:
-        threads = [in_background(lambda work=work: cluster.perform(str(tmp_path), [work])) for work in works]
+        threads = [in_background(lambda step=step: cluster.perform(str(tmp_path), [step])) for step in steps]
         until(lambda: len(list(tmp_path.glob("began-*"))) == 2)
         (tmp_path / "go").touch()
         workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
@@ -67,7 +67,7 @@ def test_all_workers_killed_at_once(tmp_path: Path) -> None:
         for thread, errors in threads:
             thread.join(60)
             assert not errors
-    assert made(tmp_path, *works)
+    assert made(tmp_path, *steps)
 
 
 def test_a_worker_that_takes_more_memory_than_it_may(tmp_path: Path) -> None:
@@ -84,10 +84,10 @@ def test_memory_of_local_workers_is_stated(tmp_path: Path, caplog: pytest.LogCap
 
 
 def test_a_disk_that_fills_up_on_a_worker(tmp_path: Path) -> None:
-    works = [Note("before"), Note("a", fate="full")]
+    steps = [Note("before"), Note("a", fate="full")]
     with Cluster(Compute(workers=1)) as cluster:
         with pytest.raises(StoreError, match=r"no space left while writing; what was finished is kept: free some"):
-            cluster.perform(str(tmp_path), works)
+            cluster.perform(str(tmp_path), steps)
         cluster.perform(str(tmp_path), [Note("after")])
     assert made(tmp_path, Note("before"), Note("after")) and not list(tmp_path.rglob("large-*"))
 
@@ -115,10 +115,10 @@ def scheduler_and_worker(port: int) -> Iterator[None]:
 
 
 def test_a_scheduler_that_is_restarted(tmp_path: Path, free_tcp_port: int) -> None:
-    work = Note("a", str(tmp_path), "wait")
+    step = Note("a", str(tmp_path), "wait")
     with Cluster(Compute(dask=f"tcp://127.0.0.1:{free_tcp_port}")) as cluster:
         with scheduler_and_worker(free_tcp_port):
-            thread, errors = in_background(lambda: cluster.perform(str(tmp_path), [work]))
+            thread, errors = in_background(lambda: cluster.perform(str(tmp_path), [step]))
             until(lambda: list(tmp_path.glob("began-*")))
         (tmp_path / "go").touch()
         with scheduler_and_worker(free_tcp_port):
@@ -126,8 +126,8 @@ def test_a_scheduler_that_is_restarted(tmp_path: Path, free_tcp_port: int) -> No
             assert not thread.is_alive()
             if errors:  # as Prefect does with such an error: once more, with the same cluster
                 assert isinstance(errors[0], ComputeError) and "scheduler went away" in str(errors[0])
-                cluster.perform(str(tmp_path), [work])
-    assert made(tmp_path, work)
+                cluster.perform(str(tmp_path), [step])
+    assert made(tmp_path, step)
 
 
 @contextmanager

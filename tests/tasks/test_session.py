@@ -15,12 +15,12 @@ from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.steps import perform
 
 sys.path.insert(0, str(Path(__file__).parent))
-from works import Note
+from note_step import Note
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 
 SPEC = AuditSpec.load(Path(__file__).parents[1] / "flows" / "small.yaml")
-WORKS = [Note(f"work {i}") for i in range(20)]
+STEPS = [Note(f"work {i}") for i in range(20)]
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.mark.parametrize("seconds", [None, 0.0, 0.001, 1.0, 100.0])
 def test_pieces_hold_every_work_once(session: Session, seconds: float | None) -> None:
-    perform(session.store.root, WORKS[:3])
-    there, *pieces = session.pieces(WORKS, seconds)
-    assert there == tuple(WORKS[:3])
-    assert [work for piece in pieces for work in piece] == WORKS[3:]
+    perform(session.store.root, STEPS[:3])
+    there, *pieces = session.pieces(STEPS, seconds)
+    assert there == tuple(STEPS[:3])
+    assert [step for piece in pieces for step in piece] == STEPS[3:]
 
 
 @pytest.mark.parametrize(
@@ -48,30 +48,30 @@ def test_pieces_hold_every_work_once(session: Session, seconds: float | None) ->
 def test_pieces_become_smaller_so_that_all_workers_end_together(
     session: Session, seconds: float | None, sizes: list[int]
 ) -> None:
-    assert [len(piece) for piece in session.pieces(WORKS, seconds)] == sizes
+    assert [len(piece) for piece in session.pieces(STEPS, seconds)] == sizes
 
 
 def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
     session = Session(SPEC, str(tmp_path), Cluster(Compute(workers=2, models_a_task=8)))
-    assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [8, 8, 4]
+    assert [len(piece) for piece in session.pieces(STEPS, 1.0)] == [8, 8, 4]
 
 
 def test_workers_with_a_gpu_train_their_share_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(Compute(dask="tcp://somewhere:1", resources={"GPU": 1}))
     monkeypatch.setattr(cluster, "n_workers", lambda: 3)
     session = Session(SPEC, str(tmp_path), cluster)
-    assert [len(piece) for piece in session.pieces(WORKS, 1.0)] == [7, 7, 6]
-    assert len(session.pieces(WORKS)) > 3
+    assert [len(piece) for piece in session.pieces(STEPS, 1.0)] == [7, 7, 6]
+    assert len(session.pieces(STEPS)) > 3
 
 
 def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:
-    perform(session.store.root, WORKS[:3])
+    perform(session.store.root, STEPS[:3])
     with session.stage("notes", 5), session.cluster:
-        assert not session.make(WORKS[:5])
-        assert session.make(WORKS[:5])
+        assert not session.make(STEPS[:5])
+        assert session.make(STEPS[:5])
     cost = session.cost()
-    assert cost.made == {work.recipe.path for work in WORKS[3:5]}
-    assert cost.reused == {work.recipe.path for work in WORKS[:3]} and list(cost.stages) == ["notes"]
+    assert cost.made == {step.recipe.path for step in STEPS[3:5]}
+    assert cost.reused == {step.recipe.path for step in STEPS[:3]} and list(cost.stages) == ["notes"]
 
 
 def test_progress_says_how_many_of_all_and_what_is_left(
@@ -102,8 +102,8 @@ def test_a_terminal_gets_every_step(session: Session) -> None:
     handler = Bars()
     ticks.addHandler(handler)
     with session.stage("notes", 2), session.cluster:
-        for work in WORKS[:2]:
-            session.make([work])
+        for step in STEPS[:2]:
+            session.make([step])
     ticks.removeHandler(handler)
     assert [bar.partition(" (")[0] for bar in bars] == ["notes: 1 of 2 done", "notes: 2 of 2 done"]
 

@@ -139,7 +139,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     results.sort(key=lambda result: order.index(result.mitigation))
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
     limits, figures = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
-    controls = {k: c for work in variants[0].controls for k, c in read_controls(store.open(work.recipe.path)).items()}
+    controls = {k: c for step in variants[0].controls for k, c in read_controls(store.open(step.recipe.path)).items()}
     doubtful = [*filter(None, [doubts[variants[0].title]]), *failures(controls)]
     return Report(
         audit=AuditInfo(
@@ -296,7 +296,7 @@ def _drawn(store: Store, variant: Variant) -> DrawnInfo | None:
     if variant.drawn is None:
         return None
     meta = store.open(variant.drawn.recipe.path).meta
-    searched = [store.open(work.recipe.path).meta["queries"] for work in variant.searches]
+    searched = [store.open(step.recipe.path).meta["queries"] for step in variant.searches]
     return DrawnInfo(
         kind=variant.drawn.data.label,
         n_wanted=meta["n_wanted"],

@@ -30,13 +30,13 @@ from umbrameter.steps.guards import GuardedAnswers, GuardFit
 from umbrameter.steps.reference_answers import ReferenceData
 from umbrameter.steps.scores import Scoring
 from umbrameter.steps.shadow_models import ShadowFit
-from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawn_works
+from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawing_steps
 from umbrameter.steps.signals import Sources
 from umbrameter.steps.target import TargetFit, TargetMet
 from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, StoredQuery, TargetQuery
 from umbrameter.steps.training import Training
 from umbrameter.store.artefacts import Artefact
-from umbrameter.store.steps import Work
+from umbrameter.store.steps import Step
 from umbrameter.targets import StoredTarget
 
 FEWEST_POPULATION = 100
@@ -258,12 +258,12 @@ def _unguarded(given: Given, training: Training, plan: ShadowPlan | None, rows: 
 
 
 def _drawing(given: Given, target: str) -> tuple[tuple[Synthesis, ...], ShadowRecords | None]:
-    """Return the works that draw the shadow models' records, if any are drawn; those of all variants are one."""
+    """Return the steps that draw the shadow models' records, if any are drawn; those of all variants are one."""
     spec = given.spec
     if isinstance(spec.shadows.data, Real):
         return (), None
     of = (given.records.artefact.path, given.split.path, given.n_drawn, given.n_classes)
-    return drawn_works(spec.shadows.data, target, *of, spec.seed, apart=given.met is None)
+    return drawing_steps(spec.shadows.data, target, *of, spec.seed, apart=given.met is None)
 
 
 def _guarded(spec: AuditSpec, bare: Variant, mitigation: MemGuard, rows: Sequence[Row]) -> Variant:
@@ -392,5 +392,5 @@ def _fits(spec: AuditSpec, variant: Variant, attack: AnyAttack, passed: tuple[Po
     )
 
 
-def _paths(works: Sequence[Work]) -> tuple[str, ...]:
-    return tuple(work.recipe.path for work in works)
+def _paths(steps: Sequence[Step]) -> tuple[str, ...]:
+    return tuple(step.recipe.path for step in steps)

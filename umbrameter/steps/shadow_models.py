@@ -89,19 +89,19 @@ class ShadowFit:
         return self.plan.rows(audited_rows(split), pool_rows(store, split, self.drawn), self.model_id)
 
     @staticmethod
-    def together(store: Store, works: Sequence["ShadowFit"]) -> Iterator["ShadowFit"]:
-        """Yield the works, their networks trained side by side where there is a GPU."""
-        training = works[0].training
-        records = with_drawn(store, training.records, works[0].drawn)
-        networks = [training.build(records, work.seed) for work in works]
+    def together(store: Store, steps: Sequence["ShadowFit"]) -> Iterator["ShadowFit"]:
+        """Yield the steps, their networks trained side by side where there is a GPU."""
+        training = steps[0].training
+        records = with_drawn(store, training.records, steps[0].drawn)
+        networks = [training.build(records, step.seed) for step in steps]
         if not on_gpu() or not all_networks(networks):
-            yield from works
+            yield from steps
             return
-        rows = [work.rows(store).rows_in for work in works]
+        rows = [step.rows(store).rows_in for step in steps]
         own = np.unique(np.concatenate(rows))
         X, y = records.take(own)
         fit_side_by_side(networks, X, y, [np.searchsorted(own, r) for r in rows])
-        yield from (replace(work, model=network) for work, network in zip(works, networks, strict=True))
+        yield from (replace(step, model=network) for step, network in zip(steps, networks, strict=True))
 
 
 def unusable(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | None:

@@ -144,10 +144,10 @@ class ShadowRecords(Asking):
             yield _table(schema, X, y)
 
 
-def drawn_works(
+def drawing_steps(
     data: AnyShadowData, target: str, records: str, split: str, n_records: int, n_classes: int, seed: int, apart: bool
 ) -> tuple[tuple[Synthesis, ...], ShadowRecords]:
-    """Return the works that draw records: searches, where there are any, and what puts them together.
+    """Return the steps that draw records: searches, where there are any, and what puts them together.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def drawn_works(
         n_parts = max(1, min(n_classes, n_records // SEARCHES)) if apart else 1
         classes = [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_parts)]
         searches = tuple(Synthesis(target, records, data, n_records, part, seed) for part in classes)
-    parts = tuple(work.recipe.path for work in searches)
+    parts = tuple(step.recipe.path for step in searches)
     return searches, ShadowRecords(target, records, data, split, n_records, seed, parts, data.digest())
 
 

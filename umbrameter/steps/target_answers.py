@@ -26,7 +26,7 @@ MOST_POPULATION = 20_000
 
 @dataclass(frozen=True)
 class Asking(ABC):
-    """Work that asks the target.
+    """A step that asks the target.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The unit of heavy work: what to make, and the one function that makes it, here or on a worker.
+"""A step: what to make, and the one function that makes it, here or on a worker.
 
-A work is a small frozen value (paths, specs, seeds) that travels to a worker; what it makes is an artefact.
+A step is a small frozen value (paths, specs, seeds) that travels to a worker; what it makes is an artefact.
 """
 
 import resource
@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 from umbrameter.store.artefacts import Draft, Recipe, Store
 
 
-class Work(Protocol):
+class Step(Protocol):
     """Something to make: its recipe says what, `make` fills the artefact's draft.
 
-    A class may also have a static method `together(store, works)`, which yields the works again, some of them with
+    A class may also have a static method `together(store, steps)`, which yields the steps again, some of them with
     costly parts made side by side.
     """
 
@@ -30,38 +30,38 @@ class Work(Protocol):
         """Write the artefact's files into the draft."""
 
 
-def perform(root: str, works: Sequence[Work]) -> list[str]:
+def perform(root: str, steps: Sequence[Step]) -> list[str]:
     """Make what is not there yet and return the artefacts' paths, on one thread.
 
     Parameters
     ----------
     root
         The store's root.
-    works
+    steps
         What to make, in order, all of one kind. What is finished is in the store at once, so that a kill costs one
-        piece at most; works that are made side by side (on a GPU) count as one.
+        piece at most; steps that are made side by side (on a GPU) count as one.
     """
     store = Store(root)
     with threadpool_limits(1):
-        missing = [work for work in works if store.find(work.recipe) is None]
+        missing = [step for step in steps if store.find(step.recipe) is None]
         together = getattr(missing[0], "together", None) if missing else None
-        for work in missing if together is None else together(store, missing):
-            ensure(store, work)
-    return [work.recipe.path for work in works]
+        for step in missing if together is None else together(store, missing):
+            ensure(store, step)
+    return [step.recipe.path for step in steps]
 
 
-def ensure(store: Store, work: Work) -> str:
-    """Return the path of the work's artefact, made now unless it is there."""
-    found = store.find(work.recipe)
+def ensure(store: Store, step: Step) -> str:
+    """Return the path of the step's artefact, made now unless it is there."""
+    found = store.find(step.recipe)
     if found is not None:
         return found.path
     wall, cpu = time.perf_counter(), time.process_time()
-    with store.write(work.recipe) as draft:
-        work.make(store, draft)
+    with store.write(step.recipe) as draft:
+        step.make(store, draft)
         draft.meta["seconds"] = time.perf_counter() - wall
         draft.meta["cpu_seconds"] = time.process_time() - cpu
         draft.meta["peak_rss_mb"] = peak_rss_mb()
-    return work.recipe.path
+    return step.recipe.path
 
 
 def peak_rss_mb() -> float:

@@ -35,7 +35,7 @@ from umbrameter.steps.layout import Given, Variant, variants
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Work, perform
+from umbrameter.store.steps import Step, perform
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -117,8 +117,8 @@ class Here:
 
     compute: Compute = field(default_factory=lambda: Compute(workers=0))
 
-    def perform(self, root: str, works: Sequence[Work]) -> list[str]:
-        return perform(root, works)
+    def perform(self, root: str, steps: Sequence[Step]) -> list[str]:
+        return perform(root, steps)
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ def audit(prepared: Prepared, root: Path, url: str, **target: Any) -> list[bytes
     make_all(session, found, "shadows", "merges", "references")
     cases = [case for v in found for case in v.cases]
     for case in cases:
-        for work in (*case.fits, case.scoring, case.evaluation):
-            session.make([work])  # type: ignore[list-item]
+        for step in (*case.fits, case.scoring, case.evaluation):
+            session.make([step])  # type: ignore[list-item]
     return [session.store.open(case.evaluation.recipe.path).data("evaluation.json") for case in cases]
 
 

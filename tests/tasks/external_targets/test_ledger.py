@@ -185,8 +185,8 @@ def test_calls_are_at_most_as_many_as_said(tmp_path: Path) -> None:
         while waiting or running:
             running += [waiting.pop() for _ in range(min(len(waiting), places - len(running)))]
             running, calls = [left - 1 for left in running if left > 1], calls + 1
-        work = Synthesis("", path, data, n, (0,), 0)
-        assert calls <= most_calls(work, n * iter_max, store) <= iter_max * (1 + n / places)
+        step = Synthesis("", path, data, n, (0,), 0)
+        assert calls <= most_calls(step, n * iter_max, store) <= iter_max * (1 + n / places)
     noisy = NoisyQuery("", path, "", Noise(copies=2), 0)
     assert [most_calls(noisy, 3 * n, store) for n in (1, 2**22, 2**22 + 1)] == [3, 3, 6]
 
