@@ -93,7 +93,7 @@ def waiting() -> list[Row]:
         with session(settings, root, Compute(dask=address)) as run:
             assert run.cluster.n_workers() == N_WAITING
             start = time.perf_counter()
-            stages.in_stage(run, "wait", [stages.Piece(f"wait {i}", [Wait(i)]) for i in range(n)])
+            stages.in_stage(run, "wait", [stages.Chunk(f"wait {i}", [Wait(i)]) for i in range(n)])
             return time.perf_counter() - start
 
     with (

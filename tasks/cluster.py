@@ -162,7 +162,7 @@ class Cluster:
             paths: list[str] = future.result()
         except KilledWorker as error:
             raise ComputeError(
-                f"the worker died {error.allowed_failures + 1} times over one piece of work ({key}), most likely for "
+                f"the worker died {error.allowed_failures + 1} times over one chunk of work ({key}), most likely for "
                 "want of memory; use fewer workers (--workers), give each more (--memory) or take machines with more, "
                 "and run again: finished models are kept"
             ) from None
@@ -173,7 +173,7 @@ class Cluster:
         return paths
 
     def n_workers(self) -> int:
-        """Return how many pieces of work run at once."""
+        """Return how many chunks of work run at once."""
         if self.compute.dask is None:
             return self.compute.n_workers
         return max(1, sum(int(n) for n in self._connected().nthreads().values()))

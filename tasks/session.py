@@ -30,10 +30,10 @@ CLUSTER = "the cluster"
 AnyStep = TypeVar("AnyStep", bound=Step)
 
 TASK_SECONDS = 5.0
-"""How long one piece of shadow training takes at most, about: long against the overhead, short against the whole."""
+"""How long one chunk of shadow training takes at most, about: long against the overhead, short against the whole."""
 
 SHARE = 2
-"""A piece is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
+"""A chunk is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
 
 
 class Session:
@@ -85,7 +85,7 @@ class Session:
                 thread.join()
 
     def make(self, steps: Sequence[Step]) -> bool:
-        """Make what is not in the store, as one piece of work on the cluster; return whether all of it was there."""
+        """Make what is not in the store, as one chunk of work on the cluster; return whether all of it was there."""
         missing = self._missing(steps)
         if missing and self.met is not None and isinstance(missing[0], Asking):
             with self._asking:  # one after the other: how many requests run at once is the target's own setting
@@ -104,8 +104,8 @@ class Session:
         if stage is not None:
             stage.step(paths, made)
 
-    def pieces(self, steps: Sequence[AnyStep], seconds: float | None = None) -> list[tuple[AnyStep, ...]]:
-        """Deal steps into pieces: what is in the store already in one, the rest in ever smaller ones for all workers.
+    def chunks(self, steps: Sequence[AnyStep], seconds: float | None = None) -> list[tuple[AnyStep, ...]]:
+        """Deal steps into chunks: what is in the store already in one, the rest in ever smaller ones for all workers.
 
         Parameters
         ----------
@@ -123,12 +123,12 @@ class Session:
             together = -(-most // n_workers) if "GPU" in compute.resources else None
             fixed = compute.models_a_task or together
             most = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
-        pieces: list[tuple[AnyStep, ...]] = []
+        chunks: list[tuple[AnyStep, ...]] = []
         while missing:
             size = most if fixed else max(1, min(most, len(missing) // (SHARE * n_workers)))
-            pieces.append(tuple(missing[:size]))
+            chunks.append(tuple(missing[:size]))
             missing = missing[size:]
-        return ([there] if there else []) + pieces
+        return ([there] if there else []) + chunks
 
     def _missing(self, steps: Sequence[AnyStep]) -> list[AnyStep]:
         return [step for step in steps if self.store.find(step.recipe) is None]

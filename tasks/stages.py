@@ -41,7 +41,7 @@ UNKNOWN_SECONDS = 1.0
 """What training a shadow model is taken to last, where no target was trained here."""
 
 
-class Piece:
+class Chunk:
     """Steps that are made together, with a title for people; opaque, so that nothing looks for futures inside."""
 
     def __init__(self, title: str, steps: Sequence[Step]):
@@ -64,24 +64,24 @@ def run_name() -> str:
 
 
 @task(
-    task_run_name="{piece.title}",
+    task_run_name="{chunk.title}",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
     retry_condition_fn=_worth_retrying,
 )
-def make(session: Session, piece: Piece) -> State[None]:
-    """Make one piece of a stage; the state is named `Cached` when all of it was in the store."""
-    reused = session.make(piece.steps)
-    n = len(piece.steps)
+def make(session: Session, chunk: Chunk) -> State[None]:
+    """Make one chunk of a stage; the state is named `Cached` when all of it was in the store."""
+    reused = session.make(chunk.steps)
+    n = len(chunk.steps)
     return Completed(name="Cached", message=f"{n} in the store already") if reused else Completed(message=f"{n} made")
 
 
-def in_stage(session: Session, stage: str, pieces: Sequence[Piece]) -> None:
-    """Make all pieces of a stage side by side and wait for them."""
-    if pieces:
-        with session.stage(stage, sum(len(piece.steps) for piece in pieces)):
-            make.with_options(name=stage).map(unmapped(session), pieces).result()
+def in_stage(session: Session, stage: str, chunks: Sequence[Chunk]) -> None:
+    """Make all chunks of a stage side by side and wait for them."""
+    if chunks:
+        with session.stage(stage, sum(len(chunk.steps) for chunk in chunks)):
+            make.with_options(name=stage).map(unmapped(session), chunks).result()
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare the records")
@@ -123,7 +123,7 @@ def membership_of(spec: AuditSpec) -> Membership | None:
 def split_records(session: Session, records: str) -> tuple[str, ...]:
     """Deal the records into members, non-members and pool, once for each repeat, and return the splits' paths."""
     steps = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
-    in_stage(session, "split", [Piece("split the records", [step]) for step in steps])
+    in_stage(session, "split", [Chunk("split the records", [step]) for step in steps])
     return tuple(step.recipe.path for step in steps)
 
 
@@ -150,10 +150,10 @@ def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant
 def draw(session: Session, records: str, splits: Sequence[str], variants: Sequence[Variant]) -> tuple[Variant, ...]:
     """Draw the shadow models' records, where they are made; return the plan, changed where too few could be had."""
     searches = {step.recipe.path: (v, step) for v in variants for step in v.searches}
-    pieces = [Piece(f"search for classes {_span(w.labels)} of {v.title}", [w]) for v, w in searches.values()]
-    in_stage(session, "search for records", pieces)
+    chunks = [Chunk(f"search for classes {_span(w.labels)} of {v.title}", [w]) for v, w in searches.values()]
+    in_stage(session, "search for records", chunks)
     drawn = {v.drawn.recipe.path: (v, v.drawn) for v in variants if v.drawn is not None}
-    in_stage(session, "draw records", [Piece(f"draw records for {v.title}", [step]) for v, step in drawn.values()])
+    in_stage(session, "draw records", [Chunk(f"draw records for {v.title}", [step]) for v, step in drawn.values()])
     reasons = {path: unusable(session.store, path, v.trained) for path, (v, _) in drawn.items()}
     session.barren = {path: why for path, why in reasons.items() if why is not None}
     return plan(session, records, splits) if session.barren else tuple(variants)
@@ -164,28 +164,28 @@ def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: s
     variants = [v for v in _unguarded(variants) if isinstance(v.target, TargetFit)]
     if any(session.store.find(v.target.recipe) is None for v in variants):
         session.begin("MLflow", lambda: tracking().get_ready(session.store.root, tracking_uri))
-    in_stage(session, "train target", [Piece(f"train {v.title}", [v.target]) for v in variants])
+    in_stage(session, "train target", [Chunk(f"train {v.title}", [v.target]) for v in variants])
 
 
 def query_targets(session: Session, variants: Sequence[Variant]) -> None:
     """Ask each target about members and non-members, then about whatever else an attack looks at."""
     variants = _unguarded(variants)
-    queries = [Piece(f"query {v.title}", [v.query]) for v in variants]
-    others = [Piece(f"query {v.title} about others", [step]) for v in variants for step in v.population]
-    noisy = [Piece(f"query {v.title} under noise", [step]) for v in variants for step in v.noisy]
+    queries = [Chunk(f"query {v.title}", [v.query]) for v in variants]
+    others = [Chunk(f"query {v.title} about others", [step]) for v in variants for step in v.population]
+    noisy = [Chunk(f"query {v.title} under noise", [step]) for v in variants for step in v.noisy]
     in_stage(session, "query target", queries)
     in_stage(session, "query others", others + noisy)
 
 
 def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
-    """Train the shadow models and ask them, in pieces of some seconds, as the target's training lets expect."""
-    pieces = []
+    """Train the shadow models and ask them, in chunks of a few seconds, as the target's training lets expect."""
+    chunks = []
     for v in _unguarded(variants):
         seconds = session.store.open(v.target.recipe.path).meta["seconds"]
         guess = seconds if isinstance(v.target, TargetFit) else UNKNOWN_SECONDS
-        for steps in session.pieces(v.trained, guess):
-            pieces.append(Piece(f"shadow models {_span([w.model_id for w in steps])} of {v.title}", steps))
-    in_stage(session, "fit shadow models", pieces)
+        for steps in session.chunks(v.trained, guess):
+            chunks.append(Chunk(f"shadow models {_span([w.model_id for w in steps])} of {v.title}", steps))
+    in_stage(session, "fit shadow models", chunks)
 
 
 def merge(session: Session, variants: Sequence[Variant]) -> None:
@@ -196,16 +196,16 @@ def merge(session: Session, variants: Sequence[Variant]) -> None:
 def guard(session: Session, variants: Sequence[Variant]) -> None:
     """Fit guards on the merged vectors, pass all answers through them, and merge these."""
     guarded = [v for v in variants if v.guard is not None]
-    in_stage(session, "fit guards", [Piece(f"fit the guard of {v.title}", [v.guard]) for v in guarded if v.guard])
+    in_stage(session, "fit guards", [Chunk(f"fit the guard of {v.title}", [v.guard]) for v in guarded if v.guard])
     answers = [(v, [v.query, *v.population, *v.shadows]) for v in guarded]
-    pieces = [Piece(f"guard answers of {v.title}", part) for v, steps in answers for part in session.pieces(steps)]
-    in_stage(session, "guard answers", pieces)
+    chunks = [Chunk(f"guard answers of {v.title}", part) for v, steps in answers for part in session.chunks(steps)]
+    in_stage(session, "guard answers", chunks)
     in_stage(session, "merge guarded", _merges(guarded))
 
 
-def _merges(variants: Sequence[Variant]) -> list[Piece]:
+def _merges(variants: Sequence[Variant]) -> list[Chunk]:
     merges = [(v, step) for v in variants for step in v.merges]
-    return [Piece(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges]
+    return [Chunk(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges]
 
 
 def _unguarded(variants: Sequence[Variant]) -> list[Variant]:
@@ -215,38 +215,38 @@ def _unguarded(variants: Sequence[Variant]) -> list[Variant]:
 
 def gather(session: Session, variants: Sequence[Variant]) -> None:
     """Gather the shadow models' answers on the audited records, for the attacks that compare."""
-    pieces = [Piece(f"answers for {v.title}, {w.title}", [w]) for v in variants for w in v.references]
-    in_stage(session, "gather", pieces)
+    chunks = [Chunk(f"answers for {v.title}, {w.title}", [w]) for v in variants for w in v.references]
+    in_stage(session, "gather", chunks)
 
 
 def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
-    """Fit the attack models, over pieces of the classes, the largest first; those of some mitigations together."""
+    """Fit the attack models, over chunks of the classes, the largest first; those of some mitigations together."""
     alike: dict[tuple[object, ...], list[AttackFit]] = {}
     for fit in (fit for case in _cases(variants) for fit in case.fits):
         alike.setdefault((fit.attack.label, fit.data, fit.labels), []).append(fit)
     parts = [part for fits in sorted(alike.values(), key=lambda f: -len(f[0].labels)) for part in _halves(fits)]
-    pieces = [Piece(f"{fits[0].attack.label}: classes {_span(fits[0].labels)}", fits) for fits in parts]
-    in_stage(session, "fit attack models", pieces)
+    chunks = [Chunk(f"{fits[0].attack.label}: classes {_span(fits[0].labels)}", fits) for fits in parts]
+    in_stage(session, "fit attack models", chunks)
 
 
 def score(session: Session, variants: Sequence[Variant]) -> None:
     """Score the audited records by each attack on each variant and mitigation."""
-    pieces = [Piece(f"score {title}", [c.scoring for c in cases]) for title, cases in _dealt(variants).items()]
-    in_stage(session, "score", pieces)
+    chunks = [Chunk(f"score {title}", [c.scoring for c in cases]) for title, cases in _dealt(variants).items()]
+    in_stage(session, "score", chunks)
 
 
 def evaluate(session: Session, variants: Sequence[Variant]) -> None:
     """Measure each attack and what each mitigation costs, with intervals; hold claims of privacy against attacks."""
-    pieces = [Piece(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
+    chunks = [Chunk(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
     costs = {entry.costing.recipe.path: entry for entry in _entries(variants)}
-    pieces += [Piece(f"what {e.row.label or 'the target as it is'} is worth", [e.costing]) for e in costs.values()]
-    pieces += [Piece(f"guarantee of {v.title}", [step]) for v in variants for step in v.guarantees]
-    in_stage(session, "evaluate", pieces)
+    chunks += [Chunk(f"what {e.row.label or 'the target as it is'} is worth", [e.costing]) for e in costs.values()]
+    chunks += [Chunk(f"guarantee of {v.title}", [step]) for v in variants for step in v.guarantees]
+    in_stage(session, "evaluate", chunks)
 
 
 def control(session: Session, variants: Sequence[Variant]) -> None:
     """Check the audit itself."""
-    in_stage(session, "control", [Piece(f"control {v.title}", [step]) for v in variants for step in v.controls])
+    in_stage(session, "control", [Chunk(f"control {v.title}", [step]) for v in variants for step in v.controls])
 
 
 @task(cache_policy=NO_CACHE, task_run_name="see that the target is still the same")
@@ -314,7 +314,7 @@ def _entries(variants: Sequence[Variant]) -> list[Case | Unmeasured]:
 
 
 def _dealt(variants: Sequence[Variant]) -> dict[str, list[Case]]:
-    """Return the cases by title of a piece; those of one mitigation and attacker, of the same vectors, in one."""
+    """Return the cases by title of a chunk; those of one mitigation and attacker, of the same vectors, in one."""
     dealt: dict[str, list[Case]] = {}
     for v in variants:
         for case in v.cases:

@@ -75,7 +75,7 @@ def test_a_dead_worker_costs_its_piece_alone(tmp_path: Path) -> None:
 
 def test_a_work_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
     text = (
-        r"the worker died \d times over one piece of work .* fewer workers \(--workers\), .*: finished models are kept"
+        r"the worker died \d times over one chunk of work .* fewer workers \(--workers\), .*: finished models are kept"
     )
     with Cluster(Compute(workers=1)) as cluster, pytest.raises(ComputeError, match=text):
         cluster.perform(str(tmp_path), [Note("before"), Note("a", str(tmp_path), "die")])

@@ -31,9 +31,9 @@ def session(tmp_path: Path) -> Session:
 @pytest.mark.parametrize("seconds", [None, 0.0, 0.001, 1.0, 100.0])
 def test_pieces_hold_every_work_once(session: Session, seconds: float | None) -> None:
     perform(session.store.root, STEPS[:3])
-    there, *pieces = session.pieces(STEPS, seconds)
+    there, *chunks = session.chunks(STEPS, seconds)
     assert there == tuple(STEPS[:3])
-    assert [step for piece in pieces for step in piece] == STEPS[3:]
+    assert [step for chunk in chunks for step in chunk] == STEPS[3:]
 
 
 @pytest.mark.parametrize(
@@ -48,20 +48,20 @@ def test_pieces_hold_every_work_once(session: Session, seconds: float | None) ->
 def test_pieces_become_smaller_so_that_all_workers_end_together(
     session: Session, seconds: float | None, sizes: list[int]
 ) -> None:
-    assert [len(piece) for piece in session.pieces(STEPS, seconds)] == sizes
+    assert [len(chunk) for chunk in session.chunks(STEPS, seconds)] == sizes
 
 
 def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
     session = Session(SPEC, str(tmp_path), Cluster(Compute(workers=2, models_a_task=8)))
-    assert [len(piece) for piece in session.pieces(STEPS, 1.0)] == [8, 8, 4]
+    assert [len(chunk) for chunk in session.chunks(STEPS, 1.0)] == [8, 8, 4]
 
 
 def test_workers_with_a_gpu_train_their_share_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(Compute(dask="tcp://somewhere:1", resources={"GPU": 1}))
     monkeypatch.setattr(cluster, "n_workers", lambda: 3)
     session = Session(SPEC, str(tmp_path), cluster)
-    assert [len(piece) for piece in session.pieces(STEPS, 1.0)] == [7, 7, 6]
-    assert len(session.pieces(STEPS)) > 3
+    assert [len(chunk) for chunk in session.chunks(STEPS, 1.0)] == [7, 7, 6]
+    assert len(session.chunks(STEPS)) > 3
 
 
 def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:

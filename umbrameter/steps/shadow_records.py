@@ -19,7 +19,7 @@ from umbrameter.targets.querying import aligned_answers
 from umbrameter.typing import Floats, Ints
 
 SEARCHES = 1024
-"""Of one piece of work, about."""
+"""Of one chunk of work, about."""
 
 RECORDS = "records.parquet"
 

@@ -39,7 +39,7 @@ def perform(root: str, steps: Sequence[Step]) -> list[str]:
         The store's root.
     steps
         What to make, in order, all of one kind. What is finished is in the store at once, so that a kill costs one
-        piece at most; steps that are made side by side (on a GPU) count as one.
+        chunk at most; steps that are made side by side (on a GPU) count as one.
     """
     store = Store(root)
     with threadpool_limits(1):
