@@ -30,7 +30,7 @@ from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.text import attacker_name, figure, mitigation_name, reading, stronger
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_models import AttackFit
-from umbrameter.steps.layout import Case, Given, Unmeasured, Variant, variants
+from umbrameter.steps.layout import AuditInputs, Case, Unmeasured, Variant, lay_out
 from umbrameter.steps.shadow_models import unusable
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetFit
@@ -141,7 +141,9 @@ def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant
     opened = Records.open(session.store, records)
     each = enumerate(zip(session.spec.repeated(), map(session.store.open, splits), strict=True))
     met = None if session.met is None else session.met.target
-    found = tuple(v for i, (spec, split) in each for v in variants(Given(spec, opened, split, met, i, session.barren)))
+    found = tuple(
+        v for i, (spec, split) in each for v in lay_out(AuditInputs(spec, opened, split, met, i, session.barren))
+    )
     if met is not None:
         _targets().announce(session, found)
     return found

@@ -17,7 +17,7 @@ from umbrameter.records.sources import ParquetData
 from umbrameter.seeds import generator, integer
 from umbrameter.shadow_plan import Design, ShadowPlan
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import Given, Variant, variants
+from umbrameter.steps.layout import AuditInputs, Variant, lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import ensure
@@ -149,7 +149,7 @@ def laid_out(records: Records, *settings: str) -> tuple[Variant, ...]:
     n_members, n_nonmembers = spec.split.members, spec.n_nonmembers
     sizes = {"n_member": n_members, "n_nonmember": n_nonmembers, "n_pool": records.n_records - n_members - n_nonmembers}
     dealt = Artefact(records.artefact.store, "split", split.recipe.key, {}, {}, sizes)
-    return variants(Given(spec, records, dealt))
+    return lay_out(AuditInputs(spec, records, dealt))
 
 
 def keys(found: tuple[Variant, ...]) -> tuple[set[str], set[str]]:

@@ -18,7 +18,7 @@ from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import Given, Variant, variants
+from umbrameter.steps.layout import AuditInputs, Variant, lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.steps.target import TargetMet
 from umbrameter.steps.target_answers import StoredQuery
@@ -196,7 +196,7 @@ def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
     records, dealt = prepared(data, path, tmp_path)
     store = records.artefact.store
     met = TargetMet({"kind": "predictions"}, "")
-    (found,) = variants(Given(spec, records, dealt, met))
+    (found,) = lay_out(AuditInputs(spec, records, dealt, met))
     ensure(store, met)
     ensure(store, StoredQuery(*_paths(found), asked=StoredTarget(path=path).read(3)))
     for case in found.cases:
@@ -218,7 +218,7 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     settings = [f"data={data.model_dump_json(exclude_none=True)}", f"target={{kind: predictions, path: {path}}}"]
     spec = AuditSpec.from_yaml(SPEC, [*settings, "shadows.size=10"])
     records, dealt = prepared(data, path, tmp_path)
-    found = variants(Given(spec, records, dealt, TargetMet({}, "")))[0]
+    found = lay_out(AuditInputs(spec, records, dealt, TargetMet({}, "")))[0]
     assert [case.attack.kind for case in found.cases] == ["loss", "gap"]
     assert {u.attack.kind for u in found.unmeasured} == {"label_only", "quantile"}
     assert all("of this target only stored answers are there" in u.reason for u in found.unmeasured)

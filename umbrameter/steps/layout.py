@@ -115,7 +115,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Given:
+class AuditInputs:
     """What an audit is laid out from.
 
     Parameters
@@ -168,7 +168,7 @@ class Given:
         return self.spec.shadows.data.n_drawn(wanted, self.n_pool)
 
 
-def variants(given: Given) -> tuple[Variant, ...]:
+def lay_out(inputs: AuditInputs) -> tuple[Variant, ...]:
     """Lay out an audit: the target as it is first, then one variant for each other way of training or guarding it.
 
     Raises
@@ -178,39 +178,39 @@ def variants(given: Given) -> tuple[Variant, ...]:
     SpecError
         When a mitigation does not fit the number of classes.
     """
-    spec, of = given.spec, (given.records.artefact.path, given.split.path)
+    spec, of = inputs.spec, (inputs.records.artefact.path, inputs.split.path)
     rows = (Row(), *map(Row, spec.mitigations))
     for row in rows:
-        answered(np.full((1, given.n_classes), 1 / given.n_classes, dtype=np.float32), _passed(spec, row))
-    plan = _plan(given)
+        answered(np.full((1, inputs.n_classes), 1 / inputs.n_classes, dtype=np.float32), _passed(spec, row))
+    plan = _plan(inputs)
     found: list[Variant] = []
     for training, guard in _distinct(rows):
         trained = Training(*of, spec.estimator, training, spec.seed)
         own = [row for row in rows if row.training == training]
-        bare = _unguarded(given, trained, plan, [r for r in own if not r.guard])
+        bare = _unguarded(inputs, trained, plan, [r for r in own if not r.guard])
         variant = bare
         if guard is not None and bare.merges:  # a guard learns from shadow models, of which there may be none
             variant = _guarded(spec, bare, guard, [r for r in own if r.guard == guard])
-        found.append(_with_cases(given, variant, found[0] if found else None, [r for r in own if r.guard == guard]))
+        found.append(_with_cases(inputs, variant, found[0] if found else None, [r for r in own if r.guard == guard]))
     return tuple(found)
 
 
-def _plan(given: Given) -> ShadowPlan | None:
-    spec = given.spec
+def _plan(inputs: AuditInputs) -> ShadowPlan | None:
+    spec = inputs.spec
     can_ask = not isinstance(spec.target, StoredTarget)
-    if can_ask and _asks("population", spec) and given.n_pool < FEWEST_POPULATION:
+    if can_ask and _asks("population", spec) and inputs.n_pool < FEWEST_POPULATION:
         raise PlanError(
-            f"an attack learns from non-members of the pool, and {given.n_pool} records are left after members and "
+            f"an attack learns from non-members of the pool, and {inputs.n_pool} records are left after members and "
             f"non-members (needs {FEWEST_POPULATION}); lower split.members or split.nonmembers, or leave the attack out"
         )
     if not spec.n_shadows:
         return None
-    if spec.shadows.data.needs_pool and not given.n_pool:
+    if spec.shadows.data.needs_pool and not inputs.n_pool:
         raise PlanError(
             f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
             "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file"
         )
-    sizes = spec.n_shadows, given.shadow_size, given.n_audited, given.n_drawn
+    sizes = spec.n_shadows, inputs.shadow_size, inputs.n_audited, inputs.n_drawn
     return ShadowPlan.of(spec.shadows.design, *sizes, spec.seed, spec.compares)
 
 
@@ -225,20 +225,20 @@ def _distinct(rows: Sequence[Row]) -> list[tuple[tuple[InTraining, ...], MemGuar
     return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
-def _unguarded(given: Given, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> Variant:
+def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> Variant:
     """Return a variant whose cases are still to come."""
-    spec = given.spec
-    target = given.met or TargetFit(training)
+    spec = inputs.spec
+    target = inputs.met or TargetFit(training)
     asked = (target.recipe.path, training.records, training.split)
     noises = tuple(sorted(frozenset[Noise]().union(*(attack.noises for attack in spec.attackers)), key=repr))
-    searches, drawn = _drawing(given, asked[0]) if plan is not None else ((), None)
+    searches, drawn = _drawing(inputs, asked[0]) if plan is not None else ((), None)
     pool = None if drawn is None else drawn.recipe.path
-    models = range(plan.n_models) if plan is not None and pool not in given.barren else ()
+    models = range(plan.n_models) if plan is not None and pool not in inputs.barren else ()
     shadows = tuple(ShadowFit(training, plan, i, noises, pool) for i in models if plan is not None)
     merges: tuple[AttackData, ...] = ()
     if plan is not None and shadows and (_wants("shadow vectors", spec) or spec.guards):
-        chunks = class_chunks(given.n_classes, plan.n_vectors)
-        merges = tuple(AttackData(_paths(shadows), labels, given.n_classes) for labels in chunks)
+        chunks = class_chunks(inputs.n_classes, plan.n_vectors)
+        merges = tuple(AttackData(_paths(shadows), labels, inputs.n_classes) for labels in chunks)
     can = not isinstance(spec.target, StoredTarget)
     return Variant(
         training=training,
@@ -253,17 +253,17 @@ def _unguarded(given: Given, training: Training, plan: ShadowPlan | None, rows: 
         references=_references(spec, shadows, rows, training),
         searches=searches,
         drawn=drawn,
-        repeat=given.repeat,
+        repeat=inputs.repeat,
     )
 
 
-def _drawing(given: Given, target: str) -> tuple[tuple[Synthesis, ...], ShadowRecords | None]:
+def _drawing(inputs: AuditInputs, target: str) -> tuple[tuple[Synthesis, ...], ShadowRecords | None]:
     """Return the steps that draw the shadow models' records, if any are drawn; those of all variants are one."""
-    spec = given.spec
+    spec = inputs.spec
     if isinstance(spec.shadows.data, Real):
         return (), None
-    of = (given.records.artefact.path, given.split.path, given.n_drawn, given.n_classes)
-    return drawing_steps(spec.shadows.data, target, *of, spec.seed, apart=given.met is None)
+    of = (inputs.records.artefact.path, inputs.split.path, inputs.n_drawn, inputs.n_classes)
+    return drawing_steps(spec.shadows.data, target, *of, spec.seed, apart=inputs.met is None)
 
 
 def _guarded(spec: AuditSpec, bare: Variant, mitigation: MemGuard, rows: Sequence[Row]) -> Variant:
@@ -293,19 +293,19 @@ def _references(
     return tuple(ReferenceData(known, way, t, training.split, plan, shadows[0].drawn) for way, t in ways)
 
 
-def _with_cases(given: Given, variant: Variant, first: Variant | None, rows: Sequence[Row]) -> Variant:
+def _with_cases(inputs: AuditInputs, variant: Variant, first: Variant | None, rows: Sequence[Row]) -> Variant:
     """Return a variant with its cases: each attack on each row, by an attacker who knows of it and by one who does not.
 
     `first` is the target as it is, None for itself.
     """
-    spec, bare, records, cases, unmeasured = given.spec, first or variant, variant.training.records, [], []
+    spec, bare, records, cases, unmeasured = inputs.spec, first or variant, variant.training.records, [], []
     before = {case.attack.label: case.scoring.recipe.path for case in bare.cases if case.mitigation is None}
     for row in rows:
         passed = _passed(spec, row)
         base = bare.query.recipe.path if row.mitigation else None
         costing = Costing(variant.query.recipe.path, passed, base)
         for attack in spec.attackers:
-            reason = _unmeasurable(given, variant, attack, row)
+            reason = _unmeasurable(inputs, variant, attack, row)
             if reason is not None:
                 unmeasured.append(Unmeasured(attack, row, reason, costing))
                 continue
@@ -342,9 +342,9 @@ def _attackers(attack: AnyAttack, row: Row, variant: Variant, bare: Variant) -> 
     return ("adaptive", "static") if learns else ("adaptive",)
 
 
-def _unmeasurable(given: Given, variant: Variant, attack: AnyAttack, row: Row) -> str | None:
+def _unmeasurable(inputs: AuditInputs, variant: Variant, attack: AnyAttack, row: Row) -> str | None:
     """Say why an attack cannot be measured on a target of this kind, or with these shadow data, or return None."""
-    spec, barren = given.spec, None if variant.drawn is None else given.barren.get(variant.drawn.recipe.path)
+    spec, barren = inputs.spec, None if variant.drawn is None else inputs.barren.get(variant.drawn.recipe.path)
     if barren is not None and (attack.needs_shadows or row.guard):
         return barren
     if isinstance(spec.target, StoredTarget) and (attack.noises or "population" in attack.needs):

@@ -31,7 +31,7 @@ from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import Given, Variant, variants
+from umbrameter.steps.layout import AuditInputs, Variant, lay_out
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Store
@@ -144,7 +144,7 @@ def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetMet], tupl
     split = Split(records.artefact.path, None, None, spec.seed)
     session.make([split])
     dealt = store.open(split.recipe.path)
-    return records, split.recipe.path, lambda met: variants(Given(spec, records, dealt, met))
+    return records, split.recipe.path, lambda met: lay_out(AuditInputs(spec, records, dealt, met))
 
 
 def make_all(session: Session, found: Sequence[Variant], *names: str) -> None:
