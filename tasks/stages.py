@@ -30,7 +30,7 @@ from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.text import attacker_name, figure, mitigation_name, reading, stronger
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_models import AttackFit
-from umbrameter.steps.layout import AuditInputs, Case, Unmeasured, Variant, lay_out
+from umbrameter.steps.layout import AuditInputs, Case, TrainedVariant, Unmeasurable, lay_out
 from umbrameter.steps.shadow_models import unusable
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetFit
@@ -136,7 +136,7 @@ def meet(session: Session, records: str, splits: Sequence[str], model: Held | No
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan the audit")
-def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant, ...]:
+def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[TrainedVariant, ...]:
     """Lay out every step of every repeat, so that an impossible plan ends here."""
     opened = Records.open(session.store, records)
     each = enumerate(zip(session.spec.repeated(), map(session.store.open, splits), strict=True))
@@ -149,7 +149,9 @@ def plan(session: Session, records: str, splits: Sequence[str]) -> tuple[Variant
     return found
 
 
-def draw(session: Session, records: str, splits: Sequence[str], variants: Sequence[Variant]) -> tuple[Variant, ...]:
+def draw(
+    session: Session, records: str, splits: Sequence[str], variants: Sequence[TrainedVariant]
+) -> tuple[TrainedVariant, ...]:
     """Draw the shadow models' records, where they are made; return the plan, changed where too few could be had."""
     searches = {step.recipe.path: (v, step) for v in variants for step in v.searches}
     chunks = [Chunk(f"search for classes {_span(w.labels)} of {v.title}", [w]) for v, w in searches.values()]
@@ -161,7 +163,7 @@ def draw(session: Session, records: str, splits: Sequence[str], variants: Sequen
     return plan(session, records, splits) if session.barren else tuple(variants)
 
 
-def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: str | None) -> None:
+def train_targets(session: Session, variants: Sequence[TrainedVariant], tracking_uri: str | None) -> None:
     """Train the target, and one more for each mitigation of the training; few workers are busy, so load MLflow too."""
     variants = [v for v in _unguarded(variants) if isinstance(v.target, TargetFit)]
     if any(session.store.find(v.target.recipe) is None for v in variants):
@@ -169,7 +171,7 @@ def train_targets(session: Session, variants: Sequence[Variant], tracking_uri: s
     in_stage(session, "train target", [Chunk(f"train {v.title}", [v.target]) for v in variants])
 
 
-def query_targets(session: Session, variants: Sequence[Variant]) -> None:
+def query_targets(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Ask each target about members and non-members, then about whatever else an attack looks at."""
     variants = _unguarded(variants)
     queries = [Chunk(f"query {v.title}", [v.query]) for v in variants]
@@ -179,7 +181,7 @@ def query_targets(session: Session, variants: Sequence[Variant]) -> None:
     in_stage(session, "query others", others + noisy)
 
 
-def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
+def fit_shadows(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Train the shadow models and ask them, in chunks of a few seconds, as the target's training lets expect."""
     chunks = []
     for v in _unguarded(variants):
@@ -190,12 +192,12 @@ def fit_shadows(session: Session, variants: Sequence[Variant]) -> None:
     in_stage(session, "fit shadow models", chunks)
 
 
-def merge(session: Session, variants: Sequence[Variant]) -> None:
+def merge(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Merge the shadow models' answers into labelled IN/OUT vectors, one partition a class."""
     in_stage(session, "merge", _merges(_unguarded(variants)))
 
 
-def guard(session: Session, variants: Sequence[Variant]) -> None:
+def guard(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Fit guards on the merged vectors, pass all answers through them, and merge these."""
     guarded = [v for v in variants if v.guard is not None]
     in_stage(session, "fit guards", [Chunk(f"fit the guard of {v.title}", [v.guard]) for v in guarded if v.guard])
@@ -205,23 +207,23 @@ def guard(session: Session, variants: Sequence[Variant]) -> None:
     in_stage(session, "merge guarded", _merges(guarded))
 
 
-def _merges(variants: Sequence[Variant]) -> list[Chunk]:
+def _merges(variants: Sequence[TrainedVariant]) -> list[Chunk]:
     merges = [(v, step) for v in variants for step in v.merges]
     return [Chunk(f"merge classes {_span(w.labels)} of {v.title}", [w]) for v, w in merges]
 
 
-def _unguarded(variants: Sequence[Variant]) -> list[Variant]:
+def _unguarded(variants: Sequence[TrainedVariant]) -> list[TrainedVariant]:
     """Return the variants with targets and shadow models of their own."""
     return [v for v in variants if v.guard is None]
 
 
-def gather(session: Session, variants: Sequence[Variant]) -> None:
+def gather(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Gather the shadow models' answers on the audited records, for the attacks that compare."""
     chunks = [Chunk(f"answers for {v.title}, {w.title}", [w]) for v in variants for w in v.references]
     in_stage(session, "gather", chunks)
 
 
-def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
+def fit_attacks(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Fit the attack models, over chunks of the classes, the largest first; those of some mitigations together."""
     alike: dict[tuple[object, ...], list[AttackFit]] = {}
     for fit in (fit for case in _cases(variants) for fit in case.fits):
@@ -231,13 +233,13 @@ def fit_attacks(session: Session, variants: Sequence[Variant]) -> None:
     in_stage(session, "fit attack models", chunks)
 
 
-def score(session: Session, variants: Sequence[Variant]) -> None:
+def score(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Score the audited records by each attack on each variant and mitigation."""
     chunks = [Chunk(f"score {title}", [c.scoring for c in cases]) for title, cases in _dealt(variants).items()]
     in_stage(session, "score", chunks)
 
 
-def evaluate(session: Session, variants: Sequence[Variant]) -> None:
+def evaluate(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Measure each attack and what each mitigation costs, with intervals; hold claims of privacy against attacks."""
     chunks = [Chunk(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
     costs = {entry.costing.recipe.path: entry for entry in _entries(variants)}
@@ -246,7 +248,7 @@ def evaluate(session: Session, variants: Sequence[Variant]) -> None:
     in_stage(session, "evaluate", chunks)
 
 
-def control(session: Session, variants: Sequence[Variant]) -> None:
+def control(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Check the audit itself."""
     in_stage(session, "control", [Chunk(f"control {v.title}", [step]) for v in variants for step in v.controls])
 
@@ -259,7 +261,7 @@ def part(session: Session) -> None:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="write the report")
-def report(session: Session, variants: Sequence[Variant]) -> str:
+def report(session: Session, variants: Sequence[TrainedVariant]) -> str:
     """Write the run's folder: report, figures, spec and the list of artefacts; return its path under the root."""
     store, folder = session.store, session.run_folder()
     with session.stage("report", 0):
@@ -303,19 +305,19 @@ def _halves(fits: Sequence[AttackFit], most: int = 4) -> list[Sequence[AttackFit
     return [fits[i : i + most] for i in range(0, len(fits), most)]
 
 
-def _cases(variants: Sequence[Variant]) -> list[Case]:
+def _cases(variants: Sequence[TrainedVariant]) -> list[Case]:
     return [case for variant in variants for case in variant.cases]
 
 
-def _entries(variants: Sequence[Variant]) -> list[Case | Unmeasured]:
+def _entries(variants: Sequence[TrainedVariant]) -> list[Case | Unmeasurable]:
     """Return what becomes an entry of the report's results each."""
-    found: list[Case | Unmeasured] = []
+    found: list[Case | Unmeasurable] = []
     for variant in variants:
         found += [*variant.cases, *variant.unmeasured]
     return found
 
 
-def _dealt(variants: Sequence[Variant]) -> dict[str, list[Case]]:
+def _dealt(variants: Sequence[TrainedVariant]) -> dict[str, list[Case]]:
     """Return the cases by title of a chunk; those of one mitigation and attacker, of the same vectors, in one."""
     dealt: dict[str, list[Case]] = {}
     for v in variants:
@@ -340,7 +342,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
+def _artefacts(variants: Sequence[TrainedVariant]) -> dict[str, Any]:
     """Return the paths of all artefacts of a run, by what they are."""
     return {
         "records": variants[0].training.records,
@@ -362,7 +364,7 @@ def _artefacts(variants: Sequence[Variant]) -> dict[str, Any]:
     }
 
 
-def _model(variant: Variant, entry: Case | Unmeasured) -> dict[str, str | None]:
+def _model(variant: TrainedVariant, entry: Case | Unmeasurable) -> dict[str, str | None]:
     """Return where the model under a mitigation lies, and its guard, if it has one."""
     guard = None if variant.guard is None else variant.guard.recipe.path
     return {"mitigation": entry.row.label, "target": variant.target.recipe.path, "guard": guard}

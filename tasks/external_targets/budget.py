@@ -8,7 +8,7 @@ from tasks.external_targets.meeting import CANARIES, Changeable, log
 from tasks.session import Session
 from umbrameter.errors import TargetError
 from umbrameter.shadow_data.base import BLOCK_VALUES
-from umbrameter.steps.layout import Variant
+from umbrameter.steps.layout import TrainedVariant
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
 from umbrameter.steps.target_answers import Asking, NoisyQuery
 from umbrameter.store.artefacts import Artefact, Store
@@ -18,7 +18,7 @@ from umbrameter.targets.querying import BATCH
 CHECKS = "to see that the model stays the same"
 
 
-def announce(session: Session, variants: Sequence[Variant]) -> None:
+def announce(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Say how many queries the audit needs, before any is made.
 
     Raises
@@ -87,7 +87,7 @@ def _answered(asked: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[
     return +found
 
 
-def _asking(variant: Variant) -> list[Asking]:
+def _asking(variant: TrainedVariant) -> list[Asking]:
     """Return the steps of a variant that ask its target."""
     drawn = [] if variant.drawn is None else [variant.drawn]
     steps = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]

@@ -17,7 +17,7 @@ from umbrameter.records.sources import ParquetData
 from umbrameter.seeds import generator, integer
 from umbrameter.shadow_plan import Design, ShadowPlan
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, Variant, lay_out
+from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import ensure
@@ -143,7 +143,7 @@ def test_roles_and_numbers_have_streams_of_their_own() -> None:
 # Every step laid out at once
 
 
-def laid_out(records: Records, *settings: str) -> tuple[Variant, ...]:
+def laid_out(records: Records, *settings: str) -> tuple[TrainedVariant, ...]:
     spec = AuditSpec.from_yaml(SPEC, settings)
     split = Split(records.artefact.path, spec.split.members, spec.n_nonmembers, spec.seed)
     n_members, n_nonmembers = spec.split.members, spec.n_nonmembers
@@ -152,7 +152,7 @@ def laid_out(records: Records, *settings: str) -> tuple[Variant, ...]:
     return lay_out(AuditInputs(spec, records, dealt))
 
 
-def keys(found: tuple[Variant, ...]) -> tuple[set[str], set[str]]:
+def keys(found: tuple[TrainedVariant, ...]) -> tuple[set[str], set[str]]:
     """Return the keys of targets and shadow models, and of all that follows."""
     training = {step.recipe.key for v in found for step in (v.target, v.query, *v.shadows)}
     after = {w.recipe.key for v in found for c in v.cases for w in (*c.fits, c.scoring, c.evaluation)}

@@ -18,7 +18,7 @@ from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, Variant, lay_out
+from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.steps.target import TargetMet
 from umbrameter.steps.target_answers import StoredQuery
@@ -226,7 +226,7 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     assert isinstance(found.query, StoredQuery) and found.query.n_queries(records.artefact.store) == 0
 
 
-def _paths(variant: Variant) -> tuple[str, str, str]:
+def _paths(variant: TrainedVariant) -> tuple[str, str, str]:
     query = variant.query
     assert isinstance(query, StoredQuery)
     return query.target, query.records, query.split

@@ -37,7 +37,7 @@ from umbrameter.steps.controls import read_controls
 from umbrameter.steps.costs import read_costs
 from umbrameter.steps.evaluations import read_evaluation
 from umbrameter.steps.guarantees import read_guarantee
-from umbrameter.steps.layout import Case, Unmeasured, Variant
+from umbrameter.steps.layout import Case, TrainedVariant, Unmeasurable
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.typing import Floats
@@ -114,7 +114,7 @@ class Cost:
     sent: int | None = None
 
 
-def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: Cost) -> Report:
+def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], cost: Cost) -> Report:
     """Return the report of a finished audit.
 
     Parameters
@@ -164,7 +164,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[Variant], cost: C
     )
 
 
-def drawn_figures(report: Report, store: Store, variants: Sequence[Variant]) -> dict[str, bytes]:
+def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVariant]) -> dict[str, bytes]:
     """Return the report's figures as PNG files by name.
 
     Parameters
@@ -187,7 +187,7 @@ def drawn_figures(report: Report, store: Store, variants: Sequence[Variant]) -> 
     return {name: figures.png(figure) for name, figure in drawn.items()}
 
 
-def unlearned(store: Store, variant: Variant, n_classes: int) -> str | None:
+def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | None:
     """Say why a variant's shadow models tell nothing: they know their own training records no better than by chance.
 
     Parameters
@@ -207,7 +207,7 @@ def unlearned(store: Store, variant: Variant, n_classes: int) -> str | None:
     )
 
 
-def _repeats(store: Store, variants: Sequence[Variant], classes: Sequence[str]) -> list[Repeated]:
+def _repeats(store: Store, variants: Sequence[TrainedVariant], classes: Sequence[str]) -> list[Repeated]:
     """Compare each attack and mitigation over repeats."""
     of: dict[tuple[str, str | None], list[Case]] = {}
     for variant in variants:
@@ -254,7 +254,7 @@ def data_name(data: CatalogueData | ParquetData | SidesData | GeneratedData) -> 
     return next(iter(data.paths.values())).rstrip("/").rpartition("/")[2]
 
 
-def _target(spec: AuditSpec, store: Store, variant: Variant, records: Artefact) -> TargetInfo:
+def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, records: Artefact) -> TargetInfo:
     costing = (variant.cases or variant.unmeasured)[0].costing
     worth = read_costs(store.open(costing.recipe.path))["utility"]
     split, met = store.open(variant.training.split).meta, variant.target
@@ -269,7 +269,7 @@ def _target(spec: AuditSpec, store: Store, variant: Variant, records: Artefact) 
     )
 
 
-def _shadows(spec: AuditSpec, store: Store, variant: Variant, cost: Cost) -> ShadowInfo:
+def _shadows(spec: AuditSpec, store: Store, variant: TrainedVariant, cost: Cost) -> ShadowInfo:
     paths = [shadow.recipe.path for shadow in variant.trained]
     metas = [store.open(path).meta for path in paths]
     trained = sum(path in cost.made for path in paths)
@@ -291,7 +291,7 @@ def _source(spec: AuditSpec) -> str:
     return SOURCES[spec.shadows.design] if isinstance(data, Real) else data.assumption
 
 
-def _drawn(store: Store, variant: Variant) -> DrawnInfo | None:
+def _drawn(store: Store, variant: TrainedVariant) -> DrawnInfo | None:
     """Return what was drawn for the shadow models, where it was."""
     if variant.drawn is None:
         return None
@@ -306,7 +306,7 @@ def _drawn(store: Store, variant: Variant) -> DrawnInfo | None:
     )
 
 
-def _not_measured(store: Store, entry: Unmeasured) -> Result:
+def _not_measured(store: Store, entry: Unmeasurable) -> Result:
     why = NotMeasured(not_measured=entry.reason)
     costs = read_costs(store.open(entry.costing.recipe.path))
     return Result(

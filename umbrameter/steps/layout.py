@@ -69,7 +69,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Unmeasured:
+class Unmeasurable:
     """One attack on one row of the matrix that cannot be measured, and why."""
 
     attack: AnyAttack
@@ -79,7 +79,7 @@ class Unmeasured:
 
 
 @dataclass(frozen=True)
-class Variant:
+class TrainedVariant:
     """The target as it is, or trained or guarded otherwise, with all that follows from it."""
 
     training: Training
@@ -99,7 +99,7 @@ class Variant:
     drawn: ShadowRecords | None = None
     """What draws the shadow models' records, where they are not those of the pool."""
     cases: tuple[Case, ...] = ()
-    unmeasured: tuple[Unmeasured, ...] = ()
+    unmeasured: tuple[Unmeasurable, ...] = ()
     controls: tuple[Controlling, ...] = ()
     """Of the target as it is, one; of others, none."""
     guarantees: tuple[Guaranteed, ...] = ()
@@ -168,7 +168,7 @@ class AuditInputs:
         return self.spec.shadows.data.n_drawn(wanted, self.n_pool)
 
 
-def lay_out(inputs: AuditInputs) -> tuple[Variant, ...]:
+def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     """Lay out an audit: the target as it is first, then one variant for each other way of training or guarding it.
 
     Raises
@@ -183,7 +183,7 @@ def lay_out(inputs: AuditInputs) -> tuple[Variant, ...]:
     for row in rows:
         answered(np.full((1, inputs.n_classes), 1 / inputs.n_classes, dtype=np.float32), _passed(spec, row))
     plan = _plan(inputs)
-    found: list[Variant] = []
+    found: list[TrainedVariant] = []
     for training, guard in _distinct(rows):
         trained = Training(*of, spec.estimator, training, spec.seed)
         own = [row for row in rows if row.training == training]
@@ -225,7 +225,7 @@ def _distinct(rows: Sequence[Row]) -> list[tuple[tuple[InTraining, ...], MemGuar
     return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
-def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> Variant:
+def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> TrainedVariant:
     """Return a variant whose cases are still to come."""
     spec = inputs.spec
     target = inputs.met or TargetFit(training)
@@ -240,7 +240,7 @@ def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None,
         chunks = class_chunks(inputs.n_classes, plan.n_vectors)
         merges = tuple(AttackData(_paths(shadows), labels, inputs.n_classes) for labels in chunks)
     can = not isinstance(spec.target, StoredTarget)
-    return Variant(
+    return TrainedVariant(
         training=training,
         guard=None,
         target=target,
@@ -266,7 +266,7 @@ def _drawing(inputs: AuditInputs, target: str) -> tuple[tuple[Synthesis, ...], S
     return drawing_steps(spec.shadows.data, target, *of, spec.seed, apart=inputs.met is None)
 
 
-def _guarded(spec: AuditSpec, bare: Variant, mitigation: MemGuard, rows: Sequence[Row]) -> Variant:
+def _guarded(spec: AuditSpec, bare: TrainedVariant, mitigation: MemGuard, rows: Sequence[Row]) -> TrainedVariant:
     """Return a variant with all its answers passed through a guard, whose cases are still to come."""
     guard = GuardFit(mitigation, _paths(bare.merges), spec.seed)
     shadows = tuple(GuardedAnswers(guard, path) for path in _paths(bare.shadows))
@@ -293,7 +293,9 @@ def _references(
     return tuple(ReferenceData(known, way, t, training.split, plan, shadows[0].drawn) for way, t in ways)
 
 
-def _with_cases(inputs: AuditInputs, variant: Variant, first: Variant | None, rows: Sequence[Row]) -> Variant:
+def _with_cases(
+    inputs: AuditInputs, variant: TrainedVariant, first: TrainedVariant | None, rows: Sequence[Row]
+) -> TrainedVariant:
     """Return a variant with its cases: each attack on each row, by an attacker who knows of it and by one who does not.
 
     `first` is the target as it is, None for itself.
@@ -307,7 +309,7 @@ def _with_cases(inputs: AuditInputs, variant: Variant, first: Variant | None, ro
         for attack in spec.attackers:
             reason = _unmeasurable(inputs, variant, attack, row)
             if reason is not None:
-                unmeasured.append(Unmeasured(attack, row, reason, costing))
+                unmeasured.append(Unmeasurable(attack, row, reason, costing))
                 continue
             for attacker in _attackers(attack, row, variant, bare):
                 known, through = (bare, _passed(spec, Row())) if attacker == "static" else (variant, passed)
@@ -331,7 +333,9 @@ def _with_cases(inputs: AuditInputs, variant: Variant, first: Variant | None, ro
     return replace(variant, cases=tuple(cases), unmeasured=tuple(unmeasured), controls=controls, guarantees=guarantees)
 
 
-def _attackers(attack: AnyAttack, row: Row, variant: Variant, bare: Variant) -> tuple[Attacker | None, ...]:
+def _attackers(
+    attack: AnyAttack, row: Row, variant: TrainedVariant, bare: TrainedVariant
+) -> tuple[Attacker | None, ...]:
     """Return who attacks: of attacks that learn nothing from shadow models there is one kind.
 
     One who does not know of the mitigation has the shadow models of the target as it is, where there are any.
@@ -342,7 +346,7 @@ def _attackers(attack: AnyAttack, row: Row, variant: Variant, bare: Variant) -> 
     return ("adaptive", "static") if learns else ("adaptive",)
 
 
-def _unmeasurable(inputs: AuditInputs, variant: Variant, attack: AnyAttack, row: Row) -> str | None:
+def _unmeasurable(inputs: AuditInputs, variant: TrainedVariant, attack: AnyAttack, row: Row) -> str | None:
     """Say why an attack cannot be measured on a target of this kind, or with these shadow data, or return None."""
     spec, barren = inputs.spec, None if variant.drawn is None else inputs.barren.get(variant.drawn.recipe.path)
     if barren is not None and (attack.needs_shadows or row.guard):
@@ -365,7 +369,11 @@ def _wants(need: Need, spec: AuditSpec) -> bool:
 
 
 def _sources(
-    variant: Variant, known: Variant, attack: AnyAttack, passed: tuple[PostHoc, ...], fits: Sequence[AttackFit]
+    variant: TrainedVariant,
+    known: TrainedVariant,
+    attack: AnyAttack,
+    passed: tuple[PostHoc, ...],
+    fits: Sequence[AttackFit],
 ) -> Sources:
     """Return what an attack on a variant looks at, where the attacker's shadow models are those of `known`."""
     compared = [r for r in known.references if r.mitigations == passed and r.temperature in attack.temperatures]
@@ -379,7 +387,9 @@ def _sources(
     )
 
 
-def _fits(spec: AuditSpec, variant: Variant, attack: AnyAttack, passed: tuple[PostHoc, ...]) -> tuple[AttackFit, ...]:
+def _fits(
+    spec: AuditSpec, variant: TrainedVariant, attack: AnyAttack, passed: tuple[PostHoc, ...]
+) -> tuple[AttackFit, ...]:
     """Return the attack models' fits on a variant's shadow vectors."""
     if not (isinstance(attack, Shokri) and attack.label_known and variant.trained):
         return ()

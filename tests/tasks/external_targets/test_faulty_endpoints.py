@@ -31,7 +31,7 @@ from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, Variant, lay_out
+from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Store
@@ -137,7 +137,7 @@ class Prepared:
         return AuditSpec.from_yaml(SPEC, settings)
 
 
-def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetMet], tuple[Variant, ...]]]:
+def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetMet], tuple[TrainedVariant, ...]]]:
     """Return records, split and, of the target, the plan."""
     spec, store = session.spec, session.store
     records = Records.open(store, build(spec.data, store).path)  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetMet], tupl
     return records, split.recipe.path, lambda met: lay_out(AuditInputs(spec, records, dealt, met))
 
 
-def make_all(session: Session, found: Sequence[Variant], *names: str) -> None:
+def make_all(session: Session, found: Sequence[TrainedVariant], *names: str) -> None:
     for name in names:
         for v in found:
             session.make(getattr(v, name))
