@@ -30,7 +30,7 @@ from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.text import attacker_name, figure, mitigation_name, reading, stronger
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_models import AttackFit
-from umbrameter.steps.layout import AuditInputs, Case, TrainedVariant, Unmeasurable, lay_out
+from umbrameter.steps.layout import AuditInputs, Measurement, TrainedVariant, Unmeasurable, lay_out
 from umbrameter.steps.shadow_models import unusable
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetFit
@@ -226,7 +226,7 @@ def gather(session: Session, variants: Sequence[TrainedVariant]) -> None:
 def fit_attacks(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Fit the attack models, over chunks of the classes, the largest first; those of some mitigations together."""
     alike: dict[tuple[object, ...], list[AttackFit]] = {}
-    for fit in (fit for case in _cases(variants) for fit in case.fits):
+    for fit in (fit for measurement in _cases(variants) for fit in measurement.fits):
         alike.setdefault((fit.attack.label, fit.data, fit.labels), []).append(fit)
     parts = [part for fits in sorted(alike.values(), key=lambda f: -len(f[0].labels)) for part in _halves(fits)]
     chunks = [Chunk(f"{fits[0].attack.label}: classes {_span(fits[0].labels)}", fits) for fits in parts]
@@ -235,13 +235,18 @@ def fit_attacks(session: Session, variants: Sequence[TrainedVariant]) -> None:
 
 def score(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Score the audited records by each attack on each variant and mitigation."""
-    chunks = [Chunk(f"score {title}", [c.scoring for c in cases]) for title, cases in _dealt(variants).items()]
+    chunks = [
+        Chunk(f"score {title}", [c.scoring for c in measurements]) for title, measurements in _dealt(variants).items()
+    ]
     in_stage(session, "score", chunks)
 
 
 def evaluate(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Measure each attack and what each mitigation costs, with intervals; hold claims of privacy against attacks."""
-    chunks = [Chunk(f"evaluate {title}", [c.evaluation for c in cases]) for title, cases in _dealt(variants).items()]
+    chunks = [
+        Chunk(f"evaluate {title}", [c.evaluation for c in measurements])
+        for title, measurements in _dealt(variants).items()
+    ]
     costs = {entry.costing.recipe.path: entry for entry in _entries(variants)}
     chunks += [Chunk(f"what {e.row.label or 'the target as it is'} is worth", [e.costing]) for e in costs.values()]
     chunks += [Chunk(f"guarantee of {v.title}", [step]) for v in variants for step in v.guarantees]
@@ -305,26 +310,30 @@ def _halves(fits: Sequence[AttackFit], most: int = 4) -> list[Sequence[AttackFit
     return [fits[i : i + most] for i in range(0, len(fits), most)]
 
 
-def _cases(variants: Sequence[TrainedVariant]) -> list[Case]:
-    return [case for variant in variants for case in variant.cases]
+def _cases(variants: Sequence[TrainedVariant]) -> list[Measurement]:
+    return [measurement for variant in variants for measurement in variant.measurements]
 
 
-def _entries(variants: Sequence[TrainedVariant]) -> list[Case | Unmeasurable]:
+def _entries(variants: Sequence[TrainedVariant]) -> list[Measurement | Unmeasurable]:
     """Return what becomes an entry of the report's results each."""
-    found: list[Case | Unmeasurable] = []
+    found: list[Measurement | Unmeasurable] = []
     for variant in variants:
-        found += [*variant.cases, *variant.unmeasured]
+        found += [*variant.measurements, *variant.unmeasurable]
     return found
 
 
-def _dealt(variants: Sequence[TrainedVariant]) -> dict[str, list[Case]]:
-    """Return the cases by title of a chunk; those of one mitigation and attacker, of the same vectors, in one."""
-    dealt: dict[str, list[Case]] = {}
+def _dealt(variants: Sequence[TrainedVariant]) -> dict[str, list[Measurement]]:
+    """Return measurements by title of a chunk; those of one mitigation and attacker, of the same vectors, together."""
+    dealt: dict[str, list[Measurement]] = {}
     for v in variants:
-        for case in v.cases:
-            unaware = ", unknown to the attacker" if case.attacker == "static" else ""
-            title = case.title if case.mitigation is None else f"all attacks on {case.mitigation}{unaware}"
-            dealt.setdefault(f"{title}, repeat {v.repeat}" if v.repeat else title, []).append(case)
+        for measurement in v.measurements:
+            unaware = ", unknown to the attacker" if measurement.attacker == "static" else ""
+            title = (
+                measurement.title
+                if measurement.mitigation is None
+                else f"all attacks on {measurement.mitigation}{unaware}"
+            )
+            dealt.setdefault(f"{title}, repeat {v.repeat}" if v.repeat else title, []).append(measurement)
     return dealt
 
 
@@ -364,14 +373,14 @@ def _artefacts(variants: Sequence[TrainedVariant]) -> dict[str, Any]:
     }
 
 
-def _model(variant: TrainedVariant, entry: Case | Unmeasurable) -> dict[str, str | None]:
+def _model(variant: TrainedVariant, entry: Measurement | Unmeasurable) -> dict[str, str | None]:
     """Return where the model under a mitigation lies, and its guard, if it has one."""
     guard = None if variant.guard is None else variant.guard.recipe.path
     return {"mitigation": entry.row.label, "target": variant.target.recipe.path, "guard": guard}
 
 
-def _of_case(case: Case) -> dict[str, str | None]:
-    return {"attack": case.attack.label, "mitigation": case.mitigation, "attacker": case.attacker}
+def _of_case(measurement: Measurement) -> dict[str, str | None]:
+    return {"attack": measurement.attack.label, "mitigation": measurement.mitigation, "attacker": measurement.attacker}
 
 
 def _table(report: Report) -> list[dict[str, str]]:

@@ -155,7 +155,7 @@ def laid_out(records: Records, *settings: str) -> tuple[TrainedVariant, ...]:
 def keys(found: tuple[TrainedVariant, ...]) -> tuple[set[str], set[str]]:
     """Return the keys of targets and shadow models, and of all that follows."""
     training = {step.recipe.key for v in found for step in (v.target, v.query, *v.shadows)}
-    after = {w.recipe.key for v in found for c in v.cases for w in (*c.fits, c.scoring, c.evaluation)}
+    after = {w.recipe.key for v in found for c in v.measurements for w in (*c.fits, c.scoring, c.evaluation)}
     return training, after | {w.recipe.key for v in found for w in v.merges}
 
 
@@ -166,23 +166,25 @@ def test_what_an_audit_makes(records: Records) -> None:
     whole = [(attack, None, None) for attack in attacks]
     for mitigation in ("rounding(1)", "params(min_samples_leaf=9)"):
         whole += [(attack, mitigation, attacker) for attack in attacks for attacker in ("adaptive", "static")]
-    assert [(c.attack.label, c.mitigation, c.attacker) for c in (*plain.cases, *trained.cases)] == whole
-    assert [len(c.fits) for c in plain.cases] == [3, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]
+    assert [(c.attack.label, c.mitigation, c.attacker) for c in (*plain.measurements, *trained.measurements)] == whole
+    assert [len(c.fits) for c in plain.measurements] == [3, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]
     training, after = keys((plain, trained))
     assert len(training) == 2 * (2 + 3) and len(after) == 3 * 3 + 2 * len(whole) + 2
 
 
 def test_who_does_not_know_of_a_mitigation_attacks_shadow_models_without_it(records: Records) -> None:
     plain, trained = laid_out(records)
-    bare = {c.attack.label: c for c in plain.cases if c.mitigation is None}
-    for case in (*plain.cases, *trained.cases):
-        sources, base = case.scoring.sources, bare[case.attack.label].scoring
-        if case.attacker == "static":
-            assert (sources, case.scoring.known) == (base.sources, ()) and case.fits == ()
-            assert (case.scoring.mitigations, case.scoring.answers) != (base.mitigations, base.answers)
-        if case.mitigation is not None:
-            assert case.evaluation.base == base.recipe.path and case.costing.base == plain.query.recipe.path
-    adaptive = {c.mitigation: c for c in (*plain.cases, *trained.cases) if c.attacker == "adaptive"}
+    bare = {c.attack.label: c for c in plain.measurements if c.mitigation is None}
+    for measurement in (*plain.measurements, *trained.measurements):
+        sources, base = measurement.scoring.sources, bare[measurement.attack.label].scoring
+        if measurement.attacker == "static":
+            assert (sources, measurement.scoring.known) == (base.sources, ()) and measurement.fits == ()
+            assert (measurement.scoring.mitigations, measurement.scoring.answers) != (base.mitigations, base.answers)
+        if measurement.mitigation is not None:
+            assert (
+                measurement.evaluation.base == base.recipe.path and measurement.costing.base == plain.query.recipe.path
+            )
+    adaptive = {c.mitigation: c for c in (*plain.measurements, *trained.measurements) if c.attacker == "adaptive"}
     assert adaptive["rounding(1)"].scoring.known == (Rounding(1),)
     assert adaptive["params(min_samples_leaf=9)"].scoring.sources.data == tuple(w.recipe.path for w in trained.merges)
 
@@ -197,7 +199,7 @@ def test_mitigations_that_train_or_guard_alike_share_that(records: Records) -> N
         "the target with params(min_samples_leaf=9), memguard(1)",
         "the target with memguard(1)",
     ]
-    assert [sorted({str(c.mitigation) for c in v.cases}) for v in found] == [
+    assert [sorted({str(c.mitigation) for c in v.measurements}) for v in found] == [
         ["None", "top_k(2)"],
         ["params(min_samples_leaf=9)"],
         [f"params(min_samples_leaf=9) + memguard(1){more}" for more in ("", " + top_k(1)")],
@@ -233,8 +235,8 @@ def test_what_does_not_decide_a_model_keeps_its_key(records: Records) -> None:
         laid_out(records, "name=other", "mitigations=[]", "attacks.0.features=sorted")[0],
     )
     assert keys((base,))[0] == keys((other,))[0]
-    assert base.cases[1].scoring.recipe.key == other.cases[1].scoring.recipe.key
-    assert base.cases[0].scoring.recipe.key != other.cases[0].scoring.recipe.key
+    assert base.measurements[1].scoring.recipe.key == other.measurements[1].scoring.recipe.key
+    assert base.measurements[0].scoring.recipe.key != other.measurements[0].scoring.recipe.key
 
 
 def test_a_mitigation_that_does_not_fit_the_classes(records: Records) -> None:
@@ -246,12 +248,21 @@ def test_what_attacks_on_single_records_make_besides(records: Records) -> None:
     attacks = "attacks=[{kind: lira}, {kind: rmia}, {kind: quantile}]"
     plain, trained = laid_out(records, attacks)
     assert len(plain.references) == 4 and len(trained.references) == 2  # as it is, rounded
-    bare, rounded = ([c for c in plain.cases[:] if c.attacker == who] for who in (None, "adaptive"))
-    for cases in (bare, rounded):
-        assert [len(case.scoring.sources.references) for case in cases] == [1, 1, 0, 0, 0]
-        assert [bool(case.scoring.sources.population) for case in cases] == [False, False, True, False, False]
+    bare, rounded = ([c for c in plain.measurements[:] if c.attacker == who] for who in (None, "adaptive"))
+    for measurements in (bare, rounded):
+        assert [len(measurement.scoring.sources.references) for measurement in measurements] == [1, 1, 0, 0, 0]
+        assert [bool(measurement.scoring.sources.population) for measurement in measurements] == [
+            False,
+            False,
+            True,
+            False,
+            False,
+        ]
     assert bare[0].scoring.sources.references != rounded[0].scoring.sources.references
-    assert [c.attack.label for c in plain.cases if c.attacker == "static"][2:] == ["confidence", "gap"]  # no quantile
+    assert [c.attack.label for c in plain.measurements if c.attacker == "static"][2:] == [
+        "confidence",
+        "gap",
+    ]  # no quantile
     without = laid_out(records)[0]
     assert not without.references and not without.population
     assert without.shadows[0].recipe.key != plain.shadows[0].recipe.key  # it answers more

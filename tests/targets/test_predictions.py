@@ -199,12 +199,14 @@ def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
     (found,) = lay_out(AuditInputs(spec, records, dealt, met))
     ensure(store, met)
     ensure(store, StoredQuery(*_paths(found), asked=StoredTarget(path=path).read(3)))
-    for case in found.cases:
-        perform(store.root, [case.scoring])
-        perform(store.root, [case.evaluation])
+    for measurement in found.measurements:
+        perform(store.root, [measurement.scoring])
+        perform(store.root, [measurement.evaluation])
     metrics = {
-        case.attack.kind: json.loads(store.open(case.evaluation.recipe.path).data("evaluation.json"))["metrics"]
-        for case in found.cases
+        measurement.attack.kind: json.loads(store.open(measurement.evaluation.recipe.path).data("evaluation.json"))[
+            "metrics"
+        ]
+        for measurement in found.measurements
     }
     scores = ANSWERS[np.arange(N_KNOWN), LABELS[ROWS]]  # the surer of the label, the likelier a member
     pairs = scores[IS_MEMBER][:, None] > scores[~IS_MEMBER]
@@ -219,9 +221,9 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     spec = AuditSpec.from_yaml(SPEC, [*settings, "shadows.size=10"])
     records, dealt = prepared(data, path, tmp_path)
     found = lay_out(AuditInputs(spec, records, dealt, TargetMet({}, "")))[0]
-    assert [case.attack.kind for case in found.cases] == ["loss", "gap"]
-    assert {u.attack.kind for u in found.unmeasured} == {"label_only", "quantile"}
-    assert all("of this target only stored answers are there" in u.reason for u in found.unmeasured)
+    assert [measurement.attack.kind for measurement in found.measurements] == ["loss", "gap"]
+    assert {u.attack.kind for u in found.unmeasurable} == {"label_only", "quantile"}
+    assert all("of this target only stored answers are there" in u.reason for u in found.unmeasurable)
     assert not found.noisy and not found.population
     assert isinstance(found.query, StoredQuery) and found.query.n_queries(records.artefact.store) == 0
 

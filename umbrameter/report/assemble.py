@@ -37,7 +37,7 @@ from umbrameter.steps.controls import read_controls
 from umbrameter.steps.costs import read_costs
 from umbrameter.steps.evaluations import read_evaluation
 from umbrameter.steps.guarantees import read_guarantee
-from umbrameter.steps.layout import Case, TrainedVariant, Unmeasurable
+from umbrameter.steps.layout import Measurement, TrainedVariant, Unmeasurable
 from umbrameter.steps.target import TargetMet
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.typing import Floats
@@ -131,11 +131,13 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     records = store.open(variants[0].training.records)
     every, variants = variants, [v for v in variants if not v.repeat]
     doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
-    cases = [(case, doubts[variant.title]) for variant in variants for case in variant.cases]
+    measurements = [
+        (measurement, doubts[variant.title]) for variant in variants for measurement in variant.measurements
+    ]
     order = [None, *(mitigation.label for mitigation in spec.mitigations)]
     classes = [str(name) for name in records.meta["classes"]]
-    results = [_result(store, case, doubt, classes) for case, doubt in cases]
-    results += [_not_measured(store, entry) for variant in variants for entry in variant.unmeasured]
+    results = [_result(store, measurement, doubt, classes) for measurement, doubt in measurements]
+    results += [_not_measured(store, entry) for variant in variants for entry in variant.unmeasurable]
     results.sort(key=lambda result: order.index(result.mitigation))
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
     limits, figures = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
@@ -175,9 +177,9 @@ def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVarian
         As of `assemble`.
     """
     doubt = unlearned(store, variants[0], report.target.n_classes)
-    measured = [c for c in variants[0].cases if not (doubt and c.attack.needs_shadows)]
-    bare = [case for case in measured if case.mitigation is None]
-    curves = {case.attack.label: _curve(store, case) for case in bare}
+    measured = [c for c in variants[0].measurements if not (doubt and c.attack.needs_shadows)]
+    bare = [measurement for measurement in measured if measurement.mitigation is None]
+    curves = {measurement.attack.label: _curve(store, measurement) for measurement in bare}
     classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
         "roc": figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the target as it is"),
@@ -209,30 +211,30 @@ def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | No
 
 def _repeats(store: Store, variants: Sequence[TrainedVariant], classes: Sequence[str]) -> list[Repeated]:
     """Compare each attack and mitigation over repeats."""
-    of: dict[tuple[str, str | None], list[Case]] = {}
+    of: dict[tuple[str, str | None], list[Measurement]] = {}
     for variant in variants:
-        for case in variant.cases:
-            if case.attacker != "static":
-                of.setdefault((case.attack.label, case.mitigation), []).append(case)
-    return [_repeated(store, cases, classes) for cases in of.values()]
+        for measurement in variant.measurements:
+            if measurement.attacker != "static":
+                of.setdefault((measurement.attack.label, measurement.mitigation), []).append(measurement)
+    return [_repeated(store, measurements, classes) for measurements in of.values()]
 
 
-def _repeated(store: Store, cases: Sequence[Case], classes: Sequence[str]) -> Repeated:
-    results = [_result(store, case, None, classes) for case in cases]
-    tables = [store.open(case.scoring.recipe.path).table("scores.parquet") for case in cases]
+def _repeated(store: Store, measurements: Sequence[Measurement], classes: Sequence[str]) -> Repeated:
+    results = [_result(store, measurement, None, classes) for measurement in measurements]
+    tables = [store.open(measurement.scoring.recipe.path).table("scores.parquet") for measurement in measurements]
     scored = [(np.asarray(t["record_id"]), np.asarray(t["is_member"]), np.asarray(t["score"])) for t in tables]
     correlation, overlap = agreement(scored)
     return Repeated(
-        attack=cases[0].attack.label,
-        mitigation=cases[0].mitigation,
+        attack=measurements[0].attack.label,
+        mitigation=measurements[0].mitigation,
         spread=spread([result.metrics for result in results]),
         rank_correlation=correlation,
         exposed_overlap=overlap,
     )
 
 
-def _curve(store: Store, case: Case) -> tuple[Floats, Floats]:
-    table = store.open(case.evaluation.recipe.path).table("roc.parquet")
+def _curve(store: Store, measurement: Measurement) -> tuple[Floats, Floats]:
+    table = store.open(measurement.evaluation.recipe.path).table("roc.parquet")
     return np.asarray(table["fpr"]), np.asarray(table["tpr"])
 
 
@@ -255,7 +257,7 @@ def data_name(data: CatalogueData | ParquetData | SidesData | GeneratedData) -> 
 
 
 def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, records: Artefact) -> TargetInfo:
-    costing = (variant.cases or variant.unmeasured)[0].costing
+    costing = (variant.measurements or variant.unmeasurable)[0].costing
     worth = read_costs(store.open(costing.recipe.path))["utility"]
     split, met = store.open(variant.training.split).meta, variant.target
     return TargetInfo(
@@ -323,29 +325,29 @@ def _not_measured(store: Store, entry: Unmeasurable) -> Result:
     )
 
 
-def _result(store: Store, case: Case, doubt: str | None, classes: Sequence[str]) -> Result:
-    found = read_evaluation(store.open(case.evaluation.recipe.path))
-    if case.fits:
-        known = {classes[label] for fit in case.fits for label in store.open(fit.recipe.path).meta["labels"]}
+def _result(store: Store, measurement: Measurement, doubt: str | None, classes: Sequence[str]) -> Result:
+    found = read_evaluation(store.open(measurement.evaluation.recipe.path))
+    if measurement.fits:
+        known = {classes[label] for fit in measurement.fits for label in store.open(fit.recipe.path).meta["labels"]}
         found["by_class"] = [e if e["label"] in known else without_model(e) for e in found["by_class"]]
-    if doubt is not None and case.attack.needs_shadows:
+    if doubt is not None and measurement.attack.needs_shadows:
         found |= {
             "metrics": {name: {"not_measured": doubt} for name in found["metrics"]},
             "by_class": [],
             "worst_class": None,
         }
-    costs = read_costs(store.open(case.costing.recipe.path))
+    costs = read_costs(store.open(measurement.costing.recipe.path))
     return Result(
-        attack=case.attack.label,
-        mitigation=case.mitigation,
-        attacker=case.attacker,
-        params={"attack": case.attack.model_dump(mode="json")} | case.row.params,
+        attack=measurement.attack.label,
+        mitigation=measurement.mitigation,
+        attacker=measurement.attacker,
+        params={"attack": measurement.attack.model_dump(mode="json")} | measurement.row.params,
         utility=costs["utility"],
         change=found.pop("change") | costs["change"],
         notes=costs["notes"],
-        assumption=case.attack.assumption,
-        chosen=store.open(case.scoring.recipe.path).meta.get("chosen"),
-        n_queries=case.attack.n_queries,
+        assumption=measurement.attack.assumption,
+        chosen=store.open(measurement.scoring.recipe.path).meta.get("chosen"),
+        n_queries=measurement.attack.n_queries,
         **found,
     )
 

@@ -44,7 +44,7 @@ FEWEST_POPULATION = 100
 
 
 @dataclass(frozen=True)
-class Case:
+class Measurement:
     """One attack on one row of the matrix by one attacker: what becomes one entry of the report's results."""
 
     attack: AnyAttack
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """The case in words, such as `loss on rounding(1)`."""
+        """The measurement in words, such as `loss on rounding(1)`."""
         unaware = ", which the attacker does not know of" if self.attacker == "static" else ""
         return f"{self.attack.label} on {self.mitigation or 'the target as it is'}{unaware}"
 
@@ -98,8 +98,8 @@ class TrainedVariant:
     searches: tuple[Synthesis, ...] = ()
     drawn: ShadowRecords | None = None
     """What draws the shadow models' records, where they are not those of the pool."""
-    cases: tuple[Case, ...] = ()
-    unmeasured: tuple[Unmeasurable, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    unmeasurable: tuple[Unmeasurable, ...] = ()
     controls: tuple[Controlling, ...] = ()
     """Of the target as it is, one; of others, none."""
     guarantees: tuple[Guaranteed, ...] = ()
@@ -226,7 +226,7 @@ def _distinct(rows: Sequence[Row]) -> list[tuple[tuple[InTraining, ...], MemGuar
 
 
 def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> TrainedVariant:
-    """Return a variant whose cases are still to come."""
+    """Return a variant whose measurements are still to come."""
     spec = inputs.spec
     target = inputs.met or TargetFit(training)
     asked = (target.recipe.path, training.records, training.split)
@@ -267,7 +267,7 @@ def _drawing(inputs: AuditInputs, target: str) -> tuple[tuple[Synthesis, ...], S
 
 
 def _guarded(spec: AuditSpec, bare: TrainedVariant, mitigation: MemGuard, rows: Sequence[Row]) -> TrainedVariant:
-    """Return a variant with all its answers passed through a guard, whose cases are still to come."""
+    """Return a variant with all its answers passed through a guard, whose measurements are still to come."""
     guard = GuardFit(mitigation, _paths(bare.merges), spec.seed)
     shadows = tuple(GuardedAnswers(guard, path) for path in _paths(bare.shadows))
     return replace(
@@ -296,12 +296,16 @@ def _references(
 def _with_cases(
     inputs: AuditInputs, variant: TrainedVariant, first: TrainedVariant | None, rows: Sequence[Row]
 ) -> TrainedVariant:
-    """Return a variant with its cases: each attack on each row, by an attacker who knows of it and by one who does not.
+    """Return a variant with its measurements: each attack on each row, by an adaptive and by a static attacker.
 
     `first` is the target as it is, None for itself.
     """
-    spec, bare, records, cases, unmeasured = inputs.spec, first or variant, variant.training.records, [], []
-    before = {case.attack.label: case.scoring.recipe.path for case in bare.cases if case.mitigation is None}
+    spec, bare, records, measurements, unmeasurable = inputs.spec, first or variant, variant.training.records, [], []
+    before = {
+        measurement.attack.label: measurement.scoring.recipe.path
+        for measurement in bare.measurements
+        if measurement.mitigation is None
+    }
     for row in rows:
         passed = _passed(spec, row)
         base = bare.query.recipe.path if row.mitigation else None
@@ -309,7 +313,7 @@ def _with_cases(
         for attack in spec.attackers:
             reason = _unmeasurable(inputs, variant, attack, row)
             if reason is not None:
-                unmeasured.append(Unmeasurable(attack, row, reason, costing))
+                unmeasurable.append(Unmeasurable(attack, row, reason, costing))
                 continue
             for attacker in _attackers(attack, row, variant, bare):
                 known, through = (bare, _passed(spec, Row())) if attacker == "static" else (variant, passed)
@@ -321,16 +325,22 @@ def _with_cases(
                 before.setdefault(attack.label, scoring.recipe.path)
                 evaluation = Evaluation(scoring.recipe.path, base, records, attacker != "static")
                 own = () if attacker == "static" else fits
-                cases.append(Case(attack, row, attacker, own, scoring, evaluation, costing))
-    scored = tuple((case.title, case.scoring.recipe.path) for case in cases)
+                measurements.append(Measurement(attack, row, attacker, own, scoring, evaluation, costing))
+    scored = tuple((measurement.title, measurement.scoring.recipe.path) for measurement in measurements)
     controls: tuple[Controlling, ...] = ()
     if first is None:
-        of = tuple(case.scoring.recipe.path for case in cases if case.mitigation is None)
+        of = tuple(measurement.scoring.recipe.path for measurement in measurements if measurement.mitigation is None)
         place = variant.training.records, variant.training.split
         controls = (Controlling(of, variant.query.recipe.path, *place, spec.seed),)
     private = [m.label for m in variant.training.mitigations if isinstance(m, DPSGD)]
     guarantees = tuple(Guaranteed(label, variant.target.recipe.path, scored) for label in private if scored)
-    return replace(variant, cases=tuple(cases), unmeasured=tuple(unmeasured), controls=controls, guarantees=guarantees)
+    return replace(
+        variant,
+        measurements=tuple(measurements),
+        unmeasurable=tuple(unmeasurable),
+        controls=controls,
+        guarantees=guarantees,
+    )
 
 
 def _attackers(

@@ -167,11 +167,13 @@ def audit(prepared: Prepared, root: Path, url: str, **target: Any) -> list[bytes
         make_all(session, found, "population", "noisy")
         session.met.part()
     make_all(session, found, "shadows", "merges", "references")
-    cases = [case for v in found for case in v.cases]
-    for case in cases:
-        for step in (*case.fits, case.scoring, case.evaluation):
+    measurements = [measurement for v in found for measurement in v.measurements]
+    for measurement in measurements:
+        for step in (*measurement.fits, measurement.scoring, measurement.evaluation):
             session.make([step])  # type: ignore[list-item]
-    return [session.store.open(case.evaluation.recipe.path).data("evaluation.json") for case in cases]
+    return [
+        session.store.open(measurement.evaluation.recipe.path).data("evaluation.json") for measurement in measurements
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -196,8 +198,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     planned = plan(TargetMet({}, ""))
     make_all(session, planned, "shadows", "merges", "references")
     for v in planned:
-        for case in v.cases:
-            session.make(case.fits)
+        for measurement in v.measurements:
+            session.make(measurement.fits)
     return found
 
 
