@@ -5,7 +5,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import stages
 from tasks.cluster import Compute
-from tasks.external_targets.handover import Held
+from tasks.external_targets.handover import ModelHandle
 from tasks.session import read_spec, session
 from umbrameter.spec.audit import AuditSpec
 
@@ -21,7 +21,7 @@ def audit(
     root: str = "runs",
     compute: Compute | None = None,
     tracking_uri: str | None = None,
-    model: Held | None = None,
+    model: ModelHandle | None = None,
     tracked: bool = True,
 ) -> str:
     """Run one audit and return its run folder, relative to the root.
@@ -37,7 +37,7 @@ def audit(
     tracking_uri
         Where MLflow is; a SQLite file under the root if unset.
     model
-        The fitted classifier, for a target of kind `object`: `Held(classifier)`.
+        The fitted classifier, for a target of kind `object`: `ModelHandle(classifier)`.
     tracked
         Whether to log the run to MLflow at the end.
     """

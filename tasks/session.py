@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
-from tasks.external_targets.handover import Met
+from tasks.external_targets.handover import Connection
 from tasks.progress import Stage
 from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec.audit import AuditSpec
@@ -53,7 +53,7 @@ class Session:
         self.spec = spec
         self.store = Store(root)
         self.cluster = cluster
-        self.met: Met | None = None
+        self.met: Connection | None = None
         self.barren: Mapping[str, str] = {}
         self.made: set[str] = set()
         self.reused: set[str] = set()

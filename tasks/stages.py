@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from data.catalogue import locate, write_generated
-from tasks.external_targets.handover import Held
+from tasks.external_targets.handover import ModelHandle
 from tasks.session import CLUSTER, Session
 from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.records.build import build, records_recipe
@@ -128,7 +128,9 @@ def split_records(session: Session, records: str) -> tuple[str, ...]:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="meet the target")
-def meet(session: Session, records: str, splits: Sequence[str], model: Held | None, tracking_uri: str | None) -> None:
+def meet(
+    session: Session, records: str, splits: Sequence[str], model: ModelHandle | None, tracking_uri: str | None
+) -> None:
     """Find the target, where it was trained elsewhere: who it is, and how it is asked."""
     if isinstance(session.spec.target, TrainedTarget):
         return

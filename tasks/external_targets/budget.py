@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tasks.external_targets.endpoint import FEWEST, WITNESSES, Endpoint, own_records
-from tasks.external_targets.meeting import CANARIES, Changeable, log
+from tasks.external_targets.meeting import CANARIES, MutableConnection, log
 from tasks.session import Session
 from umbrameter.errors import TargetError
 from umbrameter.shadow_data.base import BLOCK_VALUES
@@ -35,7 +35,7 @@ def announce(session: Session, variants: Sequence[TrainedVariant]) -> None:
         needed[step.purpose] += n
         if isinstance(target, EndpointTarget):
             checks[step.purpose] += most_witnesses(target.batch_size, n, most_calls(step, n, store))
-    canaries = len(session.met.canaries) if isinstance(session.met, Changeable) else CANARIES
+    canaries = len(session.met.canaries) if isinstance(session.met, MutableConnection) else CANARIES
     n_checks = checks.total() + canaries if isinstance(target, EndpointTarget) else 0
     each = [(needed[purpose], purpose) for purpose in needed] + [(n_checks, CHECKS)]
     parts = "; ".join(f"{n:,} {purpose}" for n, purpose in each if n) or "none"

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.target_answers import Asking
 from umbrameter.store.arrow import as_parquet
 from umbrameter.store.steps import perform
@@ -13,7 +13,7 @@ from umbrameter.targets.predictions import StoredAnswers
 from umbrameter.typing import Answering
 
 
-class Held:
+class ModelHandle:
     """A Python object on its way to a flow; opaque, since Prefect writes a flow's parameters into its database.
 
     Parameters
@@ -29,7 +29,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Met:
+class Connection:
     """A target that was trained elsewhere, as this run found it.
 
     Parameters
@@ -40,7 +40,7 @@ class Met:
         What answers.
     """
 
-    target: TargetMet
+    target: TargetIdentity
     asked: Answering | StoredAnswers
 
     def perform(self, root: str, steps: Sequence[Asking]) -> None:

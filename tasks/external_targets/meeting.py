@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from tasks.external_targets.connection import read_token
 from tasks.external_targets.endpoint import WITNESSES, Endpoint
-from tasks.external_targets.handover import Held, Met
+from tasks.external_targets.handover import Connection, ModelHandle
 from tasks.session import Session
 from umbrameter.errors import TargetError
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
-from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target import TargetIdentity
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Recipe, Store, digest
 from umbrameter.targets import EndpointTarget, GivenTarget, RegistryTarget, StoredTarget
@@ -42,7 +42,7 @@ MANY_CANARIES = 256
 
 
 @dataclass(frozen=True)
-class Changeable(Met):
+class MutableConnection(Connection):
     """A target that may become another model while it is audited, or between two audits.
 
     Parameters
@@ -85,7 +85,9 @@ class Changeable(Met):
         )
 
 
-def meet(session: Session, records: Records, split: Artefact, model: Held | None, tracking_uri: str | None) -> None:
+def meet(
+    session: Session, records: Records, split: Artefact, model: ModelHandle | None, tracking_uri: str | None
+) -> None:
     """Find the target of a session; as of `Session.met` from then on.
 
     Parameters
@@ -109,12 +111,12 @@ def meet(session: Session, records: Records, split: Artefact, model: Held | None
     if isinstance(target, StoredTarget):
         answers = target.read(len(records.classes))
         facts = {"kind": target.kind, "answers": _dumped(target), "records": records.artefact.key}
-        session.met = Met(TargetMet(facts, f"stored answers of {target.path.rpartition('/')[2]}"), answers)
+        session.met = Connection(TargetIdentity(facts, f"stored answers of {target.path.rpartition('/')[2]}"), answers)
     elif isinstance(target, RegistryTarget):
         from tasks.mlflow_client import registry
 
         found, facts = registry.load(target, columns, records.classes, store.root, tracking_uri)
-        session.met = Met(TargetMet(facts, f"{target.model}, version {facts['version']}"), found)
+        session.met = Connection(TargetIdentity(facts, f"{target.model}, version {facts['version']}"), found)
     elif isinstance(target, GivenTarget):
         session.met = _given(store, target, columns, records, model, canaries)
     elif isinstance(target, EndpointTarget):
@@ -131,18 +133,22 @@ def _canaries(records: Records, split: Artefact, n: int) -> Floats:
 
 
 def _given(
-    store: Store, target: GivenTarget, columns: Columns, records: Records, model: Held | None, canaries: Floats
-) -> Changeable:
+    store: Store, target: GivenTarget, columns: Columns, records: Records, model: ModelHandle | None, canaries: Floats
+) -> MutableConnection:
     if model is None:
-        raise TargetError("target.kind=object: there is no object; hand it over: audit(spec, model=Held(classifier))")
+        raise TargetError(
+            "target.kind=object: there is no object; hand it over: audit(spec, model=ModelHandle(classifier))"
+        )
     asked = Adapted(model.model, columns, records.classes, target.labels, target.answers, target.name)
     facts = {"kind": target.kind, "name": target.name, "answers": _dumped(target), "labels": _listed(target.labels)}
     facts["run"] = uuid.uuid4().hex  # an object has no name that is its own, and asking it costs nothing
     meeting = _meeting(store, facts, canaries, _canary(asked, canaries))
-    return Changeable(TargetMet(meeting, target.name), asked, store, meeting, canaries)
+    return MutableConnection(TargetIdentity(meeting, target.name), asked, store, meeting, canaries)
 
 
-def _endpoint(store: Store, target: EndpointTarget, columns: Columns, records: Records, canaries: Floats) -> Changeable:
+def _endpoint(
+    store: Store, target: EndpointTarget, columns: Columns, records: Records, canaries: Floats
+) -> MutableConnection:
     asked = Endpoint(target, store, columns, records.classes, read_token(target.token))
     before = asked.n_sent
     try:
@@ -154,7 +160,7 @@ def _endpoint(store: Store, target: EndpointTarget, columns: Columns, records: R
     known = vectors(store.open(Recipe("meetings", meeting).path).table("answers.parquet")["prediction"])
     unsure = known.max(axis=1).argsort()[:WITNESSES]  # where models differ the most
     asked.witnesses = canaries[unsure], known[unsure]
-    return Changeable(TargetMet(meeting, target.place), asked, store, meeting, canaries, before)
+    return MutableConnection(TargetIdentity(meeting, target.place), asked, store, meeting, canaries, before)
 
 
 def _meeting(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: Floats) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from sklearn.ensemble import RandomForestClassifier
 from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.external_targets.endpoint import WITNESSES
-from tasks.external_targets.handover import Held
+from tasks.external_targets.handover import ModelHandle
 from tasks.external_targets.meeting import CANARIES
 from tasks.server import temporary_server
 from umbrameter.errors import TargetError
@@ -100,7 +100,7 @@ def spec(folder: Path, target: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def run(root: Path, content: dict[str, Any], model: Any = None) -> Report:
     checked = AuditSpec.from_yaml(yaml.safe_dump(content))
-    held = None if model is None else Held(model)
+    held = None if model is None else ModelHandle(model)
     run = audit(checked, root=str(root), compute=Compute(workers=0), tracked=False, model=held)
     return Report.model_validate_json((root / run / "report.json").read_bytes())
 
@@ -365,7 +365,7 @@ def test_nothing_of_an_object_goes_into_prefects_database() -> None:
         def __init__(self) -> None:
             self.api_key, self.records = "s3cret", [[1, 2, 3]]
 
-    parameters = audit.serialize_parameters({"model": Held(Client())})
+    parameters = audit.serialize_parameters({"model": ModelHandle(Client())})
     assert "s3cret" not in str(parameters) and "[1, 2, 3]" not in str(parameters)
 
 

@@ -20,7 +20,7 @@ from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
 from umbrameter.steps.split import PARTS, Split
-from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.target_answers import StoredQuery
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import ensure, perform
@@ -72,7 +72,7 @@ def prepared(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[
 def looked_up(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact, pa.Table]:
     """Return records, split and the answers that an audit works with."""
     records, dealt = prepared(data, path, folder, **split)
-    target, store = TargetMet({"kind": "predictions"}, ""), records.artefact.store
+    target, store = TargetIdentity({"kind": "predictions"}, ""), records.artefact.store
     ensure(store, target)
     asked = StoredTarget(path=path).read(len(records.classes))
     query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, asked=asked)
@@ -195,7 +195,7 @@ def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
     spec = AuditSpec.from_yaml(SPEC, [*settings, "attacks=[{kind: loss}, {kind: gap}]"])
     records, dealt = prepared(data, path, tmp_path)
     store = records.artefact.store
-    met = TargetMet({"kind": "predictions"}, "")
+    met = TargetIdentity({"kind": "predictions"}, "")
     (found,) = lay_out(AuditInputs(spec, records, dealt, met))
     ensure(store, met)
     ensure(store, StoredQuery(*_paths(found), asked=StoredTarget(path=path).read(3)))
@@ -220,7 +220,7 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     settings = [f"data={data.model_dump_json(exclude_none=True)}", f"target={{kind: predictions, path: {path}}}"]
     spec = AuditSpec.from_yaml(SPEC, [*settings, "shadows.size=10"])
     records, dealt = prepared(data, path, tmp_path)
-    found = lay_out(AuditInputs(spec, records, dealt, TargetMet({}, "")))[0]
+    found = lay_out(AuditInputs(spec, records, dealt, TargetIdentity({}, "")))[0]
     assert [measurement.attack.kind for measurement in found.measurements] == ["loss", "gap"]
     assert {u.attack.kind for u in found.unmeasurable} == {"label_only", "quantile"}
     assert all("of this target only stored answers are there" in u.reason for u in found.unmeasurable)

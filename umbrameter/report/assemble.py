@@ -38,7 +38,7 @@ from umbrameter.steps.costs import read_costs
 from umbrameter.steps.evaluations import read_evaluation
 from umbrameter.steps.guarantees import read_guarantee
 from umbrameter.steps.layout import Measurement, TrainedVariant, Unmeasurable
-from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target import TargetIdentity
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.typing import Floats
 
@@ -262,7 +262,7 @@ def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, records: Art
     split, met = store.open(variant.training.split).meta, variant.target
     return TargetInfo(
         kind=spec.target.kind,
-        description=met.description if isinstance(met, TargetMet) else met.training.describe(),
+        description=met.description if isinstance(met, TargetIdentity) else met.training.describe(),
         train_accuracy=worth["train_accuracy"]["value"],
         test_accuracy=worth["test_accuracy"]["value"],
         n_members=split["n_member"],

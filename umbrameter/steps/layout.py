@@ -32,7 +32,7 @@ from umbrameter.steps.scores import Scoring
 from umbrameter.steps.shadow_models import ShadowFit
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawing_steps
 from umbrameter.steps.signals import Sources
-from umbrameter.steps.target import TargetFit, TargetMet
+from umbrameter.steps.target import TargetFit, TargetIdentity
 from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, StoredQuery, TargetQuery
 from umbrameter.steps.training import Training
 from umbrameter.store.artefacts import Artefact
@@ -84,7 +84,7 @@ class TrainedVariant:
 
     training: Training
     guard: GuardFit | None
-    target: TargetFit | TargetMet
+    target: TargetFit | TargetIdentity
     query: TargetQuery | StoredQuery | GuardedAnswers
     population: tuple[PopulationQuery | GuardedAnswers, ...]
     """One where an attack learns from non-members, else none."""
@@ -137,7 +137,7 @@ class AuditInputs:
     spec: AuditSpec
     records: Records
     split: Artefact
-    met: TargetMet | None = None
+    met: TargetIdentity | None = None
     repeat: int = 0
     barren: Mapping[str, str] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from umbrameter.store.artefacts import Draft, Recipe, Store
 
 
 @dataclass(frozen=True)
-class TargetMet:
+class TargetIdentity:
     """A target that was trained elsewhere: who it is.
 
     Parameters

@@ -18,7 +18,7 @@ from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.predictions.probabilities import improbable
 from umbrameter.targets.columns import Columns
-from umbrameter.targets.external import Label, MetTarget
+from umbrameter.targets.external import ExternalTarget, Label
 from umbrameter.targets.secrets import is_secretive, keys
 from umbrameter.typing import Array, Floats
 
@@ -78,7 +78,7 @@ class Token(BaseModel):
         return self
 
 
-class EndpointTarget(MetTarget):
+class EndpointTarget(ExternalTarget):
     """A classifier that is asked over HTTP(S); its training records are known, it itself is not.
 
     Examples

@@ -12,7 +12,7 @@ Answers = tuple[Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind
 """What a target does to its answers before anybody sees them."""
 
 
-class MetTarget(BaseModel):
+class ExternalTarget(BaseModel):
     """A target that was trained elsewhere and is asked by this process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from umbrameter.targets.external import MetTarget
+from umbrameter.targets.external import ExternalTarget
 
 
-class GivenTarget(MetTarget):
+class GivenTarget(ExternalTarget):
     """A fitted classifier handed to the audit as a Python object: scikit-learn's, skorch's, Keras's, one's own.
 
     Examples

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from umbrameter.targets.external import MetTarget
+from umbrameter.targets.external import ExternalTarget
 
 
-class RegistryTarget(MetTarget):
+class RegistryTarget(ExternalTarget):
     """A registered model version.
 
     Examples

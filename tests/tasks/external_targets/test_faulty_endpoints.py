@@ -33,7 +33,7 @@ from umbrameter.records.reader import Records
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
 from umbrameter.steps.split import Split
-from umbrameter.steps.target import TargetMet
+from umbrameter.steps.target import TargetIdentity
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Step, perform
 
@@ -137,7 +137,7 @@ class Prepared:
         return AuditSpec.from_yaml(SPEC, settings)
 
 
-def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetMet], tuple[TrainedVariant, ...]]]:
+def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetIdentity], tuple[TrainedVariant, ...]]]:
     """Return records, split and, of the target, the plan."""
     spec, store = session.spec, session.store
     records = Records.open(store, build(spec.data, store).path)  # type: ignore[arg-type]
@@ -195,7 +195,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     found = Prepared(folder, model, frozenset(f"{abs(value):.9f}"[:7] for value in X.ravel()))
     session = Session(found.spec(url="http://localhost"), str(folder / "root"), Here())  # type: ignore[arg-type]
     _, _, plan = laid_out(session)
-    planned = plan(TargetMet({}, ""))
+    planned = plan(TargetIdentity({}, ""))
     make_all(session, planned, "shadows", "merges", "references")
     for v in planned:
         for measurement in v.measurements:
