@@ -18,7 +18,7 @@ from tasks.external_targets.handover import Connection
 from tasks.progress import Stage
 from umbrameter.report.assemble import Cost, StageCost
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.target_answers import Asking
+from umbrameter.steps.target_answers import QueryStep
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Step, peak_rss_mb
 
@@ -87,9 +87,9 @@ class Session:
     def make(self, steps: Sequence[Step]) -> bool:
         """Make what is not in the store, as one chunk of work on the cluster; return whether all of it was there."""
         missing = self._missing(steps)
-        if missing and self.met is not None and isinstance(missing[0], Asking):
+        if missing and self.met is not None and isinstance(missing[0], QueryStep):
             with self._asking:  # one after the other: how many requests run at once is the target's own setting
-                self.met.perform(self.store.root, [step for step in missing if isinstance(step, Asking)])
+                self.met.perform(self.store.root, [step for step in missing if isinstance(step, QueryStep)])
         elif missing:
             self.cluster.perform(self.store.root, missing)
         self.count({step.recipe.path for step in steps}, {step.recipe.path for step in missing})

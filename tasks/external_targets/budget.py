@@ -10,7 +10,7 @@ from umbrameter.errors import TargetError
 from umbrameter.shadow_data.base import BLOCK_VALUES
 from umbrameter.steps.layout import TrainedVariant
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
-from umbrameter.steps.target_answers import Asking, NoisyQuery
+from umbrameter.steps.target_answers import NoisyQuery, QueryStep
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.targets import EndpointTarget
 from umbrameter.targets.querying import BATCH
@@ -41,16 +41,16 @@ def announce(session: Session, variants: Sequence[TrainedVariant]) -> None:
     parts = "; ".join(f"{n:,} {purpose}" for n, purpose in each if n) or "none"
     total = needed.total() + n_checks
     log.info(f"Queries this audit needs, at most: {total:,} ({parts})", extra={"is_notice": True})
-    asked = None if session.met is None else session.met.asked
-    if not isinstance(target, EndpointTarget) or target.budget is None or not isinstance(asked, Endpoint):
+    model = None if session.met is None else session.met.model
+    if not isinstance(target, EndpointTarget) or target.budget is None or not isinstance(model, Endpoint):
         return
-    before = _answered(asked, [(steps[path].purpose, artefact) for path, artefact in made.items()])
+    before = _answered(model, [(steps[path].purpose, artefact) for path, artefact in made.items()])
     known = sum(min(before[purpose], needed[purpose] + checks[purpose]) for purpose in needed)
-    if asked.n_sent + total - known > target.budget:
+    if model.n_sent + total - known > target.budget:
         less = f"; of these {known:,} were answered before" if known else ""
         raise TargetError(
             f"target.budget={target.budget:,}: the audit needs up to {total - known:,} queries more ({parts}{less}), "
-            f"and {asked.n_sent:,} were sent already; raise target.budget, leave out attacks, or lower split, "
+            f"and {model.n_sent:,} were sent already; raise target.budget, leave out attacks, or lower split, "
             "shadows.records or iter_max"
         )
 
@@ -66,7 +66,7 @@ def most_witnesses(batch_size: int, n: int, n_calls: int) -> int:
     return WITNESSES * min(n_requests, n // (FEWEST - WITNESSES))
 
 
-def most_calls(step: Asking, n: int, store: Store) -> int:
+def most_calls(step: QueryStep, n: int, store: Store) -> int:
     """Return how often a step calls the target to ask about `n` records, at most."""
     n_features = int(store.open(step.records).meta["n_features"])
     if isinstance(step, Synthesis):  # a search that waits for a place begins once one of the others has ended
@@ -78,17 +78,17 @@ def most_calls(step: Asking, n: int, store: Store) -> int:
     return -(-n // copies // max(1, BATCH // n_features)) * copies
 
 
-def _answered(asked: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[str]:
+def _answered(model: Endpoint, made: Sequence[tuple[str, Artefact]]) -> Counter[str]:
     """Return how many records the model has answered for each purpose, without those of steps that were ended."""
-    found, size = Counter(asked.answered()), asked.target.batch_size
+    found, size = Counter(model.answered()), model.target.batch_size
     for purpose, artefact in made:
         n = int(artefact.meta.get("queries", 0))
         found[purpose] -= n + most_witnesses(size, n, 1)
     return +found
 
 
-def _asking(variant: TrainedVariant) -> list[Asking]:
+def _asking(variant: TrainedVariant) -> list[QueryStep]:
     """Return the steps of a variant that ask its target."""
     drawn = [] if variant.drawn is None else [variant.drawn]
     steps = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]
-    return [step for step in steps if isinstance(step, Asking)]
+    return [step for step in steps if isinstance(step, QueryStep)]

@@ -1,4 +1,4 @@
-"""Asking a model behind HTTP(S): batches that are kept, a ledger of all that was sent, and no wait without an end.
+"""QueryStep a model behind HTTP(S): batches that are kept, a ledger of all that was sent, and no wait without an end.
 
 Belongs here: the requests, their retries, the store of answers, secrets. Does not belong here: what a request or an
 answer means (`umbrameter.targets.endpoint`).

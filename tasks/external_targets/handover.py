@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from umbrameter.steps.target import TargetIdentity
-from umbrameter.steps.target_answers import Asking
+from umbrameter.steps.target_answers import QueryStep
 from umbrameter.store.arrow import as_parquet
 from umbrameter.store.steps import perform
 from umbrameter.targets.predictions import StoredAnswers
@@ -41,13 +41,13 @@ class Connection:
     """
 
     target: TargetIdentity
-    asked: Answering | StoredAnswers
+    model: Answering | StoredAnswers
 
-    def perform(self, root: str, steps: Sequence[Asking]) -> None:
+    def perform(self, root: str, steps: Sequence[QueryStep]) -> None:
         """Make steps that ask the target, in this process; an endpoint's ledger says what for."""
-        asking = getattr(self.asked, "asking", None)
+        asking = getattr(self.model, "asking", None)
         with asking(steps[0].purpose) if asking is not None else nullcontext():
-            perform(root, [replace(step, asked=self.asked) for step in steps])
+            perform(root, [replace(step, connection=self.model) for step in steps])
 
     def part(self) -> None:
         """Check at the end that the target is still who it was; nothing where it cannot have changed."""
@@ -58,9 +58,9 @@ class Connection:
 
     def files(self) -> dict[str, bytes]:
         """Return what goes into the run's folder: the ledger of an endpoint, as Parquet."""
-        ledger = getattr(self.asked, "ledger", None)
+        ledger = getattr(self.model, "ledger", None)
         return {} if ledger is None else {"ledger.parquet": as_parquet(ledger())}
 
     def close(self) -> None:
         """End connections."""
-        getattr(self.asked, "close", bool)()
+        getattr(self.model, "close", bool)()

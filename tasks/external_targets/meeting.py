@@ -63,7 +63,7 @@ class MutableConnection(Connection):
 
     def sent(self) -> int | None:
         """Return how many records this run has sent, where there is a ledger."""
-        return self.asked.n_sent - self.before if isinstance(self.asked, Endpoint) else None
+        return self.model.n_sent - self.before if isinstance(self.model, Endpoint) else None
 
     def part(self) -> None:
         """Ask about the same records again.
@@ -74,7 +74,7 @@ class MutableConnection(Connection):
             When the answers differ: some of the audit's answers may be another model's.
         """
         before = vectors(self.store.open(Recipe("meetings", self.meeting).path).table("answers.parquet")["prediction"])
-        if same(before, _canary(self.asked, self.canaries)):
+        if same(before, _canary(self.model, self.canaries)):
             return
         with self.store.write(Recipe("meetings", {**self.meeting, "is_spoilt": True})):
             pass
@@ -139,35 +139,35 @@ def _given(
         raise TargetError(
             "target.kind=object: there is no object; hand it over: audit(spec, model=ModelHandle(classifier))"
         )
-    asked = Adapted(model.model, columns, records.classes, target.labels, target.answers, target.name)
+    model = Adapted(model.model, columns, records.classes, target.labels, target.answers, target.name)
     facts = {"kind": target.kind, "name": target.name, "answers": _dumped(target), "labels": _listed(target.labels)}
     facts["run"] = uuid.uuid4().hex  # an object has no name that is its own, and asking it costs nothing
-    meeting = _meeting(store, facts, canaries, _canary(asked, canaries))
-    return MutableConnection(TargetIdentity(meeting, target.name), asked, store, meeting, canaries)
+    meeting = _meeting(store, facts, canaries, _canary(model, canaries))
+    return MutableConnection(TargetIdentity(meeting, target.name), model, store, meeting, canaries)
 
 
 def _endpoint(
     store: Store, target: EndpointTarget, columns: Columns, records: Records, canaries: Floats
 ) -> MutableConnection:
-    asked = Endpoint(target, store, columns, records.classes, read_token(target.token))
-    before = asked.n_sent
+    model = Endpoint(target, store, columns, records.classes, read_token(target.token))
+    before = model.n_sent
     try:
-        meeting = _meeting(store, {"kind": target.kind, **target.identity}, canaries, _canary(asked, canaries))
+        meeting = _meeting(store, {"kind": target.kind, **target.identity}, canaries, _canary(model, canaries))
     except BaseException:
-        asked.close()
+        model.close()
         raise
-    asked.model = digest(meeting)
+    model.model = digest(meeting)
     known = vectors(store.open(Recipe("meetings", meeting).path).table("answers.parquet")["prediction"])
     unsure = known.max(axis=1).argsort()[:WITNESSES]  # where models differ the most
-    asked.witnesses = canaries[unsure], known[unsure]
-    return MutableConnection(TargetIdentity(meeting, target.place), asked, store, meeting, canaries, before)
+    model.witnesses = canaries[unsure], known[unsure]
+    return MutableConnection(TargetIdentity(meeting, target.place), model, store, meeting, canaries, before)
 
 
 def _meeting(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: Floats) -> dict[str, Any]:
     """Return which of the models met under a name this is, by what it answers; a new one is noted."""
-    asked = hashlib.sha256(canaries.tobytes()).hexdigest()
+    model = hashlib.sha256(canaries.tobytes()).hexdigest()
     for generation in count():
-        meeting = {**facts, "canaries": asked, "generation": generation}
+        meeting = {**facts, "canaries": model, "generation": generation}
         known = store.find(Recipe("meetings", meeting))
         spoilt = store.find(Recipe("meetings", {**meeting, "is_spoilt": True})) is not None
         if known is None:
@@ -179,9 +179,9 @@ def _meeting(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: 
     raise AssertionError("there is always another number")
 
 
-def _canary(asked: Any, canaries: Floats) -> Floats:
+def _canary(model: Any, canaries: Floats) -> Floats:
     """Return answers on the canaries, always asked anew."""
-    ask = asked.canary if isinstance(asked, Endpoint) else asked.predict_proba
+    ask = model.canary if isinstance(model, Endpoint) else model.predict_proba
     return np.asarray(ask(canaries), dtype=np.float32)
 
 

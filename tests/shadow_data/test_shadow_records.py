@@ -195,7 +195,7 @@ def test_fewer_searches_than_classes_and_none_for_some(bits: Records) -> None:
 
 def test_classes_that_cannot_be_reached_are_told(bits: Records) -> None:
     store, path, (target, split) = bits.artefact.store, bits.artefact.path, given(bits)
-    step = Synthesis("targets/never", path, SEARCH, 300, (0, 1, 2), 5, asked=Never1())
+    step = Synthesis("targets/never", path, SEARCH, 300, (0, 1, 2), 5, connection=Never1())
     ensure(store, step)
     whole = ShadowRecords(target, path, SEARCH, split, 300, 5, (step.recipe.path,))
     artefact = store.open(ensure(store, whole))

@@ -74,8 +74,8 @@ def looked_up(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple
     records, dealt = prepared(data, path, folder, **split)
     target, store = TargetIdentity({"kind": "predictions"}, ""), records.artefact.store
     ensure(store, target)
-    asked = StoredTarget(path=path).read(len(records.classes))
-    query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, asked=asked)
+    stored = StoredTarget(path=path).read(len(records.classes))
+    query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, connection=stored)
     ensure(store, query)
     return records, dealt, store.open(query.recipe.path).table("predictions.parquet")
 
@@ -198,7 +198,7 @@ def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
     met = TargetIdentity({"kind": "predictions"}, "")
     (found,) = lay_out(AuditInputs(spec, records, dealt, met))
     ensure(store, met)
-    ensure(store, StoredQuery(*_paths(found), asked=StoredTarget(path=path).read(3)))
+    ensure(store, StoredQuery(*_paths(found), connection=StoredTarget(path=path).read(3)))
     for measurement in found.measurements:
         perform(store.root, [measurement.scoring])
         perform(store.root, [measurement.evaluation])

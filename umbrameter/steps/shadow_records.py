@@ -11,7 +11,7 @@ from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import ROW_GROUP, Records
 from umbrameter.shadow_data import AnyShadowData, Drawing, ModelBased
 from umbrameter.shadow_data.model_based import Synthesised
-from umbrameter.steps.target_answers import Asking
+from umbrameter.steps.target_answers import QueryStep
 from umbrameter.store.arrow import byte_column, vector_column
 from umbrameter.store.artefacts import Draft, Recipe, Store
 from umbrameter.store.steps import key_of
@@ -28,7 +28,7 @@ NOT_OF_DRAWN = ("warnings", "is_known", "seconds", "cpu_seconds", "peak_rss_mb")
 
 
 @dataclass(frozen=True)
-class Synthesis(Asking):
+class Synthesis(QueryStep):
     """Search for records of some classes by asking the target.
 
     Parameters
@@ -74,7 +74,7 @@ class Synthesis(Asking):
 
 
 @dataclass(frozen=True)
-class ShadowRecords(Asking):
+class ShadowRecords(QueryStep):
     """Draw the records of all shadow models.
 
     Parameters

@@ -25,7 +25,7 @@ MOST_POPULATION = 20_000
 
 
 @dataclass(frozen=True)
-class Asking(ABC):
+class QueryStep(ABC):
     """A step that asks the target.
 
     Parameters
@@ -41,7 +41,7 @@ class Asking(ABC):
     purpose: ClassVar[str]
     target: str
     records: str
-    asked: Answering | StoredAnswers | None = field(default=None, compare=False, kw_only=True)
+    connection: Answering | StoredAnswers | None = field(default=None, compare=False, kw_only=True)
 
     @property
     @abstractmethod
@@ -58,14 +58,14 @@ class Asking(ABC):
 
     def model(self, store: Store) -> Answering:
         """Return the target."""
-        if isinstance(self.asked, StoredAnswers):
+        if isinstance(self.connection, StoredAnswers):
             raise ValueError("stored answers cannot be asked")
-        found: Answering = self.asked or load_model(store.open(self.target).data("model.skops"))
+        found: Answering = self.connection or load_model(store.open(self.target).data("model.skops"))
         return found
 
 
 @dataclass(frozen=True)
-class _Query(Asking):
+class _Query(QueryStep):
     """Ask the target about some records."""
 
     split: str
@@ -137,9 +137,9 @@ class StoredQuery(_Query):
         records = Records.open(store, self.records)
         rows, is_member = self.audited(store.open(self.split))
         places, labels = records.places(), records.labels()[rows]
-        if not isinstance(self.asked, StoredAnswers) or places is None:
+        if not isinstance(self.connection, StoredAnswers) or places is None:
             raise ValueError("there are no stored answers to look up")
-        self.write(draft, rows, labels, is_member, self.asked.at(places[rows], labels))
+        self.write(draft, rows, labels, is_member, self.connection.at(places[rows], labels))
         draft.meta["queries"] = 0
 
 
