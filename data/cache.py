@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+import pooch
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,7 +25,7 @@ GROUP_ROWS, GROUP_BYTES = 65_536, 2**24
 
 def kept(name: str, root: str) -> Path:
     """Return where a data set is kept: under a local root, else in the user's cache."""
-    folder = Path.home() / ".cache" / "umbrameter" if "://" in root else Path(root) / "datasets"
+    folder = Path(pooch.os_cache("umbrameter")) if "://" in root else Path(root) / "datasets"
     return folder / f"{name}.parquet"
 
 

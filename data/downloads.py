@@ -4,13 +4,11 @@ Belongs here: addresses, digests. Does not belong here: what a file holds.
 """
 
 import hashlib
-import http.client
-import shutil
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+
+import pooch
+from requests import RequestException
 
 from data.archives import member
 from umbrameter.errors import DataError, brief
@@ -58,33 +56,34 @@ def fetch(download: Download, folder: Path) -> Path:
     DataError
         When the address does not answer, sends only a part, or not the published file.
     """
-    path = folder / download.name
+    pooch.get_logger().setLevel("WARNING")
+    downloader, known = pooch.HTTPDownloader(timeout=TIMEOUT), None if download.inside else download.digest
     try:
-        with urllib.request.urlopen(download.url, timeout=TIMEOUT) as answer, path.open("wb") as file:
-            shutil.copyfileobj(answer, file, 2**20)
-            if answer.length:  # a connection that is cut looks like an end
-                raise http.client.IncompleteRead(b"", answer.length)
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        raise DataError(f"{download.url} could not be downloaded ({brief(error)})") from None
-    _check(download, path)
+        path = Path(pooch.retrieve(download.url, known, fname=download.name, path=folder, downloader=downloader))
+    except (RequestException, OSError) as error:
+        raise DataError(f"{download.url} could not be downloaded ({brief(_root(error))})") from None
+    except ValueError as error:  # the digest
+        raise DataError(f"{download.url} is not as published ({brief(error)})") from None
+    if download.inside and download.digest:
+        _check_inside(download, path, download.inside, download.digest)
     return path
 
 
-def _check(download: Download, path: Path) -> None:
-    if download.digest is None:
-        return
-    algorithm, _, wanted = download.digest.partition(":")
+def _root(error: BaseException) -> BaseException:
+    """Return the error that others were raised for: theirs say more of pools and retries than of the cause."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def _check_inside(download: Download, path: Path, inside: str, digest: str) -> None:
+    """Check the digest of one file of an archive: what packs it anew changes the archive's own."""
+    algorithm, _, expected = digest.partition(":")
     try:
-        with member(path, download.inside) if download.inside else path.open("rb") as file:
-            found = hashlib.new(algorithm, usedforsecurity=False)
-            for content in iter(partial(file.read, 2**20), b""):
-                found.update(content)
+        with member(path, inside) as file:
+            actual = hashlib.file_digest(file, algorithm).hexdigest()  # type: ignore[arg-type]  # a stream serves
     except DataError as error:
         raise DataError(f"{download.url} is not as published: {error}") from None
-    if found.hexdigest() != wanted:
-        part = f"{download.inside!r} in " if download.inside else ""
-        raise DataError(
-            f"the {algorithm.upper()} digest of {part}{download.url} is {found.hexdigest()}, expected {wanted}"
-        )
+    if actual != expected:
+        text = f"the {algorithm.upper()} digest of {inside!r} in {download.url} is {actual}, expected {expected}"
+        raise DataError(text)

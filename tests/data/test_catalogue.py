@@ -26,6 +26,9 @@ from umbrameter.records.reader import Records
 from umbrameter.store.arrow import vectors
 from umbrameter.store.artefacts import Store
 
+# requests leaves the socket of a download that ends early to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 BITS = np.random.default_rng(0).integers(0, 2, (3, 446))
 CSV = "".join(f'"{label}",{",".join(map(str, row))}\n' for label, row in zip([1, 3, 2], BITS, strict=True)).encode()
 DIGEST = f"sha256:{hashlib.sha256(CSV).hexdigest()}"
@@ -79,7 +82,7 @@ def test_an_archive_is_fetched(address, served, tmp_path, of_all):
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("missing.tgz", r"missing.tgz could not be downloaded \(HTTP Error 404"),
+        ("missing.tgz", r"missing.tgz could not be downloaded \(404 Client Error"),
         ("other.tgz", "holds no file 'bangkok'"),
         ("link.tgz", "holds no file 'bangkok'"),
         ("page.tgz", "not as published: .*page.tgz: bangkok cannot be read whole"),
@@ -98,7 +101,7 @@ def test_another_file_than_the_published_one_is_refused(address, tmp_path):
     found = DIGEST.removeprefix("sha256:")
     with pytest.raises(DataError, match=f"the SHA256 digest of 'bangkok' in .*/good.tgz is {found}, expected 000"):
         fetch(Download(f"{address}/good.tgz", "sha256:" + "0" * 64, "bangkok"), tmp_path)
-    with pytest.raises(DataError, match=r"the MD5 digest of http.*/good.tgz is [0-9a-f]{32}, expected 000"):
+    with pytest.raises(DataError, match=r"not as published \(MD5 hash .* expected md5:0{32} but got [0-9a-f]{32}"):
         fetch(Download(f"{address}/good.tgz", "md5:" + "0" * 32), tmp_path)
 
 
@@ -143,7 +146,7 @@ def test_without_file_and_download_both_ways_are_named(address, tmp_path, monkey
     for part in (
         "data.name='location30'",
         "UMBRAMETER_DATA (not set)",
-        "gone.tgz could not be downloaded (HTTP Error 404",
+        "gone.tgz could not be downloaded (404 Client Error",
         "set UMBRAMETER_DATA to a folder that holds the file",
         str(tmp_path / "datasets" / "location30.parquet"),
     ):
@@ -239,7 +242,7 @@ def test_location30_is_as_published(data_dir, tmp_path, monkeypatch):
         entry.features,
         entry.classes,
     )
-    assert records.binary and records.artefact.meta["warnings"] == []
+    assert records.metadata.binary and records.artefact.meta["warnings"] == []
     table = pq.read_table(data_dir / "location30.parquet")
     X, y = records.take(range(records.n_records))
     np.testing.assert_array_equal(X, vectors(table["x"]))
