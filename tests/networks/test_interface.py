@@ -84,11 +84,15 @@ def test_answers_do_not_depend_on_the_order_of_records(network: NetworkClassifie
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"hidden": "many"}, "'hidden' parameter of MLPClassifier"),
-        ({"activation": "sine"}, "'activation' parameter .* must be a str among {.*'tanh'.*}. Got 'sine'"),
-        ({"epochs": 0}, r"'epochs' parameter .* in the range \[1, inf\). Got 0"),
-        ({"dropout": 1.0}, r"'dropout' parameter .* in the range \[0.0, 1.0\). Got 1.0"),
-        ({"learning_rate": -1}, "'learning_rate' parameter"),
+        ({"hidden": "many"}, "MLPClassifier: hidden must be an instance of int, not str"),
+        ({"activation": "sine"}, "activation == 'sine', must be 'tanh' or 'relu'"),
+        ({"epochs": 0}, "epochs == 0, must be >= 1"),
+        ({"dropout": 1.0}, r"dropout == 1\.0, must be < 1"),
+        ({"learning_rate": -1}, "learning_rate == -1, must be > 0"),
+        (
+            {"batch_size": "all", "early_stopping": 3},
+            "batch_size must be .*, not str; early_stopping must be .*, not int",
+        ),
     ],
 )
 def test_parameters_out_of_range_are_named_when_the_spec_is_read(settings: dict[str, Any], text: str) -> None:

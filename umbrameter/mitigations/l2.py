@@ -11,8 +11,8 @@ estimator calls its penalty follows when the number of training records n is kno
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
-from sklearn.utils.validation import _num_samples
 
 from umbrameter.errors import SpecError
 from umbrameter.mitigations.base import InTraining, WrappedClassifier, last_step
@@ -119,6 +119,6 @@ class L2Classifier(WrappedClassifier):
         return answers
 
     def _prepared(self, estimator: Any, X: Array) -> Any:
-        last = last_step(estimator)
-        last.set_params(**penalty(estimator)(last, self.weight, max(1, _num_samples(X))))
+        last, n_records = last_step(estimator), X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
+        last.set_params(**penalty(estimator)(last, self.weight, max(1, n_records)))
         return estimator

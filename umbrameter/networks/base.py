@@ -1,24 +1,31 @@
 """What every network classifier shares: parameters, checks, batches, and the answers' shape.
 
-Belongs here: the scikit-learn interface. Does not belong here: how a network is trained (`backprop`, `training`).
+Belongs here: the scikit-learn interface. Does not belong here: how a network is trained (`engine` chooses a trainer).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
-from numbers import Integral, Real
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from umbrameter.networks.engine import trained
 from umbrameter.networks.layers import Layers, probabilities
+from umbrameter.networks.parameters import (
+    Check,
+    boolean,
+    check_parameters,
+    number,
+    random_state,
+    unset_or,
+    whole_number,
+)
 from umbrameter.typing import Array, Floats, Ints
 
 
@@ -28,16 +35,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     Fitted attributes: `classes_`, `coefs_` and `intercepts_` (float32, one each a layer), `n_features_in_`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
+    parameter_checks: ClassVar[Mapping[str, Check]] = {
+        "epochs": whole_number(1),
+        "batch_size": unset_or(whole_number(1), "auto"),
+        "learning_rate": number(0, ends="neither"),
+        "l2": number(0),
+        "label_smoothing": number(0, 1),
+        "early_stopping": boolean,
+        "validation_fraction": number(0, 1, ends="neither"),
+        "patience": whole_number(1),
+        "random_state": random_state,
     }
     asked_at_once: ClassVar[int] = 8192
     epochs: int
@@ -104,9 +111,19 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Return the records of one step of Adam."""
         return min(200 if self.batch_size == "auto" else int(self.batch_size), n_records)
 
+    def check_parameters(self) -> None:
+        """Check the parameters' values.
+
+        Raises
+        ------
+        ValueError
+            When one is out of range; the text names each that is.
+        """
+        check_parameters(type(self).__name__, self.get_params(), self.parameter_checks)
+
     def _checked(self, X: Array, y: Array) -> tuple[Floats, Ints]:
         """Return the features as float32 and the labels as codes."""
-        self._validate_params()
+        self.check_parameters()
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -140,8 +157,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Return the network's shape for JAX."""
 
     @abstractmethod
-    def _front(self, X: Floats, n_networks: int) -> Any:
-        """Return the records with the first layers for `backprop`, or None where JAX is to train."""
+    def _first_layers(self, X: Floats, n_networks: int) -> Any:
+        """Return the records with the first layers for `cpu_training`, or None where JAX is to train."""
 
     @abstractmethod
     def _answerer(self) -> Callable[[Floats], Floats]:

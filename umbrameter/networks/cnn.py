@@ -1,15 +1,14 @@
 """A small convolutional network for images."""
 
-from collections.abc import Callable
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from umbrameter.networks.base import NetworkClassifier
 from umbrameter.networks.engine import on_gpu
 from umbrameter.networks.layers import Layers, glorot
+from umbrameter.networks.parameters import Check, each, number, one_of, whole_number
 from umbrameter.typing import Array, Floats, Ints
 
 
@@ -50,14 +49,14 @@ class CNNClassifier(NetworkClassifier):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NetworkClassifier._parameter_constraints,
-        "image": ["array-like"],
-        "filters": ["array-like"],
-        "kernel": [Interval(Integral, 1, None, closed="left")],
-        "hidden": [Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"tanh", "relu"})],
-        "pixel_max": [Interval(Real, 0, None, closed="neither")],
+    parameter_checks: ClassVar[Mapping[str, Check]] = {
+        **NetworkClassifier.parameter_checks,
+        "image": each(whole_number(1), length=3),
+        "filters": each(whole_number(1)),
+        "kernel": whole_number(1),
+        "hidden": whole_number(1),
+        "activation": one_of("tanh", "relu"),
+        "pixel_max": number(0, ends="neither"),
     }
 
     asked_at_once: ClassVar[int] = 500
@@ -124,7 +123,7 @@ class CNNClassifier(NetworkClassifier):
 
         return Convolutional(tuple(self.image), self.kernel, self.activation, float(self.pixel_max))
 
-    def _front(self, X: Floats, n_networks: int) -> Any:
+    def _first_layers(self, X: Floats, n_networks: int) -> Any:
         from umbrameter.networks.cpu_convolution import Images
 
         images = Images(X, self.image, self.filters, self.kernel, self.pixel_max, self.activation)
@@ -141,7 +140,7 @@ class CNNClassifier(NetworkClassifier):
 
         def answer(X: Floats) -> Floats:
             inputs = np.empty((1, len(X), self.hidden), np.float32)
-            self._front(X, 1).forward(np.arange(len(X))[None], weights, biases, inputs)
+            self._first_layers(X, 1).forward(np.arange(len(X))[None], weights, biases, inputs)
             units = np.tanh(inputs[0]) if self.activation == "tanh" else np.maximum(inputs[0], 0)
             return np.asarray(units @ last[0] + offsets[0])
 

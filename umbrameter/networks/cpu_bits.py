@@ -5,42 +5,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from umbrameter.networks.cpu_kernels import fast
-from umbrameter.networks.simd import load, store
 from umbrameter.typing import Floats, Ints
-
-UNITS = 64
-"""Units whose sums stay in registers; the first layer's are padded to a multiple of it."""
 
 
 @fast
 def sum_rows(first, last, lists, source, base, out):  # type: ignore[no-untyped-def]
-    """Set `out[i]` to `base` plus the rows of `source` in `lists[first[i] : last[i]]`, sixteen values an addition.
-
-    Widths are a multiple of `UNITS`.
-    """
+    """Set `out[i]` to `base` plus the rows of `source` in `lists[first[i] : last[i]]`."""
     width = out.shape[1]
     for i in range(len(out)):
-        for c in range(0, width, UNITS):
-            s, t, u, v = load(base, c), load(base, c + 16), load(base, c + 32), load(base, c + 48)
-            k, end = first[i], last[i]
-            while k + 2 <= end:
-                a, b = lists[k] * width + c, lists[k + 1] * width + c
-                s += load(source, a) + load(source, b)
-                t += load(source, a + 16) + load(source, b + 16)
-                u += load(source, a + 32) + load(source, b + 32)
-                v += load(source, a + 48) + load(source, b + 48)
-                k += 2
-            if k < end:
-                a = lists[k] * width + c
-                s += load(source, a)
-                t += load(source, a + 16)
-                u += load(source, a + 32)
-                v += load(source, a + 48)
-            a = i * width + c
-            store(out, a, s)
-            store(out, a + 16, t)
-            store(out, a + 32, u)
-            store(out, a + 48, v)
+        total = out[i]
+        for c in range(width):
+            total[c] = base[c]
+        k, end = first[i], last[i]
+        while k + 4 <= end:  # four rows at a time, since `total` is read and written once for all of them
+            p, q, r, s = source[lists[k]], source[lists[k + 1]], source[lists[k + 2]], source[lists[k + 3]]
+            for c in range(width):
+                total[c] += (p[c] + q[c]) + (r[c] + s[c])
+            k += 4
+        while k < end:
+            p = source[lists[k]]
+            for c in range(width):
+                total[c] += p[c]
+            k += 1
 
 
 @fast
@@ -64,7 +50,7 @@ class Bits:
         Records of one step, at most.
     """
 
-    n_layers, units = 1, UNITS
+    n_layers = 1
 
     def __init__(self, X: Floats, width: int):
         ones, n_features = X != 0, X.shape[1]

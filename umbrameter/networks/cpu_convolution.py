@@ -148,7 +148,6 @@ class Images:
     """
 
     n_layers = 3
-    units = 1
 
     def __init__(
         self,

@@ -5,27 +5,21 @@ rounding. Arrays of several networks have them on the first axis.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
 
 from umbrameter.networks.cpu_kernels import adam, aligned, softmax_errors, times_slopes
-from umbrameter.networks.layers import Layers, in_steps, longest
+from umbrameter.networks.layers import Layers, TrainableNetwork, in_steps, longest
 from umbrameter.typing import Floats, Ints
 
-if TYPE_CHECKING:
-    from umbrameter.networks.base import NetworkClassifier
 
-
-class Front(Protocol):
+class FirstLayers(Protocol):
     """The records, and the first layers' work on some of them at a time."""
 
     n_layers: int
     """How many layers that is."""
-
-    units: int
-    """The first layer's units are padded to a multiple of this."""
 
     def forward(self, rows: Ints, weights: Sequence[Floats], biases: Sequence[Floats], out: Floats) -> None:
         """Set `out` to the inputs of the units of the last of these layers.
@@ -48,7 +42,7 @@ class Dense:
         float32, shape (n_records, n_features).
     """
 
-    n_layers = units = 1
+    n_layers = 1
 
     def __init__(self, X: Floats):
         self._X = X
@@ -67,9 +61,9 @@ class Dense:
 
 
 def train(
-    models: Sequence["NetworkClassifier"],
+    models: Sequence[TrainableNetwork],
     layers: Sequence[Layers],
-    records: Front,
+    records: FirstLayers,
     codes: Ints,
     passes: Sequence[Iterable[Ints]],
     watch: Callable[[Layers], bool] | None = None,
@@ -94,51 +88,49 @@ def train(
     Each network's trained layers, float32.
     """
     first, n_models = models[0], len(models)
-    padded = [_padded(own, records.units) for own in layers]
-    shapes = [w.shape for w, _ in padded[0]] + [b.shape for _, b in padded[0]]
-    n_weights = sum(w.size for w, _ in padded[0])
+    shapes = [w.shape for w, _ in layers[0]] + [b.shape for _, b in layers[0]]
+    n_weights = sum(w.size for w, _ in layers[0])
     params, gradient, mean, square = (aligned(n_models, -(-_size(shapes) // 16) * 16) for _ in range(4))
     weights, biases = _views(params, shapes)
     by_weights, by_biases = _views(gradient, shapes)
-    for m, own in enumerate(padded):
-        for i, (w, b) in enumerate(own):
+    for m, of_network in enumerate(layers):
+        for i, (w, b) in enumerate(of_network):
             weights[i][m], biases[i][m] = w, b
     units: list[Floats] = []
-    shown = [w.shape for w, _ in layers[0]]
-    n_steps, tanh, front = np.zeros(n_models, np.int64), first.activation == "tanh", records.n_layers
+    n_steps, tanh, n_first = np.zeros(n_models, np.int64), first.activation == "tanh", records.n_layers
     for orders in zip(*passes, strict=True):
         widths = [model.records_a_step(len(order)) for model, order in zip(models, orders, strict=True)]
         batches = in_steps(orders, widths, longest(orders, widths), max(widths)).transpose(1, 0, 2)
         if not units:
-            sizes = [b.shape[1] for b in biases[front - 1 :]]
+            sizes = [b.shape[1] for b in biases[n_first - 1 :]]
             units, errors = ([aligned(n_models, max(widths), size) for size in sizes] for _ in range(2))
             each = np.ones(max(widths), np.float32)
         for rows, counts in zip(batches, (batches >= 0).sum(axis=2), strict=True):
             n = counts.max()
             U, E = [u[:, :n] for u in units], [e[:, :n] for e in errors]
             records.forward(rows[:, :n], weights, biases, U[0])
-            for x, u, w, b in zip(U, U[1:], weights[front:], biases[front:], strict=False):
+            for x, u, w, b in zip(U, U[1:], weights[n_first:], biases[n_first:], strict=False):
                 _ = np.tanh(x, out=x) if tanh else np.maximum(x, 0, out=x)
                 np.matmul(x, w, out=u)
                 u += b[:, None]
             _output_errors(U[-1], codes, rows[:, :n], counts, first.label_smoothing, E[-1])
             for i in range(len(U) - 1, 0, -1):
-                np.matmul(U[i - 1].transpose(0, 2, 1), E[i], out=by_weights[front - 1 + i])
+                np.matmul(U[i - 1].transpose(0, 2, 1), E[i], out=by_weights[n_first - 1 + i])
                 product = np.multiply if E[i].shape[2] == 1 else np.matmul  # BLAS is slow at outer products
-                product(E[i], weights[front - 1 + i].transpose(0, 2, 1), out=E[i - 1])
+                product(E[i], weights[n_first - 1 + i].transpose(0, 2, 1), out=E[i - 1])
                 times_slopes(E[i - 1], U[i - 1], tanh)
             records.gradient(E[0], weights, by_weights, by_biases)
-            for e, by in zip(E, by_biases[front - 1 :], strict=True):
+            for e, by in zip(E, by_biases[n_first - 1 :], strict=True):
                 np.matmul(each[:n], e, out=by)
             adam(params, gradient, mean, square, n_weights, first.l2, first.learning_rate, counts, n_steps)
-        if watch is not None and watch(_cut(0, weights, biases, shown)):
+        if watch is not None and watch(_copied(0, weights, biases)):
             break
-    return [_cut(m, weights, biases, shown) for m in range(n_models)]
+    return [_copied(m, weights, biases) for m in range(n_models)]
 
 
-def _cut(m: int, weights: Sequence[Floats], biases: Sequence[Floats], shapes: Sequence[tuple[int, ...]]) -> Layers:
-    """Return a copy of one network's layers, without the units that fill up."""
-    return [(w[m, :a, :b].copy(), c[m, :b].copy()) for w, c, (a, b) in zip(weights, biases, shapes, strict=True)]
+def _copied(m: int, weights: Sequence[Floats], biases: Sequence[Floats]) -> Layers:
+    """Return a copy of one network's layers."""
+    return [(w[m].copy(), b[m].copy()) for w, b in zip(weights, biases, strict=True)]
 
 
 def _output_errors(logits: Floats, codes: Ints, rows: Ints, counts: Ints, smoothing: float, out: Floats) -> None:
@@ -151,13 +143,6 @@ def _output_errors(logits: Floats, codes: Ints, rows: Ints, counts: Ints, smooth
     np.subtract(logits, logits.max(axis=2, keepdims=True), out=out)
     np.exp(out, out=out)
     softmax_errors(out, codes, rows, counts, float(smoothing))
-
-
-def _padded(layers: Layers, multiple: int) -> Layers:
-    """Fill the first layer up with units that neither give nor get anything."""
-    more = -len(layers[0][1]) % multiple
-    ends = [(0, more), *[(0, 0)] * len(layers)]  # of each layer's units; the next one's inputs are as many
-    return [(np.pad(w, [ends[i - 1] if i else (0, 0), ends[i]]), np.pad(b, ends[i])) for i, (w, b) in enumerate(layers)]
 
 
 def _size(shapes: Sequence[tuple[int, ...]]) -> int:

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from umbrameter.networks.layers import Layers
+from umbrameter.networks.layers import Layers, TrainableNetwork
 from umbrameter.typing import Floats, Ints
-
-if TYPE_CHECKING:
-    from umbrameter.networks.base import NetworkClassifier
 
 GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
 """Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
@@ -26,14 +22,14 @@ def on_gpu() -> bool:
 
 
 def trained(
-    networks: Sequence["NetworkClassifier"],
+    networks: Sequence[TrainableNetwork],
     layers: Sequence[Layers],
     X: Floats,
     codes: Ints,
     passes: Sequence[Iterable[Ints]],
     watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
-    """Train networks of one shape on shared records: by JAX on a GPU, by `backprop` on a CPU.
+    """Train networks of one shape on shared records: by JAX on a GPU, by hand-written backpropagation on a CPU.
 
     Parameters
     ----------
@@ -52,12 +48,12 @@ def trained(
     -------
     Each network's trained layers, float32.
     """
-    front = None if on_gpu() else networks[0]._front(X, len(networks))
-    if front is None:
+    first_layers = None if on_gpu() else networks[0]._first_layers(X, len(networks))
+    if first_layers is None:
         from umbrameter.networks import jax_training
 
         return jax_training.train(networks, networks[0]._network(), layers, X, codes, passes, watch)
     from umbrameter.networks import cpu_training
 
     with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are refused afterwards
-        return cpu_training.train(networks, layers, front, codes, passes, watch)
+        return cpu_training.train(networks, layers, first_layers, codes, passes, watch)

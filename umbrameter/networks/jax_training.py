@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 os.environ.setdefault("NPROC", "1")  # a worker is one thread; XLA reads this when JAX is first used
 
@@ -19,11 +19,8 @@ import numpy as np
 import optax
 
 from umbrameter.networks.adam import BETA1, BETA2, EPSILON, unbiased
-from umbrameter.networks.layers import Layers, in_steps, longest
+from umbrameter.networks.layers import Layers, TrainableNetwork, in_steps, longest
 from umbrameter.typing import Array, Floats, Ints
-
-if TYPE_CHECKING:
-    from umbrameter.networks.base import NetworkClassifier
 
 
 class Network(Protocol):
@@ -129,7 +126,7 @@ def _side_by_side(network: Network, state: Any, X: jax.Array, y: jax.Array, batc
 
 
 def train(
-    models: Sequence["NetworkClassifier"],
+    models: Sequence[TrainableNetwork],
     network: Network,
     layers: Sequence[Layers],
     X: Floats,
@@ -199,7 +196,7 @@ def _begin(layers: Layers, key: jax.Array) -> Any:
     return own, zeros, jax.tree.map(jnp.copy, zeros), jnp.int32(0), key
 
 
-def _key(model: "NetworkClassifier") -> jax.Array:
+def _key(model: TrainableNetwork) -> jax.Array:
     seed = model.random_state if isinstance(model.random_state, int) else 0
     return jax.random.key(seed)
 

@@ -1,6 +1,7 @@
 """Weights, batches and prediction vectors: what all networks and their trainers share."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -8,6 +9,25 @@ from umbrameter.typing import Floats, Ints
 
 Layers = list[tuple[Floats, Floats]]
 """Weights and biases, layer by layer."""
+
+
+class TrainableNetwork(Protocol):
+    """What a trainer asks of a network: its settings, and its shape in the trainer's terms."""
+
+    activation: Any
+    learning_rate: float
+    l2: float
+    label_smoothing: float
+    random_state: Any
+
+    def records_a_step(self, n_records: int) -> int:
+        """Return the records of one step of Adam."""
+
+    def _first_layers(self, X: Floats, n_networks: int) -> Any:
+        """Return the records with the first layers for the CPU's trainer, or None where JAX is to train."""
+
+    def _network(self) -> Any:
+        """Return the network's shape for JAX."""
 
 
 def in_steps(orders: Sequence[Ints], widths: Sequence[int], n_steps: int, width: int) -> Ints:

@@ -1,15 +1,14 @@
 """A fully connected network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from umbrameter.networks.base import NetworkClassifier
 from umbrameter.networks.layers import Layers, glorot
+from umbrameter.networks.parameters import Check, each, number, one_of, whole_number
 from umbrameter.typing import Floats
 
 BITS_BELOW = 0.4
@@ -64,11 +63,11 @@ class MLPClassifier(NetworkClassifier):
     ((3, 2), True)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **NetworkClassifier._parameter_constraints,
-        "hidden": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"tanh", "relu"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+    parameter_checks: ClassVar[Mapping[str, Check]] = {
+        **NetworkClassifier.parameter_checks,
+        "hidden": each(whole_number(1)),
+        "activation": one_of("tanh", "relu"),
+        "dropout": number(0, 1),
     }
 
     def __init__(
@@ -103,7 +102,7 @@ class MLPClassifier(NetworkClassifier):
         units = [self.n_features_in_, *np.atleast_1d(self.hidden).tolist(), self._n_outputs]
         return [glorot(rng, m, n, (m, n)) for m, n in pairwise(units)]
 
-    def _front(self, X: Floats, n_networks: int) -> Any:
+    def _first_layers(self, X: Floats, n_networks: int) -> Any:
         if self.dropout:
             return None
         if np.size(self.hidden) and is_sparse_bits(X):

@@ -10,27 +10,26 @@ of one record's gradient is |inputs| · |errors|, so that no record's gradient i
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil
-from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from scipy.special import expit
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
 
 from umbrameter.networks.accounting import accountant, epsilon_of, noise_multiplier_of
 from umbrameter.networks.base import NetworkClassifier
 from umbrameter.networks.cnn import CNNClassifier
 from umbrameter.networks.layers import Layers, probabilities
 from umbrameter.networks.mlp import MLPClassifier, is_sparse_bits
+from umbrameter.networks.parameters import Check, number, unset_or
 from umbrameter.typing import Array, Floats, Ints
 
 if TYPE_CHECKING:
-    from umbrameter.networks.cpu_training import Front
+    from umbrameter.networks.cpu_training import FirstLayers
 
 MICROBATCH = 16
 """Records whose gradients the library holds at once, for layers that are not dense."""
@@ -46,12 +45,12 @@ class PrivateNetwork(NetworkClassifier):
     the request), `delta_`, `noise_multiplier_`, `clip_norm_`, `sampling_rate_`, `n_steps_`, `accountant_`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "epsilon": [None, Interval(Real, 0, None, closed="neither")],
-        "noise_multiplier": [None, Interval(Real, 0, None, closed="neither")],
-        "delta": [Interval(Real, 0, 1, closed="neither")],
-        "clip_norm": [Interval(Real, 0, None, closed="neither")],
-        "sampling_rate": [None, Interval(Real, 0, 1, closed="right")],
+    parameter_checks: ClassVar[Mapping[str, Check]] = {
+        "epsilon": unset_or(number(0, ends="neither")),
+        "noise_multiplier": unset_or(number(0, ends="neither")),
+        "delta": number(0, 1, ends="neither"),
+        "clip_norm": number(0, ends="neither"),
+        "sampling_rate": unset_or(number(0, 1, ends="right")),
     }
     epsilon: float | None
     noise_multiplier: float | None
@@ -119,7 +118,7 @@ class PrivateNetwork(NetworkClassifier):
         for _ in range(self.n_steps_):
             rows = np.flatnonzero(rng.random(n_records) < self.sampling_rate_).astype(np.int32)
             summed = sums(own, rows)
-            normal(rng, noise)
+            rng.standard_normal(dtype=np.float32, out=noise)
             np.multiply(noise, scale / expected, out=gradient[0])
             for (by_weights, by_biases), (weights, biases) in zip(_layers(gradient[0], shapes), summed, strict=True):
                 by_weights += weights * (1 / expected)
@@ -164,9 +163,9 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
     (True, True)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **MLPClassifier._parameter_constraints,
-        **PrivateNetwork._parameter_constraints,
+    parameter_checks: ClassVar[Mapping[str, Check]] = {
+        **MLPClassifier.parameter_checks,
+        **PrivateNetwork.parameter_checks,
     }
 
     def __init__(
@@ -213,15 +212,14 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
             raise ValueError(f"dropout={self.dropout} is not there in private training; set it to 0")
 
     def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
-        from umbrameter.networks.cpu_bits import UNITS, Bits
+        from umbrameter.networks.cpu_bits import Bits
         from umbrameter.networks.cpu_training import Dense
 
         truth, squares = targets(codes, self._n_outputs, self.label_smoothing), _squares(X)
-        fills = [*np.atleast_1d(self.hidden), 1][0] % UNITS == 0  # units that fill up would get noise
-        front: Front = Bits(X, len(X)) if fills and is_sparse_bits(X) else Dense(X)
+        first_layers: FirstLayers = Bits(X, len(X)) if is_sparse_bits(X) else Dense(X)
 
         def sums(layers: Layers, rows: Ints) -> Layers:
-            return clipped_sum(layers, front, rows, squares[rows], truth[rows], self.activation, self.clip_norm_)
+            return clipped_sum(layers, first_layers, rows, squares[rows], truth[rows], self.activation, self.clip_norm_)
 
         return sums
 
@@ -239,9 +237,9 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
         As of `PrivateMLPClassifier`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **CNNClassifier._parameter_constraints,
-        **PrivateNetwork._parameter_constraints,
+    parameter_checks: ClassVar[Mapping[str, Check]] = {
+        **CNNClassifier.parameter_checks,
+        **PrivateNetwork.parameter_checks,
     }
 
     def __init__(
@@ -323,7 +321,13 @@ def targets(codes: Ints, n_outputs: int, smoothing: float) -> Floats:
 
 
 def clipped_sum(
-    layers: Layers, records: "Front", rows: Ints, squares: Floats, truth: Floats, activation: str, clip_norm: float
+    layers: Layers,
+    records: "FirstLayers",
+    rows: Ints,
+    squares: Floats,
+    truth: Floats,
+    activation: str,
+    clip_norm: float,
 ) -> Layers:
     """Return the sum of records' gradients of cross entropy, each clipped, by ghost norms.
 
@@ -367,24 +371,6 @@ def clipped_sum(
         (by, e.sum(axis=0))
         for by, e in zip([by_first[0], *(u.T @ e for u, e in zip(units, scaled[1:], strict=True))], scaled, strict=True)
     ]
-
-
-def normal(rng: np.random.Generator, out: Floats) -> None:
-    """Fill a float32 vector with standard normal numbers: twice as fast as numpy's own, which is most of a step.
-
-    Box, Muller (1958), "A Note on the Generation of Random Normal Deviates"; the radius in float64, so that the tails
-    reach to 8.6.
-    """
-    half = -(-len(out) // 2)
-    radius = 1 - rng.random(half)
-    np.log(radius, out=radius)
-    radius *= -2
-    lengths = np.sqrt(radius, out=radius).astype(np.float32)
-    angles = rng.random(half, dtype=np.float32)
-    angles *= np.float32(2 * np.pi)
-    np.multiply(lengths, np.cos(angles), out=out[:half])
-    rest = len(out) - half
-    np.multiply(lengths[:rest], np.sin(angles[:rest]), out=out[half:])
 
 
 def _squares(rows: Floats) -> Floats:
