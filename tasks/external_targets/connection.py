@@ -7,9 +7,13 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
@@ -93,17 +97,101 @@ class _TimedBackend(httpcore.SyncBackend):
         return _TimedStream(super().connect_tcp(*args, **options | {"timeout": self.clock.left()}), self.clock)
 
 
+class _TimedTransport(httpx.BaseTransport):
+    """Sends requests by httpcore, each of which ends with the clock: httpx's timeouts begin anew with every byte."""
+
+    def __init__(self, pool: httpcore.ConnectionPool):
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        with _as_httpx_errors():
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    request.method,
+                    target,
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_ReplyStream(response),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _ReplyStream(httpx.SyncByteStream):
+    """The body of a reply as it comes in."""
+
+    def __init__(self, response: httpcore.Response):
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx_errors():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+@contextmanager
+def _as_httpx_errors() -> Iterator[None]:
+    """Raise httpcore's errors as httpx's of the same name."""
+    errors = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProxyError, httpcore.ProtocolError)
+    try:
+        yield
+    except (*errors, httpcore.UnsupportedProtocol) as error:
+        kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
+        raise kind(str(error)) from error
+
+
 def client(target: EndpointTarget, headers: Mapping[str, str], clock: Clock) -> httpx.Client:
-    """Return a client that verifies certificates, and whose every request ends with the clock."""
+    """Return a client that verifies certificates, and whose every request ends with the clock.
+
+    Parameters
+    ----------
+    target
+        The endpoint's settings.
+    headers
+        Sent with every request.
+    clock
+        When the request of a thread must have ended.
+
+    Raises
+    ------
+    TargetError
+        When the file of certificates cannot be read.
+    """
     try:
         context = ssl.create_default_context(cafile=target.ca)
     except (OSError, ssl.SSLError) as error:
         text = f"target.ca={target.ca!r} cannot be read ({brief(error)}); give a PEM file of certificates"
         raise TargetError(text) from None
-    limits = httpx.Limits(max_connections=target.concurrency, max_keepalive_connections=target.concurrency)
-    client = httpx.Client(verify=context, headers=headers, limits=limits, timeout=target.timeout)
-    transports: list[Any] = [client._transport, *client._mounts.values()]
-    for transport in filter(None, transports):
-        # httpx has no setting for it, and its own timeouts begin anew with every byte
-        transport._pool._network_backend = _TimedBackend(clock)
-    return client
+    pool = httpcore.ConnectionPool(
+        ssl_context=context,
+        proxy=_proxy(target.url),
+        max_connections=target.concurrency,
+        max_keepalive_connections=target.concurrency,
+        network_backend=_TimedBackend(clock),
+    )
+    return httpx.Client(transport=_TimedTransport(pool), headers=headers, timeout=target.timeout)
+
+
+def _proxy(address: str) -> httpcore.Proxy | None:
+    """Return the proxy that the environment names for an address, if it names one."""
+    parts, proxies = urlsplit(address), getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if not named or proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = httpx.URL(named if "://" in named else f"http://{named}")
+    if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise TargetError(f"the environment names a proxy of kind {proxy.scheme}; pip install socksio, or unset it")
+    auth = (proxy.username, proxy.password) if proxy.username else None
+    return httpcore.Proxy(str(proxy.copy_with(username=None, password=None)), auth=auth)

@@ -1,5 +1,6 @@
 """Connections to an endpoint: secrets, certificates, proxies, and nothing repeated that was sent."""
 
+import base64
 import logging
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,8 @@ def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytes
     with serve(Model(), after(1, "drip_headers")) as proxy:
         for name in ("http_proxy", "no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/invocations"))
+        address = proxy.url.removesuffix("/invocations").replace("http://", "http://me:secret@")
+        monkeypatch.setenv("HTTP_PROXY", address)
         server = Server("http://model.invalid/invocations")
         with (
             asking(server, tmp_path, timeout=1.5, retries=0, concurrency=1) as endpoint,
@@ -183,6 +185,23 @@ def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytes
         ):
             endpoint.predict_proba(records(20))
         assert proxy.n_rows == 20 and proxy.headers[0]["Host"] == "model.invalid"
+        login = base64.b64encode(b"me:secret").decode()
+        assert proxy.headers[0]["Proxy-Authorization"] == f"Basic {login}"
+
+
+def test_an_address_that_needs_no_proxy_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serve(Model()) as server, asking(server, tmp_path) as endpoint:
+        endpoint.predict_proba(records(3))
+        assert server.n_rows == 3
+
+
+def test_a_kind_of_proxy_that_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://proxy.invalid")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(TargetError, match="names a proxy of kind socks5; pip install socksio, or unset it"):
+        Endpoint(EndpointTarget(url="http://model.invalid"), Store(tmp_path), PLAIN, [0, 1])
 
 
 @pytest.mark.parametrize("url", ["http://models..example/invocations", "http://localhost/\x01"])
