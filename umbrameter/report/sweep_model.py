@@ -4,14 +4,13 @@ Belongs here: which figures of the points' reports are compared. Does not belong
 """
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter import __version__
-from umbrameter.report.markup import image, or_not, page, section, table
 from umbrameter.report.model import DrawnInfo, Report, Result, exit_code
+from umbrameter.report.templating import filled, or_not
 from umbrameter.report.text import figure, number
 from umbrameter.report.text import point as word
 from umbrameter.spec.sweep import Sweep
@@ -170,20 +169,6 @@ def queries(report: SweepReport) -> list[dict[str, str]]:
     ]
 
 
-def render(report: SweepReport, figure_png: bytes) -> str:
-    """Return a sweep as one self-contained HTML page, everything that comes from the report escaped."""
-    parts = [
-        f"<h1>Sweep over {escape(report.title)}: {escape(report.name)}</h1>",
-        f'<p class="small">{len(report.points)} audits, each with a report of its own in its run folder; umbrameter '
-        f"{escape(report.version)}; begun {escape(report.started)}</p>",
-        section("Figure", image(CAPTION, figure_png)),
-        section("Attacks on the target as it is", _table(rows(report))),
-        section("Shadow data made by asking the target", _table(made)) if (made := queries(report)) else "",
-        section("Run folders", _table([{report.title: p.label, "run": p.run} for p in report.points])),
-    ]
-    return page(f"{report.name}: {report.title}", "\n".join(parts))
-
-
 CAPTION = (
     "Attack precision of each class (dots) at each point, and the median over classes (line). Dotted: guessing, on as "
     "many members as non-members."
@@ -191,5 +176,19 @@ CAPTION = (
 """What a sweep's figure shows."""
 
 
-def _table(entries: Sequence[dict[str, str]]) -> str:
-    return table(entries[0], (entry.values() for entry in entries))
+def render(report: SweepReport, figure_png: bytes) -> str:
+    """Return a sweep as one self-contained HTML page, everything that comes from the report escaped.
+
+    Parameters
+    ----------
+    report
+        The sweep.
+    figure_png
+        Its figure.
+    """
+    tables = {
+        "Attacks on the unmitigated target": rows(report),
+        "Shadow data made by asking the target": queries(report),
+        "Run folders": [{report.title: point.label, "run": point.run} for point in report.points],
+    }
+    return filled("sweep.html.j2", report=report, caption=CAPTION, png=figure_png, tables=tables.items())
