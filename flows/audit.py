@@ -3,7 +3,7 @@
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import stages
+from tasks import reporting, stages
 from tasks.cluster import Compute
 from tasks.external_targets.handover import ModelHandle
 from tasks.session import read_spec, session
@@ -42,23 +42,26 @@ def audit(
         Whether to log the run to MLflow at the end.
     """
     with session(read_spec(spec), root, compute or Compute()) as run:
-        records = stages.prepare(run)
+        records = stages.prepare_records(run)
         splits = stages.split_records(run, records)
-        stages.meet(run, records, splits, model, tracking_uri)
-        variants = stages.plan(run, records, splits)
-        stages.train_targets(run, variants, tracking_uri)
-        stages.query_targets(run, variants)
-        variants = stages.draw(run, records, splits, variants)
-        stages.part(run)
-        stages.fit_shadows(run, variants)
-        stages.merge(run, variants)
-        stages.guard(run, variants)
-        stages.gather(run, variants)
-        stages.fit_attacks(run, variants)
-        stages.score(run, variants)
-        stages.evaluate(run, variants)
-        stages.control(run, variants)
-        folder = stages.report(run, variants)
+        with stages.connect_target(run, records, splits, model, tracking_uri) as connection:
+            variants = stages.plan_audit(run, records, splits, connection)
+            stages.announce_queries(run, variants, connection)
+            stages.train_targets(run, variants, tracking_uri)
+            stages.query_targets(run, variants, connection)
+            unusable = stages.draw_shadow_records(run, variants, connection)
+            if unusable:
+                variants = stages.plan_audit(run, records, splits, connection, unusable)
+            stages.verify_unchanged(run, variants, connection)
+            stages.fit_shadow_models(run, variants)
+            stages.merge_attack_data(run, variants)
+            stages.guard_answers(run, variants)
+            stages.gather_references(run, variants)
+            stages.fit_attack_models(run, variants)
+            stages.score_records(run, variants)
+            stages.evaluate_attacks(run, variants)
+            stages.check_controls(run, variants)
+            folder = reporting.write_report(run, variants, connection)
     if tracked:
-        stages.track(run, folder, tracking_uri)
+        reporting.log_to_mlflow(run, folder, tracking_uri)
     return folder

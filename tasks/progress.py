@@ -8,7 +8,8 @@ import re
 import threading
 import time
 from collections.abc import Set
-from typing import Any
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
@@ -45,10 +46,9 @@ class Stage:
         self._lock = threading.Lock()
         self._start = self._logged = time.perf_counter()
         self._seconds: float | None = None
-        self._artefact: Any = None
+        self._artefact: UUID | None = None
         if total and FlowRunContext.get() is not None:
-            key = "progress-" + re.sub(r"[^a-z0-9]+", "-", name.lower())
-            self._artefact = create_progress_artifact(progress=0.0, key=key, description=f"{name}: 0 of {total} done")
+            self._artefact = _create(name, total)
 
     def seconds(self) -> float:
         """Return the seconds since the stage began, until it ended."""
@@ -97,4 +97,23 @@ class Stage:
             line, share = self.line, 100 * self.done / self.total
         log.info(line)
         if self._artefact is not None:
-            update_progress_artifact(self._artefact, progress=share, description=line)
+            self._artefact = _update(self._artefact, share, line)
+
+
+def _create(name: str, total: int) -> UUID | None:
+    """Return a new progress artefact, or None where Prefect does not take one: no work must fail for that."""
+    key = "progress-" + re.sub(r"[^a-z0-9]+", "-", name.lower())
+    try:
+        return cast(UUID, create_progress_artifact(progress=0.0, key=key, description=f"{name}: 0 of {total} done"))
+    except Exception:
+        log.debug(f"Prefect shows no progress of the stage {name}", exc_info=True)
+        return None
+
+
+def _update(artefact: UUID, share: float, line: str) -> UUID | None:
+    """Say how far a stage is, and return the artefact; None once Prefect does not take it, so that nobody waits."""
+    try:
+        return cast(UUID, update_progress_artifact(artefact, progress=share, description=line))
+    except Exception:
+        log.debug("Prefect no longer shows this stage's progress", exc_info=True)
+        return None

@@ -8,19 +8,21 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from tasks.cluster import Cluster, Compute
-from tasks.external_targets.handover import Connection
 from tasks.progress import Stage
-from umbrameter.report.assemble import Cost, StageCost
+from tasks.run_graph import RunGraph
+from umbrameter.report.assemble import RunCost, StageCost
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import QueryStep
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Step, peak_rss_mb
+from umbrameter.store.steps import Step, peak_rss_mb, perform
+from umbrameter.targets.connection import Connection
 
 log = logging.getLogger("umbrameter.audit")
 
@@ -34,6 +36,22 @@ TASK_SECONDS = 5.0
 
 SHARE = 2
 """A chunk is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
+
+
+class Chunk:
+    """Steps that one task makes, with a title for people; opaque, so that Prefect looks for no futures inside.
+
+    Parameters
+    ----------
+    title
+        The name of the task run.
+    steps
+        What it makes, in order.
+    """
+
+    def __init__(self, title: str, steps: Sequence[Step]):
+        self.title = title
+        self.steps = steps
 
 
 class Session:
@@ -53,13 +71,12 @@ class Session:
         self.spec = spec
         self.store = Store(root)
         self.cluster = cluster
-        self.met: Connection | None = None
-        self.barren: Mapping[str, str] = {}
+        self.graph = RunGraph()
         self.made: set[str] = set()
         self.reused: set[str] = set()
         self._stages: dict[str, Stage] = {}
         self._stage: Stage | None = None
-        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._lock, self._querying = threading.Lock(), threading.Lock()
         self._begun: list[threading.Thread] = []
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -84,14 +101,25 @@ class Session:
             if thread.name in names or not names:
                 thread.join()
 
-    def make(self, steps: Sequence[Step]) -> bool:
-        """Make what is not in the store, as one chunk of work on the cluster; return whether all of it was there."""
+    def make(self, steps: Sequence[Step], connection: Connection | None = None) -> bool:
+        """Make what is not in the store, as one chunk of work; return whether all of it was there.
+
+        Parameters
+        ----------
+        steps
+            The chunk.
+        connection
+            The target, where it was trained elsewhere: steps that ask it are made in this process, others on the
+            cluster.
+        """
         missing = self._missing(steps)
-        if missing and self.met is not None and isinstance(missing[0], QueryStep):
-            with self._asking:  # one after the other: how many requests run at once is the target's own setting
-                self.met.perform(self.store.root, [step for step in missing if isinstance(step, QueryStep)])
-        elif missing:
-            self.cluster.perform(self.store.root, missing)
+        queries = [] if connection is None else [step for step in missing if isinstance(step, QueryStep)]
+        others = [step for step in missing if step not in queries]
+        if queries and connection is not None:
+            with self._querying:  # one after the other: how many requests run at once is the target's own setting
+                _query(self.store.root, queries, connection)
+        if others:
+            self.cluster.perform(self.store.root, others)
         self.count({step.recipe.path for step in steps}, {step.recipe.path for step in missing})
         return not missing
 
@@ -143,9 +171,15 @@ class Session:
             self._stage.end()
             self._stage = None
 
-    def cost(self) -> Cost:
-        """Return what the run has taken so far."""
-        return Cost(
+    def cost(self, n_sent: int | None = None) -> RunCost:
+        """Return what the run has taken so far.
+
+        Parameters
+        ----------
+        n_sent
+            Records that it sent to an endpoint, by the endpoint's ledger.
+        """
+        return RunCost(
             started=self._started.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - self._clock,
             stages={name: StageCost(stage.seconds(), frozenset(stage.made)) for name, stage in self._stages.items()},
@@ -154,12 +188,18 @@ class Session:
             cpu_seconds=time.process_time(),
             works_here=self.cluster.compute.workers == 0,
             peak_rss_mb=peak_rss_mb(),
-            sent=None if self.met is None else self.met.sent(),
+            n_sent=n_sent,
         )
 
     def run_folder(self) -> str:
         """Make the run's folder, which no other run has, and return its path relative to the root."""
         return free_folder(self.store, self.spec.name, self._started)
+
+
+def _query(root: str, steps: Sequence[QueryStep], connection: Connection) -> None:
+    """Make steps that ask a target trained elsewhere, in this process."""
+    with connection.querying(steps[0].purpose):
+        perform(root, [replace(step, connection=connection) for step in steps])
 
 
 def free_folder(store: Store, name: str, started: datetime) -> str:
@@ -173,16 +213,13 @@ def free_folder(store: Store, name: str, started: datetime) -> str:
 def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
     """Open a session; its cluster is closed with it, however it ends."""
     with Cluster(compute) as cluster:
-        found = Session(spec, root, cluster)
+        opened = Session(spec, root, cluster)
         try:
-            yield found
-            found.wait()
+            yield opened
+            opened.wait()
         except BaseException:
-            found.wait(CLUSTER)  # which is closed next; what else was begun will not be needed
+            opened.wait(CLUSTER)  # which is closed next; what else was begun will not be needed
             raise
-        finally:
-            if found.met is not None:
-                found.met.close()
 
 
 def read_spec(spec: AuditSpec | str) -> AuditSpec:

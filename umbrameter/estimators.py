@@ -4,9 +4,7 @@ A spec is data: it must not be able to import anything. Only classes below the a
 those that are scikit-learn classifiers are called.
 """
 
-import importlib
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,10 +17,8 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from umbrameter.dotted_paths import PREFIXES_VARIABLE, allowed_prefixes, is_allowed, look_up
 from umbrameter.typing import Classifier
-
-PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
-"""Environment variable of the operator: more allowed prefixes for dotted paths, separated by commas."""
 
 NETWORKS = "umbrameter.networks"
 """Classifiers below it need the ring of the same name."""
@@ -45,12 +41,6 @@ KINDS: Mapping[str, str] = {
     "k_neighbors": "sklearn.neighbors.KNeighborsClassifier",
     "gaussian_nb": "sklearn.naive_bayes.GaussianNB",
 }
-
-
-def allowed_prefixes() -> tuple[str, ...]:
-    """Return the prefixes a dotted path may begin with: `sklearn.`, `umbrameter.` and the operator's."""
-    more = os.environ.get(PREFIXES_VARIABLE, "")
-    return ("sklearn.", "umbrameter.", *(p.strip() for p in more.split(",") if p.strip()))
 
 
 class Estimator(BaseModel):
@@ -86,8 +76,7 @@ class Estimator(BaseModel):
             classifier = _factory(self.kind)(**self.params)
         except TypeError as error:
             raise ValueError(f"{self.kind} does not take these parameters: {error}") from None
-        if hasattr(classifier, "_validate_params"):
-            classifier._validate_params()
+        _check_parameters(classifier)
         return self
 
     def build(self, seed: int, categorical: tuple[int, ...] = (), binary: bool = True) -> Classifier:
@@ -126,6 +115,18 @@ class Estimator(BaseModel):
         return f"{self.kind}({', '.join(f'{k}={v}' for k, v in self.params.items())})"
 
 
+def _check_parameters(classifier: Any) -> None:
+    """Raise `ValueError` where a classifier's parameters are out of range, as far as it can say before it is fitted."""
+    if hasattr(classifier, "check_parameters"):
+        classifier.check_parameters()
+        return
+    try:
+        classifier.fit(None, None)  # scikit-learn looks at parameters before it looks at data
+    except Exception as error:
+        if type(error).__name__ == "InvalidParameterError":  # scikit-learn has no public name for it
+            raise ValueError(str(error)) from None
+
+
 def seeded(estimator: Any, seed: int) -> Any:
     """Set every `random_state` of an estimator, nested ones too, and return it."""
     names = [n for n in estimator.get_params() if n == "random_state" or n.endswith("__random_state")]
@@ -134,18 +135,14 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 def _factory(kind: str) -> Callable[..., Any]:
     path = KINDS.get(kind, kind)
-    if kind not in KINDS and not ("." in kind and kind.startswith(allowed_prefixes())):
+    if kind not in KINDS and not is_allowed(kind):
         raise ValueError(
             f"unknown kind {kind!r}; expected one of {', '.join(KINDS)}, or a dotted path that begins with "
             f"{' or '.join(allowed_prefixes())} (the operator adds prefixes with {PREFIXES_VARIABLE})"
         )
-    module, _, name = path.rpartition(".")
-    if module.startswith(NETWORKS) and not all(map(find_spec, ("jax", "numba", "optax"))):
+    if path.startswith(f"{NETWORKS}.") and not all(map(find_spec, ("jax", "numba", "optax"))):
         raise ValueError(f"{kind} needs the networks, which are not installed: pip install 'umbrameter[networks]'")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        raise ValueError(f"there is no {path!r}; check the module and the name") from None
+    found = look_up(path)
     if not (inspect.isclass(found) and issubclass(found, BaseEstimator) and is_classifier(found())):
         raise ValueError(f"{path!r} is not a scikit-learn classifier; name a class with fit and predict_proba")
     return found

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from umbrameter.dotted_paths import allowed_prefixes
 from umbrameter.errors import StoreError
-from umbrameter.estimators import allowed_prefixes
 
 
 def dump_model(model: Any) -> bytes:

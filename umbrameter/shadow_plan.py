@@ -17,20 +17,20 @@ MOST_CALIBRATION = 10_000
 
 
 @dataclass(frozen=True)
-class Asked:
+class ShadowRows:
     """One shadow model's records, as row numbers.
 
     Parameters
     ----------
     rows_in, rows_out
         What it is trained on, and what else its labelled prediction vectors are of.
-    besides
-        What it is asked about besides, to be held against the target's answers.
+    compared_rows
+        What else it is asked about, so that its answers can be compared with the target's.
     """
 
     rows_in: Ints
     rows_out: Ints
-    besides: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    compared_rows: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class ShadowPlan:
         facts = {"size": self.size, "n_out": self.n_out, "model_id": model_id}
         return facts if self.n_calibration is None else facts | {"n_calibration": self.n_calibration}
 
-    def rows(self, audited: Ints, pool: Ints, model_id: int) -> Asked:
+    def rows(self, audited: Ints, pool: Ints, model_id: int) -> ShadowRows:
         """Return a model's rows.
 
         Parameters
@@ -140,12 +140,12 @@ class ShadowPlan:
         if self.on_audited(model_id):
             order = generator(self.seed, "audited-rows", model_id // 2).permutation(audited)
             halves = order[: len(order) // 2], order[len(order) // 2 :]
-            return Asked(*(halves if model_id % 2 == 0 else halves[::-1]))
+            return ShadowRows(*(halves if model_id % 2 == 0 else halves[::-1]))
         order = generator(self.seed, "shadow-rows", model_id).permutation(pool)
         wanted = self.size + self.n_out
         size = self.size if len(order) >= wanted else len(order) * self.size // wanted
         own = order[:size], order[size:wanted]
-        return Asked(*own) if self.n_calibration is None else Asked(*own, self.compared(audited, pool))
+        return ShadowRows(*own) if self.n_calibration is None else ShadowRows(*own, self.compared(audited, pool))
 
     def compared(self, audited: Ints, pool: Ints) -> Ints:
         """Return the rows on which models are compared: the audited ones, then those that thresholds are chosen on."""

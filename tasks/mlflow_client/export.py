@@ -4,11 +4,9 @@ Belongs here: from a run's folder to a model's folder. Does not belong here: how
 (`umbrameter.serving.mitigated_model`).
 """
 
-import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -17,14 +15,17 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from umbrameter import __version__
 from umbrameter.errors import SpecError, StoreError
+from umbrameter.records.metadata import RecordsMetadata
 from umbrameter.report import Report, Result
 from umbrameter.report.model import read_report
 from umbrameter.report.model_card import card
+from umbrameter.report.run_artefacts import read_run_artefacts
 from umbrameter.serving import mitigated_model
+from umbrameter.serving.mitigated_model import ModelIndex
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.guards import guard_seed
+from umbrameter.steps.guards import guard_file, guard_seed
+from umbrameter.steps.target import model_file
 from umbrameter.store.artefacts import Store
-from umbrameter.targets import TrainedTarget
 
 NONE = "none"
 """Stands for the target as it is."""
@@ -57,20 +58,20 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
     if Path(to).exists():
         raise StoreError(f"--to={to!r} is there already; name a folder that is not")
     result = next(r for r in report.results if (r.mitigation or NONE) == name)
-    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
-    place = next(entry for entry in artefacts["models"] if (entry["mitigation"] or NONE) == name)
+    artefacts = read_run_artefacts(store, folder)
+    paths = next(entry for entry in artefacts.models if (entry.mitigation or NONE) == name)
     with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        index = _index(store, artefacts["records"], report, result)
-        guard = None if place["guard"] is None else store.open(place["guard"]).data("guard.skops")
-        mitigated_model.write(Path(data), index, store.open(place["target"]).data("model.skops"), guard)
+        index = _index(store, artefacts.records, report, result)
+        guard = None if paths.guard is None else guard_file(store.open(paths.guard))
+        mitigated_model.write(Path(data), index, model_file(store.open(paths.target)), guard)
         mlflow.pyfunc.save_model(
             path=to,
             loader_module=mitigated_model.__name__,
             data_path=data,
             signature=_signature(index),
             pip_requirements=_requirements(store, folder),
-            metadata={"mitigation": name, "classes": index["classes"], "spec_digest": report.audit.spec_digest},
+            metadata={"mitigation": name, "classes": [*index.classes], "spec_digest": report.audit.spec_digest},
         )
     Path(to, "MODEL_CARD.md").write_text(card(report, name), encoding="utf8")
     return name
@@ -89,30 +90,41 @@ def _chosen(report: Report, mitigation: str | None) -> str:
     return mitigation
 
 
-def _index(store: Store, records: str, report: Report, result: Result) -> dict[str, Any]:
-    meta = store.open(records).meta
-    kept = {name: meta[name] for name in ("classes", "feature_names", "categories", "precision")}
-    return kept | {"mitigation": result.params.get("mitigation"), "guard_seed": guard_seed(report.audit.seed)}
+def _index(store: Store, records: str, report: Report, result: Result) -> ModelIndex:
+    known = RecordsMetadata.read(store.open(records))
+    return ModelIndex.model_validate(
+        {
+            "mitigation": result.params.get("mitigation"),
+            "guard_seed": guard_seed(report.audit.seed),
+            "classes": known.classes,
+            "feature_names": known.feature_names,
+            "categories": known.categories,
+            "precision": known.precision,
+        }
+    )
 
 
-def _signature(index: dict[str, Any]) -> ModelSignature:
+def _signature(index: ModelIndex) -> ModelSignature:
     """Return what is read, columns by name with categories as text or one vector a record, and what is answered."""
-    names, text = index["feature_names"], set(index["categories"])
-    answers = Schema([TensorSpec(np.dtype("float64"), (-1, len(index["classes"])))])
+    names = index.feature_names
+    answers = Schema([TensorSpec(np.dtype("float64"), (-1, len(index.classes)))])
     if names[0].endswith("[0]"):
-        vector = TensorSpec(np.dtype(index["precision"]), (-1, len(names)))
+        vector = TensorSpec(np.dtype(index.precision), (-1, len(names)))
         return ModelSignature(inputs=Schema([vector]), outputs=answers)
-    columns: list[ColSpec | TensorSpec] = [ColSpec(DataType.string if n in text else DataType.double, n) for n in names]
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.string if name in index.categories else DataType.double, name) for name in names
+    ]
     return ModelSignature(inputs=Schema(columns), outputs=answers)
 
 
 def _requirements(store: Store, folder: str) -> list[str]:
     """Return the versions that decide the model's answers."""
     spec = AuditSpec.from_yaml(store.read(f"{folder}/spec.yaml").decode())
-    if not isinstance(spec.target, TrainedTarget):
+    estimator = spec.target.estimator_here
+    if estimator is None:
         raise SpecError(
             f"RUN={folder!r} audited a target of kind {spec.target.kind}, trained elsewhere; only a model that the "
             "audit itself trained can be exported"
         )
-    versions = {**spec.target.estimator.versions, "umbrameter": __version__}
+    versions = {**estimator.versions, "umbrameter": __version__}
     return [f"{name}=={version}" for name, version in versions.items()]

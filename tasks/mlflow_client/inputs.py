@@ -1,6 +1,5 @@
 """The record sets of an audit as MLflow's dataset inputs: names and digests, never a record, a path or an address."""
 
-import json
 from typing import Any
 
 from mlflow.data.dataset_source import DatasetSource
@@ -8,7 +7,10 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag
 
 from umbrameter.report import Report
+from umbrameter.report.run_artefacts import read_run_artefacts
+from umbrameter.steps.split import SplitMetadata
 from umbrameter.store.artefacts import Store
+from umbrameter.store.steps import key_of
 
 
 class _RecordsSource(DatasetSource):
@@ -42,15 +44,15 @@ class _RecordsSource(DatasetSource):
 
 def inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
     """Return the record sets by context, each with the digest of what decides it; no record."""
-    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
-    digest = artefacts["records"].rpartition("/")[2]
+    artefacts = read_run_artefacts(store, folder)
+    digest = key_of(artefacts.records)
     source = _RecordsSource(report.data.name, digest)
-    pool = store.open(artefacts["split"]).meta["n_pool"]
+    pool = SplitMetadata.read(store.open(artefacts.split)).n_pool
     sizes = {"members": report.target.n_members, "non-members": report.target.n_nonmembers, "pool": pool}
-    found = []
+    datasets = []
     for context, size in sizes.items():
         data = MetaDataset(  # type: ignore[abstract]  # it inherits what it needs
             source, name=f"{report.data.name} {context} ({size:,})", digest=digest[:8]
         )
-        found.append(DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", context)]))
-    return found
+        datasets.append(DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", context)]))
+    return datasets

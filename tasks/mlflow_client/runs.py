@@ -4,13 +4,12 @@ Belongs here: which figure goes where in MLflow, and what is said when it cannot
 figure's computation; everything is read from the run's folder and the store.
 """
 
-import json
 import logging
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,7 @@ from umbrameter.report.mlflow_view import (
 )
 from umbrameter.report.model import read_report
 from umbrameter.report.recommendation import leaks
+from umbrameter.report.run_artefacts import read_run_artefacts
 from umbrameter.report.sweep_model import SweepReport
 from umbrameter.report.text import controls_line, mitigation_name
 from umbrameter.serving import attack_models
@@ -300,10 +300,9 @@ def _log_attack(
     for name in _figures(store, folder):
         if "mitigations" not in name:
             _upload(client, run, name, store.read(f"{folder}/{name}"))
-    artefacts = json.loads(store.read(f"{folder}/artefacts.json"))
-    for entry in artefacts["attack_models"]:
-        if entry["attack"] == result.attack and entry["mitigation"] is None:
-            _log_models(run, store, entry["paths"], report.target.n_classes, result, address)
+    measured = read_run_artefacts(store, folder).without_mitigation().get(result.attack)
+    if measured is not None and measured.attack_models:
+        _log_models(run, store, measured.attack_models, report.target.n_classes, result, address)
     client.set_terminated(run, "FINISHED")
 
 
@@ -336,7 +335,7 @@ def _params(nested: Mapping[str, Any]) -> list[Param]:
     return [Param(key, without_secrets(str(value))[:PARAM_LENGTH]) for key, value in flatten(nested)]
 
 
-def _log_models(run: str, store: Store, paths: list[str], n_classes: int, result: Result, address: str) -> None:
+def _log_models(run: str, store: Store, paths: Sequence[str], n_classes: int, result: Result, address: str) -> None:
     """Log an attack's models as one: prediction vector and label in, P(OUT) and P(IN) out; the files stay as they are.
 
     A model that holds them all would be written anew, which takes skops a minute for a hundred forests.

@@ -19,6 +19,7 @@ from umbrameter.attacks import (
     Quantile,
     References,
     Rmia,
+    ShadowVectors,
     Signals,
     Vectors,
 )
@@ -278,7 +279,7 @@ def test_combined_scores_as_the_one_it_chose_on_shadow_data():
     assert attack.chosen(signals).label == "loss"
     assert np.array_equal(attack.score(signals), Loss().score(signals))
     assert attack.threshold(signals) == Loss().threshold(signals)
-    assert attack.needs == {"shadow vectors"}
+    assert attack.inputs == {ShadowVectors()} and attack.needs_shadows
 
 
 def test_combined_is_not_swayed_by_the_audited_records():

@@ -26,9 +26,11 @@ from umbrameter.mitigations.memguard import Guarded
 from umbrameter.persistence import load_model
 from umbrameter.records.reader import Records
 from umbrameter.report import Report
+from umbrameter.report.run_artefacts import read_run_artefacts
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.attack_data import read_some
-from umbrameter.steps.guards import guard_seed
+from umbrameter.steps.attack_data import read_sample
+from umbrameter.steps.guards import guard_file, guard_seed
+from umbrameter.steps.target import model_file
 from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -179,19 +181,20 @@ def test_an_exported_model_answers_as_the_wrapper_does(
     command: Any, finished: tuple[Path, str, Report], tmp_path: Path
 ) -> None:
     root, folder, report = finished
-    store, artefacts = Store(root), json.loads((root / folder / "artefacts.json").read_text())
-    X = Records.open(store, artefacts["records"]).take(np.arange(50))[0]
-    models = {entry["mitigation"]: entry for entry in artefacts["models"]}
-    bare = load_model(store.open(models[None]["target"]).data("model.skops"))
-    strong = load_model(store.open(models["l2(0.003) + label_only"]["target"]).data("model.skops"))
-    guard = MemGuard().fit(read_some([store.open(p) for p in artefacts["attack_data"][:1]]), guard_seed(0))
-    stored = load_model(store.open(models["memguard(1)"]["guard"]).data("guard.skops"))
+    store = Store(root)
+    artefacts = read_run_artefacts(store, folder)
+    X = Records.open(store, artefacts.records).take(np.arange(50))[0]
+    models = {paths.mitigation: paths for paths in artefacts.models}
+    unmitigated = load_model(model_file(store.open(models[None].target)))
+    strong = load_model(model_file(store.open(models["l2(0.003) + label_only"].target)))
+    guard = MemGuard().fit(read_sample([store.open(path) for path in artefacts.attack_data[:1]]), guard_seed(0))
+    stored = load_model(guard_file(store.open(str(models["memguard(1)"].guard))))
     assert np.array_equal(stored.coefs_[0], guard.network.coefs_[0])
     expected = {
-        "none": bare.predict_proba(X),
-        "top_k(1, renormalised)": TopK(1, True).wrap(bare).predict_proba(X),
+        "none": unmitigated.predict_proba(X),
+        "top_k(1, renormalised)": TopK(1, True).wrap(unmitigated).predict_proba(X),
         "memguard(1) + rounding(1)": wrapped(
-            bare, [Guarded(MemGuard(), stored, guard_seed(0)), Rounding(1)]
+            unmitigated, [Guarded(MemGuard(), stored, guard_seed(0)), Rounding(1)]
         ).predict_proba(X),
         "l2(0.003) + label_only": np.eye(30)[strong.predict_proba(X).argmax(axis=1)],
     }
@@ -214,10 +217,11 @@ def test_a_served_model_answers_over_http_what_the_wrapper_gives(
     command: Any, finished: tuple[Path, str, Report], tmp_path: Path
 ) -> None:
     root, folder, _ = finished
-    store, artefacts = Store(root), json.loads((root / folder / "artefacts.json").read_text())
-    records = Records.open(store, artefacts["records"])
+    store = Store(root)
+    artefacts = read_run_artefacts(store, folder)
+    records = Records.open(store, artefacts.records)
     X = records.take(np.arange(20))[0]
-    model = load_model(store.open(artefacts["models"][0]["target"]).data("model.skops"))
+    model = load_model(model_file(store.open(artefacts.models[0].target)))
     exported(command, finished, "temperature(4)", tmp_path / "m")
     wanted = next(m for m in spec().mitigations if m.label == "temperature(4)").wrap(model).predict_proba(X)
     with socket.socket() as free:
@@ -262,18 +266,13 @@ def test_categories_are_served_as_text(command: Any, tmp_path: Path) -> None:
     code, _, err = command("export", tmp_path / folder, "--mitigation", "rounding(1)", "--to", tmp_path / "m")
     assert code == 0, err
     served = mlflow.pyfunc.load_model(str(tmp_path / "m"))
-    artefacts = json.loads((tmp_path / folder / "artefacts.json").read_text())
-    records, models = (
-        Records.open(Store(tmp_path), artefacts["records"]),
-        {m["mitigation"]: m for m in artefacts["models"]},
-    )
+    store = Store(tmp_path)
+    artefacts = read_run_artefacts(store, folder)
+    records, models = Records.open(store, artefacts.records), {m.mitigation: m for m in artefacts.models}
     raw = pd.read_parquet(locate("adult", str(tmp_path)).path)
     frame = raw.drop_duplicates([c for c in raw.columns if c not in ("fnlwgt", "split")])[:30]
-    named = {
-        n: frame[n] if n in records.artefact.meta["categories"] else frame[n].astype(float)
-        for n in records.feature_names
-    }
+    named = {n: frame[n] if n in records.metadata.categories else frame[n].astype(float) for n in records.feature_names}
     by_name = served.predict(pd.DataFrame(named))
     codes = records.take(np.arange(30))[0]
-    model = load_model(Store(tmp_path).open(models["rounding(1)"]["target"]).data("model.skops"))
+    model = load_model(model_file(store.open(models["rounding(1)"].target)))
     np.testing.assert_array_equal(by_name, Rounding(1).wrap(model).predict_proba(codes))

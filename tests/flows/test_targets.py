@@ -29,12 +29,12 @@ from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.external_targets.endpoint import WITNESSES
 from tasks.external_targets.handover import ModelHandle
-from tasks.external_targets.meeting import CANARIES
 from tasks.server import temporary_server
 from umbrameter.errors import TargetError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.targets.columns import Columns, frame
+from umbrameter.targets.connection import N_CANARIES
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 
@@ -237,7 +237,7 @@ def test_the_endpoint_gives_the_same_and_its_ledger_is_the_servers_count(
         n_rows = sum(counted.rows.values())
     table = ledger(tmp_path)
     assert found.results_json() == given.results_json()
-    assert sum(table["n_records"].to_pylist()) == n_rows == N_SENT + 2 * CANARIES
+    assert sum(table["n_records"].to_pylist()) == n_rows == N_SENT + 2 * N_CANARIES
     assert {*table["purpose"].to_pylist()} == {"canary", "audited records", "changed copies"}
     assert found.ledger.queries == n_rows
 
@@ -258,8 +258,8 @@ def test_killed_in_the_middle_and_run_again_no_record_is_asked_twice(
         found = run(root, spec(folder, target))
     assert 0 < before < N_QUERIES and found.results_json() == given.results_json()
     # Canaries are asked anew in each run, and again at the end of the one that gets there.
-    assert sum(counted.rows.values()) == N_SENT + 3 * CANARIES
-    assert len([row for row, n in counted.rows.items() if n > 1]) == CANARIES
+    assert sum(counted.rows.values()) == N_SENT + 3 * N_CANARIES
+    assert len([row for row, n in counted.rows.items() if n > 1]) == N_CANARIES
 
 
 def test_an_object_is_asked_anew_in_every_run(folder: Path, model: Any, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_the_budget_is_held_before_anything_is_asked(folder: Path, served: int, 
         target = {"kind": "endpoint", "url": url, "budget": 1000}
         with pytest.raises(TargetError, match=r"target.budget=1,000: the audit needs up to 2,432 queries more"):
             run(tmp_path, spec(folder, target))
-        assert sum(counted.rows.values()) == CANARIES
+        assert sum(counted.rows.values()) == N_CANARIES
 
 
 def test_labels_alone(folder: Path, model: Any, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from sklearn.tree import DecisionTreeClassifier
 from umbrameter.attacks import Confidence, Gap, LabelOnly, Loss, ModifiedEntropy
 from umbrameter.errors import SpecError
 from umbrameter.mitigations import Composition, MemGuard, Params, Rounding, TopK
-from umbrameter.mitigations.plan import Row
-from umbrameter.spec.attackers import attackers
+from umbrameter.mitigations.plan import MitigationPlan
 from umbrameter.spec.audit import AuditSpec
+from umbrameter.spec.required_attacks import required_attacks
 
 SPEC = """
 name: demo
@@ -28,9 +28,16 @@ def test_a_list_in_the_list_is_a_composition_and_is_read_again() -> None:
     found = spec(f"[{{kind: label_only}}, [{several}]]")
     assert [m.label for m in found.mitigations] == ["label_only", "params(max_depth=3) + top_k(2) + rounding(1)"]
     assert AuditSpec.model_validate(found.model_dump(mode="json")) == found
-    row = Row(found.mitigations[1])
-    assert row.training == (Params({"max_depth": 3}),) and row.answers == (TopK(2), Rounding(1)) and row.guard is None
-    assert (Row().label, Row().training, Row().answers, Row().params) == (None, (), (), {})
+    plan = MitigationPlan(found.mitigations[1])
+    assert (
+        plan.training == (Params({"max_depth": 3}),) and plan.answers == (TopK(2), Rounding(1)) and plan.learned is None
+    )
+    assert (MitigationPlan().label, MitigationPlan().training, MitigationPlan().answers, MitigationPlan().params) == (
+        None,
+        (),
+        (),
+        {},
+    )
 
 
 def test_a_composition_wraps_in_order() -> None:
@@ -47,7 +54,7 @@ def test_a_composition_wraps_in_order() -> None:
             "[[{kind: top_k, k: 1}, {kind: params, params: {max_depth: 3}}]]",
             r"params\(max_depth=3\) acts in the training",
         ),
-        ("[[{kind: rounding, decimals: 1}, {kind: memguard}]]", "memguard needs the model's own logits"),
+        ("[[{kind: rounding, decimals: 1}, {kind: memguard}]]", "memguard\\(1\\) needs the model's own confidences"),
         ("[[{kind: rounding, decimals: 1}]]", r"mitigations\[0\]\.steps"),
         ("[[{kind: rounding, decimals: 1}, {kind: blur}]]", r"mitigations\[0\]\.steps\[1\]\.kind='blur': unknown kind"),
         ("[{kind: top_k, k: 0}]", r"mitigations\[0\]\.k=0: .*greater than or equal to 1"),
@@ -65,16 +72,16 @@ def test_what_is_wrong_with_a_list_is_said_with_its_place(mitigations: str, text
 
 
 def test_memguard_is_in_no_answers_and_needs_shadow_models() -> None:
-    row = Row(Composition((MemGuard(), Rounding(1))))
-    assert row.guard == MemGuard() and row.answers == (Rounding(1),)
+    plan = MitigationPlan(Composition((MemGuard(), Rounding(1))))
+    assert plan.learned == MemGuard() and plan.answers == (Rounding(1),)
     assert spec("[{kind: memguard}]").n_shadows == 16
-    with pytest.raises(SpecError, match="shadow models"):
+    with pytest.raises(SpecError, match=r"learns from shadow models' answers first"):
         MemGuard().wrap(GaussianNB())
 
 
-def test_every_mitigation_faces_thresholds_a_class_and_labels_alone() -> None:
-    assert attackers((Loss(),), ()) == (Loss(),)
-    assert attackers((Loss(),), [TopK(1)]) == (Loss(), Confidence(), Gap())
+def test_every_mitigation_faces_per_class_thresholds_and_labels_alone() -> None:
+    assert required_attacks((Loss(),), ()) == (Loss(),)
+    assert required_attacks((Loss(),), [TopK(1)]) == (Loss(), Confidence(), Gap())
     full = (ModifiedEntropy(), LabelOnly())
-    assert attackers(full, [TopK(1)]) == full
-    assert attackers((ModifiedEntropy(per_class=False),), [TopK(1)])[1:] == (Confidence(), Gap())
+    assert required_attacks(full, [TopK(1)]) == full
+    assert required_attacks((ModifiedEntropy(per_class=False),), [TopK(1)])[1:] == (Confidence(), Gap())

@@ -82,7 +82,7 @@ def test_a_table_comes_back_as_numbers(store, parquet):
     place = {"blue": 0, "green": 1, "red": 2}
     by_hand = np.array([[table["size"][i], table["old"][i], place[color[i]]] for i in range(N)], dtype=np.float32)
     assert records.feature_names == ["size", "old", "color"] and records.categorical == (2,)
-    assert records.classes == ["no", "yes"] and not records.binary
+    assert records.classes == ["no", "yes"] and not records.metadata.binary
     assert (records.n_records, records.n_features) == (N, 3)
     assert X.dtype == np.float32 and y.dtype == np.int64
     np.testing.assert_array_equal(X, by_hand)
@@ -136,7 +136,7 @@ def test_a_fixed_size_list_column_is_the_matrix(store, parquet, dtype):
 def test_binary_regards_all_but_the_categories(store, parquet, high, binary):
     text = np.array(["u", "v", "w"])[np.arange(N) % 3]
     table = {"a": np.arange(N) % high, "c": text, "y": np.arange(N) % 2}
-    assert built(store, parquet(table), duplicates="keep").binary is binary
+    assert built(store, parquet(table), duplicates="keep").metadata.binary is binary
 
 
 @pytest.mark.parametrize("encode", [pa.Array.dictionary_encode, lambda a: a, lambda a: a.cast(pa.large_string())])

@@ -287,7 +287,7 @@ def spec(data: str, target: str, *settings: str) -> AuditSpec:
     ("data", "target", "settings", "text"),
     [
         (PARQUET % "", TRAIN, [], r"split is missing: say how many members and non-members, such as split: {members: "),
-        (PARQUET % "", STORED, [], r"target\.kind=predictions: stored answers name records by data\.id and say who is"),
+        (PARQUET % "", STORED, [], r"target\.kind=predictions: stored answers name records by data\.id and say which"),
         (PARQUET % ", id: i, membership: m", STORED, [], r"target\.kind=predictions: .* id and without membership"),
         (SIDES, STORED, [], r"target\.kind=predictions: .* give data of kind parquet with id and without membership"),
         (

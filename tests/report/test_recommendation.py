@@ -6,7 +6,7 @@ import pytest
 
 from umbrameter.report import Report, Result
 from umbrameter.report.recommendation import leaks, recommend
-from umbrameter.report.text import reading, stronger
+from umbrameter.report.text import stronger, summary_sentence
 from umbrameter.spec.limits import Limit
 from umbrameter.statistics.estimates import Interval, NotMeasured
 
@@ -50,7 +50,7 @@ def test_the_lowest_upper_bound_at_an_accepted_loss_is_recommended(report: Repor
     assert found is not None and found.mitigation == BEST
     assert f"{BEST} leaves the lowest upper bound of AUC" in found.reason
     assert "0.517 instead of 0.632" in found.reason and "+0.0042 [+0.0012, +0.0072]" in found.reason
-    assert found.reason in reading(report)
+    assert found.reason in summary_sentence(report)
 
 
 def test_what_may_cost_too_much_is_passed_over(report: Report) -> None:

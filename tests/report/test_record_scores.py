@@ -1,6 +1,5 @@
 """Single records' scores: asked for, under pseudonyms, and nowhere else."""
 
-import json
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from umbrameter.errors import SpecError
 from umbrameter.report.record_scores import KEY, exposure, pseudonym, record_key
+from umbrameter.report.run_artefacts import FILE, MeasurementPaths, RunArtefacts
 from umbrameter.store.artefacts import Recipe, Store
 from umbrameter.store.schemas import SCORES
 
@@ -27,8 +27,12 @@ def run(tmp_path: Path) -> Store:
         columns = [np.arange(4), np.array([0, 1, 0, 1]), np.arange(4) < 2, np.arange(4) + 10.0 * i, np.arange(4) < 2]
         with store.write(recipe) as draft:
             draft.table("scores.parquet", pa.table(columns, schema=SCORES))
-        entries.append({"attack": attack, "mitigation": mitigation, "path": recipe.path})
-    store.put("runs/x", {"artefacts.json": json.dumps({"scores": entries}).encode()})
+        who = None if mitigation is None else "adaptive"
+        shared = {"attacker": who, "attack_models": (), "evaluation": ""}
+        entries.append(MeasurementPaths(attack=attack, mitigation=mitigation, scores=recipe.path, **shared))
+    others = {name: () for name, field in RunArtefacts.model_fields.items() if field.annotation is not str}
+    artefacts = RunArtefacts(**others | {"records": "", "split": "", "measurements": entries})
+    store.put("runs/x", {FILE: artefacts.model_dump_json().encode()})
     return store
 
 

@@ -60,18 +60,18 @@ def test_grouping_puts_none_first_and_keeps_the_order(report):
 def test_reading_without_mitigations_gives_no_advice(report):
     bare = [r for r in report.results if r.mitigation is None]
     alone = report.model_copy(update={"results": bare, "recommendation": None})
-    assert words.reading(alone).endswith("on the target as it is.")
+    assert words.summary_sentence(alone).endswith("on the target as it is.")
 
 
 def test_reading_of_an_interval_with_a_half_inside_claims_no_leak(report):
     chance = Interval(value=0.506, low=0.495, high=0.517, confidence=0.95, method="DeLong")
-    text = words.reading(replace_metric(report, "auc", chance, mitigation=None))
+    text = words.summary_sentence(replace_metric(report, "auc", chance, mitigation=None))
     assert text.startswith("No attack was shown to do better than guessing")
 
 
 def test_reading_of_an_unmeasured_target_says_so(report):
-    assert "not measured" in words.reading(replace_metric(report, "auc", LOST, mitigation=None))
-    assert "not measured" in words.reading(report.model_copy(update={"results": []}))
+    assert "not measured" in words.summary_sentence(replace_metric(report, "auc", LOST, mitigation=None))
+    assert "not measured" in words.summary_sentence(report.model_copy(update={"results": []}))
 
 
 def test_not_measured_takes_alike_reasons_together(report):

@@ -8,12 +8,12 @@ from sklearn.linear_model import LogisticRegression
 
 from umbrameter.bundles import AttackModelBundle
 from umbrameter.persistence import dump_model
-from umbrameter.serving.attack_models import StoredModels, _load_pyfunc, write_bundle
+from umbrameter.serving.attack_models import LazyModels, _load_pyfunc, write_bundle
 
 
 def test_a_model_is_loaded_when_it_is_asked_for() -> None:
     loaded: list[int] = []
-    models = StoredModels([3, 1], lambda label: loaded.append(label) or label)  # type: ignore[func-returns-value, arg-type, return-value]
+    models = LazyModels([3, 1], lambda label: loaded.append(label) or label)  # type: ignore[func-returns-value, arg-type, return-value]
     assert [*models] == [3, 1] and len(models) == 2 and 3 in models and 2 not in models
     assert loaded == [] and models[3] == 3 and models[3] == 3 and loaded == [3, 3]  # type: ignore[comparison-overlap]
     with pytest.raises(KeyError):

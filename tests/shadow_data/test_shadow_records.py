@@ -15,13 +15,14 @@ from umbrameter.records.reader import Records, with_drawn
 from umbrameter.shadow_data import AnyShadowData, Drawing, Marginal, ModelBased, Noisy, ShadowData
 from umbrameter.shadow_plan import ShadowPlan
 from umbrameter.steps import shadow_records
-from umbrameter.steps.shadow_models import ShadowFit, unusable
-from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawing_steps
+from umbrameter.steps.shadow_models import ShadowFit, unusable_shadow_data
+from umbrameter.steps.shadow_records import DrawnMetadata, ShadowRecords, Synthesis, drawing_steps
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetFit
 from umbrameter.steps.training import Training
 from umbrameter.store.artefacts import Artefact, Recipe
 from umbrameter.store.steps import ensure
+from umbrameter.targets.connection import Connection
 from umbrameter.targets.querying import aligned_answers
 from umbrameter.typing import Floats, Ints
 
@@ -87,7 +88,7 @@ def test_what_is_drawn_is_records(name: str, data: AnyShadowData, request: pytes
     kinds = [part.parquet("records.parquet").schema_arrow.field("x").type for part in (artefact, records.artefact)]
     assert kinds[0] == kinds[1] and pa.types.is_fixed_size_binary(kinds[0]) == (name == "bits")
     assert "warnings" not in artefact.meta and artefact.meta["n_wanted"] == 600
-    assert unusable(artefact.store, artefact.path, shadows(records, artefact.path, 100)) is None
+    assert unusable_shadow_data(artefact.store, artefact.path, shadows(records, artefact.path, 100)) is None
     both = with_drawn(artefact.store, records.artefact.path, artefact.path)
     last = both.take([records.n_records - 1, records.n_records, records.n_records + len(X) - 1])
     expected = [records.take([records.n_records - 1])[0], X[:1], X[-1:]]
@@ -195,14 +196,16 @@ def test_fewer_searches_than_classes_and_none_for_some(bits: Records) -> None:
 
 def test_classes_that_cannot_be_reached_are_told(bits: Records) -> None:
     store, path, (target, split) = bits.artefact.store, bits.artefact.path, given(bits)
-    step = Synthesis("targets/never", path, SEARCH, 300, (0, 1, 2), 5, connection=Never1())
+    step = Synthesis(
+        "targets/never", path, SEARCH, 300, (0, 1, 2), 5, connection=Connection({}, "never sure of class 1", Never1())
+    )
     ensure(store, step)
     whole = ShadowRecords(target, path, SEARCH, split, 300, 5, (step.recipe.path,))
     artefact = store.open(ensure(store, whole))
     rows = {row["label"]: row for row in artefact.meta["by_class"]}
     assert (rows[1]["n_found"], rows[1]["n_failed"], rows[1]["queries"]) == (0, 100, 100 * SEARCH.iter_max)
     assert rows[0]["n_found"] == rows[2]["n_found"] == 100 and artefact.meta["label_counts"] == [100, 0, 100]
-    assert unusable(store, artefact.path, shadows(bits, artefact.path, 100)) is None
+    assert unusable_shadow_data(store, artefact.path, shadows(bits, artefact.path, 100)) is None
     assert step.n_queries(store) == 300 * SEARCH.iter_max and whole.n_queries(store) == 0
 
 
@@ -225,12 +228,13 @@ def shadows(records: Records, drawn: str, size: int, n_models: int = 4) -> list[
 def test_too_little_to_train_on(bits: Records, counts: list[int], text: str | None) -> None:
     store, labels = bits.artefact.store, np.repeat(np.arange(3), counts)
     recipe = Recipe("shadow_records", {"counts": counts})
+    known = bits.metadata.model_dump() | {"n_records": len(labels), "label_counts": tuple(counts)}
     with store.write(recipe) as draft:
         columns = {"record_id": np.arange(len(labels)), "label": labels.astype(np.int32)}
         draft.table("records.parquet", pa.table(columns))
-        draft.meta |= {"n_records": len(labels), "n_wanted": 9}
-    said = unusable(store, recipe.path, shadows(bits, recipe.path, 20))
-    assert said is None if text is None else text in str(said)
+        DrawnMetadata(**known, queries=0, n_wanted=9, by_class=()).write(draft)
+    reason = unusable_shadow_data(store, recipe.path, shadows(bits, recipe.path, 20))
+    assert reason is None if text is None else text in str(reason)
 
 
 def test_a_file_of_marginals_decides_by_its_content(bits: Records, tmp_path: Path) -> None:
@@ -286,7 +290,7 @@ def test_searches_that_ask_a_network_can_be_repeated(bits: Records) -> None:
     found = []
     for _ in range(2):
         model = load_model(store.open(target).data("model.skops"))
-        of = Drawing(bits, np.empty(0, dtype=np.int64), 300, 0, aligned_answers(model, bits))
+        of = Drawing(bits, np.empty(0, dtype=np.int64), 300, 0, aligned_answers(model, len(bits.classes)))
         found.append(data.synthesise(of, np.arange(len(bits.classes))))
     assert np.array_equal(found[0].queries, found[1].queries) and np.array_equal(found[0].records, found[1].records)
     assert found[0].is_found.any()

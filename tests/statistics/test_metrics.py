@@ -132,8 +132,8 @@ def test_measure_gives_every_figure_in_the_order_of_a_report(audited):
 
 
 def test_measure_takes_accuracy_and_precision_on_as_many_members_as_non_members(audited):
-    scores, is_member, is_called = audited
-    tpr, fpr = rates(is_called, is_member)
+    scores, is_member, is_predicted_member = audited
+    tpr, fpr = rates(is_predicted_member, is_member)
     found = {name: metric.value for name, metric in measure(*audited).items()}
     expected = {"accuracy": (tpr + 1 - fpr) / 2, "precision": tpr / (tpr + fpr), "recall": tpr, "advantage": tpr - fpr}
     expected |= {"precision_at_prior_0.01": 0.01 * tpr / (0.01 * tpr + 0.99 * fpr)}
@@ -142,8 +142,8 @@ def test_measure_takes_accuracy_and_precision_on_as_many_members_as_non_members(
 
 
 def test_measure_intervals_are_those_of_the_counts(audited):
-    scores, is_member, is_called = audited
-    tp, fp = int(is_called[is_member].sum()), int(is_called[~is_member].sum())
+    scores, is_member, is_predicted_member = audited
+    tp, fp = int(is_predicted_member[is_member].sum()), int(is_predicted_member[~is_member].sum())
     metrics = measure(*audited)
     assert metrics["auc"] == intervals.auc(scores[is_member], scores[~is_member])
     assert metrics["recall"] == intervals.proportion(tp, 2000)
@@ -162,9 +162,11 @@ def test_measure_does_not_depend_on_the_order_of_records(audited):
 
 
 def test_measure_takes_float32_scores_as_they_are(audited):
-    scores, is_member, is_called = audited
+    scores, is_member, is_predicted_member = audited
     single = scores.astype(np.float32)
-    assert measure(single, is_member, is_called) == measure(single.astype(np.float64), is_member, is_called)
+    assert measure(single, is_member, is_predicted_member) == measure(
+        single.astype(np.float64), is_member, is_predicted_member
+    )
 
 
 def test_without_a_threshold_the_decision_is_not_measured(audited):
@@ -181,10 +183,10 @@ def test_without_a_threshold_the_decision_is_not_measured(audited):
     assert all(isinstance(metrics[name], Interval | LowerBound) for name in set(METRICS) - missing)
 
 
-@pytest.mark.parametrize("is_called", [None, np.array([True, False])])
+@pytest.mark.parametrize("is_predicted_member", [None, np.array([True, False])])
 @pytest.mark.parametrize(("member", "side"), [(True, "non-members"), (False, "members")])
-def test_without_one_side_nothing_is_measured(member, side, is_called):
-    metrics = measure([0.1, 0.2], np.array([member] * 2), is_called)
+def test_without_one_side_nothing_is_measured(member, side, is_predicted_member):
+    metrics = measure([0.1, 0.2], np.array([member] * 2), is_predicted_member)
     assert metrics == dict.fromkeys(METRICS, NotMeasured(not_measured=f"there are no {side}"))
 
 
@@ -209,11 +211,11 @@ def test_a_metric_is_json_with_bounds_or_with_a_reason():
 
 
 def test_each_class_is_measured_on_its_own_records(audited):
-    scores, is_member, is_called = audited
+    scores, is_member, is_predicted_member = audited
     labels = np.arange(3000) % 2
     for label, found in enumerate(measure_by_class(*audited, labels, ["cat", "dog"])):
         rows = labels == label
-        expected = measure(scores[rows], is_member[rows], is_called[rows])
+        expected = measure(scores[rows], is_member[rows], is_predicted_member[rows])
         assert (found.label, found.n_members, found.n_nonmembers) == (("cat", "dog")[label], 1000, 500)
         for name in ("accuracy", "precision", "recall", "auc"):
             assert getattr(found, name) == expected[name]
@@ -241,12 +243,12 @@ YES, BOTH = np.array([True, True]), np.array([True, False])
             lambda: measure([1, 2, 3], BOTH, None),
             r"is_member has shape \(2,\) \(needs \(3,\), one entry a score\): pass",
         ),
-        (lambda: measure([1, 2], BOTH, YES[:1]), r"is_called has shape \(1,\)"),
+        (lambda: measure([1, 2], BOTH, YES[:1]), r"is_predicted_member has shape \(1,\)"),
         (
             lambda: measure([1, 2], [1, 0], None),
             r"is_member has dtype int64 \(needs bool\): pass is_member.astype\(bool\)",
         ),
-        (lambda: measure([1, 2], BOTH, [0.5, 0.1]), "is_called has dtype float64"),
+        (lambda: measure([1, 2], BOTH, [0.5, 0.1]), "is_predicted_member has dtype float64"),
         (
             lambda: roc_curve([1, 2], YES),
             r"is_member is true for 2 of 2 records \(needs some, not all\): pass the scores",

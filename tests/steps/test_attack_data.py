@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,8 @@ import pytest
 
 from umbrameter.errors import StoreError
 from umbrameter.mitigations import LabelOnly
-from umbrameter.steps.attack_data import AttackData, class_chunks, read_class, read_classes, read_some
+from umbrameter.steps.attack_data import AttackData, class_chunks, read_class, read_classes, read_sample
+from umbrameter.steps.shadow_models import ShadowMetadata
 from umbrameter.store.arrow import vector_column
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.schemas import shadow_predictions
@@ -30,6 +31,8 @@ class Answers:
     def recipe(self) -> Recipe:
         return Recipe("shadow_predictions", {"model": self.model_id, "wrong": self.wrong})
 
+    inputs: ClassVar[tuple[str, ...]] = ()
+
     def columns(self) -> tuple[Any, ...]:
         """Return model, record, label, is_in and prediction columns, by class."""
         rng = np.random.default_rng(self.model_id)
@@ -48,9 +51,9 @@ class Answers:
         table = pa.table([model_ids, records, written, is_in, vector_column(predictions)], schema=schema)
         if self.wrong == "other schema":
             table = table.cast(schema.set(0, pa.field("model_id", pa.int64())))
-        draft.meta["labels"] = np.unique(labels).tolist()
+        ShadowMetadata(labels=tuple(np.unique(labels).tolist()), train_accuracy=1.0, test_accuracy=1.0).write(draft)
         with draft.writer("predictions.parquet", table.schema) as writer:
-            for label in draft.meta["labels"]:
+            for label in np.unique(labels):
                 writer.write_table(table.filter(labels == label))
 
 
@@ -69,8 +72,8 @@ def test_each_class_holds_what_concatenation_gives(tmp_path: Path) -> None:
         assert np.array_equal(found.predictions, [row[4] for row in of_class])
         assert np.array_equal(found.is_in, [row[3] for row in of_class]) and set(found.labels) == {label}
         n_in = sum(bool(row[3]) for row in of_class)
-        assert data.meta["counts"][str(label)] == {"in": n_in, "out": len(of_class) - n_in}
-    everything = read_some([data])
+        assert data.meta["counts"][str(label)] == {"n_in": n_in, "n_out": len(of_class) - n_in}
+    everything = read_sample([data])
     assert len(everything.labels) == 120 and everything.is_in is not None
 
 

@@ -279,7 +279,7 @@ def test_a_spec_that_is_none_says_where(tmp_path, command):
     stored(tmp_path, target=audit(n=20)[0])
     (tmp_path / "spec.yaml").write_text("attacks: [{kind: magic}]")
     code, out, err = command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")
-    assert (code, out) == (1, "") and "attacks.0" in err and "Traceback" not in err
+    assert (code, out) == (1, "") and "attacks[0].kind='magic': unknown kind" in err and "Traceback" not in err
 
 
 def test_nothing_heavy_is_loaded(tmp_path):
@@ -324,7 +324,7 @@ def test_without_shadow_predictions_a_guard_cannot_be_trained(tmp_path):
     spec = ScoreSpec(attacks=(Loss(),), mitigations=[MemGuard(), LabelOnly()])
     report, _ = score_stored(*stored(tmp_path, target=target), None, spec)
     found = {(r.attack, r.mitigation): r for r in report.results}
-    assert "needs shadow models' predictions (--shadow), to train its guard" in str(
+    assert "needs shadow models' predictions (--shadow) to learn from" in str(
         found["loss", "memguard(1)"].metrics["auc"]
     )
     assert found["loss", "label_only"].attacker == "adaptive" and found["gap", "label_only"].metrics["auc"].value > 0.5

@@ -43,7 +43,7 @@ def stored(folder: Path, labels: Sequence[Any], **columns: Any) -> Records:
 def answers(model: Any, records: Records, **options: Any) -> np.ndarray:
     """Return a model's answers on all records, as an audit gets them."""
     adapted = Adapted(model, Columns.of(records), records.classes, **options)
-    return aligned_answers(adapted, records)(records.take(np.arange(records.n_records))[0])
+    return aligned_answers(adapted, len(records.classes))(records.take(np.arange(records.n_records))[0])
 
 
 def of_three(names: Sequence[Any]) -> list[Any]:

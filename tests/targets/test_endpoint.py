@@ -107,13 +107,13 @@ def test_a_secret_in_the_query_of_the_address_is_refused_and_not_repeated() -> N
     assert EndpointTarget(url="https://models.example/x?version=3").place == "https://models.example/x"
 
 
-SECRETIVE = (
+SECRETS = (
     "code pwd pass jwt sig api_key apikey X-Api-Key apiKey subscription-key access_token credentials X-Amz-Signature"
 )
 HARMLESS = "signature_name keypoints keys max_tokens author passenger design version codec name"
 
 
-@pytest.mark.parametrize("name", SECRETIVE.split())
+@pytest.mark.parametrize("name", SECRETS.split())
 def test_what_looks_like_a_secret_is_refused_in_address_and_body_and_not_repeated(name: str) -> None:
     request = {"body": {"inputs": "$records", "more": [{name: "hunter2"}]}, "probabilities": "a"}
     text = rf"the body holds '{name}', which looks like a secret; leave it out, and set target\.token, with its header"

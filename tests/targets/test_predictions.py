@@ -25,6 +25,7 @@ from umbrameter.steps.target_answers import StoredQuery
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import ensure, perform
 from umbrameter.targets import StoredTarget
+from umbrameter.targets.connection import ConnectionContext
 
 N, N_KNOWN, N_MEMBERS = 200, 80, 50
 RNG = np.random.default_rng(3)
@@ -74,8 +75,8 @@ def looked_up(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple
     records, dealt = prepared(data, path, folder, **split)
     target, store = TargetIdentity({"kind": "predictions"}, ""), records.artefact.store
     ensure(store, target)
-    stored = StoredTarget(path=path).read(len(records.classes))
-    query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, connection=stored)
+    connection = StoredTarget(path=path).connect(ConnectionContext(store, records, np.empty((0, 2))))
+    query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, connection=connection)
     ensure(store, query)
     return records, dealt, store.open(query.recipe.path).table("predictions.parquet")
 
@@ -195,10 +196,11 @@ def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
     spec = AuditSpec.from_yaml(SPEC, [*settings, "attacks=[{kind: loss}, {kind: gap}]"])
     records, dealt = prepared(data, path, tmp_path)
     store = records.artefact.store
-    met = TargetIdentity({"kind": "predictions"}, "")
-    (found,) = lay_out(AuditInputs(spec, records, dealt, met))
-    ensure(store, met)
-    ensure(store, StoredQuery(*_paths(found), connection=StoredTarget(path=path).read(3)))
+    connection = StoredTarget(path=path).connect(ConnectionContext(store, records, np.empty((0, 2))))
+    target = TargetIdentity(connection.facts, connection.description)
+    (found,) = lay_out(AuditInputs(spec, records, dealt, target))
+    ensure(store, target)
+    ensure(store, StoredQuery(*_paths(found), connection=connection))
     for measurement in found.measurements:
         perform(store.root, [measurement.scoring])
         perform(store.root, [measurement.evaluation])

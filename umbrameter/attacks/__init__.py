@@ -1,14 +1,15 @@
-"""Attacks, one file each; a new one is a file here and a name in `AnyAttack` (and `SingleAttack`)."""
+"""Attacks, one file each; a new one is a file here and a name in `_Single`."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, WrapValidator
 
 from umbrameter.attacks.base import Attack
 from umbrameter.attacks.combined import Combined
 from umbrameter.attacks.confidence import Confidence
 from umbrameter.attacks.entropy import Entropy
 from umbrameter.attacks.gap import Gap
+from umbrameter.attacks.inputs import AttackModels, Input, NoisyLabels, Population, ReferenceLogits, ShadowVectors
 from umbrameter.attacks.label_only import LabelOnly
 from umbrameter.attacks.lira import Lira
 from umbrameter.attacks.loss import Loss
@@ -17,32 +18,41 @@ from umbrameter.attacks.quantile import Quantile
 from umbrameter.attacks.rmia import Rmia
 from umbrameter.attacks.shokri import Shokri
 from umbrameter.attacks.signals import References, Signals
+from umbrameter.dotted_paths import or_from_outside
 from umbrameter.predictions.vectors import Vectors
 
-SingleAttack = Annotated[
-    Gap | Loss | Confidence | Entropy | ModifiedEntropy | Shokri | Lira | Rmia | Quantile | LabelOnly,
-    Field(discriminator="kind"),
-]
+_Single: TypeAlias = Gap | Loss | Confidence | Entropy | ModifiedEntropy | Shokri | Lira | Rmia | Quantile | LabelOnly
+
+SingleAttack = Annotated[_Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack))]
+"""Any attack that chooses among no others; one from outside is named by its dotted path."""
+
 AnyAttack = Annotated[
-    Gap | Loss | Confidence | Entropy | ModifiedEntropy | Shokri | Lira | Rmia | Quantile | LabelOnly | Combined,
-    Field(discriminator="kind"),
+    _Single | Combined, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack))
 ]
+"""Any attack."""
+
 Combined.model_rebuild(_types_namespace={"SingleAttack": SingleAttack})
 
 __all__ = [
     "AnyAttack",
     "Attack",
+    "AttackModels",
     "Combined",
     "Confidence",
     "Entropy",
     "Gap",
+    "Input",
     "LabelOnly",
     "Lira",
     "Loss",
     "ModifiedEntropy",
+    "NoisyLabels",
+    "Population",
     "Quantile",
+    "ReferenceLogits",
     "References",
     "Rmia",
+    "ShadowVectors",
     "Shokri",
     "Signals",
     "SingleAttack",

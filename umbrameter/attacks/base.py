@@ -1,25 +1,14 @@
 """What an attack sees and what every attack is."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from umbrameter.attacks.inputs import Input
 from umbrameter.attacks.signals import Signals
-from umbrameter.records.noise import Noise
 from umbrameter.statistics.metrics import best_threshold
 from umbrameter.typing import Bools, Floats, Ints
-
-Need = Literal["shadow vectors", "OUT shadows", "IN and OUT shadows", "population", "noisy answers"]
-"""What an attack cannot do without, beside the target's answers on the audited records:
-
-- shadow vectors: shadow models' answers, each marked IN or OUT;
-- OUT shadows: answers on the audited records by models that were not trained on them;
-- IN and OUT shadows: the same, and by models that were;
-- population: the target's answers on records that are no members, and all records' features;
-- noisy answers: the target's and the shadow models' answers on records with noise.
-"""
 
 
 class Attack(BaseModel, ABC):
@@ -34,13 +23,13 @@ class Attack(BaseModel, ABC):
 
     @property
     @abstractmethod
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
+    def inputs(self) -> frozenset[Input]:
+        """All that the attack looks at beside the target's answers on the audited records."""
 
     @property
-    def wants(self) -> frozenset[Need]:
-        """What the attack looks at where it is there."""
-        return self.needs
+    def needs_shadows(self) -> bool:
+        """Whether the attack cannot be made without shadow models."""
+        return any(entry.needs_shadows for entry in self.inputs)
 
     @property
     def n_queries(self) -> int:
@@ -48,19 +37,19 @@ class Attack(BaseModel, ABC):
         return 1
 
     @property
-    def noises(self) -> frozenset[Noise]:
-        """Under which models' labels are looked at; mostly none."""
-        return frozenset()
+    def uses_confidences(self) -> bool:
+        """Whether the attack looks at more of an answer than its label."""
+        return True
 
     @property
-    def needs_shadows(self) -> bool:
-        """Whether the attack cannot do without shadow models."""
-        return bool(self.temperatures or self.noises) or "shadow vectors" in self.needs
+    def has_class_thresholds(self) -> bool:
+        """Whether the attack has a threshold for each class."""
+        return False
 
     @property
-    def temperatures(self) -> frozenset[float]:
-        """At which the target's answers are compared with shadow models' answers on the same records; mostly none."""
-        return frozenset()
+    def compares_records(self) -> bool:
+        """Whether a record's score depends on the other audited records."""
+        return False
 
     @property
     @abstractmethod

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.base import Attack
+from umbrameter.attacks.inputs import AttackModels, Input, ShadowVectors
 from umbrameter.attacks.signals import Signals
-from umbrameter.records.noise import Noise
 from umbrameter.statistics import intervals
 from umbrameter.typing import Bools, Floats
 
@@ -41,24 +41,25 @@ class Combined(Attack):
     attacks: tuple["SingleAttack", ...] = Field(min_length=2, description="The attacks to choose from.")
 
     @property
-    def needs(self) -> frozenset[Need]:
-        """What any of the attacks needs."""
-        return frozenset[Need]({"shadow vectors"}).union(*(attack.needs for attack in self.attacks))
+    def inputs(self) -> frozenset[Input]:
+        """Shadow vectors to choose by, and what any of the attacks looks at; attack models are fitted here."""
+        inputs = frozenset[Input]({ShadowVectors()}).union(*(attack.inputs for attack in self.attacks))
+        return inputs - {AttackModels(), ShadowVectors(is_required=False)}
+
+    @property
+    def uses_confidences(self) -> bool:
+        """Whether any of the attacks looks at more of an answer than its label."""
+        return any(attack.uses_confidences for attack in self.attacks)
+
+    @property
+    def compares_records(self) -> bool:
+        """Whether any of the attacks compares records."""
+        return any(attack.compares_records for attack in self.attacks)
 
     @property
     def assumption(self) -> str:
         """Which knowledge the attacks assume."""
         return "the attacker can do all of this: " + "; or: ".join(a.assumption for a in self.attacks)
-
-    @property
-    def temperatures(self) -> frozenset[float]:
-        """Those of the attacks."""
-        return frozenset[float]().union(*(attack.temperatures for attack in self.attacks))
-
-    @property
-    def noises(self) -> frozenset[Noise]:
-        """Those of the attacks."""
-        return frozenset[Noise]().union(*(attack.noises for attack in self.attacks))
 
     @property
     def n_queries(self) -> int:

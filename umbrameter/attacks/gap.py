@@ -32,6 +32,11 @@ class Gap(PointwiseAttack):
         """Which knowledge the attack assumes."""
         return "the attacker sees the model's label alone and knows the record's true one"
 
+    @property
+    def uses_confidences(self) -> bool:
+        """Whether the attack looks at more of an answer than its label: it does not."""
+        return False
+
     def signal(self, vectors: Vectors) -> Floats:
         """Return 1 where the largest confidence is that of the label, shape (n_records,)."""
         return np.asarray(vectors.predictions.argmax(axis=1) == vectors.labels, dtype=np.float64)

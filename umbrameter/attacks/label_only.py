@@ -12,7 +12,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.base import Attack
+from umbrameter.attacks.inputs import Input, NoisyLabels
 from umbrameter.attacks.signals import Signals
 from umbrameter.records.noise import Noise
 from umbrameter.typing import Bools, Floats
@@ -35,9 +36,14 @@ class LabelOnly(Attack):
     noise: Noise = Field(default_factory=Noise, description="How records are changed.")
 
     @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset({"noisy answers"})
+    def inputs(self) -> frozenset[Input]:
+        """Labels under the one noise."""
+        return frozenset({NoisyLabels(self.noise)})
+
+    @property
+    def uses_confidences(self) -> bool:
+        """Whether the attack looks at more of an answer than its label: it does not."""
+        return False
 
     @property
     def assumption(self) -> str:
@@ -52,11 +58,6 @@ class LabelOnly(Attack):
     def n_queries(self) -> int:
         """Queries to the target for each record."""
         return 1 + self.noise.copies
-
-    @property
-    def noises(self) -> frozenset[Noise]:
-        """The one noise, as a set."""
-        return frozenset({self.noise})
 
     def score(self, signals: Signals) -> Floats:
         """Return the share of copies whose label holds, shape (n_records,).

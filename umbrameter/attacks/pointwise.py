@@ -5,7 +5,8 @@ from abc import abstractmethod
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.base import Attack
+from umbrameter.attacks.inputs import Input, ShadowVectors
 from umbrameter.attacks.signals import Signals
 from umbrameter.predictions.vectors import Vectors
 from umbrameter.statistics.metrics import best_threshold
@@ -20,14 +21,9 @@ class PointwiseAttack(Attack):
         """Return a number a record, float64, higher for more likely a member, shape (n_records,)."""
 
     @property
-    def needs(self) -> frozenset[Need]:
-        """Nothing but the target's answers."""
-        return frozenset()
-
-    @property
-    def wants(self) -> frozenset[Need]:
-        """Shadow vectors set the threshold where there are any."""
-        return self.needs | {"shadow vectors"}
+    def inputs(self) -> frozenset[Input]:
+        """Shadow vectors set the threshold, if there are any."""
+        return frozenset({ShadowVectors(is_required=False)})
 
     def score(self, signals: Signals) -> Floats:
         """Return the signal of each audited record, shape (n_records,)."""
@@ -50,9 +46,14 @@ class ClassThresholds(PointwiseAttack):
     per_class: bool = Field(True, description="A threshold for each class; one for all classes if false.")
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def inputs(self) -> frozenset[Input]:
         """Shadow vectors, to set the thresholds."""
-        return frozenset({"shadow vectors"})
+        return frozenset({ShadowVectors()})
+
+    @property
+    def has_class_thresholds(self) -> bool:
+        """Whether the attack has a threshold for each class."""
+        return self.per_class
 
     @property
     def label(self) -> str:

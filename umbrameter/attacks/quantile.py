@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.base import Attack
+from umbrameter.attacks.inputs import Input, Population
 from umbrameter.attacks.signals import Signals
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Array, Bools, Floats
@@ -46,9 +47,9 @@ class Quantile(Attack):
     fpr: float = Field(0.1, gt=0, lt=1, description="Share of non-members that the attack's own decision may call.")
 
     @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset({"population"})
+    def inputs(self) -> frozenset[Input]:
+        """Answers on records that are not members."""
+        return frozenset({Population()})
 
     @property
     def assumption(self) -> str:

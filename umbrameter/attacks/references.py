@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.base import Attack
+from umbrameter.attacks.inputs import Input, ReferenceLogits
 from umbrameter.attacks.signals import References, Signals
 from umbrameter.typing import Bools, Floats
 
@@ -26,9 +27,19 @@ class ReferenceAttack(Attack):
         return f"{super().label}({self.mode})"
 
     @property
-    def needs(self) -> frozenset[Need]:
-        """Online attacks need models that were trained on the audited records, too."""
-        return frozenset({"IN and OUT shadows" if self.mode == "online" else "OUT shadows"})
+    def logits(self) -> ReferenceLogits:
+        """The shadow models' logits that the target's are compared with; online attacks need both sides."""
+        return ReferenceLogits(self.logit_temperature, "IN and OUT" if self.mode == "online" else "OUT")
+
+    @property
+    def inputs(self) -> frozenset[Input]:
+        """The same, as a set."""
+        return frozenset({self.logits})
+
+    @property
+    def compares_records(self) -> bool:
+        """Whether a record's score depends on the other audited records: it does."""
+        return True
 
     @property
     def assumption(self) -> str:
@@ -41,20 +52,15 @@ class ReferenceAttack(Attack):
         return f"the attacker sees {self.sees}, knows the record's true label and the kind of model, and {whose}"
 
     @property
-    def softness(self) -> float:
+    def logit_temperature(self) -> float:
         """The temperature at which answers are compared."""
         return 1.0
-
-    @property
-    def temperatures(self) -> frozenset[float]:
-        """The same, as a set."""
-        return frozenset({self.softness})
 
     @abstractmethod
     def compare(self, logits: Floats, references: References) -> Floats:
         """Return the scores of records with these scaled logits under the attacked model, shape (n_records,).
 
-        Those of `references` are taken at the same temperature, `softness`.
+        Those of `references` are taken at the same temperature, `logit_temperature`.
         """
 
     def score(self, signals: Signals) -> Floats:
@@ -65,15 +71,15 @@ class ReferenceAttack(Attack):
         ValueError
             When there are no references.
         """
-        if self.softness not in signals.references:
-            raise ValueError(
-                f"{self.label} needs signals.references[{self.softness:g}]: shadow models' answers on audited records"
-            )
-        return self.compare(signals.target.logit(self.softness), signals.references[self.softness])
+        t = self.logit_temperature
+        if t not in signals.references:
+            text = f"{self.label} needs signals.references[{t:g}]: shadow models' logits of the audited records"
+            raise ValueError(text)
+        return self.compare(signals.logit(t), signals.references[t])
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
         """Turn the attack on shadow models, each held against all the others."""
-        known = (signals.calibration or signals.references).get(self.softness)
+        known = (signals.calibration or signals.references).get(self.logit_temperature)
         if known is None or len(known.logits) < 3:
             return None
         chosen = np.unique(np.linspace(0, len(known.logits) - 1, HELD_OUT).astype(int))

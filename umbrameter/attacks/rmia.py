@@ -46,7 +46,7 @@ class Rmia(ReferenceAttack):
     sees: ClassVar[str] = "the model's confidence in the true label"
 
     @property
-    def softness(self) -> float:
+    def logit_temperature(self) -> float:
         """The temperature at which answers are compared."""
         return self.temperature
 

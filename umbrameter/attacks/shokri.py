@@ -18,7 +18,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from umbrameter.attacks.base import Attack, Need
+from umbrameter.attacks.base import Attack
+from umbrameter.attacks.inputs import AttackModels, Input, ShadowVectors
 from umbrameter.attacks.signals import Signals
 from umbrameter.estimators import Estimator
 from umbrameter.networks import StackedMLP
@@ -69,9 +70,9 @@ class Shokri(Attack):
     )
 
     @property
-    def needs(self) -> frozenset[Need]:
-        """What the attack cannot do without."""
-        return frozenset({"shadow vectors"})
+    def inputs(self) -> frozenset[Input]:
+        """Attack models; without the label the attack fits them itself, on shadow vectors."""
+        return frozenset({AttackModels() if self.label_known else ShadowVectors()})
 
     @property
     def assumption(self) -> str:
@@ -88,6 +89,11 @@ class Shokri(Attack):
         features = () if self.features == "raw" else (self.features,)
         unknown = () if self.label_known else ("label unknown",)
         return f"shokri({', '.join([self._kind, *features, *unknown])})"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that decide a fitted attack model."""
+        return self.model.versions
 
     @property
     def _kind(self) -> str:

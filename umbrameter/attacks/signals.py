@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from umbrameter.attacks.inputs import Input
 from umbrameter.predictions.vectors import Vectors
 from umbrameter.records.noise import Noise
 from umbrameter.typing import Array, Bools, Classifier, Floats, Ints
@@ -63,6 +64,11 @@ class Signals:
         How well the target's label holds under noise, by the noise, shape (n_records,) each.
     shadow_robustness
         The same of shadow models' records, and which were IN.
+    target_logits
+        The target's scaled logits by temperature, shape (n_records,) each, where `target` has no vectors to take them
+        from.
+    extra
+        What inputs from outside this package have read: an array over the audited records each.
     """
 
     target: Vectors
@@ -76,6 +82,12 @@ class Signals:
     population_features: Array | None = None
     robustness: Mapping[Noise, Floats] = field(default_factory=dict)
     shadow_robustness: Mapping[Noise, tuple[Floats, Bools]] = field(default_factory=dict)
+    target_logits: Mapping[float, Floats] = field(default_factory=dict)
+    extra: Mapping[Input, Array] = field(default_factory=dict)
+
+    def logit(self, temperature: float) -> Floats:
+        """Return the target's scaled logits of the audited records at a temperature, shape (n_records,)."""
+        return self.target_logits[temperature] if self.target_logits else self.target.logit(temperature)
 
     def where(self, rows: Bools | Ints) -> "Signals":
         """Return the signals of some audited records, or of all in another order."""
@@ -85,4 +97,6 @@ class Signals:
             references={t: known.where(rows) for t, known in self.references.items()},
             robustness={noise: held[rows] for noise, held in self.robustness.items()},
             features=None if self.features is None else self.features[rows],
+            target_logits={t: logits[rows] for t, logits in self.target_logits.items()},
+            extra={entry: values[rows] for entry, values in self.extra.items()},
         )

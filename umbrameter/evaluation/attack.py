@@ -1,4 +1,4 @@
-"""Measure one attack: its figures, class by class too, its ROC curve, and how it differs from the unmitigated one."""
+"""Measure one attack: its figures, class by class too, and how it differs from the unmitigated one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,45 +11,58 @@ from umbrameter.statistics.subgroups import Excess, excesses, numbered
 from umbrameter.typing import Bools, Floats, Ints
 
 
-class Evaluated(BaseModel):
-    """An attack's figures."""
+class AttackFigures(BaseModel):
+    """An attack's figures, of all records and of groups.
+
+    Parameters
+    ----------
+    metrics
+        By name.
+    by_class, worst_class
+        Class by class, and the class that leaks most against all records.
+    by_slice, worst_slice
+        The same for each column that makes slices.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metrics: dict[str, Metric]
-    by_class: list[ClassMetrics]
-    worst_class: Excess | None
+    by_class: list[ClassMetrics] = []
+    worst_class: Excess | None = None
     by_slice: dict[str, list[ClassMetrics]] = {}
     worst_slice: dict[str, Excess] = {}
 
 
-def evaluated(
+def measure_attack(
     scores: Floats,
     is_member: Bools,
-    is_called: Bools | None,
+    is_predicted_member: Bools | None,
     labels: Ints,
     classes: Sequence[str],
     slices: Mapping[str, Sequence[str]] | None = None,
-) -> Evaluated:
+) -> AttackFigures:
     """Return an attack's figures, of all records and of groups.
 
     Parameters
     ----------
-    scores, is_member, is_called, labels, classes
-        As of `measure_by_class`.
+    scores, is_member, is_predicted_member, labels
+        Of each record, shape (n_records,); see `statistics.metrics.measure_by_class`.
+    classes
+        The names of the classes; none is measured by itself where there are no names.
     slices
-        Each record's value of each column that makes slices; no classes are measured where there are no names.
+        Each record's value in each column that makes slices.
     """
-    parts = {name: numbered(values) for name, values in (slices or {}).items()}
-    return Evaluated(
-        metrics=measure(scores, is_member, is_called),
-        by_class=measure_by_class(scores, is_member, is_called, labels, classes) if classes else [],
+    columns = {name: numbered(values) for name, values in (slices or {}).items()}
+    decided = scores, is_member, is_predicted_member
+    return AttackFigures(
+        metrics=measure(*decided),
+        by_class=measure_by_class(*decided, labels, classes) if classes else [],
         worst_class=excesses(scores, is_member, labels, classes)[0] if len(classes) > 1 else None,
-        by_slice={k: measure_by_class(scores, is_member, is_called, of, names) for k, (of, names) in parts.items()},
-        worst_slice={k: excesses(scores, is_member, of, names)[0] for k, (of, names) in parts.items()},
+        by_slice={name: measure_by_class(*decided, *column) for name, column in columns.items()},
+        worst_slice={name: excesses(scores, is_member, *column)[0] for name, column in columns.items()},
     )
 
 
 def auc_change(before: Floats, scores: Floats, is_member: Bools) -> Interval:
-    """Return how the AUC differs from that on the target as it is, on the same records."""
+    """Return how an AUC differs from the one that the same records had before; shape (n_records,) each."""
     return auc_difference(before[is_member], before[~is_member], scores[is_member], scores[~is_member])

@@ -139,20 +139,20 @@ def orientation(confidence: Floats, is_member: Bools) -> Control:
     return _outcome(is_right, text if is_right else f"{text}: is_member may be exchanged", auc=found.value)
 
 
-def answers_fit_labels(called: Ints, labels: Ints, n_classes: int) -> Control:
+def answers_fit_labels(predicted: Ints, labels: Ints, n_classes: int) -> Control:
     """See that the target is right more often than answers dealt to records at random: else rows were shuffled.
 
     Parameters
     ----------
-    called
+    predicted
         The class that the target answers, shape (n_records,).
     labels
         Shape (n_records,).
     n_classes
         Of the target.
     """
-    shares = [np.bincount(x, minlength=n_classes) / len(labels) for x in (called, labels)]
-    by_chance, right = float(np.dot(*shares)), int((called == labels).sum())
+    shares = [np.bincount(x, minlength=n_classes) / len(labels) for x in (predicted, labels)]
+    by_chance, right = float(np.dot(*shares)), int((predicted == labels).sum())
     p = float(binom.sf(right - 1, len(labels), by_chance))
     is_better = p < (1 - STRICT) / 2
     text = f"the target is right on {right / len(labels):.3f} of the audited records, by chance on {by_chance:.3f}"

@@ -1,30 +1,22 @@
 """What a private training claims beside what attacks prove: a proof of more than the claim is an alarm."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from umbrameter.mitigations import PrivacyClaim
 from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.typing import Bools, Floats
 
 CONFIDENCE = 0.95
 """With which no guarantee that is kept raises the alarm, over all attacks on it together."""
 
 
-class Guarantee(BaseModel):
+class Guarantee(PrivacyClaim):
     """A claim of differential privacy, and the strongest evidence against it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     mitigation: str = Field(description="The mitigation that claims it.")
-    epsilon: float = Field(description="The claim, by the accountant; not what was asked for.")
-    delta: float = Field(description="Of the claim.")
-    noise_multiplier: float = Field(description="Standard deviation of the noise, in clipping norms.")
-    clip_norm: float = Field(description="The largest norm of one record's gradient.")
-    sampling_rate: float = Field(description="With which each record is in a step's batch.")
-    n_steps: int = Field(description="Steps of the training.")
-    accountant: str = Field(description="Who computed epsilon, and under which assumptions.")
     epsilon_lower_bound: float = Field(description="What attacks prove epsilon to be at least; at the same delta.")
     confidence: float = Field(description="Of that bound, over all attacks together.")
     attack: str = Field(description="The attack that proves most.")
@@ -36,24 +28,27 @@ class Guarantee(BaseModel):
         return self.epsilon_lower_bound > self.epsilon
 
 
-def held_against(label: str, claim: dict[str, Any], scored: Sequence[tuple[str, Any, Any]]) -> Guarantee:
-    """Return a claim with the largest lower bound of epsilon that any of some attacks proves.
+def held_against(label: str, claim: PrivacyClaim, scored: Sequence[tuple[str, Floats, Bools]]) -> Guarantee:
+    """Return a claim with the largest lower bound of epsilon that any attack proves.
 
     Parameters
     ----------
     label
         The mitigation's.
     claim
-        As `mitigations.dp_sgd.guarantee` returns it.
+        What its training guarantees.
     scored
-        Of each attack its name, its scores and who is a member, shapes (n_records,).
+        Of each attack its name, its scores, and which records are members; shape (n_records,) each.
     """
-    each = 1 - (1 - CONFIDENCE) / len(scored)
-    bounds = [epsilon_lower_bound(s[m], s[~m], claim["delta"], each).value for _, s, m in scored]
+    confidence = 1 - (1 - CONFIDENCE) / len(scored)
+    bounds = [
+        epsilon_lower_bound(scores[is_member], scores[~is_member], claim.delta, confidence).value
+        for _, scores, is_member in scored
+    ]
     best = int(np.argmax(bounds))
     return Guarantee(
         mitigation=label,
-        **claim,
+        **claim.model_dump(),
         epsilon_lower_bound=bounds[best],
         confidence=CONFIDENCE,
         attack=scored[best][0],
@@ -61,10 +56,10 @@ def held_against(label: str, claim: dict[str, Any], scored: Sequence[tuple[str, 
     )
 
 
-def broken(found: Guarantee) -> str:
+def broken(guarantee: Guarantee) -> str:
     """Return the alarm of a guarantee that is not kept, in a sentence."""
     return (
-        f"The guarantee of {found.mitigation} is broken: it claims epsilon {found.epsilon:.3f} at delta "
-        f"{found.delta:g}, and {found.attack} proves at least {found.epsilon_lower_bound:.3f} with "
-        f"{found.confidence:.0%} confidence; do not rely on it, and look for records outside its accounting."
+        f"The guarantee of {guarantee.mitigation} is broken: it claims epsilon {guarantee.epsilon:.3f} at delta "
+        f"{guarantee.delta:g}, and {guarantee.attack} proves at least {guarantee.epsilon_lower_bound:.3f} with "
+        f"{guarantee.confidence:.0%} confidence; do not rely on it, and look for records outside its accounting."
     )

@@ -1,4 +1,4 @@
-"""What a mitigation costs: how good its answers are, and how they differ from those of the target as it is."""
+"""How good a model's answers are, and what a mitigation changes about them."""
 
 import math
 from dataclasses import dataclass, fields
@@ -16,92 +16,109 @@ MOST_LOSS = -math.log(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What of answers decides their worth, shapes (n_records,).
+class AnswerQuality:
+    """What decides how good answers are, record by record; shape (n_records,) each.
 
     Parameters
     ----------
-    called
-        The class answered.
-    is_right
-        Whether it is the record's.
-    sure
-        The largest confidence.
-    loss
-        Log loss.
+    predicted
+        The predicted class.
+    is_correct
+        Whether that is the record's class.
+    confidence
+        The largest confidence, a fraction.
+    log_loss
+        In nats.
     """
 
-    called: Ints
-    is_right: Bools
-    sure: Floats
-    loss: Floats
+    predicted: Ints
+    is_correct: Bools
+    confidence: Floats
+    log_loss: Floats
 
     @classmethod
-    def of(cls, vectors: Vectors) -> "Seen":
-        """Return it of prediction vectors."""
-        called = vectors.predictions.argmax(axis=1)
-        loss = paired.log_loss(vectors.predictions, vectors.labels)
-        return cls(called, called == vectors.labels, vectors.predictions.max(axis=1), loss)
+    def of(cls, vectors: Vectors) -> "AnswerQuality":
+        """Return the quality of prediction vectors."""
+        predicted = vectors.predictions.argmax(axis=1)
+        log_loss = paired.log_loss(vectors.predictions, vectors.labels)
+        return cls(predicted, predicted == vectors.labels, vectors.predictions.max(axis=1), log_loss)
 
-    def where(self, rows: Bools) -> "Seen":
-        """Return it of some records."""
-        return Seen(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def where(self, rows: Bools) -> "AnswerQuality":
+        """Return the quality of some records' answers."""
+        return AnswerQuality(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def costs(
-    seen: Seen, is_member: Bools, base: Seen | None = None, distances: Floats | None = None
+def utility_and_change(
+    quality: AnswerQuality,
+    is_member: Bools,
+    unmitigated: AnswerQuality | None = None,
+    distances: Floats | None = None,
 ) -> dict[str, dict[str, Metric]]:
-    """Return what answers are worth, and how they differ from those of the target as it is.
+    """Return how good answers are, and how they differ from the unmitigated target's.
 
     Parameters
     ----------
-    seen, is_member
+    quality, is_member
         Of all audited records.
-    base, distances
-        The target as it is, and the L1 distance of each answer from its; None for itself.
+    unmitigated, distances
+        The unmitigated target's quality, and the L1 distance of each answer from its own, shape (n_records,); None
+        for the unmitigated target itself.
 
     Returns
     -------
-    `utility` and `change`, each figure by name.
+    `utility` and `change`, each a dictionary of figures by name.
     """
-    found, differs = utility(seen, is_member), {}
-    if base is not None and distances is not None:
-        found = found | nearness(seen, base, distances)
-        differs = change(seen.where(~is_member), base.where(~is_member))
-    return {"utility": found, "change": differs}
+    figures, change = utility(quality, is_member), {}
+    if unmitigated is not None and distances is not None:
+        figures = figures | nearness(quality, unmitigated, distances)
+        change = quality_change(quality.where(~is_member), unmitigated.where(~is_member))
+    return {"utility": figures, "change": change}
 
 
-def utility(seen: Seen, is_member: Bools) -> dict[str, Metric]:
-    """Return train and test accuracy (fractions), and of non-members log loss (nats) and calibration error."""
-    others = seen.where(~is_member)
+def utility(quality: AnswerQuality, is_member: Bools) -> dict[str, Metric]:
+    """Return train and test accuracy (fractions), and on non-members log loss (nats) and calibration error."""
+    nonmembers = quality.where(~is_member)
     return {
-        "train_accuracy": _share(seen.is_right[is_member]),
-        "test_accuracy": _share(others.is_right),
-        "log_loss": paired.mean(others.loss, bounds=(0.0, MOST_LOSS)),
-        "calibration_error": paired.calibration_error(others.sure, others.is_right),
+        "train_accuracy": _share(quality.is_correct[is_member]),
+        "test_accuracy": _share(nonmembers.is_correct),
+        "log_loss": paired.mean(nonmembers.log_loss, bounds=(0.0, MOST_LOSS)),
+        "calibration_error": paired.calibration_error(nonmembers.confidence, nonmembers.is_correct),
     }
 
 
-def accuracies(is_right: Bools, is_member: Bools) -> dict[str, float]:
-    """Return the shares of members and of non-members that are answered right, as fractions."""
-    return {"train_accuracy": is_right[is_member].mean().item(), "test_accuracy": is_right[~is_member].mean().item()}
+def accuracies(is_correct: Bools, is_member: Bools) -> dict[str, float]:
+    """Return train and test accuracy as fractions, without intervals."""
+    return {
+        "train_accuracy": is_correct[is_member].mean().item(),
+        "test_accuracy": is_correct[~is_member].mean().item(),
+    }
 
 
-def nearness(seen: Seen, base: Seen, distances: Floats) -> dict[str, Metric]:
-    """Return label agreement (a fraction) and distortion (mean L1 distance) against the target as it is."""
+def nearness(quality: AnswerQuality, unmitigated: AnswerQuality, distances: Floats) -> dict[str, Metric]:
+    """Return label agreement (a fraction) and distortion (mean L1 distance) against the unmitigated target.
+
+    Parameters
+    ----------
+    quality, unmitigated
+        Of the same records.
+    distances
+        L1 distance between the two answers on each record, shape (n_records,).
+    """
     most = max(2.0, float(distances.max()))  # rounded vectors may sum to more than 1
     return {
-        "label_agreement": _share(seen.called == base.called),
+        "label_agreement": _share(quality.predicted == unmitigated.predicted),
         "distortion": paired.mean(distances, bounds=(0.0, most)),
     }
 
 
-def change(seen: Seen, base: Seen) -> dict[str, Metric]:
-    """Return how the worth of answers differs from that of others on the same records."""
+def quality_change(quality: AnswerQuality, unmitigated: AnswerQuality) -> dict[str, Metric]:
+    """Return the paired differences in quality on the same records; positive where `quality` has the higher figure."""
     return {
-        "test_accuracy": paired.proportion_difference(base.is_right, seen.is_right),
-        "log_loss": paired.mean_difference(base.loss, seen.loss, bounds=(-MOST_LOSS, MOST_LOSS)),
-        "calibration_error": paired.calibration_error_difference(base.sure, base.is_right, seen.sure, seen.is_right),
+        "test_accuracy": paired.proportion_difference(unmitigated.is_correct, quality.is_correct),
+        "log_loss": paired.mean_difference(unmitigated.log_loss, quality.log_loss, bounds=(-MOST_LOSS, MOST_LOSS)),
+        "calibration_error": paired.calibration_error_difference(
+            unmitigated.confidence, unmitigated.is_correct, quality.confidence, quality.is_correct
+        ),
     }
 
 

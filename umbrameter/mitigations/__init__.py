@@ -2,9 +2,21 @@
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, WrapValidator
 
-from umbrameter.mitigations.base import InTraining, MitigatedClassifier, Mitigation, PostHoc, answered, wrapped
+from umbrameter.dotted_paths import or_from_outside
+from umbrameter.mitigations.base import (
+    FittedPostHoc,
+    InTraining,
+    LearnedPostHoc,
+    MitigatedClassifier,
+    Mitigation,
+    PostHoc,
+    PrivacyClaim,
+    answered,
+    as_settings,
+    wrapped,
+)
 from umbrameter.mitigations.composition import Composition
 from umbrameter.mitigations.dp_sgd import DPSGD
 from umbrameter.mitigations.dropout import Dropout
@@ -32,12 +44,19 @@ _Single: TypeAlias = (
     | DPSGD
 )
 
-SingleMitigation = Annotated[_Single, Field(discriminator="kind")]
-"""A mitigation that acts in one place."""
+SingleMitigation = Annotated[
+    _Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Mitigation))
+]
+"""A mitigation that acts in one place; one from outside is named by its dotted path."""
 
 Composition.model_rebuild(_types_namespace={"SingleMitigation": SingleMitigation})
 
-AnyMitigation = Annotated[_Single | Composition, Field(discriminator="kind")]
+AnyMitigation = Annotated[
+    _Single | Composition,
+    Field(discriminator="kind"),
+    SerializeAsAny(),
+    WrapValidator(or_from_outside(Mitigation)),
+]
 """Any mitigation."""
 
 __all__ = [
@@ -47,18 +66,22 @@ __all__ = [
     "Composition",
     "Dropout",
     "EarlyStopping",
+    "FittedPostHoc",
     "InTraining",
     "LabelOnly",
     "LabelSmoothing",
+    "LearnedPostHoc",
     "MemGuard",
     "MitigatedClassifier",
     "Mitigation",
     "Params",
     "PostHoc",
+    "PrivacyClaim",
     "Rounding",
     "SingleMitigation",
     "Temperature",
     "TopK",
     "answered",
+    "as_settings",
     "wrapped",
 ]

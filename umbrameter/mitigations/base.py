@@ -2,15 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from umbrameter.errors import SpecError
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.typing import Array, Floats
 
 
@@ -30,6 +31,9 @@ class Mitigation(BaseModel, ABC):
     @abstractmethod
     def label(self) -> str:
         """The mitigation in a few words, such as `rounding(1)`."""
+
+    claims_privacy: ClassVar[bool] = False
+    """Whether a model trained under it comes with a differential-privacy guarantee: `guarantee` then returns it."""
 
     @property
     def parts(self) -> "tuple[Mitigation, ...]":
@@ -51,6 +55,12 @@ class Transforms(Protocol):
 class PostHoc(Mitigation):
     """A mitigation of the answer: needs no training, and stored prediction vectors can be transformed."""
 
+    hides_confidences: ClassVar[bool] = False
+    """Whether nothing but the label is left of an answer."""
+
+    breaks_sums: ClassVar[bool] = False
+    """Whether mitigated vectors need not sum to 1."""
+
     @abstractmethod
     def transform(self, predictions: Floats) -> Floats:
         """Return the mitigated prediction vectors, shape (n_records, n_classes) as given."""
@@ -64,8 +74,75 @@ class PostHoc(Mitigation):
         return MitigatedClassifier(estimator, self)
 
 
+class FittedPostHoc(Transforms, Protocol):
+    """A learned mitigation after it was fitted."""
+
+    @property
+    def model(self) -> Any:
+        """What was learned: a fitted scikit-learn estimator that a skops file can hold."""
+
+    def wrap(self, estimator: Any) -> "MitigatedClassifier":
+        """Return a classifier that answers with mitigated prediction vectors."""
+
+
+class LearnedPostHoc(Mitigation):
+    """A mitigation of the answer that learns from shadow models' answers before it can change any.
+
+    In a composition it comes before other mitigations of the answer, since it needs the model's own confidences.
+    """
+
+    @abstractmethod
+    def fit(self, shadow: Vectors, seed: int) -> FittedPostHoc:
+        """Learn from shadow vectors with known IN and OUT.
+
+        Parameters
+        ----------
+        shadow
+            Shadow models' prediction vectors.
+        seed
+            Of all randomness, also of the mitigated answers.
+
+        Raises
+        ------
+        SpecError
+            When the vectors are not both IN and OUT.
+        """
+
+    @abstractmethod
+    def restore(self, model: Any, seed: int) -> FittedPostHoc:
+        """Return the fitted mitigation again, from what it learned (`FittedPostHoc.model`) and the same seed."""
+
+    def wrap(self, estimator: Any) -> Any:
+        """Refuse: nothing was learned yet.
+
+        Raises
+        ------
+        SpecError
+            Always; the text says what to call first.
+        """
+        raise SpecError(f"{self.label} learns from shadow models' answers first: use fit(shadow, seed).wrap(model)")
+
+
+class PrivacyClaim(BaseModel):
+    """What a private training guarantees: (epsilon, delta)-differential privacy, and how it was accounted for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epsilon: float = Field(description="The claim, by the accountant; not what was asked for.")
+    delta: float = Field(description="Of the claim.")
+    noise_multiplier: float = Field(description="Standard deviation of the noise, in clipping norms.")
+    clip_norm: float = Field(description="The largest norm of one record's gradient.")
+    sampling_rate: float = Field(description="With which each record is in a step's batch.")
+    n_steps: int = Field(description="Steps of the training.")
+    accountant: str = Field(description="Who computed epsilon, and under which assumptions.")
+
+
 class InTraining(Mitigation):
     """A mitigation of the training: target and shadow models are trained anew."""
+
+    def guarantee(self, model: Any) -> PrivacyClaim | None:
+        """Return what the training of a fitted model guarantees; None without differential privacy."""
+        return None
 
 
 def answered(predictions: Floats, mitigations: Sequence[Transforms]) -> Floats:
@@ -192,5 +269,6 @@ class MitigatedClassifier(WrappedClassifier):
         return self.mitigation.transform(self._fitted.predict_proba(X))
 
 
-def _dumped(mitigations: Sequence[PostHoc]) -> list[dict[str, Any]]:
+def as_settings(mitigations: Sequence[Mitigation]) -> list[dict[str, Any]]:
+    """Return mitigations as JSON-able settings, such as a recipe's facts."""
     return [mitigation.model_dump(mode="json") for mitigation in mitigations]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from umbrameter.mitigations.base import InTraining, Mitigation, PostHoc, wrapped
-from umbrameter.mitigations.memguard import MemGuard
+from umbrameter.mitigations.base import InTraining, LearnedPostHoc, Mitigation, wrapped
 
 if TYPE_CHECKING:
     from umbrameter.mitigations import SingleMitigation
@@ -30,17 +29,19 @@ class Composition(Mitigation):
 
     @model_validator(mode="after")
     def _in_order(self) -> "Composition":
-        answers = [i for i, step in enumerate(self.steps) if isinstance(step, PostHoc)]
-        late = [step.label for step in self.steps[min(answers, default=0) :] if isinstance(step, InTraining)]
-        if answers and late:
+        is_training = [isinstance(step, InTraining) for step in self.steps]
+        first_answer = is_training.index(False) if False in is_training else len(self.steps)
+        late = [step.label for step in self.steps[first_answer:] if isinstance(step, InTraining)]
+        if late:
             raise ValueError(
-                f"{', '.join(late)} acts in the training and comes after {self.steps[answers[0]].label}, which acts on "
-                "the answer; put it first"
+                f"{', '.join(late)} acts in the training and comes after {self.steps[first_answer].label}, which acts "
+                "on the answer; put it first"
             )
-        if any(isinstance(self.steps[i], MemGuard) for i in answers[1:]):
+        learned = [step.label for step in self.steps[first_answer + 1 :] if isinstance(step, LearnedPostHoc)]
+        if learned:
             raise ValueError(
-                f"{self.label}: memguard needs the model's own logits, and gets answers that are changed already; put "
-                "it before the other mitigations of the answer"
+                f"{self.label}: {', '.join(learned)} needs the model's own confidences, and gets answers that are "
+                "changed already; put it before the other mitigations of the answer"
             )
         return self
 

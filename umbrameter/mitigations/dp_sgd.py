@@ -6,15 +6,12 @@ Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar, Zhang (2016), "Deep Learning w
 arXiv 1607.00133, algorithm 1.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from umbrameter.errors import SpecError
-from umbrameter.mitigations.base import InTraining
-
-CLAIM = ("epsilon", "delta", "noise_multiplier", "clip_norm", "sampling_rate", "n_steps", "accountant")
-"""What a fitted private network says of its guarantee, as attributes with `_` after the name."""
+from umbrameter.mitigations.base import InTraining, PrivacyClaim
 
 
 class DPSGD(InTraining):
@@ -27,6 +24,7 @@ class DPSGD(InTraining):
     PrivateMLPClassifier(epochs=30, epsilon=4.0, sampling_rate=0.5)
     """
 
+    claims_privacy: ClassVar[bool] = True
     kind: Literal["dp_sgd"] = Field("dp_sgd", description="The network trained with differential privacy.")
     epsilon: float | None = Field(None, gt=0, description="Of the guarantee, at most; or give noise_multiplier.")
     delta: float = Field(1e-5, gt=0, lt=1, description="Of the guarantee; well below one in the number of records.")
@@ -80,9 +78,8 @@ class DPSGD(InTraining):
         changed = {n: own.pop(n) or getattr(estimator, n) for n in ("epochs", "learning_rate")}
         return kinds[type(estimator)](**estimator.get_params() | changed | own)
 
-
-def guarantee(model: Any) -> dict[str, Any] | None:
-    """Return what a fitted model's training guarantees, or None: epsilon is the accountant's, never the request."""
-    if not hasattr(model, "accountant_"):
-        return None
-    return {name: getattr(model, f"{name}_") for name in CLAIM}
+    def guarantee(self, model: Any) -> PrivacyClaim | None:
+        """Return what the training of a fitted network guarantees; epsilon is the accountant's, never the request."""
+        if not hasattr(model, "accountant_"):
+            return None
+        return PrivacyClaim(**{name: getattr(model, f"{name}_") for name in PrivacyClaim.model_fields})

@@ -1,6 +1,6 @@
 """Label only: the answer is the predicted class and nothing else (Shokri et al. 2017, section IX)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,7 @@ class LabelOnly(PostHoc):
     array([[0., 1., 0.]])
     """
 
+    hides_confidences: ClassVar[bool] = True
     kind: Literal["label_only"] = Field("label_only", description="Only the predicted class is answered.")
 
     @property

@@ -18,11 +18,11 @@ import numpy as np
 from pydantic import Field
 
 from umbrameter.errors import SpecError
-from umbrameter.mitigations.base import MitigatedClassifier, PostHoc
+from umbrameter.mitigations.base import LearnedPostHoc, MitigatedClassifier
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.typing import Bools, Floats
 
 if TYPE_CHECKING:
-    from umbrameter.attacks import Vectors
     from umbrameter.networks import MLPClassifier
 
 TINY = float(np.finfo(np.float32).tiny)
@@ -41,7 +41,7 @@ ROWS = 4096
 """Vectors that are searched side by side."""
 
 
-class MemGuard(PostHoc):
+class MemGuard(LearnedPostHoc):
     """Answers with noise against which a guard, trained on shadow models' answers, is at chance.
 
     Examples
@@ -67,27 +67,7 @@ class MemGuard(PostHoc):
         steps = "" if self.max_steps == 300 else f", max_steps={self.max_steps}"
         return f"memguard({self.epsilon:g}{steps})"
 
-    def transform(self, predictions: Floats) -> Floats:
-        """Refuse: there is no guard yet.
-
-        Raises
-        ------
-        SpecError
-            Always.
-        """
-        raise SpecError(f"{self.label} needs shadow models' answers to train its guard: use fit(shadow, seed)")
-
-    def wrap(self, estimator: Any) -> Any:
-        """Refuse, as `transform`.
-
-        Raises
-        ------
-        SpecError
-            Always.
-        """
-        raise SpecError(f"{self.label} needs shadow models' answers to train its guard: fit(shadow, seed).wrap(model)")
-
-    def fit(self, shadow: "Vectors", seed: int) -> "Guarded":
+    def fit(self, shadow: Vectors, seed: int) -> "Guarded":
         """Train the guard.
 
         Parameters
@@ -109,6 +89,10 @@ class MemGuard(PostHoc):
         network = MLPClassifier((64, 64), activation="relu", epochs=20, batch_size=64, random_state=seed)
         network.fit(_features(_logs(shadow.predictions))[0], shadow.is_in)
         return Guarded(self, network, seed)
+
+    def restore(self, model: Any, seed: int) -> "Guarded":
+        """Return the mitigation with a guard that was trained before."""
+        return Guarded(self, model, seed)
 
 
 @dataclass(frozen=True)
@@ -133,6 +117,11 @@ class Guarded:
     def label(self) -> str:
         """The mitigation in a few words."""
         return self.mitigation.label
+
+    @property
+    def model(self) -> "MLPClassifier":
+        """The guard, which is all that was learned."""
+        return self.network
 
     def wrap(self, estimator: Any) -> MitigatedClassifier:
         """Return a classifier that answers with guarded prediction vectors."""

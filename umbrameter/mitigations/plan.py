@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from umbrameter.mitigations import InTraining, MemGuard, Mitigation, PostHoc
+from umbrameter.mitigations import InTraining, LearnedPostHoc, Mitigation, PostHoc
 
 Attacker = Literal["adaptive", "static"]
 """Whether the attacker knows of the mitigation, and attacks shadow models that are mitigated alike, or not."""
 
 
 @dataclass(frozen=True)
-class Row:
+class MitigationPlan:
     """A mitigation of an audit, or none.
 
     Parameters
@@ -21,7 +21,7 @@ class Row:
     Examples
     --------
     >>> from umbrameter.mitigations import Composition, Params, TopK
-    >>> row = Row(Composition((Params({"max_depth": 3}), TopK(1))))
+    >>> row = MitigationPlan(Composition((Params({"max_depth": 3}), TopK(1))))
     >>> row.label, row.training, row.answers
     ('params(max_depth=3) + top_k(1)', (Params(kind='params', params={'max_depth': 3}),), (TopK(...),))
     """
@@ -44,14 +44,14 @@ class Row:
         return tuple(part for part in self._parts if isinstance(part, InTraining))
 
     @property
-    def guard(self) -> MemGuard | None:
+    def learned(self) -> LearnedPostHoc | None:
         """What has to be fitted on shadow models' answers before it can act on others."""
-        return next((part for part in self._parts if isinstance(part, MemGuard)), None)
+        return next((part for part in self._parts if isinstance(part, LearnedPostHoc)), None)
 
     @property
     def answers(self) -> tuple[PostHoc, ...]:
         """What acts on answers as they come."""
-        return tuple(part for part in self._parts if isinstance(part, PostHoc) and not isinstance(part, MemGuard))
+        return tuple(part for part in self._parts if isinstance(part, PostHoc))
 
     @property
     def _parts(self) -> tuple[Mitigation, ...]:

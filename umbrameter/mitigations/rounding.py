@@ -1,6 +1,6 @@
 """Rounding: confidences are answered to a few decimals (Shokri et al. 2017, section IX, "coarsen precision")."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,7 @@ class Rounding(PostHoc):
     array([[0.7, 0.3]])
     """
 
+    breaks_sums: ClassVar[bool] = True
     kind: Literal["rounding"] = Field("rounding", description="Confidences rounded to a few decimals.")
     decimals: int = Field(ge=0, le=6, description="Decimals that are kept.")
 

@@ -1,6 +1,6 @@
 """Top k: only the k largest confidences are answered (Shokri et al. 2017, section IX, "restrict to top k classes")."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +20,7 @@ class TopK(PostHoc):
     array([[0. , 0.7, 0. ]])
     """
 
+    breaks_sums: ClassVar[bool] = True
     kind: Literal["top_k"] = Field("top_k", description="Only the k largest confidences are answered.")
     k: int = Field(ge=1, description="How many; at most the number of classes.")
     renormalise: bool = Field(False, description="Whether those that are kept are scaled to sum to 1.")

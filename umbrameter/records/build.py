@@ -18,11 +18,13 @@ from umbrameter.errors import DataError
 from umbrameter.records.columns import columns_of
 from umbrameter.records.encoding import EXACT, Census, Intake
 from umbrameter.records.membership import Membership
+from umbrameter.records.metadata import SourceMetadata
 from umbrameter.records.parquet import filesystem, open_source
 from umbrameter.records.reader import OWN_COLUMNS, ROW_GROUP
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.store.arrow import byte_column, vector_column
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store, sha256
+from umbrameter.store.metadata import Cost
 from umbrameter.typing import Array, Bools, Ints
 
 AnyData = ParquetData | SidesData
@@ -87,12 +89,12 @@ def build(source: AnyData, store: Store, membership: Membership | None = None) -
     known = _parts(source, opened, intake, membership)
     census, dropped, warnings = _check(source, intake, known)
     with store.write(recipe) as draft:
-        _write(intake, census, dropped, draft)
+        label_counts = _write(intake, census, dropped, draft)
         if known is not None:
             kept = {name: column[~dropped] for name, column in known.items()}
             draft.table("parts.parquet", pa.table(kept))
-        draft.meta |= _meta(intake, census, dropped) | {"warnings": warnings, "is_known": known is not None}
-        draft.meta["cpu_seconds"] = time.thread_time() - cpu
+        _metadata(intake, census, label_counts, warnings, known is not None).write(draft)
+        Cost(cpu_seconds=time.thread_time() - cpu).write(draft)
     return store.open(recipe.path)
 
 
@@ -217,8 +219,8 @@ def _some(names: Array) -> str:
     return f"column{'s' if len(names) > 1 else ''} {shown} {'are' if len(names) > 1 else 'is'}"
 
 
-def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None:
-    """Write record_id, label, x and the slices, row group by row group."""
+def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> Ints:
+    """Write record_id, label, x and the slices, row group by row group; return how many records each class has."""
     bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
     precision, n_features = pa.from_numpy_dtype(np.dtype(intake.precision)), len(intake.feature_names)
     x = pa.binary(n_features) if bytewide else pa.list_(precision, n_features)
@@ -235,22 +237,27 @@ def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> None
             columns = [pa.array(ids), pa.array(y[keep]), kept, *text]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
             counts += np.bincount(y[keep], minlength=len(counts))
-    draft.meta["label_counts"] = counts.tolist()
+    return counts
 
 
-def _meta(intake: Intake, census: Census, dropped: Bools) -> dict[str, Any]:
+def _metadata(
+    intake: Intake, census: Census, label_counts: Ints, warnings: Sequence[str], is_known: bool
+) -> SourceMetadata:
     codes, categorical = intake.codes, intake.categorical
     others = np.delete(np.arange(len(intake.feature_names)), categorical)
-    return {
-        "n_records": census.n_rows - int(dropped.sum()),
-        "n_features": len(intake.feature_names),
-        "classes": list(codes.classes),
-        "feature_names": intake.feature_names,
-        "precision": intake.precision,
-        "categorical": categorical,
-        "categories": {name: list(values) for name, values in codes.categories.items()},
-        "low": census.low.tolist(),
-        "high": census.high.tolist(),
-        "integral": census.integral.tolist(),
-        "binary": bool((census.integral & (census.low >= 0) & (census.high <= 1))[others].all()),
-    }
+    return SourceMetadata(
+        n_records=int(label_counts.sum()),
+        n_features=len(intake.feature_names),
+        label_counts=tuple(label_counts.tolist()),
+        classes=codes.classes,
+        feature_names=tuple(intake.feature_names),
+        precision=intake.precision,
+        categorical=tuple(categorical),
+        categories=dict(codes.categories),
+        low=tuple(census.low.tolist()),
+        high=tuple(census.high.tolist()),
+        integral=tuple(census.integral.tolist()),
+        binary=bool((census.integral & (census.low >= 0) & (census.high <= 1))[others].all()),
+        warnings=tuple(warnings),
+        is_known=is_known,
+    )

@@ -1,17 +1,17 @@
 """A data set on disk: built once from somebody's Parquet, then read by rows without loading it whole.
 
-Belongs here: the `data` part of a spec, and the reader of the `records` artefact. Does not belong here: how it is built
-(`ingest`).
+Belongs here: the reader of the `records` artefact. Does not belong here: how it is built (`build`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from umbrameter.records.metadata import RecordsMetadata
 from umbrameter.store.arrow import vectors
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.typing import Array, Bools, Floats, Ints
@@ -24,6 +24,9 @@ ROW_GROUP = 4096
 
 KEPT_BYTES = 256 * 2**20
 """Features that one process keeps at hand, so that one model after another need not read them again."""
+
+MOST_OPEN = 2
+"""Record sets that one process keeps open, real ones and drawn ones: twice `KEPT_BYTES` of features, and labels."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,17 @@ class Domain:
         return np.asarray(self.high - self.low + self.is_whole)
 
 
+class RecordReader(Protocol):
+    """What a model that is trained or asked needs of records."""
+
+    @property
+    def metadata(self) -> RecordsMetadata:
+        """Facts about the records; those of the real ones, where others follow them."""
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
+        """Return some records and their labels, in the order asked for; see `Records.take`."""
+
+
 @dataclass(frozen=True)
 class Records:
     """The records of a finished artefact, read by row."""
@@ -62,45 +76,45 @@ class Records:
         """Open the records at a path under the store's root."""
         return _open(store.root, path)
 
+    @cached_property
+    def metadata(self) -> RecordsMetadata:
+        """Facts about the records."""
+        return RecordsMetadata.read(self.artefact)
+
     @property
     def n_records(self) -> int:
         """Number of records."""
-        return int(self.artefact.meta["n_records"])
+        return self.metadata.n_records
 
     @property
     def n_features(self) -> int:
         """Number of columns of the feature matrix."""
-        return int(self.artefact.meta["n_features"])
+        return self.metadata.n_features
 
     @property
     def classes(self) -> list[Any]:
         """What the labels 0 .. n_classes - 1 stand for."""
-        return list(self.artefact.meta["classes"])
+        return list(self.metadata.classes)
 
     @property
     def feature_names(self) -> list[str]:
         """The columns' names; those of a vector are `x[0]`, `x[1]`, ..."""
-        return list(self.artefact.meta["feature_names"])
+        return list(self.metadata.feature_names)
 
     @property
     def categorical(self) -> tuple[int, ...]:
         """Which columns hold codes of categories."""
-        return tuple(self.artefact.meta["categorical"])
+        return self.metadata.categorical
 
     @property
     def precision(self) -> str:
         """What features are given as: float32 or float64."""
-        return str(self.artefact.meta["precision"])
-
-    @property
-    def binary(self) -> bool:
-        """Whether all other columns hold only 0 and 1."""
-        return bool(self.artefact.meta["binary"])
+        return self.metadata.precision
 
     @cached_property
     def domain(self) -> Domain:
         """What values the features can have."""
-        low, high, is_whole = (np.array(self.artefact.meta[name]) for name in ("low", "high", "integral"))
+        low, high, is_whole = map(np.array, (self.metadata.low, self.metadata.high, self.metadata.integral))
         is_category = np.isin(np.arange(self.n_features), self.categorical)
         is_bit = is_whole & (low >= 0) & (high <= 1) & ~is_category
         return Domain(np.where(is_bit, 0.0, low), np.where(is_bit, 1.0, high), is_whole, is_bit)
@@ -181,34 +195,49 @@ class Records:
         return X
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=MOST_OPEN)
 def _open(root: str, path: str) -> Records:
     return Records(Store(root).open(path))
 
 
 @dataclass(frozen=True)
-class WithDrawn(Records):
-    """Real records, and numbered after them those that were drawn for shadow models."""
+class WithDrawn:
+    """Real records, and numbered after them those that were drawn for shadow models.
 
+    Parameters
+    ----------
+    real, drawn
+        Opened records of the same columns and classes.
+    """
+
+    real: Records
     drawn: Records
 
     @property
-    def n_records(self) -> int:
-        """Number of all records."""
-        return super().n_records + self.drawn.n_records
+    def metadata(self) -> RecordsMetadata:
+        """Facts about the real records, whose columns and classes the others share."""
+        return self.real.metadata
 
     def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
-        """Return some records, as of `Records.take`."""
-        chosen, n_real = np.asarray(rows, dtype=np.int64), int(self.artefact.meta["n_records"])
+        """Return some records and their labels, in the order asked for; see `Records.take`."""
+        chosen, n_real = np.asarray(rows, dtype=np.int64), self.real.n_records
         is_real = chosen < n_real
-        X = np.empty((len(chosen), self.n_features), dtype=self.precision)
+        X = np.empty((len(chosen), self.real.n_features), dtype=self.real.precision)
         y = np.empty(len(chosen), dtype=np.int64)
-        X[is_real], y[is_real] = super().take(chosen[is_real])
+        X[is_real], y[is_real] = self.real.take(chosen[is_real])
         X[~is_real], y[~is_real] = self.drawn.take(chosen[~is_real] - n_real)
         return X, y
 
 
-def with_drawn(store: Store, records: str, drawn: str | None) -> Records:
-    """Return records, and after them those that were drawn, if any were."""
+def with_drawn(store: Store, records: str, drawn: str | None) -> RecordReader:
+    """Return the records at a path, and after them those that were drawn, if any were.
+
+    Parameters
+    ----------
+    store
+        Where the artefacts are.
+    records, drawn
+        Paths of the `records` artefact, and of the `shadow_records` artefact or None.
+    """
     real = Records.open(store, records)
-    return real if drawn is None else WithDrawn(real.artefact, Records.open(store, drawn))
+    return real if drawn is None else WithDrawn(real, Records.open(store, drawn))

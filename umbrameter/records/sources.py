@@ -1,6 +1,6 @@
 """The `data` part of a spec: where records come from."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,16 @@ class ParquetData(TableData):
     )
 
     @property
+    def knows_members(self) -> bool:
+        """Whether the data say which records are members."""
+        return self.membership is not None
+
+    @property
+    def name(self) -> str:
+        """What the records are called in reports: their file or folder."""
+        return _last(self.path)
+
+    @property
     def paths(self) -> dict[str, str]:
         """Where the records are, by setting."""
         return {"path": self.path}
@@ -68,6 +78,13 @@ class SidesData(TableData):
         description="Records that are there twice: keep the first (a member before a non-member), stop, keep all.",
     )
 
+    knows_members: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """What the records are called in reports: the members' file or folder."""
+        return _last(self.members)
+
     @property
     def paths(self) -> dict[str, str]:
         """Where the records are, by setting: members, non-members, pool."""
@@ -80,6 +97,8 @@ class CatalogueData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    knows_members: ClassVar[bool] = False
+
     kind: Literal["catalogue"] = Field("catalogue", description="A data set known by name; see `umbrameter datasets`.")
     name: str = Field(description="Its name, such as adult.")
 
@@ -88,6 +107,8 @@ class GeneratedData(BaseModel):
     """Records that are made up, as many as wanted: no person's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    knows_members: ClassVar[bool] = False
 
     kind: Literal["generated"] = Field("generated", description="Made-up records, like those of a known data set.")
     like: Literal["purchase", "texas"] = Field("purchase", description="Which: purchases, or hospital stays.")
@@ -102,3 +123,7 @@ class GeneratedData(BaseModel):
     def name(self) -> str:
         """What the records are called in reports."""
         return f"{self.like}-like, generated"
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

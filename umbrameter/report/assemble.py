@@ -5,7 +5,6 @@ Belongs here: which artefact fills which field. Does not belong here: how a figu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,12 @@ from umbrameter import __version__
 from umbrameter.evaluation.controls import failures
 from umbrameter.evaluation.guarantees import broken
 from umbrameter.evaluation.verdict import decide
-from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.records.metadata import SourceMetadata
 from umbrameter.report import figures
 from umbrameter.report.model import (
     AuditInfo,
     DataInfo,
+    DrawnClass,
     DrawnInfo,
     Ledger,
     Report,
@@ -27,26 +27,29 @@ from umbrameter.report.model import (
 )
 from umbrameter.report.recommendation import recommend
 from umbrameter.report.text import strongest
-from umbrameter.shadow_data import Real
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.limits import expand
-from umbrameter.statistics.estimates import NotMeasured
-from umbrameter.statistics.metrics import METRICS
+from umbrameter.statistics.estimates import Metric, NotMeasured
+from umbrameter.statistics.metrics import METRICS, ClassMetrics
 from umbrameter.statistics.repeats import Repeated, agreement, spread
+from umbrameter.steps.attack_models import fitted_labels
 from umbrameter.steps.controls import read_controls
-from umbrameter.steps.costs import read_costs
-from umbrameter.steps.evaluations import read_evaluation
+from umbrameter.steps.evaluations import read_evaluation, read_roc
 from umbrameter.steps.guarantees import read_guarantee
 from umbrameter.steps.layout import Measurement, TrainedVariant, Unmeasurable
-from umbrameter.steps.target import TargetIdentity
+from umbrameter.steps.scores import ScoresMetadata, read_scores
+from umbrameter.steps.shadow_models import ShadowFitMetadata, ShadowMetadata
+from umbrameter.steps.shadow_records import DrawnMetadata
+from umbrameter.steps.split import SplitMetadata
+from umbrameter.steps.target import TargetMetadata
+from umbrameter.steps.target_answers import QueryMetadata
+from umbrameter.steps.utility import read_utility
 from umbrameter.store.artefacts import Artefact, Store
-from umbrameter.typing import Floats
-
-QUERIES = ("target_predictions", "population_predictions", "noisy_answers", "synthesised", "shadow_records")
-"""Kinds of artefacts that hold a target's answers."""
+from umbrameter.store.metadata import Cost
+from umbrameter.store.steps import kind_of, paths_of
 
 FITTED = ("targets", "shadow_predictions")
-"""Kinds of artefacts that a model was trained for."""
+"""Kinds of artefacts that a model was trained for, unless the target was trained elsewhere."""
 
 DESIGNS = {
     "disjoint": "each draws its own IN and OUT records from the pool",
@@ -78,7 +81,7 @@ class StageCost:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RunCost:
     """What a run took.
 
     Parameters
@@ -99,7 +102,7 @@ class Cost:
         Whether this process also does what workers do elsewhere.
     peak_rss_mb
         Of this process, MiB.
-    sent
+    n_sent
         Records that this run sent to an endpoint, by its ledger; None for other targets.
     """
 
@@ -111,10 +114,10 @@ class Cost:
     cpu_seconds: float
     works_here: bool
     peak_rss_mb: float
-    sent: int | None = None
+    n_sent: int | None = None
 
 
-def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], cost: Cost) -> Report:
+def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], cost: RunCost) -> Report:
     """Return the report of a finished audit.
 
     Parameters
@@ -128,21 +131,18 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     cost
         What they took.
     """
-    records = store.open(variants[0].training.records)
-    every, variants = variants, [v for v in variants if not v.repeat]
-    doubts = {variant.title: unlearned(store, variant, len(records.meta["classes"])) for variant in variants}
-    measurements = [
-        (measurement, doubts[variant.title]) for variant in variants for measurement in variant.measurements
-    ]
+    records = SourceMetadata.read(store.open(variants[0].training.records))
+    classes = [str(name) for name in records.classes]
+    firsts = [variant for variant in variants if not variant.repeat]
+    doubts = {variant.title: unlearned(store, variant, len(classes)) for variant in firsts}
+    results = [_result(store, m, doubts[variant.title], classes) for variant in firsts for m in variant.measurements]
+    results += [_not_measured(store, entry) for variant in firsts for entry in variant.unmeasurable]
     order = [None, *(mitigation.label for mitigation in spec.mitigations)]
-    classes = [str(name) for name in records.meta["classes"]]
-    results = [_result(store, measurement, doubt, classes) for measurement, doubt in measurements]
-    results += [_not_measured(store, entry) for variant in variants for entry in variant.unmeasurable]
     results.sort(key=lambda result: order.index(result.mitigation))
-    guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in variants for g in variant.guarantees]
-    limits, figures = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
-    controls = {k: c for step in variants[0].controls for k, c in read_controls(store.open(step.recipe.path)).items()}
-    doubtful = [*filter(None, [doubts[variants[0].title]]), *failures(controls)]
+    guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in firsts for g in variant.guarantees]
+    limits, unmitigated = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
+    controls = {k: c for step in firsts[0].controls for k, c in read_controls(store.open(step.recipe.path)).items()}
+    doubtful = [*filter(None, [doubts[firsts[0].title]]), *failures(controls)]
     return Report(
         audit=AuditInfo(
             name=spec.name,
@@ -153,15 +153,21 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
             seconds=cost.seconds,
             n_repeats=spec.repeats,
         ),
-        data=_data(spec, records),
-        target=_target(spec, store, variants[0], records),
-        shadows=_shadows(spec, store, variants[0], cost),
+        data=DataInfo(
+            name=spec.data.name,
+            n_records=records.n_records,
+            n_features=records.n_features,
+            n_classes=len(classes),
+            warnings=[*records.warnings],
+        ),
+        target=_target(spec, store, firsts[0], len(classes)),
+        shadows=_shadows(spec, store, firsts[0], cost),
         results=results,
-        repeats=_repeats(store, every, classes) if spec.repeats > 1 else [],
+        repeats=_repeats(store, variants, classes) if spec.repeats > 1 else [],
         controls=controls,
         guarantees=guarantees,
         recommendation=recommend(results, limits, spec.accepted_loss),
-        verdict=decide(limits, figures, doubtful, [broken(g) for g in guarantees if g.is_broken]),
+        verdict=decide(limits, unmitigated, doubtful, [broken(g) for g in guarantees if g.is_broken]),
         ledger=_ledger(store, cost),
     )
 
@@ -174,12 +180,11 @@ def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVarian
     report
         The report.
     store, variants
-        As of `assemble`.
+        See `assemble`.
     """
     doubt = unlearned(store, variants[0], report.target.n_classes)
-    measured = [c for c in variants[0].measurements if not (doubt and c.attack.needs_shadows)]
-    bare = [measurement for measurement in measured if measurement.mitigation is None]
-    curves = {measurement.attack.label: _curve(store, measurement) for measurement in bare}
+    measured = [m for m in variants[0].measurements if m.mitigation is None and not (doubt and m.attack.needs_shadows)]
+    curves = {m.attack.label: read_roc(store.open(m.evaluation.recipe.path)) for m in measured}
     classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
         "roc": figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the target as it is"),
@@ -195,11 +200,11 @@ def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | No
     Parameters
     ----------
     store, variant
-        As of `assemble`.
+        See `assemble`.
     n_classes
         Of the target; chance is one in so many.
     """
-    accuracies = [store.open(shadow.recipe.path).meta["train_accuracy"] for shadow in variant.shadows]
+    accuracies = [ShadowMetadata.read(store.open(shadow.recipe.path)).train_accuracy for shadow in variant.shadows]
     if not accuracies or np.mean(accuracies) > 1 / n_classes:
         return None
     return (
@@ -211,19 +216,16 @@ def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | No
 
 def _repeats(store: Store, variants: Sequence[TrainedVariant], classes: Sequence[str]) -> list[Repeated]:
     """Compare each attack and mitigation over repeats."""
-    of: dict[tuple[str, str | None], list[Measurement]] = {}
-    for variant in variants:
-        for measurement in variant.measurements:
-            if measurement.attacker != "static":
-                of.setdefault((measurement.attack.label, measurement.mitigation), []).append(measurement)
-    return [_repeated(store, measurements, classes) for measurements in of.values()]
+    alike: dict[tuple[str, str | None], list[Measurement]] = {}
+    for measurement in (m for variant in variants for m in variant.measurements if m.attacker != "static"):
+        alike.setdefault((measurement.attack.label, measurement.mitigation), []).append(measurement)
+    return [_repeated(store, measurements, classes) for measurements in alike.values()]
 
 
 def _repeated(store: Store, measurements: Sequence[Measurement], classes: Sequence[str]) -> Repeated:
     results = [_result(store, measurement, None, classes) for measurement in measurements]
-    tables = [store.open(measurement.scoring.recipe.path).table("scores.parquet") for measurement in measurements]
-    scored = [(np.asarray(t["record_id"]), np.asarray(t["is_member"]), np.asarray(t["score"])) for t in tables]
-    correlation, overlap = agreement(scored)
+    scores = [read_scores(store.open(measurement.scoring.recipe.path)) for measurement in measurements]
+    correlation, overlap = agreement([(s.rows, s.is_member, s.scores) for s in scores])
     return Repeated(
         attack=measurements[0].attack.label,
         mitigation=measurements[0].mitigation,
@@ -233,141 +235,129 @@ def _repeated(store: Store, measurements: Sequence[Measurement], classes: Sequen
     )
 
 
-def _curve(store: Store, measurement: Measurement) -> tuple[Floats, Floats]:
-    table = store.open(measurement.evaluation.recipe.path).table("roc.parquet")
-    return np.asarray(table["fpr"]), np.asarray(table["tpr"])
-
-
-def _data(spec: AuditSpec, records: Artefact) -> DataInfo:
-    meta = records.meta
-    return DataInfo(
-        name=data_name(spec.data),
-        n_records=meta["n_records"],
-        n_features=meta["n_features"],
-        n_classes=len(meta["classes"]),
-        warnings=meta["warnings"],
-    )
-
-
-def data_name(data: CatalogueData | ParquetData | SidesData | GeneratedData) -> str:
-    """Return what records are called: their data set's name, or their first file's or folder's."""
-    if isinstance(data, CatalogueData | GeneratedData):
-        return data.name
-    return next(iter(data.paths.values())).rstrip("/").rpartition("/")[2]
-
-
-def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, records: Artefact) -> TargetInfo:
-    costing = (variant.measurements or variant.unmeasurable)[0].costing
-    worth = read_costs(store.open(costing.recipe.path))["utility"]
-    split, met = store.open(variant.training.split).meta, variant.target
+def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, n_classes: int) -> TargetInfo:
+    utility = read_utility(store.open(variant.entries[0].utility.recipe.path)).utility
+    sizes = SplitMetadata.read(store.open(variant.training.split))
     return TargetInfo(
         kind=spec.target.kind,
-        description=met.description if isinstance(met, TargetIdentity) else met.training.describe(),
-        train_accuracy=worth["train_accuracy"]["value"],
-        test_accuracy=worth["test_accuracy"]["value"],
-        n_members=split["n_member"],
-        n_nonmembers=split["n_nonmember"],
-        n_classes=len(records.meta["classes"]),
+        description=TargetMetadata.read(store.open(variant.target.recipe.path)).description,
+        train_accuracy=_value(utility["train_accuracy"]),
+        test_accuracy=_value(utility["test_accuracy"]),
+        n_members=sizes.n_members,
+        n_nonmembers=sizes.n_nonmembers,
+        n_classes=n_classes,
     )
 
 
-def _shadows(spec: AuditSpec, store: Store, variant: TrainedVariant, cost: Cost) -> ShadowInfo:
-    paths = [shadow.recipe.path for shadow in variant.trained]
-    metas = [store.open(path).meta for path in paths]
-    trained = sum(path in cost.made for path in paths)
+def _value(metric: Metric) -> float:
+    if isinstance(metric, NotMeasured):
+        raise ValueError(f"not measured: {metric.not_measured}")
+    return metric.value
+
+
+def _shadows(spec: AuditSpec, store: Store, variant: TrainedVariant, cost: RunCost) -> ShadowInfo:
+    paths = paths_of(variant.trained)
+    shadows = [ShadowFitMetadata.read(store.open(path)) for path in paths]
+    n_trained = sum(path in cost.made for path in paths)
     return ShadowInfo(
         n_models=len(paths),
-        n_trained=trained,
-        n_reused=len(paths) - trained,
+        n_trained=n_trained,
+        n_reused=len(paths) - n_trained,
         design=DESIGNS[spec.shadows.design],
         data=_source(spec),
         drawn=_drawn(store, variant),
-        size=min((m["n_in"] for m in metas), default=0),
-        train_accuracy=float(np.mean([m["train_accuracy"] for m in metas])) if metas else None,
-        test_accuracy=float(np.mean([m["test_accuracy"] for m in metas])) if metas else None,
+        size=min((shadow.n_in for shadow in shadows), default=0),
+        train_accuracy=float(np.mean([shadow.train_accuracy for shadow in shadows])) if shadows else None,
+        test_accuracy=float(np.mean([shadow.test_accuracy for shadow in shadows])) if shadows else None,
     )
 
 
 def _source(spec: AuditSpec) -> str:
     data = spec.shadows.data
-    return SOURCES[spec.shadows.design] if isinstance(data, Real) else data.assumption
+    return data.assumption if data.is_drawn else SOURCES[spec.shadows.design]
 
 
 def _drawn(store: Store, variant: TrainedVariant) -> DrawnInfo | None:
     """Return what was drawn for the shadow models, where it was."""
     if variant.drawn is None:
         return None
-    meta = store.open(variant.drawn.recipe.path).meta
-    searched = [store.open(step.recipe.path).meta["queries"] for step in variant.searches]
+    drawn = DrawnMetadata.read(store.open(variant.drawn.recipe.path))
+    searched = [QueryMetadata.read(store.open(path)).queries for path in paths_of(variant.searches)]
+    by_class = [entry.model_dump() | {"label": str(drawn.classes[entry.label])} for entry in drawn.by_class]
     return DrawnInfo(
         kind=variant.drawn.data.label,
-        n_wanted=meta["n_wanted"],
-        n_records=meta["n_records"],
-        queries=meta["queries"] + sum(searched),
-        by_class=[row | {"label": str(meta["classes"][row["label"]])} for row in meta["by_class"]],
+        n_wanted=drawn.n_wanted,
+        n_records=drawn.n_records,
+        queries=drawn.queries + sum(searched),
+        by_class=[DrawnClass(**entry) for entry in by_class],
     )
 
 
 def _not_measured(store: Store, entry: Unmeasurable) -> Result:
-    why = NotMeasured(not_measured=entry.reason)
-    costs = read_costs(store.open(entry.costing.recipe.path))
+    reason = NotMeasured(not_measured=entry.reason)
+    figures = read_utility(store.open(entry.utility.recipe.path))
     return Result(
         attack=entry.attack.label,
-        mitigation=entry.row.label,
-        attacker="adaptive" if entry.row.mitigation else None,
-        params={"attack": entry.attack.model_dump(mode="json")} | entry.row.params,
-        utility=costs["utility"],
-        change=costs["change"],
-        notes=costs["notes"],
+        mitigation=entry.plan.label,
+        attacker="adaptive" if entry.plan.mitigation else None,
+        params={"attack": entry.attack.model_dump(mode="json")} | entry.plan.params,
+        utility=figures.utility,
+        change=figures.change,
+        notes=figures.notes,
         assumption=entry.attack.assumption,
         n_queries=entry.attack.n_queries,
-        metrics=dict.fromkeys(METRICS, why),
+        metrics=dict.fromkeys(METRICS, reason),
     )
 
 
 def _result(store: Store, measurement: Measurement, doubt: str | None, classes: Sequence[str]) -> Result:
-    found = read_evaluation(store.open(measurement.evaluation.recipe.path))
-    if measurement.fits:
-        known = {classes[label] for fit in measurement.fits for label in store.open(fit.recipe.path).meta["labels"]}
-        found["by_class"] = [e if e["label"] in known else without_model(e) for e in found["by_class"]]
+    evaluation = read_evaluation(store.open(measurement.evaluation.recipe.path))
+    utility = read_utility(store.open(measurement.utility.recipe.path))
+    metrics, by_class, worst_class = evaluation.metrics, evaluation.by_class, evaluation.worst_class
+    if measurement.attack_models:
+        fitted = [fitted_labels(store.open(path)) for path in paths_of(measurement.attack_models)]
+        known = {classes[label] for labels in fitted for label in labels}
+        by_class = [entry if entry.label in known else without_model(entry) for entry in by_class]
     if doubt is not None and measurement.attack.needs_shadows:
-        found |= {
-            "metrics": {name: {"not_measured": doubt} for name in found["metrics"]},
-            "by_class": [],
-            "worst_class": None,
-        }
-    costs = read_costs(store.open(measurement.costing.recipe.path))
+        metrics = dict.fromkeys(metrics, NotMeasured(not_measured=doubt))
+        by_class, worst_class = [], None
     return Result(
         attack=measurement.attack.label,
         mitigation=measurement.mitigation,
         attacker=measurement.attacker,
-        params={"attack": measurement.attack.model_dump(mode="json")} | measurement.row.params,
-        utility=costs["utility"],
-        change=found.pop("change") | costs["change"],
-        notes=costs["notes"],
+        params={"attack": measurement.attack.model_dump(mode="json")} | measurement.plan.params,
+        utility=utility.utility,
+        change=evaluation.change | utility.change,
+        notes=utility.notes,
         assumption=measurement.attack.assumption,
-        chosen=store.open(measurement.scoring.recipe.path).meta.get("chosen"),
+        chosen=ScoresMetadata.read(store.open(measurement.scoring.recipe.path)).chosen,
         n_queries=measurement.attack.n_queries,
-        **found,
+        metrics=metrics,
+        by_class=by_class,
+        worst_class=worst_class,
+        by_slice=evaluation.by_slice,
+        worst_slice=evaluation.worst_slice,
     )
 
 
-def without_model(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry of a class of which there is no attack model."""
-    why = "there is no attack model of this class: shadow models had no records of it, or none both IN and OUT"
-    return entry | {name: {"not_measured": why} for name in ("accuracy", "precision", "recall", "auc")}
+def without_model(entry: ClassMetrics) -> ClassMetrics:
+    """Return the figures of a class of which there is no attack model: none is measured."""
+    reason = "there is no attack model of this class: shadow models had no records of it, or none both IN and OUT"
+    none = NotMeasured(not_measured=reason)
+    return entry.model_copy(update=dict.fromkeys(("accuracy", "precision", "recall", "auc"), none))
 
 
-def _ledger(store: Store, cost: Cost) -> Ledger:
-    made = {path: store.open(path).meta for path in sorted(cost.made)}
-    cpu = {name: sum(made[path].get("cpu_seconds", 0.0) for path in stage.made) for name, stage in cost.stages.items()}
-    asked = sum(meta["queries"] for path, meta in made.items() if _kind(path) in QUERIES)
+def _ledger(store: Store, cost: RunCost) -> Ledger:
+    artefacts = {path: store.open(path) for path in sorted(cost.made)}
+    costs = {path: Cost.read(artefact) for path, artefact in artefacts.items()}
+    cpu = {name: sum(costs[path].cpu_seconds for path in stage.made) for name, stage in cost.stages.items()}
+    asked = sum(QueryMetadata.read(artefact).queries for artefact in artefacts.values())
     here = sum(seconds for name, seconds in cpu.items() if cost.works_here or name == "prepare")
-    worker = max((meta.get("peak_rss_mb", 0.0) for meta in made.values()), default=0.0)
+    worker = max((made.peak_rss_mb for made in costs.values()), default=0.0)
     return Ledger(
-        queries=asked if cost.sent is None else cost.sent,
-        fits=sum(_is_fit(path, meta) for path, meta in made.items()),
-        reused_fits=sum(_is_fit(path, store.open(path).meta) for path in cost.reused if _kind(path) in FITTED),
+        queries=asked if cost.n_sent is None else cost.n_sent,
+        fits=sum(map(_is_fit, artefacts.values())),
+        reused_fits=sum(_is_fit(store.open(path)) for path in cost.reused if kind_of(path) in FITTED),
         reused=len(cost.reused),
         seconds={name: stage.seconds for name, stage in cost.stages.items()},
         cpu_seconds={**cpu, "orchestration": max(0.0, cost.cpu_seconds - here)},
@@ -377,9 +367,8 @@ def _ledger(store: Store, cost: Cost) -> Ledger:
     )
 
 
-def _is_fit(path: str, meta: Mapping[str, Any]) -> bool:
-    return _kind(path) in FITTED and "description" not in meta  # which a target has that was trained elsewhere
-
-
-def _kind(path: str) -> str:
-    return path.split("/")[1]
+def _is_fit(artefact: Artefact) -> bool:
+    """Return whether a model was trained for an artefact."""
+    if artefact.kind == "targets":
+        return TargetMetadata.read(artefact).is_trained_here
+    return artefact.kind in FITTED

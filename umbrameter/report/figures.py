@@ -15,7 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from umbrameter.report.model import Report
 from umbrameter.report.recommendation import Leak, leaks
-from umbrameter.report.text import kept, percent
+from umbrameter.report.text import percent, remaining_utility
 from umbrameter.statistics.estimates import Interval
 from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.typing import Floats
@@ -156,7 +156,7 @@ def mitigations(report: Report) -> Figure:
         The audit's report.
     """
     found = leaks(report.results).items()
-    points = {name or "none": entry for name, entry in found if kept(entry.result) is not None}
+    points = {name or "none": entry for name, entry in found if remaining_utility(entry.result) is not None}
     size = (7.6, max(4.8, 0.4 * len(points)))
     figure, axes = _one_panel("What each mitigation leaves and costs (low and right is best)", size)
     axes.axhline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
@@ -202,7 +202,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> Floats:
 
 
 def _accuracy(entry: Leak) -> float:
-    return kept(entry.result) or 0.0
+    return remaining_utility(entry.result) or 0.0
 
 
 def _limits(axes: Axes, entries: Sequence[Leak]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from umbrameter.report.model import Report, Result
 from umbrameter.report.recommendation import leaks
 from umbrameter.report.sweep_model import SweepReport, rows
-from umbrameter.report.text import attacker_name, figure, mitigation_name, reading, stronger
+from umbrameter.report.text import attacker_name, figure, mitigation_name, stronger, summary_sentence
 from umbrameter.statistics.estimates import Interval, LowerBound
 
 TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")
@@ -38,7 +38,7 @@ def note(report: Report) -> str:
             f"**Target:** {target.description} on {report.data.name}, {target.n_members:,} members and "
             f"{target.n_nonmembers:,} non-members; {report.shadows.n_models} shadow models.",
             "",
-            reading(report),
+            summary_sentence(report),
             "",
             "| mitigation | attack | attacker | AUC [low, high] | test accuracy [low, high] |",
             "| --- | --- | --- | --- | --- |",

@@ -76,26 +76,26 @@ def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss:
     None where there is nothing to choose from, or nothing that has to be stopped was shown.
     """
     found = leaks(results)
-    base = found.pop(None, None)
-    if base is None or base.auc.low <= 0.5 or all(result.mitigation is None for result in results):
+    unmitigated = found.pop(None, None)
+    if unmitigated is None or unmitigated.auc.low <= 0.5 or all(result.mitigation is None for result in results):
         return None
     cheap = {name: entry for name, entry in found.items() if _loss(entry.result) <= accepted_loss}
-    good = {n: e for n, e in cheap.items() if e.upper <= base.upper - WORTHWHILE and _faces_adaptive(results, n)}
+    good = {n: e for n, e in cheap.items() if e.upper <= unmitigated.upper - WORTHWHILE and _faces_adaptive(results, n)}
     kept = {name: entry for name, entry in good.items() if not _exceeds(results, name, limits)}
     if not kept:
-        return Recommendation(accepted_loss=accepted_loss, reason=_none(cheap, good, base, accepted_loss))
+        return Recommendation(accepted_loss=accepted_loss, reason=_none(cheap, good, unmitigated, accepted_loss))
     name, best = min(kept.items(), key=lambda item: item[1].upper)
     return Recommendation(
         accepted_loss=accepted_loss,
         mitigation=name,
         reason=f"Of the mitigations measured to cost at most {accepted_loss:g} of test accuracy, {name} leaves the "
         f"lowest upper bound of AUC over all attacks, by attackers who know of it and who do not: {best.upper:.3f} "
-        f"instead of {base.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by "
+        f"instead of {unmitigated.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by "
         f"{_change(best.result)}.",
     )
 
 
-def _none(cheap: dict[str | None, Leak], good: dict[str | None, Leak], base: Leak, accepted_loss: float) -> str:
+def _none(cheap: dict[str | None, Leak], good: dict[str | None, Leak], unmitigated: Leak, accepted_loss: float) -> str:
     """Return why no mitigation suffices."""
     if good:
         return f"None suffices: under {', '.join(map(str, good))} a limit is still exceeded."
@@ -103,7 +103,7 @@ def _none(cheap: dict[str | None, Leak], good: dict[str | None, Leak], base: Lea
         return f"None suffices: no mitigation costs at most {accepted_loss:g} of test accuracy."
     return (
         f"None suffices: no mitigation that costs at most {accepted_loss:g} of test accuracy lowers the upper bound "
-        f"of AUC, {base.upper:.3f}, by {WORTHWHILE:g}."
+        f"of AUC, {unmitigated.upper:.3f}, by {WORTHWHILE:g}."
     )
 
 

@@ -1,15 +1,15 @@
 """Single records' scores, for those who ask for them: under pseudonyms, in the run's folder, never in MLflow."""
 
 import hmac
-import json
 import os
 from hashlib import sha256
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from umbrameter.errors import SpecError
+from umbrameter.report.run_artefacts import read_run_artefacts
+from umbrameter.steps.scores import read_scores
 from umbrameter.store.artefacts import Store
 
 KEY = "UMBRAMETER_RECORD_KEY"
@@ -37,17 +37,15 @@ def exposure(store: Store, folder: str, key: str) -> bytes:
         A Parquet file with columns `record` (HMAC-SHA256 of the record's number, in hexadecimal digits), `label`,
         `is_member`, and `score_<attack>`; sorted by pseudonym, so that the order says nothing either.
     """
-    with store.fs.open_input_stream(f"{folder}/artefacts.json") as stream:
-        artefacts: dict[str, Any] = json.loads(stream.read())
-    of: dict[str, str] = {}
-    for entry in artefacts["scores"]:
-        if entry["mitigation"] is None:
-            of.setdefault(entry["attack"], entry["path"])  # the first repeat's come first
-    tables = {attack: store.open(path).table("scores.parquet") for attack, path in of.items()}
-    first = next(iter(tables.values()))
-    columns = {"record": [pseudonym(record, key) for record in first["record_id"].to_pylist()]}
-    columns |= {name: first[name] for name in ("label", "is_member")}
-    columns |= {f"score_{attack}": table["score"] for attack, table in tables.items()}
+    measured = read_run_artefacts(store, folder).without_mitigation()
+    by_attack = {attack: read_scores(store.open(paths.scores)) for attack, paths in measured.items()}
+    first = next(iter(by_attack.values()))
+    columns = {
+        "record": pa.array([pseudonym(row, key) for row in first.rows.tolist()]),
+        "label": pa.array(first.labels),
+        "is_member": pa.array(first.is_member),
+        **{f"score_{attack}": pa.array(scores.scores) for attack, scores in by_attack.items()},
+    }
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns).sort_by("record"), sink)
     return bytes(sink.getvalue())

@@ -16,18 +16,18 @@ from umbrameter.report.text import (
     NO_PROOF,
     STATUS,
     by_mitigation,
-    claim,
     confidence,
     controls_line,
     drawn_line,
     figure,
-    kept,
+    guarantee_sentence,
     metric_name,
     not_measured,
     number,
     point,
-    reading,
+    remaining_utility,
     stronger,
+    summary_sentence,
 )
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan"}
@@ -66,9 +66,9 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
         Text.assemble(("Verdict: ", "bold"), (STATUS[verdict.status], f"bold {_COLOURS[verdict.status]}")),
         Padding(Text(verdict.reason), (0, 0, 0, 2)),
         *(_bullet(_limit(outcome)) for outcome in verdict.limits),
-        *(_bullet(claim(guarantee)) for guarantee in report.guarantees),
+        *(_bullet(guarantee_sentence(guarantee)) for guarantee in report.guarantees),
         Text("Reading", style="bold"),
-        Padding(Text(f"{reading(report)} {NO_PROOF}"), (0, 0, 0, 2)),
+        Padding(Text(f"{summary_sentence(report)} {NO_PROOF}"), (0, 0, 0, 2)),
         *([Text("Not measured", style="bold"), *(_bullet(note) for note in notes)] if notes else []),
         Text("Where", style="bold"),
         _pairs(places),
@@ -153,7 +153,7 @@ def _results(report: Report) -> list[RenderableType]:
 
 
 def _heading(mitigation: str, result: Result, width: int) -> RenderableType:
-    accuracy = kept(result)
+    accuracy = remaining_utility(result)
     worth = "test accuracy not measured" if accuracy is None else f"test accuracy {number(accuracy)}"
     line = Table.grid(expand=True)
     line.width = width

@@ -145,7 +145,7 @@ def attacker_name(result: Result) -> str:
     return {"adaptive": "knows of it", "static": "does not", None: ""}[result.attacker]
 
 
-def kept(result: Result, name: str = "test_accuracy") -> float | None:
+def remaining_utility(result: Result, name: str = "test_accuracy") -> float | None:
     """Return what a target is worth under a mitigation, or None when that was not measured."""
     metric = result.utility.get(name)
     return metric.value if isinstance(metric, Interval) else None
@@ -190,23 +190,26 @@ def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
     most
         How many, at most.
     """
-    bare = [(auc.value, -i, r) for i, r in enumerate(results) if r.mitigation is None and (auc := measured_auc(r))]
-    return [result for _, _, result in sorted(bare, key=lambda entry: entry[:2], reverse=True)[:most]]
+    unmitigated = [
+        (auc.value, -i, r) for i, r in enumerate(results) if r.mitigation is None and (auc := measured_auc(r))
+    ]
+    return [result for _, _, result in sorted(unmitigated, key=lambda entry: entry[:2], reverse=True)[:most]]
 
 
-def reading(report: Report) -> str:
+def summary_sentence(report: Report) -> str:
     """Return what the results come to: the strongest attack, and which mitigation is recommended."""
-    base = leaks(report.results).get(None)
-    if base is None:
+    unmitigated = leaks(report.results).get(None)
+    if unmitigated is None:
         return "How much the target leaks as it is was not measured by every attack; the list of reasons says why."
-    attack = f"the strongest attack, {base.result.attack}, has AUC {figure(base.auc)} (0.5 is guessing, 1 is certainty)"
-    if base.auc.low <= 0.5:
+    auc = figure(unmitigated.auc)
+    attack = f"the strongest attack, {unmitigated.result.attack}, has AUC {auc} (0.5 is guessing, 1 is certainty)"
+    if unmitigated.auc.low <= 0.5:
         return f"No attack was shown to do better than guessing on the target as it is: {attack}."
     first = f"Members can be told from non-members: {attack} on the target as it is."
     return f"{first} {report.recommendation.reason}" if report.recommendation else first
 
 
-def claim(found: Guarantee) -> str:
+def guarantee_sentence(found: Guarantee) -> str:
     """Return a claim of privacy beside what was proved, in a line."""
     return (
         f"{'BROKEN' if found.is_broken else 'not disproved'}: {found.mitigation} claims ε {number(found.epsilon)} at δ "

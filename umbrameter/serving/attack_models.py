@@ -19,7 +19,7 @@ INDEX = "bundle.json"
 """Names the classes and their number."""
 
 
-class StoredModels(Mapping[int, Classifier]):
+class LazyModels(Mapping[int, Classifier]):
     """Attack models by class, each loaded when it is asked for and not kept.
 
     Parameters
@@ -52,7 +52,7 @@ class StoredModels(Mapping[int, Classifier]):
         return len(self._labels)
 
 
-class Served:
+class ServedAttack:
     """An attack's models as MLflow asks them.
 
     Parameters
@@ -76,11 +76,11 @@ def write_bundle(folder: Path, n_classes: int, files: Mapping[int, bytes]) -> No
     (folder / INDEX).write_text(json.dumps({"n_classes": n_classes, "labels": [*files]}), encoding="utf8")
 
 
-def _load_pyfunc(path: str) -> Served:
+def _load_pyfunc(path: str) -> ServedAttack:
     folder = Path(path)
     index = json.loads((folder / INDEX).read_text(encoding="utf8"))
     read = cache(lambda label: load_model((folder / _name(label)).read_bytes()))
-    return Served(AttackModelBundle.from_models(StoredModels(index["labels"], read), index["n_classes"]))
+    return ServedAttack(AttackModelBundle.from_models(LazyModels(index["labels"], read), index["n_classes"]))
 
 
 def _name(label: int) -> str:

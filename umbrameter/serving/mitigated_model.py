@@ -3,27 +3,51 @@
 MLflow finds `_load_pyfunc` by this module's name, which an exported model holds.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from umbrameter.errors import DataError
-from umbrameter.mitigations import AnyMitigation, MemGuard, Mitigation, PostHoc, wrapped
-from umbrameter.mitigations.memguard import Guarded
+from umbrameter.mitigations import AnyMitigation, wrapped
+from umbrameter.mitigations.plan import MitigationPlan
 from umbrameter.persistence import load_model
 from umbrameter.typing import Array, Floats
 
-INDEX = "deployed.json"
-"""Names all that is needed to ask the model, but the model itself."""
+INDEX = "mitigated_model.json"
+"""The file with all that is needed to ask the model, but the model itself."""
 
-_MITIGATION: TypeAdapter[Mitigation] = TypeAdapter(AnyMitigation)
+MODEL, GUARD = "model.skops", "guard.skops"
 
 
-def write(folder: Path, index: Mapping[str, Any], model: bytes, guard: bytes | None) -> None:
+class ModelIndex(BaseModel):
+    """What a mitigated model reads, answers, and passes its answers through.
+
+    Parameters
+    ----------
+    mitigation
+        None for a model as it was trained.
+    guard_seed
+        Of what a learned mitigation draws at random.
+    classes
+        What the columns of answers stand for.
+    feature_names, categories, precision
+        The columns of records; see `records.metadata.RecordsMetadata`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mitigation: AnyMitigation | None
+    guard_seed: int
+    classes: tuple[Any, ...]
+    feature_names: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    precision: str
+
+
+def write(folder: Path, index: ModelIndex, model: bytes, guard: bytes | None) -> None:
     """Write a model so that `load` finds it.
 
     Parameters
@@ -31,31 +55,28 @@ def write(folder: Path, index: Mapping[str, Any], model: bytes, guard: bytes | N
     folder
         Where to.
     index
-        `mitigation` (its settings, or None), `guard_seed`, `classes`, `feature_names`, `categories`, `precision`.
+        What the model reads and answers.
     model, guard
-        skops files: the model, trained with what acts in the training, and the network of a guard, if there is one.
+        skops files: the model, trained with what acts in the training, and what a learned mitigation has learned, if
+        there is one.
     """
-    (folder / "model.skops").write_bytes(model)
+    (folder / MODEL).write_bytes(model)
     if guard is not None:
-        (folder / "guard.skops").write_bytes(guard)
-    (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf8")
+        (folder / GUARD).write_bytes(guard)
+    (folder / INDEX).write_text(index.model_dump_json(), encoding="utf8")
 
 
-def load(folder: Path) -> "Deployed":
+def load(folder: Path) -> "MitigatedModel":
     """Load a model that `write` wrote."""
-    index = json.loads((folder / INDEX).read_text(encoding="utf8"))
-    steps: list[Any] = []
-    if index["mitigation"] is not None:
-        for part in _MITIGATION.validate_python(index["mitigation"]).parts:
-            if isinstance(part, MemGuard):
-                network = load_model((folder / "guard.skops").read_bytes())
-                steps.append(Guarded(part, network, index["guard_seed"]))
-            elif isinstance(part, PostHoc):
-                steps.append(part)
-    return Deployed(wrapped(load_model((folder / "model.skops").read_bytes()), steps), index)
+    index = ModelIndex.model_validate_json((folder / INDEX).read_text(encoding="utf8"))
+    classifier, plan = load_model((folder / MODEL).read_bytes()), MitigationPlan(index.mitigation)
+    if plan.learned is not None:
+        guard = plan.learned.restore(load_model((folder / GUARD).read_bytes()), index.guard_seed)
+        classifier = guard.wrap(classifier)
+    return MitigatedModel(wrapped(classifier, plan.answers), index)
 
 
-class Deployed:
+class MitigatedModel:
     """A mitigated classifier and the columns that it reads.
 
     Parameters
@@ -63,10 +84,10 @@ class Deployed:
     classifier
         Fitted, and wrapped in all that acts on its answers.
     index
-        As of `write`.
+        What it reads and answers.
     """
 
-    def __init__(self, classifier: Any, index: Mapping[str, Any]):
+    def __init__(self, classifier: Any, index: ModelIndex):
         self.classifier, self.index = classifier, index
 
     def predict(self, model_input: Any, params: Any = None) -> Floats:
@@ -85,14 +106,14 @@ class Deployed:
         DataError
             When a column is missing, or the array has another number of columns.
         """
-        found = self.classifier.predict_proba(self.encoded(model_input))
-        answers = np.zeros((len(found), len(self.index["classes"])), found.dtype)
-        answers[:, self.classifier.classes_] = found  # a class that the training did not have gets 0
+        known = self.classifier.predict_proba(self.encoded(model_input))
+        answers = np.zeros((len(known), len(self.index.classes)), known.dtype)
+        answers[:, self.classifier.classes_] = known  # a class that the training did not have gets 0
         return answers
 
     def encoded(self, model_input: Any) -> Array:
         """Return records as the classifier reads them, shape (n_records, n_features)."""
-        names, precision = self.index["feature_names"], self.index["precision"]
+        names, precision = self.index.feature_names, self.index.precision
         if not hasattr(model_input, "columns") or names[0].endswith("[0]"):
             array = np.asarray(model_input, dtype=precision)
             if array.ndim != 2 or array.shape[1] != len(names):
@@ -106,7 +127,7 @@ class Deployed:
 
     def _column(self, name: str, values: Array) -> Array:
         """Return a column as numbers; a category that the training did not have gets a code of its own."""
-        categories = self.index["categories"].get(name)
+        categories = self.index.categories.get(name)
         if categories is None:
             return values
         codes = {category: code for code, category in enumerate(categories)}
@@ -117,5 +138,5 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _load_pyfunc(path: str) -> Deployed:
+def _load_pyfunc(path: str) -> MitigatedModel:
     return load(Path(path))

@@ -2,14 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, WrapValidator
 
+from umbrameter.dotted_paths import or_from_outside
 from umbrameter.shadow_data.base import Drawing, ShadowData
 from umbrameter.shadow_data.marginal import Marginal, Marginals
 from umbrameter.shadow_data.model_based import ModelBased
 from umbrameter.shadow_data.noisy import Noisy
 from umbrameter.shadow_data.real import Real
 
-AnyShadowData = Annotated[Real | Noisy | Marginal | ModelBased, Field(discriminator="kind")]
+AnyShadowData = Annotated[
+    Real | Noisy | Marginal | ModelBased,
+    Field(discriminator="kind"),
+    SerializeAsAny(),
+    WrapValidator(or_from_outside(ShadowData)),
+]
+"""Any shadow data; those from outside are named by their dotted path."""
 
 __all__ = ["AnyShadowData", "Drawing", "Marginal", "Marginals", "ModelBased", "Noisy", "Real", "ShadowData"]

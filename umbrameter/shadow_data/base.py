@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -68,6 +69,9 @@ class ShadowData(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    is_drawn: ClassVar[bool] = True
+    """Whether records are made; else they are rows of the pool."""
+
     @property
     def label(self) -> str:
         """The data's name in reports."""
@@ -109,5 +113,5 @@ class ShadowData(BaseModel, ABC):
         return n_records if self.asks else 0
 
     @abstractmethod
-    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+    def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
         """Yield records and their labels, some at a time, shapes (n, n_features) and (n,)."""

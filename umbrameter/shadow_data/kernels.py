@@ -120,10 +120,10 @@ def _begin(rows: Rows, new: Ints, values: Values, limits: Limits) -> None:
 begin = compiled(_begin, EXACT)
 
 
-def _take_over(to: Floats, of: Floats, features: Ints) -> None:
+def _take_over(to: Floats, drawing: Floats, features: Ints) -> None:
     """Copy some features of a record."""
     for feature in features:
-        to[feature] = of[feature]
+        to[feature] = drawing[feature]
 
 
 take_over = compiled(_take_over, EXACT)

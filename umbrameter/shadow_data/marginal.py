@@ -147,11 +147,11 @@ class Marginals(BaseModel):
             )
         codes = _codes(records)
         for entry in self.classes:
-            of = "" if entry.label is None else f" in class {entry.label!r}"
-            self._match([f.name for f in entry.features], records.feature_names, f"feature{of}", path)
+            drawing = "" if entry.label is None else f" in class {entry.label!r}"
+            self._match([f.name for f in entry.features], records.feature_names, f"feature{drawing}", path)
             for feature in entry.features:
                 if fault := feature.fault(codes.get(feature.name)):
-                    text = f"feature {feature.name!r}{of}: {fault}; correct the file"
+                    text = f"feature {feature.name!r}{drawing}: {fault}; correct the file"
                     raise DataError(f"shadows.data.file={path!r}, {text}")
 
     @staticmethod
@@ -169,15 +169,14 @@ class Marginals(BaseModel):
 
 def _named(names: set[Any], what: str) -> str:
     """Return some names with their number, such as `2 features in class 1: a, b`."""
-    noun, _, of = what.partition(" ")
+    noun, _, drawing = what.partition(" ")
     ending = "" if len(names) == 1 else "es" if noun == "class" else "s"
-    return f"{len(names)} {noun}{ending}{of and ' ' + of}: {', '.join(sorted(map(str, names))[:5])}"
+    return f"{len(names)} {noun}{ending}{drawing and ' ' + drawing}: {', '.join(sorted(map(str, names))[:5])}"
 
 
 def _codes(records: Records) -> dict[str, list[str]]:
     """Return the values of each feature that is a category."""
-    names = [records.feature_names[column] for column in records.categorical]
-    return dict(zip(names, map(list, records.artefact.meta["categories"].values()), strict=True))
+    return {name: list(values) for name, values in records.metadata.categories.items()}
 
 
 def _features(records: Records, X: Floats) -> tuple[Feature, ...]:
@@ -217,8 +216,8 @@ class Marginal(ShadowData):
     @property
     def assumption(self) -> str:
         """What the attacker has."""
-        of = "of each class" if self.by_class else "of all records"
-        return f"records made from the distributions of single features {of}" + (
+        drawing = "of each class" if self.by_class else "of all records"
+        return f"records made from the distributions of single features {drawing}" + (
             "" if self.by_class else ", labelled by the target"
         )
 
@@ -236,22 +235,24 @@ class Marginal(ShadowData):
         """Return the SHA-256 of the file of marginals, if there is one."""
         return None if self.file is None else digest(Marginals.load(self.file).model_dump(mode="json"))
 
-    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+    def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
         """Yield records, class by class where distributions are of each class."""
-        known = self._known(of)
+        known = self._known(drawing)
         shares = np.array([entry.share for entry in known.classes])
-        counts = np.diff(np.rint(np.concatenate([[0], np.cumsum(shares / shares.sum())]) * of.n_records).astype(int))
+        counts = np.diff(
+            np.rint(np.concatenate([[0], np.cumsum(shares / shares.sum())]) * drawing.n_records).astype(int)
+        )
         for entry, n in zip(known.classes, counts, strict=True):
-            for block, start in enumerate(range(0, n, of.block)):
-                X = _drawn(entry, min(of.block, n - start), of, block)
-                label = None if entry.label is None else of.records.classes.index(entry.label)
-                yield X, _labels(of, X) if label is None else np.full(len(X), label)
+            for block, start in enumerate(range(0, n, drawing.block)):
+                X = _drawn(entry, min(drawing.block, n - start), drawing, block)
+                label = None if entry.label is None else drawing.records.classes.index(entry.label)
+                yield X, _labels(drawing, X) if label is None else np.full(len(X), label)
 
-    def _known(self, of: Drawing) -> Marginals:
+    def _known(self, drawing: Drawing) -> Marginals:
         if self.file is None:
-            return Marginals.of(of.records, of.pool, self.by_class, of.rng("marginals"))
+            return Marginals.of(drawing.records, drawing.pool, self.by_class, drawing.rng("marginals"))
         known = Marginals.load(self.file)
-        known.check(of.records, self.file)
+        known.check(drawing.records, self.file)
         if known.is_by_class != self.by_class:
             raise DataError(
                 f"shadows.data.by_class={self.by_class}, but shadows.data.file={self.file!r} has distributions of "
@@ -260,18 +261,18 @@ class Marginal(ShadowData):
         return known
 
 
-def _drawn(entry: ClassMarginals, n: int, of: Drawing, block: int) -> Floats:
+def _drawn(entry: ClassMarginals, n: int, drawing: Drawing, block: int) -> Floats:
     """Return records with each feature drawn by itself, shape (n, n_features)."""
-    codes, domain = _codes(of.records), of.records.domain
-    place = 0 if entry.label is None else of.records.classes.index(entry.label)
-    uniform = of.rng("marginal", place, block).random((of.records.n_features, n))
+    codes, domain = _codes(drawing.records), drawing.records.domain
+    place = 0 if entry.label is None else drawing.records.classes.index(entry.label)
+    uniform = drawing.rng("marginal", place, block).random((drawing.records.n_features, n))
     by_name = {feature.name: feature for feature in entry.features}
-    columns = [by_name[name].draw(uniform[i], codes.get(name)) for i, name in enumerate(of.records.feature_names)]
+    columns = [by_name[name].draw(uniform[i], codes.get(name)) for i, name in enumerate(drawing.records.feature_names)]
     X = np.clip(np.column_stack(columns), domain.low, domain.high)
-    return np.where(domain.is_whole, np.rint(X), X).astype(of.records.precision)
+    return np.where(domain.is_whole, np.rint(X), X).astype(drawing.records.precision)
 
 
-def _labels(of: Drawing, X: Floats) -> Ints:
-    if of.ask is None:
+def _labels(drawing: Drawing, X: Floats) -> Ints:
+    if drawing.ask is None:
         raise ValueError("records without labels need a target to ask")
-    return np.asarray(of.ask(X).argmax(axis=1))
+    return np.asarray(drawing.ask(X).argmax(axis=1))

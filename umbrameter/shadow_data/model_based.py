@@ -90,12 +90,12 @@ class ModelBased(ShadowData):
         """Return how many queries the searches take, at most."""
         return n_records * self.iter_max
 
-    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+    def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
         """Yield what searches for all classes find."""
-        found = self.synthesise(of, np.arange(of.n_classes))
+        found = self.synthesise(drawing, np.arange(drawing.n_classes))
         yield found.records, found.labels
 
-    def synthesise(self, of: Drawing, classes: Ints) -> Synthesised:
+    def synthesise(self, drawing: Drawing, classes: Ints) -> Synthesised:
         """Search for records of some classes.
 
         Parameters
@@ -107,15 +107,15 @@ class ModelBased(ShadowData):
         """
         from umbrameter.shadow_data.search import Search, search  # here, since it needs numba
 
-        if of.ask is None:
+        if drawing.ask is None:
             raise ValueError("model_based needs a target to ask")
-        counts = [len(part) for part in np.array_split(np.arange(of.n_records), of.n_classes)]
+        counts = [len(part) for part in np.array_split(np.arange(drawing.n_records), drawing.n_classes)]
         wanted = np.repeat(classes, [counts[label] for label in classes])
-        seeds = [integers(of.seed, "synthesis", counts[label], int(label)) for label in classes]
+        seeds = [integers(drawing.seed, "synthesis", counts[label], int(label)) for label in classes]
         how = Search(self.iter_max, self.conf_min, self.rej_max, self.k_max, self.k_min)
-        records = np.empty((len(wanted), of.records.n_features), dtype=np.float32)
+        records = np.empty((len(wanted), drawing.records.n_features), dtype=np.float32)
         is_found, queries = np.zeros(len(wanted), dtype=np.bool_), np.zeros(len(wanted), dtype=np.int64)
-        for ended in search(of.ask, wanted, np.concatenate(seeds), of.records.domain, how, self.side_by_side):
+        for ended in search(drawing.ask, wanted, np.concatenate(seeds), drawing.records.domain, how, self.side_by_side):
             records[ended.searches], is_found[ended.searches] = ended.records, ended.is_found
             queries[ended.searches] = ended.queries
         return Synthesised(records[is_found], wanted[is_found], wanted, is_found, queries)

@@ -38,18 +38,18 @@ class Noisy(ShadowData):
         """Return the size of the pool."""
         return n_pool
 
-    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+    def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
         """Yield the pool, changed."""
-        spread = _spread(of)
-        for block, start in enumerate(range(0, len(of.pool), of.block)):
-            X, y = of.records.take(of.pool[start : start + of.block])
-            yield self._changed(X, spread, of, of.rng("noisy", block)), y
+        spread = _spread(drawing)
+        for block, start in enumerate(range(0, len(drawing.pool), drawing.block)):
+            X, y = drawing.records.take(drawing.pool[start : start + drawing.block])
+            yield self._changed(X, spread, drawing, drawing.rng("noisy", block)), y
 
-    def _changed(self, X: Floats, spread: Floats, of: Drawing, rng: np.random.Generator) -> Floats:
-        domain, hit = of.records.domain, rng.random(X.shape, dtype=np.float32) < self.rate
-        is_number = ~of.is_category & ~domain.is_bit
+    def _changed(self, X: Floats, spread: Floats, drawing: Drawing, rng: np.random.Generator) -> Floats:
+        domain, hit = drawing.records.domain, rng.random(X.shape, dtype=np.float32) < self.rate
+        is_number = ~drawing.is_category & ~domain.is_bit
         out = np.where(hit & domain.is_bit, 1 - X, X)
-        for column in np.flatnonzero(of.is_category):
+        for column in np.flatnonzero(drawing.is_category):
             out[:, column] = np.where(hit[:, column], X[rng.integers(len(X), size=len(X)), column], X[:, column])
         moved = X[:, is_number] + rng.standard_normal((len(X), int(is_number.sum()))) * spread[is_number]
         moved = np.where(domain.is_whole[is_number], np.rint(moved), moved)
@@ -58,13 +58,13 @@ class Noisy(ShadowData):
         return np.asarray(out, dtype=X.dtype)
 
 
-def _spread(of: Drawing) -> Floats:
+def _spread(drawing: Drawing) -> Floats:
     """Return each feature's standard deviation over the pool, shape (n_features,), in one pass."""
-    total, square = np.zeros(of.records.n_features), np.zeros(of.records.n_features)
-    middle = (of.records.domain.low + of.records.domain.high) / 2
-    for start in range(0, len(of.pool), of.block):
-        apart = of.records.take(of.pool[start : start + of.block])[0] - middle
+    total, square = np.zeros(drawing.records.n_features), np.zeros(drawing.records.n_features)
+    middle = (drawing.records.domain.low + drawing.records.domain.high) / 2
+    for start in range(0, len(drawing.pool), drawing.block):
+        apart = drawing.records.take(drawing.pool[start : start + drawing.block])[0] - middle
         total += apart.sum(axis=0)
         square += (apart**2).sum(axis=0)
-    n = max(1, len(of.pool))
+    n = max(1, len(drawing.pool))
     return np.asarray(np.sqrt(np.maximum(square / n - (total / n) ** 2, 0)))

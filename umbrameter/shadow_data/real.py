@@ -1,7 +1,7 @@
 """Real records of the same source, apart from the target's: the strongest assumption, and the usual one."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ class Real(ShadowData):
     Shokri et al. (2017), arXiv 1610.05820, section V-C.
     """
 
+    is_drawn: ClassVar[bool] = False
+
     kind: Literal["real"] = Field("real", description="The records that are neither members nor non-members.")
 
     @property
@@ -28,7 +30,7 @@ class Real(ShadowData):
         """Return the size of the pool."""
         return n_pool
 
-    def draw(self, of: Drawing) -> Iterator[tuple[Floats, Ints]]:
+    def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
         """Yield the pool."""
-        for start in range(0, len(of.pool), of.block):
-            yield of.records.take(of.pool[start : start + of.block])
+        for start in range(0, len(drawing.pool), drawing.block):
+            yield drawing.records.take(drawing.pool[start : start + drawing.block])

@@ -134,8 +134,8 @@ class _Running:
 
     def of(self, ended: Ints, is_found: Bools) -> Found:
         """Return how some searches ended."""
-        of = self._rows
-        return Found(of.searches[ended], of.best[ended], is_found[ended], of.queries[ended])
+        drawing = self._rows
+        return Found(drawing.searches[ended], drawing.best[ended], is_found[ended], drawing.queries[ended])
 
     def close(self, rows: Ints) -> None:
         """Leave out some rows: the last ones that run take their places."""

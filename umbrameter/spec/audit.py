@@ -5,26 +5,26 @@ Belongs here: the fields, their limits, and errors that show the YAML path. Does
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from umbrameter.attacks import AnyAttack
-from umbrameter.errors import SpecError
+from umbrameter.attacks import AnyAttack, ReferenceLogits
+from umbrameter.attacks.inputs import of_kind
 from umbrameter.estimators import Estimator
-from umbrameter.mitigations import AnyMitigation
+from umbrameter.mitigations import AnyMitigation, wrapped
 from umbrameter.mitigations.composition import composed
-from umbrameter.mitigations.plan import Row
+from umbrameter.mitigations.plan import MitigationPlan
+from umbrameter.records.membership import Membership
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.seeds import integer
 from umbrameter.shadow_data import AnyShadowData, Real
 from umbrameter.shadow_plan import Design
-from umbrameter.spec.attackers import attackers
 from umbrameter.spec.limits import ANY, AnyLimit, expand
-from umbrameter.spec.loading import read_text, read_yaml
-from umbrameter.spec.messages import explained
+from umbrameter.spec.loading import checked, read_text, read_yaml
+from umbrameter.spec.required_attacks import required_attacks
 from umbrameter.store.artefacts import digest
-from umbrameter.targets import AnyTarget, TrainedTarget
+from umbrameter.targets import AnyTarget
 
 
 class SplitSpec(BaseModel):
@@ -132,12 +132,13 @@ class AuditSpec(BaseModel):
 
     @model_validator(mode="after")
     def _mitigable(self) -> "AuditSpec":
-        for row in map(Row, self.mitigations):
-            if isinstance(self.target, TrainedTarget):
-                self.target.build(0, row.training)
-            elif row.training:
+        estimator = self.target.estimator_here
+        for plan in map(MitigationPlan, self.mitigations):
+            if estimator is not None:
+                wrapped(estimator.build(0), plan.training)
+            elif plan.training:
                 raise ValueError(
-                    f"mitigations: {row.label} acts in the training, and a target of kind {self.target.kind} was "
+                    f"mitigations: {plan.label} acts in the training, and a target of kind {self.target.kind} was "
                     "trained elsewhere; leave it out, or audit the training with target.kind train"
                 )
         return self
@@ -146,18 +147,20 @@ class AuditSpec(BaseModel):
     def _known(self) -> "AuditSpec":
         if not self.is_known and self.split is None:
             raise ValueError("split is missing: say how many members and non-members, such as split: {members: 1000}")
-        if self.target.kind == "predictions":
-            if not (isinstance(self.data, ParquetData) and self.data.id and not self.data.membership):
+        names_ids = isinstance(self.data, ParquetData) and self.data.id
+        has_table = isinstance(self.data, ParquetData) and self.data.membership
+        if self.target.membership is not None:
+            if not names_ids or has_table:
                 raise ValueError(
-                    "target.kind=predictions: stored answers name records by data.id and say who is member; give data "
-                    "of kind parquet with id and without membership"
+                    f"target.kind={self.target.kind}: stored answers name records by data.id and say which are "
+                    "members; give data of kind parquet with id and without membership"
                 )
-        elif self.target.kind != "train" and not self.is_known:
+        elif not self.target.trained_here and not self.is_known:
             raise ValueError(
                 f"target.kind={self.target.kind}: who is in its training set has to be given: data of kind sides "
                 "(members and nonmembers), or of kind parquet with id and membership"
             )
-        if isinstance(self.data, ParquetData) and self.data.membership and not self.data.id:
+        if has_table and not names_ids:
             raise ValueError("data.membership names records by id; set data.id to the column that holds it")
         return self
 
@@ -169,12 +172,12 @@ class AuditSpec(BaseModel):
                 "shadow models are, as near to the target as is known"
             )
         data = self.shadows.data
-        if data.kind != "real" and self.shadows.design != "disjoint":
+        if data.is_drawn and self.shadows.design != "disjoint":
             raise ValueError(
                 f"shadows.data.kind={data.kind}: with shadows.design={self.shadows.design} shadow models are trained "
                 "on audited records; set shadows.design to disjoint, or leave shadows.data out"
             )
-        if data.asks and self.target.kind == "predictions":
+        if data.asks and not self.target.can_be_queried:
             raise ValueError(
                 f"shadows.data.kind={data.kind} asks the target, and of it only stored answers are there; choose other "
                 "shadow data"
@@ -184,7 +187,8 @@ class AuditSpec(BaseModel):
     @model_validator(mode="after")
     def _attackable(self) -> "AuditSpec":
         design = self.shadows.design
-        online = [a.label for a in self.attackers if "IN and OUT shadows" in a.needs]
+        sides = {attack.label: of_kind(attack.inputs, ReferenceLogits) for attack in self.required_attacks}
+        online = [label for label, logits in sides.items() if any(entry.sides == "IN and OUT" for entry in logits)]
         if online and design == "disjoint":
             raise ValueError(
                 f"attacks: {', '.join(online)} needs shadow models that were trained on audited records, and "
@@ -199,7 +203,7 @@ class AuditSpec(BaseModel):
 
     @model_validator(mode="after")
     def _limitable(self) -> "AuditSpec":
-        names = {attack.label for attack in self.attackers}
+        names = {attack.label for attack in self.required_attacks}
         for limit in expand(self.limits):
             if limit.attack != ANY and limit.attack not in names:
                 raise ValueError(
@@ -213,10 +217,16 @@ class AuditSpec(BaseModel):
         return tuple(self.model_copy(update={"seed": seed, "repeats": 1}) for seed in seeds)
 
     @property
+    def membership(self) -> Membership | None:
+        """The table that says who is member, if one does."""
+        if self.target.membership is None and isinstance(self.data, ParquetData) and self.data.membership:
+            return Membership(self.data.membership, str(self.data.id), "data.membership")
+        return self.target.membership
+
+    @property
     def is_known(self) -> bool:
         """Whether it is known who is member: the records are not dealt at random."""
-        by_table = isinstance(self.data, ParquetData) and self.data.membership is not None
-        return self.data.kind == "sides" or by_table or self.target.kind == "predictions"
+        return self.target.membership is not None or self.data.knows_members
 
     @property
     def n_members(self) -> int | None:
@@ -238,27 +248,23 @@ class AuditSpec(BaseModel):
     @property
     def estimator(self) -> Estimator | None:
         """What shadow models are."""
-        return self.shadows.estimator or (self.target.estimator if isinstance(self.target, TrainedTarget) else None)
+        return self.shadows.estimator or self.target.estimator_here
 
     @property
-    def attackers(self) -> tuple[AnyAttack, ...]:
-        """The attacks, and those that every mitigation has to face; as of `rows.attackers`."""
-        return attackers(self.attacks, self.mitigations)
+    def required_attacks(self) -> tuple[AnyAttack, ...]:
+        """The attacks, and those that every mitigation has to face; see `spec.required_attacks`."""
+        return required_attacks(self.attacks, self.mitigations)
 
     @property
-    def guards(self) -> bool:
+    def learns_from_shadows(self) -> bool:
         """Whether a mitigation learns from shadow models."""
-        return any(row.guard for row in map(Row, self.mitigations))
+        return any(plan.learned for plan in map(MitigationPlan, self.mitigations))
 
     @property
     def n_shadows(self) -> int:
         """Shadow models that attacks and mitigations need: 0 when none needs any."""
-        return self.shadows.count if self.guards or any(a.needs_shadows for a in self.attackers) else 0
-
-    @property
-    def compares(self) -> bool:
-        """Whether an attack holds the target's answers against shadow models' answers on the same records."""
-        return any(attack.temperatures for attack in self.attackers)
+        is_needed = self.learns_from_shadows or any(attack.needs_shadows for attack in self.required_attacks)
+        return self.shadows.count if is_needed else 0
 
     def digest(self) -> str:
         """Return the SHA-256 (hexadecimal) of the spec with all its defaults."""
@@ -280,21 +286,7 @@ class AuditSpec(BaseModel):
         SpecError
             When it is not YAML, or not a spec: the text gives the path, the value and what is allowed.
         """
-        return cls.checked(read_yaml(text, overrides))
-
-    @classmethod
-    def checked(cls, content: dict[str, Any]) -> "AuditSpec":
-        """Return the spec that a mapping says.
-
-        Raises
-        ------
-        SpecError
-            When it is none; as of `from_yaml`.
-        """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            raise SpecError(explained(cls, error)) from None
+        return checked(cls, read_yaml(text, cls, overrides))
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> "AuditSpec":

@@ -1,16 +1,27 @@
 """Specs read from YAML text and files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from umbrameter.errors import SpecError
+from umbrameter.spec.messages import explained
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, name: str = "SPEC") -> str:
     """Return a spec file's text.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    name
+        What the caller calls it, for errors.
 
     Raises
     ------
@@ -20,22 +31,56 @@ def read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"SPEC={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
+        raise SpecError(f"{name}={str(path)!r} cannot be read ({error}); give the path of a YAML file") from None
 
 
-def read_yaml(text: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the mapping that a spec's YAML holds, with settings replaced; as of `AuditSpec.from_yaml`."""
+def read_yaml(text: str, model: type[BaseModel], overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the mapping that a spec's YAML holds, with settings replaced.
+
+    Parameters
+    ----------
+    text
+        The YAML.
+    model
+        What the mapping is meant to be, for errors.
+    overrides
+        `key=value` settings that replace what the text says; a dotted key reaches into parts and lists.
+
+    Raises
+    ------
+    SpecError
+        When it is no YAML or no mapping, or an override does not fit.
+    """
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SpecError(f"the spec is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        from umbrameter.spec.audit import AuditSpec
-
-        raise SpecError(f"the spec must be a mapping of {', '.join(AuditSpec.model_fields)}; it is {content!r}")
+        raise SpecError(f"the spec must be a mapping of {', '.join(model.model_fields)}; it is {content!r}")
     for override in overrides:
         _override(content, override)
     return content
+
+
+def checked(model: type[AnyModel], content: Mapping[str, Any]) -> AnyModel:
+    """Return the spec that a mapping says.
+
+    Parameters
+    ----------
+    model
+        What the mapping is meant to be.
+    content
+        As `read_yaml` returns it.
+
+    Raises
+    ------
+    SpecError
+        When it is none: a line for each cause, with the YAML path, the value and what is allowed.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(explained(model, error)) from None
 
 
 def _override(content: dict[str, Any], setting: str) -> None:

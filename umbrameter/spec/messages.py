@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeIs
 
-SECRETIVE = ("target.token", "target.url", "target.request", "target.tracking_uri")
+SECRETS = ("target.token", "target.url", "target.request", "target.tracking_uri")
 """Settings whose values are not repeated, since somebody may have put a secret there."""
 
 
@@ -26,7 +26,7 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
     path, owner, here = _place(model, error["loc"])
     value = error.get("input")
-    hidden = error["type"] == "missing" or isinstance(value, dict | BaseModel) or path.startswith(SECRETIVE)
+    hidden = error["type"] == "missing" or isinstance(value, dict | BaseModel) or path.startswith(SECRETS)
     shown = "" if hidden else f"={value!r}"
     text = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":

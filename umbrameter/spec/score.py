@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from umbrameter.attacks import AnyAttack
 from umbrameter.errors import SpecError
 from umbrameter.mitigations import AnyMitigation
 from umbrameter.mitigations.composition import composed
-from umbrameter.spec.attackers import attackers
+from umbrameter.spec import sweep
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.limits import AnyLimit
+from umbrameter.spec.loading import checked, read_text, read_yaml
+from umbrameter.spec.required_attacks import required_attacks
 
 
 class ScoreSpec(BaseModel):
-    """What to measure of stored predictions; an audit's spec serves, too, and what it says of training is ignored."""
+    """What to measure of stored predictions; an audit's spec serves, too."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("stored-predictions", description="The audited model's name.")
     seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
@@ -43,26 +45,27 @@ class ScoreSpec(BaseModel):
     _compositions = field_validator("mitigations", mode="before")(composed)
 
     @property
-    def attackers(self) -> tuple[AnyAttack, ...]:
-        """The attacks, and those that every mitigation has to face; as of `rows.attackers`."""
-        return attackers(self.attacks, self.mitigations)
+    def required_attacks(self) -> tuple[AnyAttack, ...]:
+        """The attacks, and those that every mitigation has to face; see `spec.required_attacks`."""
+        return required_attacks(self.attacks, self.mitigations)
 
     @classmethod
     def load(cls, path: str | Path | None) -> "ScoreSpec":
         """Read a spec from a YAML file; the defaults without one.
 
+        An audit's spec is checked as a whole; what it says of data, target and shadow models is then left out.
+
         Raises
         ------
         SpecError
-            When it cannot be read or is no spec.
+            When the file is missing or is no spec; unknown settings are refused.
         """
         if path is None:
             return cls()
-        try:
-            return cls.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise SpecError(f"--spec={str(path)!r} cannot be read ({' '.join(str(error).split())})") from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise SpecError(f"--spec={str(path)!r}: {where}: {first['msg']}; it is {first['input']!r}") from None
+        text = read_text(path, "--spec")
+        content = read_yaml(text, cls)
+        if {"data", "target"} & content.keys():
+            if not isinstance(sweep.from_yaml(text), AuditSpec):
+                raise SpecError(f"--spec={str(path)!r} is a sweep: a setting is a list; give each a single value")
+            content = {name: value for name, value in content.items() if name in cls.model_fields}
+        return checked(cls, content)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import SpecError
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.spec.loading import read_text, read_yaml
+from umbrameter.spec.loading import checked, read_text, read_yaml
 from umbrameter.store.artefacts import digest
 
 AXES = {
@@ -81,16 +81,16 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
 
 def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
     """Read a spec from YAML text; as of `load`."""
-    content = read_yaml(text, overrides)
+    content = read_yaml(text, AuditSpec, overrides)
     lists = [axis for axis in AXES if isinstance(_at(content, axis), list)]
     if not lists:
-        return AuditSpec.checked(content)
+        return checked(AuditSpec, content)
     if len(lists) > 1:
         raise SpecError(f"{' and '.join(lists)} are lists; let one setting vary at a time, and run a sweep for each")
     values = _at(content, lists[0])
     if not values:
         raise SpecError(f"{lists[0]}=[]: the list is empty; give the values that the audit is to be made at")
-    specs = [AuditSpec.checked(_with(content, lists[0].split("."), value)) for value in values]
+    specs = [checked(AuditSpec, _with(content, lists[0].split("."), value)) for value in values]
     each = zip(_steps(values), specs, strict=True)
     points = [Point(label=_label(lists[0], spec), step=step, spec=spec) for step, spec in each]
     labels = [point.label for point in points]

@@ -60,7 +60,7 @@ class ClassMetrics(BaseModel, frozen=True, extra="forbid"):
     auc: Metric
 
 
-def measure(scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None) -> dict[str, Metric]:
+def measure(scores: ArrayLike, is_member: ArrayLike, is_predicted_member: ArrayLike | None) -> dict[str, Metric]:
     """Return every figure of one attack, each with a 95 % interval or the reason why it was not measured.
 
     `accuracy`, `precision`, `recall` and `advantage` are of the attack's own decision, on as many members as
@@ -72,7 +72,7 @@ def measure(scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None
         Shape (n_records,), higher for more likely a member; infinities are legal.
     is_member
         Boolean, shape (n_records,).
-    is_called
+    is_predicted_member
         Boolean, shape (n_records,): whom the attack calls a member, by a threshold chosen on shadow data only; None
         when it has none.
 
@@ -94,10 +94,12 @@ def measure(scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None
     """
     checked = checked_scores("scores", scores)
     member = checked_mask("is_member", is_member, len(checked))
-    called = None if is_called is None else checked_mask("is_called", is_called, len(checked))
+    decisions = None
+    if is_predicted_member is not None:
+        decisions = checked_mask("is_predicted_member", is_predicted_member, len(checked))
     if reason := _missing(member):
         return dict.fromkeys(METRICS, NotMeasured(not_measured=reason))
-    metrics = {"auc": intervals.auc(checked[member], checked[~member])} | _of_decision(member, called)
+    metrics = {"auc": intervals.auc(checked[member], checked[~member])} | _of_decision(member, decisions)
     for fpr in FPRS:
         metrics[f"tpr_at_fpr_{fpr}"] = intervals.tpr_at_fpr(checked[member], checked[~member], fpr)
     metrics["epsilon_lower_bound"] = epsilon_lower_bound(checked[member], checked[~member])
@@ -105,13 +107,17 @@ def measure(scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None
 
 
 def measure_by_class(
-    scores: ArrayLike, is_member: ArrayLike, is_called: ArrayLike | None, labels: ArrayLike, classes: Sequence[str]
+    scores: ArrayLike,
+    is_member: ArrayLike,
+    is_predicted_member: ArrayLike | None,
+    labels: ArrayLike,
+    classes: Sequence[str],
 ) -> list[ClassMetrics]:
     """Return an attack's figures class by class; a class without members or non-members is there, not measured.
 
     Parameters
     ----------
-    scores, is_member, is_called
+    scores, is_member, is_predicted_member
         As of `measure`.
     labels
         Integers 0 .. n_classes - 1, shape (n_records,).
@@ -131,11 +137,13 @@ def measure_by_class(
     """
     checked = checked_scores("scores", scores)
     member = checked_mask("is_member", is_member, len(checked))
-    called = None if is_called is None else checked_mask("is_called", is_called, len(checked))
+    decisions = None
+    if is_predicted_member is not None:
+        decisions = checked_mask("is_predicted_member", is_predicted_member, len(checked))
     of_record = _labels(labels, len(checked), len(classes))
     rows = [np.flatnonzero(of_record == label) for label in range(len(classes))]
     return [
-        _of_class(name, checked[row], member[row], None if called is None else called[row])
+        _of_class(name, checked[row], member[row], None if decisions is None else decisions[row])
         for name, row in zip(classes, rows, strict=True)
     ]
 
@@ -205,13 +213,13 @@ def best_threshold(scores: ArrayLike, is_in: ArrayLike) -> float:
     return _between(thresholds, best)
 
 
-def _of_class(label: str, scores: Floats, is_member: Bools, is_called: Bools | None) -> ClassMetrics:
+def _of_class(label: str, scores: Floats, is_member: Bools, is_predicted_member: Bools | None) -> ClassMetrics:
     n_members = int(is_member.sum())
     if reason := _missing(is_member):
         metrics: Mapping[str, Metric] = dict.fromkeys(METRICS, NotMeasured(not_measured=reason))
     else:
         auc = intervals.auc(scores[is_member], scores[~is_member])
-        metrics = {"auc": auc} | _of_decision(is_member, is_called)
+        metrics = {"auc": auc} | _of_decision(is_member, is_predicted_member)
     return ClassMetrics(
         label=label,
         n_members=n_members,
@@ -223,14 +231,14 @@ def _of_class(label: str, scores: Floats, is_member: Bools, is_called: Bools | N
     )
 
 
-def _of_decision(is_member: Bools, is_called: Bools | None) -> dict[str, Metric]:
+def _of_decision(is_member: Bools, is_predicted_member: Bools | None) -> dict[str, Metric]:
     """Return the figures that need the attack's own yes or no."""
     at_prior = {f"precision_at_prior_{prior}": prior for prior in PRIORS}
-    if is_called is None:
+    if is_predicted_member is None:
         names = ("accuracy", "precision", "recall", "advantage", *at_prior)
         return dict.fromkeys(names, NotMeasured(not_measured=NO_THRESHOLD))
     n_members, n_nonmembers = int(is_member.sum()), int((~is_member).sum())
-    tp, fp = int(is_called[is_member].sum()), int(is_called[~is_member].sum())
+    tp, fp = int(is_predicted_member[is_member].sum()), int(is_predicted_member[~is_member].sum())
     advantage = intervals.difference(tp, n_members, fp, n_nonmembers)
     return {
         "accuracy": _halfway_up(advantage),

@@ -3,20 +3,26 @@
 Shokri et al. (2017), section V-D: the attack's training set, partitioned by class.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachetools import LRUCache
+from pydantic import BaseModel, ConfigDict
 
 from umbrameter.errors import StoreError
 from umbrameter.mitigations import PostHoc, answered
 from umbrameter.predictions.vectors import Vectors
+from umbrameter.steps.shadow_models import ShadowMetadata
+from umbrameter.steps.target_answers import PREDICTIONS
 from umbrameter.store.arrow import vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import shadow_predictions
 from umbrameter.store.steps import key_of
 
@@ -29,8 +35,32 @@ CHUNK_CLASSES = 64
 THRESHOLD_ROWS = 200_000
 """Shadow vectors from which a global threshold is chosen, at most: more would move it by less than it matters."""
 
-_LAST: dict[str, tuple[tuple[object, ...], Any]] = {}
-"""What this process read last, with what it was asked for."""
+KEPT_BYTES = 256 * 2**20
+"""Shadow vectors that one process keeps, those read last: one mitigation and attack after another asks for the same."""
+
+_KEPT: LRUCache[tuple[object, ...], dict[int, Vectors]] = LRUCache(
+    KEPT_BYTES, getsizeof=lambda by_label: sum(map(_n_bytes, by_label.values()))
+)
+
+_LOCK = Lock()
+
+ALL = -1
+"""Stands for all classes, where one set of vectors is of them together."""
+
+
+class Counts(BaseModel):
+    """IN and OUT vectors of one class."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n_in: int
+    n_out: int
+
+
+class AttackDataMetadata(Metadata):
+    """How many vectors each class has."""
+
+    counts: dict[int, Counts]
 
 
 @dataclass(frozen=True)
@@ -56,23 +86,28 @@ class AttackData:
         """What decides the merged vectors."""
         return Recipe("attack_data", {"shadows": [key_of(s) for s in self.shadows], "labels": list(self.labels)})
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return self.shadows
+
     def make(self, store: Store, draft: Draft) -> None:
         """Write one file a class, one row group a shadow model, and the counts of IN and OUT."""
         schema = shadow_predictions(self.n_classes)
-        counts = {label: {"in": 0, "out": 0} for label in self.labels}
+        n_in, n_all = Counter[int](), Counter[int]()
         with ExitStack() as stack:
             writers = {label: stack.enter_context(draft.writer(_name(label), schema)) for label in self.labels}
             earlier: set[int] = set()
             for source in map(store.open, self.shadows):
-                own: set[int] = set()
+                models: set[int] = set()
                 for label, table in _classes(source, self.labels, schema):
-                    own |= _checked_models(table, source, label, earlier)
-                    n_in = pc.sum(table["is_in"]).as_py()
-                    counts[label]["in"] += n_in
-                    counts[label]["out"] += table.num_rows - n_in
+                    models |= _checked_models(table, source, label, earlier)
+                    n_in[label] += pc.sum(table["is_in"]).as_py()
+                    n_all[label] += table.num_rows
                     writers[label].write_table(table)
-                earlier |= own
-        draft.meta["counts"] = {str(label): counts[label] for label in self.labels}
+                earlier |= models
+        counts = {label: Counts(n_in=n_in[label], n_out=n_all[label] - n_in[label]) for label in self.labels}
+        AttackDataMetadata(counts=counts).write(draft)
 
 
 def class_chunks(n_classes: int, n_vectors: int) -> list[tuple[int, ...]]:
@@ -105,44 +140,62 @@ def read_class(data: Artefact, label: int, limit: int | None = None) -> Vectors:
 
 
 def read_classes(data: Artefact, labels: Sequence[int], mitigations: Sequence[PostHoc] = ()) -> dict[int, Vectors]:
-    """Return some classes' shadow vectors, mitigated alike.
+    """Return some classes' shadow vectors after they passed through mitigations.
 
-    Those that were read last are kept, since one mitigation after another asks for the same.
+    Parameters
+    ----------
+    data
+        The `attack_data` artefact that holds the classes.
+    labels
+        The classes.
+    mitigations
+        In order.
     """
-    key = ("classes", data.store.root, data.path, *labels)
-    found = _kept("classes", key, lambda: {label: read_class(data, label) for label in labels})
-    return {label: mitigated(vectors, mitigations) for label, vectors in found.items()}
+    key = (data.store.root, data.path, *labels)
+    by_label = _kept(key, lambda: {label: read_class(data, label) for label in labels})
+    return {label: through(vectors, mitigations) for label, vectors in by_label.items()}
 
 
-def read_some(data: Sequence[Artefact], mitigations: Sequence[PostHoc] = ()) -> Vectors:
-    """Return shadow vectors of all classes, mitigated alike, enough to choose a global threshold from.
+def read_sample(data: Sequence[Artefact], mitigations: Sequence[PostHoc] = ()) -> Vectors:
+    """Return shadow vectors of all classes after mitigations, enough of them to choose a global threshold from.
 
-    Those that were read last are kept, since one attack and mitigation after another asks for the same.
+    Parameters
+    ----------
+    data
+        The `attack_data` artefacts, which hold all classes together.
+    mitigations
+        In order.
     """
     whole = tuple((part.store.root, part.path) for part in data)
     if not mitigations:
-        found: Vectors = _kept("some", whole, lambda: _read_some(data))
-    else:
-        key = (*whole, *(mitigation.model_dump_json() for mitigation in mitigations))
-        found = _kept("mitigated", key, lambda: mitigated(read_some(data), mitigations))
-    return found
+        return _kept((ALL, *whole), lambda: {ALL: _read_sample(data)})[ALL]
+    key = (ALL, *whole, *(mitigation.model_dump_json() for mitigation in mitigations))
+    return _kept(key, lambda: {ALL: through(read_sample(data), mitigations)})[ALL]
 
 
-def mitigated(known: Vectors, mitigations: Sequence[PostHoc]) -> Vectors:
+def through(vectors: Vectors, mitigations: Sequence[PostHoc]) -> Vectors:
     """Return vectors that passed through mitigations, in order."""
-    return replace(known, predictions=answered(known.predictions, mitigations))
+    return replace(vectors, predictions=answered(vectors.predictions, mitigations))
 
 
-def _kept(what: str, key: tuple[object, ...], read: Callable[[], Any]) -> Any:
-    """Return what was read last under a name, read now where it is not what is asked for."""
-    if what not in _LAST or _LAST[what][0] != key:
-        _LAST.pop(what, None)
-        _LAST[what] = key, read()
-    return _LAST[what][1]
+def _kept(key: tuple[object, ...], read: Callable[[], dict[int, Vectors]]) -> dict[int, Vectors]:
+    """Return what was read before under a key, read now where it is not kept."""
+    with _LOCK:
+        if key in _KEPT:
+            return _KEPT[key]
+    by_label = read()
+    with _LOCK:
+        if sum(map(_n_bytes, by_label.values())) <= KEPT_BYTES:
+            _KEPT[key] = by_label
+    return by_label
 
 
-def _read_some(data: Sequence[Artefact]) -> Vectors:
-    classes = [(part, int(label)) for part in data for label in part.meta["counts"]]
+def _n_bytes(vectors: Vectors) -> int:
+    return sum(array.nbytes for array in (vectors.predictions, vectors.labels, vectors.is_in) if array is not None)
+
+
+def _read_sample(data: Sequence[Artefact]) -> Vectors:
+    classes = [(part, label) for part in data for label in AttackDataMetadata.read(part).counts]
     parts = [read_class(part, label, THRESHOLD_ROWS // len(classes)) for part, label in classes]
     return Vectors(
         np.concatenate([p.predictions for p in parts]),
@@ -157,11 +210,11 @@ def _name(label: int) -> str:
 
 def _classes(source: Artefact, labels: Sequence[int], schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
     """Yield one shadow model's vectors of each of some classes that it has."""
-    with source.parquet("predictions.parquet") as file:
+    with source.parquet(PREDICTIONS) as file:
         if file.schema_arrow != schema:
             expected = ", ".join(f"{field.name} {field.type}" for field in schema)
             raise StoreError(f"{source.path}: columns other than {expected}; remove that folder and run again")
-        for group, label in enumerate(source.meta["labels"]):
+        for group, label in enumerate(ShadowMetadata.read(source).labels):
             if label in labels:
                 yield label, file.read_row_group(group, use_threads=False)
 

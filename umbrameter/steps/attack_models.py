@@ -1,21 +1,57 @@
 """Fit the attack models of some classes; read them back."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
-from umbrameter.attacks import Shokri
-from umbrameter.mitigations import PostHoc
-from umbrameter.mitigations.base import _dumped
+from umbrameter.mitigations import PostHoc, as_settings
 from umbrameter.persistence import dump_model, load_model
-from umbrameter.serving.attack_models import StoredModels
+from umbrameter.predictions.vectors import Vectors
+from umbrameter.serving.attack_models import LazyModels
 from umbrameter.steps.attack_data import read_classes
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.steps import key_of
 from umbrameter.typing import Classifier
 
 SMALL_MODEL = 128 * 2**10
 """Bytes of an attack model's file, up to which it is kept in memory: networks are, forests are not."""
+
+MOST_KEPT = 256
+"""Such models that one process keeps, 32 MiB of files at most."""
+
+
+class AttackModelsMetadata(Metadata):
+    """Which classes have an attack model, and how many vectors they were fitted on.
+
+    Parameters
+    ----------
+    labels
+        Those of the classes that have both IN and OUT vectors.
+    n_vectors
+        Of all classes together.
+    """
+
+    labels: tuple[int, ...]
+    n_vectors: int
+
+
+class PerClassAttack(Protocol):
+    """An attack with the input `AttackModels`: what the step that fits them asks of it."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that decide a fitted attack model."""
+
+    def fit(self, shadows: Mapping[int, Vectors], seed: int) -> dict[int, Classifier]:
+        """Return the fitted attack models of some classes; none for a class without IN or without OUT vectors."""
+
+    def at_once(self, n_bytes: int) -> int:
+        """Return how many classes are fitted together, where each has so many bytes of vectors."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Return the attack's settings."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +72,7 @@ class AttackFit:
         The audit's seed.
     """
 
-    attack: Shokri
+    attack: PerClassAttack
     mitigations: tuple[PostHoc, ...]
     data: str
     labels: tuple[int, ...]
@@ -47,43 +83,55 @@ class AttackFit:
         """What decides the attack models."""
         facts = {
             "attack": self.attack.model_dump(mode="json"),
-            "mitigations": _dumped(self.mitigations),
+            "mitigations": as_settings(self.mitigations),
             "data": key_of(self.data),
             "labels": list(self.labels),
+            "seed": self.seed,
+            "versions": self.attack.versions,
         }
-        return Recipe("attack_models", facts | {"seed": self.seed, "versions": self.attack.model.versions})
+        return Recipe("attack_models", facts)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return (self.data,)
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write a skops file for each class that has both IN and OUT vectors."""
         shadows = read_classes(store.open(self.data), self.labels, self.mitigations)
         models = self.attack.fit(shadows, self.seed)
-        draft.meta |= {"labels": sorted(models), "n_vectors": sum(len(v.labels) for v in shadows.values())}
         for label, model in models.items():
-            draft.data(model_name(label), dump_model(model))
+            draft.data(_file(label), dump_model(model))
+        n_vectors = sum(len(vectors.labels) for vectors in shadows.values())
+        AttackModelsMetadata(labels=tuple(sorted(models)), n_vectors=n_vectors).write(draft)
 
 
-def model_files(artefacts: list[Artefact]) -> dict[int, bytes]:
-    """Return the attack models' files by class."""
-    return {label: artefact.data(model_name(label)) for artefact in artefacts for label in artefact.meta["labels"]}
+def fitted_labels(artefact: Artefact) -> tuple[int, ...]:
+    """Return the classes that have an attack model in an artefact."""
+    return AttackModelsMetadata.read(artefact).labels
 
 
-def read_models(artefacts: list[Artefact]) -> StoredModels:
-    """Return the attack models of the classes that have one, each to be loaded when it is wanted."""
-    of = {label: artefact for artefact in artefacts for label in artefact.meta["labels"]}
-    return StoredModels([*of], lambda label: _loaded(of[label].data(model_name(label))))
+def model_files(artefacts: Sequence[Artefact]) -> dict[int, bytes]:
+    """Return the attack models' skops files by class."""
+    return {label: artefact.data(_file(label)) for artefact in artefacts for label in fitted_labels(artefact)}
+
+
+def read_models(artefacts: Sequence[Artefact]) -> LazyModels:
+    """Return the attack models of the classes that have one, each loaded when it is first wanted."""
+    by_label = {label: artefact for artefact in artefacts for label in fitted_labels(artefact)}
+    return LazyModels([*by_label], lambda label: _loaded(by_label[label].data(_file(label))))
 
 
 def _loaded(content: bytes) -> Classifier:
-    """Return a model; a small one is kept, since it is asked again and again, by one mitigation after another."""
+    """Return a model; a small one is kept, since one mitigation after another asks it."""
     model: Classifier = _small(content) if len(content) <= SMALL_MODEL else load_model(content)
     return model
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=MOST_KEPT)
 def _small(content: bytes) -> Any:
     return load_model(content)
 
 
-def model_name(label: int) -> str:
-    """Return the name of the file of one class's attack model."""
+def _file(label: int) -> str:
     return f"label={label}.skops"

@@ -12,7 +12,8 @@ from umbrameter.evaluation.controls import NEIGHBOURS, SAMPLE, Control, of_score
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
-from umbrameter.steps.signals import read_answers
+from umbrameter.steps.scores import ScoresMetadata, read_scores
+from umbrameter.steps.target_answers import read_answers
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
 from umbrameter.targets.querying import BATCH
@@ -20,8 +21,8 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
-class Controlling:
-    """Check an audit of the target as it is.
+class CheckControls:
+    """Check an audit of the unmitigated target.
 
     Parameters
     ----------
@@ -47,15 +48,19 @@ class Controlling:
         facts = {"scores": [key_of(s) for s in self.scores], "answers": key_of(self.answers), "seed": self.seed}
         return Recipe("controls", facts)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return (self.answers, self.records, self.split, *self.scores)
+
     def make(self, store: Store, draft: Draft) -> None:
         """Write `controls.json`."""
-        answers = store.open(self.answers).table("predictions.parquet")
-        target, is_member = read_answers(answers)
-        records, rows = Records.open(store, self.records), np.asarray(answers["record_id"])
-        scored = [store.open(path) for path in self.scores]
-        found = {
-            **of_scores([np.asarray(s.table("scores.parquet")["score"]) for s in scored], is_member, self.seed),
-            "row_order": controls.row_order(all(s.meta["follows_rows"] for s in scored)),
+        answers = read_answers(store.open(self.answers))
+        target, is_member, rows = answers.vectors, answers.is_member, answers.rows
+        records, scored = Records.open(store, self.records), [store.open(path) for path in self.scores]
+        outcomes = {
+            **of_scores([read_scores(artefact).scores for artefact in scored], is_member, self.seed),
+            "row_order": controls.row_order(all(ScoresMetadata.read(artefact).follows_rows for artefact in scored)),
             "orientation": controls.orientation(target.confidence(), is_member),
             "answers_fit_labels": controls.answers_fit_labels(
                 target.predictions.argmax(axis=1), target.labels, target.predictions.shape[1]
@@ -64,7 +69,7 @@ class Controlling:
             "copies": controls.copies(_keys(records, rows), is_member),
             **_near(records, rows, is_member, rows_of(store.open(self.split), "pool"), self.seed),
         }
-        content = {name: control.model_dump(mode="json") for name, control in found.items()}
+        content = {name: control.model_dump(mode="json") for name, control in outcomes.items()}
         draft.data("controls.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
 
 

@@ -1,29 +1,36 @@
 """Measure an attack's scores."""
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
-from umbrameter.evaluation.attack import auc_change, evaluated
+from umbrameter.evaluation.attack import AttackFigures, auc_change, measure_attack
 from umbrameter.records.reader import Records
+from umbrameter.statistics.estimates import Metric
 from umbrameter.statistics.metrics import roc_curve
+from umbrameter.steps.scores import read_scores
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
+from umbrameter.typing import Floats
+
+
+class EvaluationFigures(AttackFigures):
+    """An attack's figures, and how they differ from the same attack's on the unmitigated target."""
+
+    change: dict[str, Metric] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluateAttack:
     """Measure an attack's scores.
 
     Parameters
     ----------
     scores
         Path of the `scores` artefact.
-    base
-        Path of the one of the same attack on the target as it is, to compare with; None for that one itself.
+    unmitigated
+        Path of the same attack's scores on the unmitigated target, to compare with; None for these themselves.
     records
         Path of the `records` artefact, for the names of the classes.
     in_groups
@@ -31,37 +38,48 @@ class Evaluation:
     """
 
     scores: str
-    base: str | None
+    unmitigated: str | None
     records: str
     in_groups: bool = True
 
     @property
     def recipe(self) -> Recipe:
         """What decides the figures."""
-        base = self.base and key_of(self.base)
-        facts = {"scores": key_of(self.scores), "base": base, "in_groups": self.in_groups}
+        unmitigated = self.unmitigated and key_of(self.unmitigated)
+        facts = {"scores": key_of(self.scores), "base": unmitigated, "in_groups": self.in_groups}
         return Recipe("evaluations", facts)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        unmitigated = (self.unmitigated,) if self.unmitigated else ()
+        return (self.scores, self.records, *unmitigated)
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write `evaluation.json` and the points of the ROC curve."""
-        table = store.open(self.scores).table("scores.parquet")
-        scores, is_member, labels = (np.asarray(table[name]) for name in ("score", "is_member", "label"))
-        is_called = None if table["is_called"].null_count else np.asarray(table["is_called"])
-        records = Records.open(store, self.records)
-        classes = [str(c) for c in records.classes] if self.in_groups else []
-        rows = np.asarray(table["record_id"])
+        scored, records = read_scores(store.open(self.scores)), Records.open(store, self.records)
+        classes = [str(name) for name in records.classes] if self.in_groups else []
         names = records.slices if self.in_groups else ()
-        slices = {name: records.slice_values(name)[rows].tolist() for name in names}
-        before = None if self.base is None else store.open(self.base).table("scores.parquet")
-        found = evaluated(scores, is_member, is_called, labels, classes, slices)
-        change = {} if before is None else {"auc": auc_change(np.asarray(before["score"]), scores, is_member)}
-        content = found.model_dump(mode="json") | {"change": {k: m.model_dump(mode="json") for k, m in change.items()}}
-        draft.data("evaluation.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
-        fpr, tpr, _ = roc_curve(scores, is_member)
+        slices = {name: records.slice_values(name)[scored.rows].tolist() for name in names}
+        figures = measure_attack(
+            scored.scores, scored.is_member, scored.is_predicted_member, scored.labels, classes, slices
+        )
+        change: dict[str, Metric] = {}
+        if self.unmitigated is not None:
+            before = read_scores(store.open(self.unmitigated)).scores
+            change["auc"] = auc_change(before, scored.scores, scored.is_member)
+        whole = EvaluationFigures(**dict(figures), change=change)
+        draft.data("evaluation.json", whole.model_dump_json().encode())
+        fpr, tpr, _ = roc_curve(scored.scores, scored.is_member)
         draft.table("roc.parquet", pa.table({"fpr": fpr, "tpr": tpr}))
 
 
-def read_evaluation(artefact: Artefact) -> dict[str, Any]:
-    """Return the content of `evaluation.json`."""
-    content: dict[str, Any] = json.loads(artefact.data("evaluation.json"))
-    return content
+def read_evaluation(artefact: Artefact) -> EvaluationFigures:
+    """Return an attack's figures."""
+    return EvaluationFigures.model_validate_json(artefact.data("evaluation.json"))
+
+
+def read_roc(artefact: Artefact) -> tuple[Floats, Floats]:
+    """Return the false- and true-positive rates of an attack's ROC curve, shape (n_points,) each."""
+    table = artefact.table("roc.parquet")
+    return table["fpr"].to_numpy(), table["tpr"].to_numpy()

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from umbrameter.evaluation.guarantees import Guarantee, held_against
+from umbrameter.steps.scores import read_scores
+from umbrameter.steps.target import TargetMetadata
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
 
 
 @dataclass(frozen=True)
-class Guaranteed:
+class CheckGuarantee:
     """Hold attacks against a claim.
 
     Parameters
@@ -33,12 +33,19 @@ class Guaranteed:
         scores = [[name, key_of(path)] for name, path in self.scores]
         return Recipe("guarantees", {"label": self.label, "target": key_of(self.target), "scores": scores})
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return (self.target, *(path for _, path in self.scores))
+
     def make(self, store: Store, draft: Draft) -> None:
         """Write `guarantee.json`."""
-        claim = store.open(self.target).meta["guarantee"]
-        tables = [(name, store.open(path).table("scores.parquet")) for name, path in self.scores]
-        scored = [(name, np.asarray(t["score"]), np.asarray(t["is_member"])) for name, t in tables]
-        draft.data("guarantee.json", held_against(self.label, claim, scored).model_dump_json().encode())
+        claim = TargetMetadata.read(store.open(self.target)).guarantee
+        if claim is None:
+            raise ValueError(f"{self.target} makes no claim of privacy")
+        scored = [(name, read_scores(store.open(path))) for name, path in self.scores]
+        guarantee = held_against(self.label, claim, [(name, s.scores, s.is_member) for name, s in scored])
+        draft.data("guarantee.json", guarantee.model_dump_json().encode())
 
 
 def read_guarantee(artefact: Artefact) -> Guarantee:

@@ -1,4 +1,4 @@
-"""Guard answers: fit the guard on shadow models' answers, then pass a model's stored answers through it.
+"""Learned mitigations of the answer: fitted on shadow models' answers, then stored answers pass through them.
 
 Guarded answers have the files of the answers that they come from, so that all that follows reads them alike.
 """
@@ -7,21 +7,23 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from umbrameter.mitigations.memguard import Guarded, MemGuard
+from umbrameter.mitigations import FittedPostHoc, LearnedPostHoc
 from umbrameter.persistence import dump_model, load_model
 from umbrameter.seeds import integer
-from umbrameter.steps.attack_data import read_some
+from umbrameter.steps.attack_data import read_sample
+from umbrameter.steps.shadow_models import COMPARED, ShadowMetadata
+from umbrameter.steps.target_answers import PREDICTIONS
 from umbrameter.store.arrow import vector_column, vectors
-from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
 
-COPIED = ("labels", "train_accuracy", "test_accuracy")
-"""What is known of a model and stays true of its guarded answers, whose predicted classes are the same."""
+MODEL = "guard.skops"
+"""The file that holds what a mitigation learned."""
 
 
 @dataclass(frozen=True)
 class GuardFit:
-    """Fit a guard.
+    """Fit a learned mitigation.
 
     Parameters
     ----------
@@ -33,25 +35,30 @@ class GuardFit:
         The audit's seed.
     """
 
-    mitigation: MemGuard
+    mitigation: LearnedPostHoc
     data: tuple[str, ...]
     seed: int
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the guard."""
-        facts = {"mitigation": self.mitigation.model_dump(mode="json"), "data": [key_of(d) for d in self.data]}
+        """What decides the fitted mitigation."""
+        facts = {"mitigation": self.mitigation.model_dump(mode="json"), "data": [key_of(path) for path in self.data]}
         return Recipe("guards", facts | {"seed": self.seed})
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return self.data
+
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the guard's network as a skops file."""
-        known = read_some([store.open(path) for path in self.data])
-        draft.data("guard.skops", dump_model(self.mitigation.fit(known, guard_seed(self.seed)).network))
+        """Write what was learned as a skops file."""
+        shadow = read_sample([store.open(path) for path in self.data])
+        draft.data(MODEL, dump_model(self.mitigation.fit(shadow, guard_seed(self.seed)).model))
 
 
 @dataclass(frozen=True)
 class GuardedAnswers:
-    """Pass stored answers through a guard.
+    """Pass stored answers through a learned mitigation.
 
     Parameters
     ----------
@@ -70,30 +77,48 @@ class GuardedAnswers:
         """What decides the guarded answers."""
         return Recipe("guarded_answers", {"guard": self.guard.recipe.key, "answers": key_of(self.answers)})
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return self.guard.recipe.path, self.answers
+
     def make(self, store: Store, draft: Draft) -> None:
         """Write each table of answers again, row group by row group."""
-        source, guarded = store.open(self.answers), read_guard(store, self.guard)
-        for name in ("predictions.parquet", "compared.parquet"):
-            if name not in source.files:
-                continue
-            with source.parquet(name) as file, draft.writer(name, file.schema_arrow) as writer:
-                for group in range(file.num_row_groups):
-                    writer.write_table(_guarded(file.read_row_group(group, use_threads=False), guarded))
-        draft.meta |= {name: source.meta[name] for name in COPIED if name in source.meta}
+        source, fitted = store.open(self.answers), read_guard(store, self.guard)
+        for name in (PREDICTIONS, COMPARED):
+            if name in source.files:
+                with source.parquet(name) as file, draft.writer(name, file.schema_arrow) as writer:
+                    for group in range(file.num_row_groups):
+                        writer.write_table(_guarded(file.read_row_group(group, use_threads=False), fitted))
+        if source.kind == "shadow_predictions":
+            ShadowMetadata.read(source).write(draft)
 
 
 def guard_seed(seed: int) -> int:
-    """Return the seed of a guard's training and its coins, from the audit's."""
+    """Return the seed of a learned mitigation, from the audit's."""
     return integer(seed, "guard")
 
 
-def read_guard(store: Store, guard: GuardFit) -> Guarded:
-    """Return a fitted guard."""
-    network = load_model(store.open(guard.recipe.path).data("guard.skops"))
-    return Guarded(guard.mitigation, network, guard_seed(guard.seed))
+def read_guard(store: Store, guard: GuardFit) -> FittedPostHoc:
+    """Return a fitted mitigation.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    guard
+        The step that fitted it.
+    """
+    model = load_model(guard_file(store.open(guard.recipe.path)))
+    return guard.mitigation.restore(model, guard_seed(guard.seed))
 
 
-def _guarded(table: pa.Table, guarded: Guarded) -> pa.Table:
-    predictions = vector_column(guarded.transform(vectors(table["prediction"])))
+def guard_file(artefact: Artefact) -> bytes:
+    """Return the skops file with what a mitigation learned."""
+    return artefact.data(MODEL)
+
+
+def _guarded(table: pa.Table, fitted: FittedPostHoc) -> pa.Table:
+    predictions = vector_column(fitted.transform(vectors(table["prediction"])))
     place = table.schema.get_field_index("prediction")
     return table.set_column(place, table.schema.field(place), predictions)

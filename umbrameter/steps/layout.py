@@ -9,35 +9,32 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from umbrameter.attacks import AnyAttack, Gap, Shokri
-from umbrameter.attacks import LabelOnly as AttackOnLabels
-from umbrameter.attacks.base import Need
+from umbrameter.attacks import AnyAttack, Input, NoisyLabels, Population, ReferenceLogits
+from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import PlanError
-from umbrameter.mitigations import DPSGD, InTraining, LabelOnly, MemGuard, PostHoc, answered
-from umbrameter.mitigations.plan import Attacker, Row
-from umbrameter.records.noise import Noise
+from umbrameter.mitigations import InTraining, LearnedPostHoc, PostHoc, answered
+from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.records.reader import Records
-from umbrameter.shadow_data import Real
 from umbrameter.shadow_plan import ShadowPlan
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_data import AttackData, class_chunks
 from umbrameter.steps.attack_models import AttackFit
-from umbrameter.steps.controls import Controlling
-from umbrameter.steps.costs import Costing
-from umbrameter.steps.evaluations import Evaluation
-from umbrameter.steps.guarantees import Guaranteed
+from umbrameter.steps.controls import CheckControls
+from umbrameter.steps.evaluations import EvaluateAttack
+from umbrameter.steps.guarantees import CheckGuarantee
 from umbrameter.steps.guards import GuardedAnswers, GuardFit
+from umbrameter.steps.inputs import Available, sources_of
 from umbrameter.steps.reference_answers import ReferenceData
 from umbrameter.steps.scores import Scoring
 from umbrameter.steps.shadow_models import ShadowFit
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawing_steps
-from umbrameter.steps.signals import Sources
+from umbrameter.steps.split import SplitMetadata
 from umbrameter.steps.target import TargetFit, TargetIdentity
 from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, StoredQuery, TargetQuery
 from umbrameter.steps.training import Training
+from umbrameter.steps.utility import MeasureUtility
 from umbrameter.store.artefacts import Artefact
-from umbrameter.store.steps import Step
-from umbrameter.targets import StoredTarget
+from umbrameter.store.steps import Step, paths_of
 
 FEWEST_POPULATION = 100
 """Records of the pool that an attack can learn from, at least."""
@@ -45,73 +42,128 @@ FEWEST_POPULATION = 100
 
 @dataclass(frozen=True)
 class Measurement:
-    """One attack on one row of the matrix by one attacker: what becomes one entry of the report's results."""
+    """One attack on the target under one mitigation by one attacker: what becomes one of the report's results.
+
+    Parameters
+    ----------
+    attack
+        The attack.
+    plan
+        The mitigation, or none.
+    attacker
+        None on the unmitigated target, where there is nothing to know about.
+    input_steps
+        The steps that it needs beside those of its variant, such as for attack models.
+    scoring, evaluation, utility
+        The steps that score, measure the attack, and measure the target's answers.
+    """
 
     attack: AnyAttack
-    row: Row
+    plan: MitigationPlan
     attacker: Attacker | None
-    """None on the target as it is, where there is nothing to know of."""
-    fits: tuple[AttackFit, ...]
+    input_steps: tuple[Step, ...]
     scoring: Scoring
-    evaluation: Evaluation
-    costing: Costing
+    evaluation: EvaluateAttack
+    utility: MeasureUtility
 
     @property
     def mitigation(self) -> str | None:
         """The mitigation's label, None without one."""
-        return self.row.label
+        return self.plan.label
+
+    @property
+    def attack_models(self) -> tuple[AttackFit, ...]:
+        """The steps that fit attack models for it."""
+        return tuple(step for step in self.input_steps if isinstance(step, AttackFit))
 
     @property
     def title(self) -> str:
         """The measurement in words, such as `loss on rounding(1)`."""
-        unaware = ", which the attacker does not know of" if self.attacker == "static" else ""
-        return f"{self.attack.label} on {self.mitigation or 'the target as it is'}{unaware}"
+        who = " by a static attacker" if self.attacker == "static" else ""
+        return f"{self.attack.label} on {self.mitigation or 'the unmitigated target'}{who}"
 
 
 @dataclass(frozen=True)
 class Unmeasurable:
-    """One attack on one row of the matrix that cannot be measured, and why."""
+    """One attack on the target under one mitigation that cannot be measured, and why."""
 
     attack: AnyAttack
-    row: Row
+    plan: MitigationPlan
     reason: str
-    costing: Costing
+    utility: MeasureUtility
 
 
 @dataclass(frozen=True)
 class TrainedVariant:
-    """The target as it is, or trained or guarded otherwise, with all that follows from it."""
+    """The target, unmitigated or trained or guarded otherwise, with all that follows from it.
+
+    Parameters
+    ----------
+    training
+        How target and shadow models are trained.
+    guard
+        The learned mitigation that all answers pass through, if there is one.
+    target, query
+        The target, and its answers on the audited records.
+    population
+        Its answers on other records: one step where an attack learns from them, else none.
+    noisy
+        Its labels of changed copies, one step for each noise.
+    trained, shadows
+        The shadow models, and what makes their answers: the same, or these passed through the guard.
+    merges, references
+        Their answers merged class by class, and gathered on the audited records.
+    searches, drawn
+        What draws the shadow models' records, where they are not those of the pool.
+    measurements, unmeasurable
+        Each attack on each mitigation that this variant serves.
+    controls
+        Of the unmitigated target, one; of others, none.
+    guarantees
+        One where the training claims privacy, else none.
+    repeat
+        Which repeat of the audit this is of.
+    """
 
     training: Training
     guard: GuardFit | None
     target: TargetFit | TargetIdentity
     query: TargetQuery | StoredQuery | GuardedAnswers
     population: tuple[PopulationQuery | GuardedAnswers, ...]
-    """One where an attack learns from non-members, else none."""
     noisy: tuple[NoisyQuery, ...]
-    """One for each noise under which labels are looked at."""
-    shadows: tuple[ShadowFit, ...] | tuple[GuardedAnswers, ...]
     trained: tuple[ShadowFit, ...]
-    """The shadow models; those of a guarded variant are its base's."""
+    shadows: tuple[ShadowFit, ...] | tuple[GuardedAnswers, ...]
     merges: tuple[AttackData, ...]
     references: tuple[ReferenceData, ...]
     searches: tuple[Synthesis, ...] = ()
     drawn: ShadowRecords | None = None
-    """What draws the shadow models' records, where they are not those of the pool."""
     measurements: tuple[Measurement, ...] = ()
     unmeasurable: tuple[Unmeasurable, ...] = ()
-    controls: tuple[Controlling, ...] = ()
-    """Of the target as it is, one; of others, none."""
-    guarantees: tuple[Guaranteed, ...] = ()
-    """One where the training claims privacy, else none."""
+    controls: tuple[CheckControls, ...] = ()
+    guarantees: tuple[CheckGuarantee, ...] = ()
     repeat: int = 0
 
     @property
     def title(self) -> str:
         """The variant in words."""
-        changes = [m.label for m in (*self.training.mitigations, *([self.guard.mitigation] if self.guard else []))]
-        again = f", repeat {self.repeat}" if self.repeat else ""
-        return f"the target{' with ' if changes else ''}{', '.join(changes)}{again}"
+        mitigations = [m.label for m in (*self.training.mitigations, *([self.guard.mitigation] if self.guard else []))]
+        with_them = f" with {', '.join(mitigations)}" if mitigations else ""
+        return f"the target{with_them}{f', repeat {self.repeat}' if self.repeat else ''}"
+
+    @property
+    def has_own_models(self) -> bool:
+        """Whether target and shadow models are its own; a guarded variant has those of another."""
+        return self.guard is None
+
+    @property
+    def entries(self) -> tuple[Measurement | Unmeasurable, ...]:
+        """What becomes an entry of the report's results each."""
+        return (*self.measurements, *self.unmeasurable)
+
+    @property
+    def input_steps(self) -> dict[str, Step]:
+        """The steps, by path, that single attacks need beside those of the variant."""
+        return {step.recipe.path: step for measurement in self.measurements for step in measurement.input_steps}
 
 
 @dataclass(frozen=True)
@@ -126,30 +178,25 @@ class AuditInputs:
         The opened records.
     split
         The opened `split` artefact.
-    met
+    target
         The target, where it was trained elsewhere.
     repeat
         Which repeat of the audit this is; the spec has its seed.
-    barren
+    unusable_shadow_data
         Paths of shadow data of which too few could be drawn, with the reason.
     """
 
     spec: AuditSpec
     records: Records
     split: Artefact
-    met: TargetIdentity | None = None
+    target: TargetIdentity | None = None
     repeat: int = 0
-    barren: Mapping[str, str] = field(default_factory=dict)
+    unusable_shadow_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def n_audited(self) -> int:
-        """Members and non-members."""
-        return int(self.split.meta["n_member"] + self.split.meta["n_nonmember"])
-
-    @property
-    def n_pool(self) -> int:
-        """Records that are neither."""
-        return int(self.split.meta["n_pool"])
+    def sizes(self) -> SplitMetadata:
+        """How many records each part of the split has."""
+        return SplitMetadata.read(self.split)
 
     @property
     def n_classes(self) -> int:
@@ -159,17 +206,22 @@ class AuditInputs:
     @property
     def shadow_size(self) -> int:
         """IN records of each shadow model."""
-        return self.spec.shadows.size or int(self.split.meta["n_member"])
+        return self.spec.shadows.size or self.sizes.n_members
 
     @property
     def n_drawn(self) -> int:
         """Records that shadow models can draw from, at most."""
         wanted = self.spec.shadows.records or 2 * self.shadow_size
-        return self.spec.shadows.data.n_drawn(wanted, self.n_pool)
+        return self.spec.shadows.data.n_drawn(wanted, self.sizes.n_pool)
+
+    @property
+    def attack_inputs(self) -> frozenset[Input]:
+        """What any of the attacks looks at."""
+        return frozenset[Input]().union(*(attack.inputs for attack in self.spec.required_attacks))
 
 
 def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
-    """Lay out an audit: the target as it is first, then one variant for each other way of training or guarding it.
+    """Lay out an audit: the unmitigated target first, then one variant for each other way of training or guarding it.
 
     Raises
     ------
@@ -178,79 +230,90 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     SpecError
         When a mitigation does not fit the number of classes.
     """
-    spec, of = inputs.spec, (inputs.records.artefact.path, inputs.split.path)
-    rows = (Row(), *map(Row, spec.mitigations))
-    for row in rows:
-        answered(np.full((1, inputs.n_classes), 1 / inputs.n_classes, dtype=np.float32), _passed(spec, row))
-    plan = _plan(inputs)
-    found: list[TrainedVariant] = []
-    for training, guard in _distinct(rows):
-        trained = Training(*of, spec.estimator, training, spec.seed)
-        own = [row for row in rows if row.training == training]
-        bare = _unguarded(inputs, trained, plan, [r for r in own if not r.guard])
-        variant = bare
-        if guard is not None and bare.merges:  # a guard learns from shadow models, of which there may be none
-            variant = _guarded(spec, bare, guard, [r for r in own if r.guard == guard])
-        found.append(_with_cases(inputs, variant, found[0] if found else None, [r for r in own if r.guard == guard]))
-    return tuple(found)
-
-
-def _plan(inputs: AuditInputs) -> ShadowPlan | None:
     spec = inputs.spec
-    can_ask = not isinstance(spec.target, StoredTarget)
-    if can_ask and _asks("population", spec) and inputs.n_pool < FEWEST_POPULATION:
+    plans = (MitigationPlan(), *map(MitigationPlan, spec.mitigations))
+    for plan in plans:
+        answered(np.full((1, inputs.n_classes), 1 / inputs.n_classes, dtype=np.float32), _through(spec, plan))
+    shadow_plan = _shadow_plan(inputs)
+    variants: list[TrainedVariant] = []
+    for mitigations, learned in _ways(plans):
+        training = Training(inputs.records.artefact.path, inputs.split.path, spec.estimator, mitigations, spec.seed)
+        alike = [plan for plan in plans if plan.training == mitigations]
+        served = [plan for plan in alike if plan.learned == learned]
+        variant = _unguarded(inputs, training, shadow_plan, [plan for plan in alike if plan.learned is None])
+        if learned is not None and variant.merges:  # it learns from shadow models, of which there may be none
+            variant = _guarded(inputs, variant, learned, served)
+        variants.append(_with_measurements(inputs, variant, variants[0] if variants else variant, served))
+    return tuple(variants)
+
+
+def _shadow_plan(inputs: AuditInputs) -> ShadowPlan | None:
+    spec, sizes = inputs.spec, inputs.sizes
+    if spec.target.can_be_queried and _population(inputs) and sizes.n_pool < FEWEST_POPULATION:
         raise PlanError(
-            f"an attack learns from non-members of the pool, and {inputs.n_pool} records are left after members and "
+            f"an attack learns from non-members of the pool, and {sizes.n_pool} records are left after members and "
             f"non-members (needs {FEWEST_POPULATION}); lower split.members or split.nonmembers, or leave the attack out"
         )
     if not spec.n_shadows:
         return None
-    if spec.shadows.data.needs_pool and not inputs.n_pool:
+    if spec.shadows.data.needs_pool and not sizes.n_pool:
         raise PlanError(
             f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
             "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file"
         )
-    sizes = spec.n_shadows, inputs.shadow_size, inputs.n_audited, inputs.n_drawn
-    return ShadowPlan.of(spec.shadows.design, *sizes, spec.seed, spec.compares)
+    n = spec.n_shadows, inputs.shadow_size, sizes.n_audited, inputs.n_drawn
+    return ShadowPlan.of(spec.shadows.design, *n, spec.seed, bool(_temperatures(inputs)))
 
 
-def _passed(spec: AuditSpec, row: Row) -> tuple[PostHoc, ...]:
+def _through(spec: AuditSpec, plan: MitigationPlan) -> tuple[PostHoc, ...]:
     """Return what answers pass through: what the target does to them, then the mitigation."""
-    return (*getattr(spec.target, "answers", ()), *row.answers)
+    return (*spec.target.released_answers, *plan.answers)
 
 
-def _distinct(rows: Sequence[Row]) -> list[tuple[tuple[InTraining, ...], MemGuard | None]]:
-    """Return the ways of training and guarding, each unguarded one before those that are guarded."""
-    ways = [way for row in rows for way in ((row.training, None), (row.training, row.guard))]
+def _population(inputs: AuditInputs) -> bool:
+    return bool(of_kind(inputs.attack_inputs, Population))
+
+
+def _temperatures(inputs: AuditInputs) -> list[float]:
+    return sorted({entry.temperature for entry in of_kind(inputs.attack_inputs, ReferenceLogits)})
+
+
+def _ways(plans: Sequence[MitigationPlan]) -> list[tuple[tuple[InTraining, ...], LearnedPostHoc | None]]:
+    """Return the distinct ways of training and guarding, each unguarded one before those that are guarded."""
+    ways = [way for plan in plans for way in ((plan.training, None), (plan.training, plan.learned))]
     return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
-def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None, rows: Sequence[Row]) -> TrainedVariant:
+def _unguarded(
+    inputs: AuditInputs, training: Training, shadow_plan: ShadowPlan | None, plans: Sequence[MitigationPlan]
+) -> TrainedVariant:
     """Return a variant whose measurements are still to come."""
-    spec = inputs.spec
-    target = inputs.met or TargetFit(training)
-    asked = (target.recipe.path, training.records, training.split)
-    noises = tuple(sorted(frozenset[Noise]().union(*(attack.noises for attack in spec.attackers)), key=repr))
-    searches, drawn = _drawing(inputs, asked[0]) if plan is not None else ((), None)
-    pool = None if drawn is None else drawn.recipe.path
-    models = range(plan.n_models) if plan is not None and pool not in inputs.barren else ()
-    shadows = tuple(ShadowFit(training, plan, i, noises, pool) for i in models if plan is not None)
+    spec, can_query = inputs.spec, inputs.spec.target.can_be_queried
+    target = inputs.target or TargetFit(training)
+    places = (target.recipe.path, training.records, training.split)
+    noises = tuple(entry.noise for entry in of_kind(inputs.attack_inputs, NoisyLabels))
+    searches, drawn = _drawing(inputs, places[0]) if shadow_plan is not None else ((), None)
+    drawn_path = None if drawn is None else drawn.recipe.path
+    shadows: tuple[ShadowFit, ...] = ()
+    if shadow_plan is not None and drawn_path not in inputs.unusable_shadow_data:
+        models = range(shadow_plan.n_models)
+        shadows = tuple(ShadowFit(training, shadow_plan, i, noises, drawn_path) for i in models)
     merges: tuple[AttackData, ...] = ()
-    if plan is not None and shadows and (_wants("shadow vectors", spec) or spec.guards):
-        chunks = class_chunks(inputs.n_classes, plan.n_vectors)
-        merges = tuple(AttackData(_paths(shadows), labels, inputs.n_classes) for labels in chunks)
-    can = not isinstance(spec.target, StoredTarget)
+    is_merged = spec.learns_from_shadows or any(entry.from_vectors for entry in inputs.attack_inputs)
+    if shadow_plan is not None and shadows and is_merged:
+        chunks = class_chunks(inputs.n_classes, shadow_plan.n_vectors)
+        merges = tuple(AttackData(paths_of(shadows), labels, inputs.n_classes) for labels in chunks)
     return TrainedVariant(
         training=training,
         guard=None,
         target=target,
-        query=TargetQuery(*asked) if can else StoredQuery(*asked),
-        population=(PopulationQuery(*asked, spec.seed),) if can and _asks("population", spec) else (),
-        noisy=tuple(NoisyQuery(*asked, noise, spec.seed) for noise in noises) if can else (),
-        shadows=shadows,
+        query=TargetQuery(*places) if can_query else StoredQuery(*places),
+        population=(PopulationQuery(*places, spec.seed),) if can_query and _population(inputs) else (),
+        noisy=tuple(NoisyQuery(*places, noise, spec.seed) for noise in noises) if can_query else (),
         trained=shadows,
+        shadows=shadows,
         merges=merges,
-        references=_references(spec, shadows, rows, training),
+        references=_references(inputs, shadows, paths_of(shadows), plans),
         searches=searches,
         drawn=drawn,
         repeat=inputs.repeat,
@@ -260,157 +323,138 @@ def _unguarded(inputs: AuditInputs, training: Training, plan: ShadowPlan | None,
 def _drawing(inputs: AuditInputs, target: str) -> tuple[tuple[Synthesis, ...], ShadowRecords | None]:
     """Return the steps that draw the shadow models' records, if any are drawn; those of all variants are one."""
     spec = inputs.spec
-    if isinstance(spec.shadows.data, Real):
+    if not spec.shadows.data.is_drawn:
         return (), None
-    of = (inputs.records.artefact.path, inputs.split.path, inputs.n_drawn, inputs.n_classes)
-    return drawing_steps(spec.shadows.data, target, *of, spec.seed, apart=inputs.met is None)
+    source = (inputs.records.artefact.path, inputs.split.path, inputs.n_drawn, inputs.n_classes)
+    return drawing_steps(spec.shadows.data, target, *source, spec.seed, apart=spec.target.trained_here)
 
 
-def _guarded(spec: AuditSpec, bare: TrainedVariant, mitigation: MemGuard, rows: Sequence[Row]) -> TrainedVariant:
-    """Return a variant with all its answers passed through a guard, whose measurements are still to come."""
-    guard = GuardFit(mitigation, _paths(bare.merges), spec.seed)
-    shadows = tuple(GuardedAnswers(guard, path) for path in _paths(bare.shadows))
+def _guarded(
+    inputs: AuditInputs, unguarded: TrainedVariant, learned: LearnedPostHoc, plans: Sequence[MitigationPlan]
+) -> TrainedVariant:
+    """Return a variant with all its answers passed through a learned mitigation; measurements are still to come."""
+    guard = GuardFit(learned, paths_of(unguarded.merges), inputs.spec.seed)
+    shadows = tuple(GuardedAnswers(guard, path) for path in paths_of(unguarded.shadows))
     return replace(
-        bare,
+        unguarded,
         guard=guard,
-        query=GuardedAnswers(guard, bare.query.recipe.path),
-        population=tuple(GuardedAnswers(guard, path) for path in _paths(bare.population)),
+        query=GuardedAnswers(guard, unguarded.query.recipe.path),
+        population=tuple(GuardedAnswers(guard, path) for path in paths_of(unguarded.population)),
         shadows=shadows,
-        merges=tuple(AttackData(_paths(shadows), merge.labels, merge.n_classes) for merge in bare.merges),
-        references=_references(spec, bare.trained, rows, bare.training, _paths(shadows)),
+        merges=tuple(replace(merge, shadows=paths_of(shadows)) for merge in unguarded.merges),
+        references=_references(inputs, unguarded.trained, paths_of(shadows), plans),
     )
 
 
 def _references(
-    spec: AuditSpec, shadows: Sequence[ShadowFit], rows: Sequence[Row], training: Training, paths: Sequence[str] = ()
+    inputs: AuditInputs, trained: Sequence[ShadowFit], paths: tuple[str, ...], plans: Sequence[MitigationPlan]
 ) -> tuple[ReferenceData, ...]:
     """Return what answers are compared with, for each way that they pass and each temperature."""
-    if not shadows:
+    if not trained:
         return ()
-    heat = sorted(frozenset[float]().union(*(attack.temperatures for attack in spec.attackers)))
-    known, plan = tuple(paths or _paths(shadows)), shadows[0].plan
-    ways = [(_passed(spec, row), t) for row in rows for t in heat]
-    return tuple(ReferenceData(known, way, t, training.split, plan, shadows[0].drawn) for way, t in ways)
+    shadow_plan, drawn, split = trained[0].plan, trained[0].drawn, inputs.split.path
+    ways = [(_through(inputs.spec, plan), temperature) for plan in plans for temperature in _temperatures(inputs)]
+    return tuple(ReferenceData(paths, *way, split, shadow_plan, drawn) for way in ways)
 
 
-def _with_cases(
-    inputs: AuditInputs, variant: TrainedVariant, first: TrainedVariant | None, rows: Sequence[Row]
+def _with_measurements(
+    inputs: AuditInputs, variant: TrainedVariant, unmitigated: TrainedVariant, plans: Sequence[MitigationPlan]
 ) -> TrainedVariant:
-    """Return a variant with its measurements: each attack on each row, by an adaptive and by a static attacker.
+    """Return a variant with its measurements: each attack on each mitigation, by an adaptive and a static attacker.
 
-    `first` is the target as it is, None for itself.
+    `unmitigated` is the unmitigated target's variant, which may be this one; then it has no measurements yet.
     """
-    spec, bare, records, measurements, unmeasurable = inputs.spec, first or variant, variant.training.records, [], []
-    before = {
-        measurement.attack.label: measurement.scoring.recipe.path
-        for measurement in bare.measurements
-        if measurement.mitigation is None
-    }
-    for row in rows:
-        passed = _passed(spec, row)
-        base = bare.query.recipe.path if row.mitigation else None
-        costing = Costing(variant.query.recipe.path, passed, base)
-        for attack in spec.attackers:
-            reason = _unmeasurable(inputs, variant, attack, row)
+    spec, is_unmitigated = inputs.spec, variant is unmitigated
+    measurements: list[Measurement] = []
+    unmeasurable: list[Unmeasurable] = []
+    before = {m.attack.label: m.scoring.recipe.path for m in unmitigated.measurements if m.mitigation is None}
+    answers, records = variant.query.recipe.path, variant.training.records
+    for plan in plans:
+        through = _through(spec, plan)
+        utility = MeasureUtility(answers, through, unmitigated.query.recipe.path if plan.mitigation else None)
+        for attack in spec.required_attacks:
+            reason = _unmeasurable(inputs, variant, attack, plan)
             if reason is not None:
-                unmeasurable.append(Unmeasurable(attack, row, reason, costing))
+                unmeasurable.append(Unmeasurable(attack, plan, reason, utility))
                 continue
-            for attacker in _attackers(attack, row, variant, bare):
-                known, through = (bare, _passed(spec, Row())) if attacker == "static" else (variant, passed)
-                fits = _fits(spec, known, attack, through)
-                sources = _sources(variant, known, attack, through, fits)
-                answers = variant.query.recipe.path
-                scoring = Scoring(attack, passed, through, answers, sources, records, spec.seed)
-                base = before.get(attack.label) if row.mitigation else None
+            for attacker in _attackers(attack, plan, variant, unmitigated):
+                is_static = attacker == "static"
+                known = (unmitigated, _through(spec, MitigationPlan())) if is_static else (variant, through)
+                sources, steps = sources_of(_available(attack, variant, through, *known))
+                scoring = Scoring(attack, through, known[1], answers, sources, records, spec.seed)
+                base = before.get(attack.label) if plan.mitigation else None
                 before.setdefault(attack.label, scoring.recipe.path)
-                evaluation = Evaluation(scoring.recipe.path, base, records, attacker != "static")
-                own = () if attacker == "static" else fits
-                measurements.append(Measurement(attack, row, attacker, own, scoring, evaluation, costing))
-    scored = tuple((measurement.title, measurement.scoring.recipe.path) for measurement in measurements)
-    controls: tuple[Controlling, ...] = ()
-    if first is None:
-        of = tuple(measurement.scoring.recipe.path for measurement in measurements if measurement.mitigation is None)
-        place = variant.training.records, variant.training.split
-        controls = (Controlling(of, variant.query.recipe.path, *place, spec.seed),)
-    private = [m.label for m in variant.training.mitigations if isinstance(m, DPSGD)]
-    guarantees = tuple(Guaranteed(label, variant.target.recipe.path, scored) for label in private if scored)
+                evaluation = EvaluateAttack(scoring.recipe.path, base, records, in_groups=not is_static)
+                measurements.append(Measurement(attack, plan, attacker, steps, scoring, evaluation, utility))
     return replace(
         variant,
         measurements=tuple(measurements),
         unmeasurable=tuple(unmeasurable),
-        controls=controls,
-        guarantees=guarantees,
+        controls=(_controls(variant, measurements),) if is_unmitigated else (),
+        guarantees=_guarantees(variant, measurements),
     )
 
 
+def _controls(variant: TrainedVariant, measurements: Sequence[Measurement]) -> CheckControls:
+    scores = paths_of([m.scoring for m in measurements if m.mitigation is None])
+    training = variant.training
+    return CheckControls(scores, variant.query.recipe.path, training.records, training.split, training.seed)
+
+
+def _guarantees(variant: TrainedVariant, measurements: Sequence[Measurement]) -> tuple[CheckGuarantee, ...]:
+    scored = tuple((m.title, m.scoring.recipe.path) for m in measurements)
+    claims = [mitigation.label for mitigation in variant.training.mitigations if mitigation.claims_privacy]
+    return tuple(CheckGuarantee(label, variant.target.recipe.path, scored) for label in claims if scored)
+
+
 def _attackers(
-    attack: AnyAttack, row: Row, variant: TrainedVariant, bare: TrainedVariant
+    attack: AnyAttack, plan: MitigationPlan, variant: TrainedVariant, unmitigated: TrainedVariant
 ) -> tuple[Attacker | None, ...]:
-    """Return who attacks: of attacks that learn nothing from shadow models there is one kind.
+    """Return who attacks: one kind alone where the attack learns nothing from shadow models.
 
-    One who does not know of the mitigation has the shadow models of the target as it is, where there are any.
+    A static attacker has the shadow models of the unmitigated target, where there are any.
     """
-    if row.mitigation is None:
+    if plan.mitigation is None:
         return (None,)
-    learns = bool(variant.shadows and bare.shadows) and bool(attack.wants - {"population"})
-    return ("adaptive", "static") if learns else ("adaptive",)
+    has_shadows = bool(variant.shadows and unmitigated.shadows)
+    is_split = has_shadows and any(entry.from_shadows for entry in attack.inputs)
+    return ("adaptive", "static") if is_split else ("adaptive",)
 
 
-def _unmeasurable(inputs: AuditInputs, variant: TrainedVariant, attack: AnyAttack, row: Row) -> str | None:
-    """Say why an attack cannot be measured on a target of this kind, or with these shadow data, or return None."""
-    spec, barren = inputs.spec, None if variant.drawn is None else inputs.barren.get(variant.drawn.recipe.path)
-    if barren is not None and (attack.needs_shadows or row.guard):
-        return barren
-    if isinstance(spec.target, StoredTarget) and (attack.noises or "population" in attack.needs):
+def _unmeasurable(inputs: AuditInputs, variant: TrainedVariant, attack: AnyAttack, plan: MitigationPlan) -> str | None:
+    """Say why an attack cannot be measured on such a target, or with such shadow data, or return None."""
+    target, drawn = inputs.spec.target, variant.drawn
+    reason = None if drawn is None else inputs.unusable_shadow_data.get(drawn.recipe.path)
+    if reason is not None and (attack.needs_shadows or plan.learned):
+        return reason
+    if not target.can_be_queried and any(entry.asks_target for entry in attack.inputs):
         return f"{attack.label} needs answers on other records, and of this target only stored answers are there"
-    if any(isinstance(part, LabelOnly) for part in _passed(spec, Row())) and not isinstance(
-        attack, Gap | AttackOnLabels
-    ):
+    if attack.uses_confidences and any(part.hides_confidences for part in target.released_answers):
         return f"the target answers labels alone, and {attack.label} looks at confidences; gap and label_only do not"
     return None
 
 
-def _asks(need: Need, spec: AuditSpec) -> bool:
-    return any(need in attack.needs for attack in spec.attackers)
-
-
-def _wants(need: Need, spec: AuditSpec) -> bool:
-    return any(need in attack.wants for attack in spec.attackers)
-
-
-def _sources(
-    variant: TrainedVariant,
-    known: TrainedVariant,
+def _available(
     attack: AnyAttack,
-    passed: tuple[PostHoc, ...],
-    fits: Sequence[AttackFit],
-) -> Sources:
-    """Return what an attack on a variant looks at, where the attacker's shadow models are those of `known`."""
-    compared = [r for r in known.references if r.mitigations == passed and r.temperature in attack.temperatures]
-    return Sources(
-        models=_paths(fits),
-        data=_paths(known.merges) if "shadow vectors" in attack.wants else (),
-        references=_paths(compared),
-        population=_paths(variant.population) if "population" in attack.needs else (),
-        noisy=_paths([query for query in variant.noisy if query.noise in attack.noises]),
-        shadows=_paths(known.trained) if attack.noises else (),
+    variant: TrainedVariant,
+    mitigations: tuple[PostHoc, ...],
+    known: TrainedVariant,
+    through: tuple[PostHoc, ...],
+) -> Available:
+    """Return what there is for an attack on a variant, where the attacker's shadow models are those of `known`."""
+    return Available(
+        attack=attack,
+        target=variant.target.recipe.path,
+        answers=variant.query.recipe.path,
+        records=variant.training.records,
+        split=variant.training.split,
+        seed=variant.training.seed,
+        mitigations=mitigations,
+        through=through,
+        population=variant.population,
+        noisy=variant.noisy,
+        trained=known.trained,
+        shadows=paths_of(known.shadows),
+        merges=known.merges,
+        references=known.references,
     )
-
-
-def _fits(
-    spec: AuditSpec, variant: TrainedVariant, attack: AnyAttack, passed: tuple[PostHoc, ...]
-) -> tuple[AttackFit, ...]:
-    """Return the attack models' fits on a variant's shadow vectors."""
-    if not (isinstance(attack, Shokri) and attack.label_known and variant.trained):
-        return ()
-    # A class has its share of the vectors, whose length is that of classes.
-    at_once = attack.at_once(4 * variant.trained[0].plan.n_vectors)
-    return tuple(
-        AttackFit(attack, passed, merge.recipe.path, tuple(labels.tolist()), spec.seed)
-        for merge in variant.merges
-        for labels in np.array_split(merge.labels, -(-len(merge.labels) // at_once))
-    )
-
-
-def _paths(steps: Sequence[Step]) -> tuple[str, ...]:
-    return tuple(step.recipe.path for step in steps)

@@ -1,18 +1,37 @@
-"""Shadow models' answers on the audited records, model by model: what attacks on single records compare with."""
+"""Gather shadow models' answers on the audited records: what attacks on single records compare the target's with."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from umbrameter.attacks import References, Vectors
-from umbrameter.mitigations import PostHoc, answered
+from umbrameter.attacks import References
+from umbrameter.mitigations import PostHoc, answered, as_settings
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.records.parts import audited_rows, pool_rows
 from umbrameter.shadow_plan import ShadowPlan
+from umbrameter.steps.shadow_models import COMPARED
+from umbrameter.steps.target_answers import PREDICTIONS
 from umbrameter.store.arrow import places, vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.steps import key_of
 from umbrameter.typing import Array, Bools, Floats, Ints
+
+
+class ReferenceMetadata(Metadata):
+    """What logits are of.
+
+    Parameters
+    ----------
+    n_audited
+        How many of the records are audited; they come first, and records to choose thresholds on follow.
+    temperature
+        Of the logits.
+    """
+
+    n_audited: int
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,8 @@ class ReferenceData:
         Path of the `split` artefact.
     plan
         Which records the models were asked about.
+    drawn
+        Path of the `shadow_records` artefact, where shadow models were trained on drawn records.
     """
 
     shadows: tuple[str, ...]
@@ -39,48 +60,56 @@ class ReferenceData:
     split: str
     plan: ShadowPlan
     drawn: str | None = None
-    """Path of the `shadow_records` artefact, as of `ShadowFit`."""
 
     @property
     def title(self) -> str:
         """What tells it from others, in words."""
-        passed = " + ".join(mitigation.label for mitigation in self.mitigations) or "as it is"
-        return f"{passed} at temperature {self.temperature:g}"
+        through = " + ".join(mitigation.label for mitigation in self.mitigations) or "unmitigated"
+        return f"{through} at temperature {self.temperature:g}"
 
     @property
     def recipe(self) -> Recipe:
         """What decides the logits."""
-        passed = [mitigation.model_dump(mode="json") for mitigation in self.mitigations]
-        facts = {"shadows": [key_of(s) for s in self.shadows], "mitigations": passed, "split": key_of(self.split)}
-        return Recipe("references", facts | {"temperature": self.temperature})
+        facts = {
+            "shadows": [key_of(path) for path in self.shadows],
+            "mitigations": as_settings(self.mitigations),
+            "split": key_of(self.split),
+            "temperature": self.temperature,
+        }
+        return Recipe("references", facts)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        drawn = (self.drawn,) if self.drawn else ()
+        return (self.split, *self.shadows, *drawn)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write one row a record: its logit under each model, and who was trained on it."""
+        """Write one row a record: its logit under each model, and which models were trained on it."""
         split = store.open(self.split)
-        rows = self.plan.compared(audited_rows(split), pool_rows(store, split, self.drawn))
+        audited = audited_rows(split)
+        rows = self.plan.compared(audited, pool_rows(store, split, self.drawn))
         logits = np.empty((len(rows), len(self.shadows)), dtype=np.float32)
         is_in = np.empty(logits.shape, dtype=np.bool_)
         for model, path in enumerate(self.shadows):
             logits[:, model], is_in[:, model] = self._of_model(store.open(path), rows)
         columns = {"record_id": rows, "logit": vector_column(logits), "is_in": vector_column(is_in)}
         draft.table("references.parquet", pa.table(columns))
-        draft.meta |= {"n_audited": len(audited_rows(split)), "temperature": self.temperature}
+        ReferenceMetadata(n_audited=len(audited), temperature=self.temperature).write(draft)
 
     def _of_model(self, source: Artefact, rows: Ints) -> tuple[Floats, Bools]:
         """Return one model's logits of some records, and which it was trained on."""
-        name = "compared.parquet" if "compared.parquet" in source.files else "predictions.parquet"
-        table = source.table(name)
-        ids = np.asarray(table["record_id"])
-        own = places(ids, rows)
-        predictions = answered(vectors(table["prediction"])[own], self.mitigations)
-        labels = np.asarray(table["label"])[own].astype(np.int64)
+        table = source.table(COMPARED if COMPARED in source.files else PREDICTIONS)
+        place = places(np.asarray(table["record_id"]), rows)
+        predictions = answered(vectors(table["prediction"])[place], self.mitigations)
+        labels = np.asarray(table["label"])[place].astype(np.int64)
         logits = Vectors(predictions, labels).logit(self.temperature).astype(np.float32)
-        return logits, np.asarray(table["is_in"])[own]
+        return logits, np.asarray(table["is_in"])[place]
 
 
 def read_references(artefact: Artefact) -> tuple[References, References | None]:
     """Return the references of the audited records, and those of records to choose thresholds on, if there are any."""
-    table, n = artefact.table("references.parquet"), artefact.meta["n_audited"]
+    table, n = artefact.table("references.parquet"), ReferenceMetadata.read(artefact).n_audited
     logits, is_in = vectors(table["logit"]).T, _bools(table["is_in"]).T
     rest = None if logits.shape[1] == n else References(logits[:, n:], is_in[:, n:])
     return References(logits[:, :n], is_in[:, :n]), rest

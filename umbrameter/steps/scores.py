@@ -1,4 +1,4 @@
-"""Fit the attack models of some classes; score the audited records by an attack."""
+"""Score the audited records by an attack."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,54 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.attacks import AnyAttack
-from umbrameter.mitigations import PostHoc
-from umbrameter.mitigations.base import _dumped
+from umbrameter.mitigations import PostHoc, as_settings
 from umbrameter.seeds import generator
-from umbrameter.steps.signals import Sources, read_answers
-from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.steps.inputs import Reading, Sources, read_signals, source_facts
+from umbrameter.steps.target_answers import read_answers
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import SCORES
 from umbrameter.store.steps import key_of
+from umbrameter.typing import Bools, Floats, Ints
 
 SAMPLE = 500
-"""Records whose scores are looked at again in another order, at most."""
+"""Records that are scored again in another order, at most, by attacks that look at one record at a time."""
+
+
+class ScoresMetadata(Metadata):
+    """How an attack scored.
+
+    Parameters
+    ----------
+    follows_rows
+        Whether records keep their scores in another order.
+    chosen
+        The attack that scored, where it was chosen among several; None otherwise.
+    """
+
+    follows_rows: bool
+    chosen: str | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """An attack's scores of the audited records, shape (n_records,) each.
+
+    Parameters
+    ----------
+    scores
+        Higher for more likely a member.
+    is_member, labels, rows
+        Of each record.
+    is_predicted_member
+        Whether the attack's own decision calls the record a member; None without a threshold.
+    """
+
+    scores: Floats
+    is_member: Bools
+    labels: Ints
+    rows: Ints
+    is_predicted_member: Bools | None
 
 
 @dataclass(frozen=True)
@@ -26,9 +64,8 @@ class Scoring:
     ----------
     attack, mitigations
         Which attack on answers that pass through what, in order.
-    known
-        What shadow models' answers pass through: the same for an attacker who knows of it, nothing for one who does
-        not.
+    through
+        What the attacker's own models' answers pass through: the same for an adaptive attacker, less for a static one.
     answers
         Path of the `target_predictions` artefact.
     sources
@@ -41,7 +78,7 @@ class Scoring:
 
     attack: AnyAttack
     mitigations: tuple[PostHoc, ...]
-    known: tuple[PostHoc, ...]
+    through: tuple[PostHoc, ...]
     answers: str
     sources: Sources
     records: str
@@ -52,26 +89,41 @@ class Scoring:
         """What decides the scores."""
         facts = {
             "attack": self.attack.model_dump(mode="json"),
-            "mitigations": _dumped(self.mitigations),
-            "known": _dumped(self.known),
+            "mitigations": as_settings(self.mitigations),
+            "through": as_settings(self.through),
             "answers": key_of(self.answers),
+            "inputs": source_facts(self.sources),
             "seed": self.seed,
         }
-        return Recipe("scores", facts | self.sources.facts)
+        return Recipe("scores", facts)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return (self.answers, self.records, *(path for _, paths in self.sources for path in paths))
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write each audited record's score, and whether the attack calls it a member."""
-        table = store.open(self.answers).table("predictions.parquet")
-        target, rows = read_answers(table, self.mitigations)[0], np.asarray(table["record_id"])
-        signals = self.sources.read(store, target, rows, self.mitigations, self.known, self.records, self.seed)
+        target = read_answers(store.open(self.answers), self.mitigations)
+        reading = Reading(store, target, self.mitigations, self.through, self.records, self.seed)
+        signals = read_signals(self.sources, reading)
         attack = self.attack.chosen(signals)
-        if attack is not self.attack:
-            draft.meta["chosen"] = attack.label
         signals = attack.prepared(signals)
         scores, threshold = attack.score(signals), attack.threshold(signals)
-        is_called = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
+        is_predicted_member = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
         order = generator(self.seed, "row-order").permutation(len(scores))
-        some = order if attack.temperatures else order[:SAMPLE]  # those that compare look at all records together
-        draft.meta["follows_rows"] = attack.keeps_scores(signals, scores, some)
-        columns = [table["record_id"], table["label"], table["is_member"], pa.array(scores), is_called]
+        order = order if attack.compares_records else order[:SAMPLE]
+        ScoresMetadata(
+            follows_rows=attack.keeps_scores(signals, scores, order),
+            chosen=None if attack is self.attack else attack.label,
+        ).write(draft)
+        columns = [target.rows, target.vectors.labels, target.is_member, scores, is_predicted_member]
         draft.table("scores.parquet", pa.table(columns, schema=SCORES))
+
+
+def read_scores(artefact: Artefact) -> Scores:
+    """Return an attack's scores."""
+    table = artefact.table("scores.parquet")
+    scores, is_member, labels, rows = (np.asarray(table[name]) for name in ("score", "is_member", "label", "record_id"))
+    column = table["is_predicted_member"]
+    return Scores(scores, is_member, labels, rows, None if column.null_count else np.asarray(column))

@@ -1,4 +1,4 @@
-"""Train the target; train a shadow model and ask it."""
+"""Train the shadow models, and ask each about its IN and its OUT records."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,80 +10,140 @@ import pyarrow as pa
 from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
 from umbrameter.records.noise import Noise
 from umbrameter.records.parts import audited_rows, pool_rows
-from umbrameter.records.reader import Records, with_drawn
+from umbrameter.records.reader import RecordReader, Records, with_drawn
 from umbrameter.seeds import integer
-from umbrameter.shadow_plan import Asked, ShadowPlan
+from umbrameter.shadow_plan import ShadowPlan, ShadowRows
+from umbrameter.steps.shadow_records import DrawnMetadata
+from umbrameter.steps.target_answers import PREDICTIONS
 from umbrameter.steps.training import Training
 from umbrameter.store.arrow import vector_column
-from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import shadow_predictions
 from umbrameter.store.steps import key_of
-from umbrameter.targets.querying import ask, holds
-from umbrameter.typing import Bools, Classifier, Ints
+from umbrameter.targets.querying import ask, robustness_to_noise
+from umbrameter.typing import Bools, Classifier, Floats, Ints
 
 MOST_NOISY = 250
 """IN records, and OUT records, of which each shadow model is asked about changed copies, at most."""
 
+COMPARED = "compared.parquet"
+"""The file that holds answers on the audited records, where these are not among the model's own."""
+
+
+class ShadowMetadata(Metadata):
+    """What is known of a shadow model; also of its answers after they passed through a learned mitigation.
+
+    Parameters
+    ----------
+    labels
+        The classes of its records, in the order of the row groups of its answers.
+    train_accuracy, test_accuracy
+        On its IN and its OUT records, fractions.
+    """
+
+    labels: tuple[int, ...]
+    train_accuracy: float
+    test_accuracy: float
+
+
+class ShadowFitMetadata(ShadowMetadata):
+    """What is known of a shadow model that was trained.
+
+    Parameters
+    ----------
+    n_in
+        Its IN records.
+    noises
+        Under which its labels were looked at.
+    """
+
+    n_in: int
+    noises: tuple[Noise, ...]
+
 
 @dataclass(frozen=True)
 class ShadowFit:
-    """Train one shadow model and ask it about its IN and its OUT records."""
+    """Train one shadow model and ask it about its IN and its OUT records.
+
+    Parameters
+    ----------
+    training
+        How it is trained.
+    plan, model_id
+        Which of the planned models it is.
+    noises
+        Under which its labels are looked at.
+    drawn
+        Path of the `shadow_records` artefact, where its records are not those of the pool.
+    model
+        The fitted model, where it was trained side by side with others.
+    """
 
     training: Training
     plan: ShadowPlan
     model_id: int
     noises: tuple[Noise, ...] = ()
-    """Under which its labels are looked at."""
     drawn: str | None = None
-    """Path of the `shadow_records` artefact, where records are not those of the pool."""
     model: Classifier | None = field(default=None, compare=False)
-    """The fitted model, where it was trained side by side with others."""
 
     @property
     def recipe(self) -> Recipe:
         """What decides the model and its answers; the number of shadow models does not."""
-        more: dict[str, Any] = (
-            {"noises": [noise.model_dump(mode="json") for noise in self.noises]} if self.noises else {}
-        )
-        more |= {"drawn": key_of(self.drawn)} if self.drawn else {}
-        return Recipe("shadow_predictions", self.training.facts | self.plan.facts(self.model_id) | more)
+        facts: dict[str, Any] = self.training.facts | self.plan.facts(self.model_id)
+        facts |= {"noises": [noise.model_dump(mode="json") for noise in self.noises]} if self.noises else {}
+        facts |= {"drawn": key_of(self.drawn)} if self.drawn else {}
+        return Recipe("shadow_predictions", facts)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        drawn = (self.drawn,) if self.drawn else ()
+        return (self.training.records, self.training.split, *drawn)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the prediction vectors by class, one row group a class; and what was asked besides."""
+        """Write the prediction vectors by class, one row group a class; and what else it was asked about."""
         records = with_drawn(store, self.training.records, self.drawn)
-        asked = self.rows(store)
-        model = self.model or self.training.fit(records, asked.rows_in, self.seed)
-        rows = np.concatenate([asked.rows_in, asked.rows_out])
-        table, right = self._answers(model, records, rows, asked.rows_in)
+        rows = self.rows(store)
+        model = self.model or self.training.fit(records, rows.rows_in, self.seed)
+        table, is_correct = self._answers(model, records, np.concatenate([rows.rows_in, rows.rows_out]), rows.rows_in)
         labels, is_in = np.asarray(table["label"]), np.asarray(table["is_in"])
-        draft.meta |= {"train_accuracy": right[is_in].mean().item(), "test_accuracy": right[~is_in].mean().item()}
-        draft.meta["n_in"] = len(asked.rows_in)
-        draft.meta |= {"queries": len(rows) + len(asked.besides), "labels": np.unique(labels).tolist()}
-        draft.meta["noises"] = [noise.model_dump(mode="json") for noise in self.noises]
-        with draft.writer("predictions.parquet", table.schema) as writer:
-            for label in draft.meta["labels"]:
+        classes = np.unique(labels).tolist()
+        with draft.writer(PREDICTIONS, table.schema) as writer:
+            for label in classes:
                 writer.write_table(table.filter(labels == label))
-        if len(asked.besides):
-            draft.table("compared.parquet", self._answers(model, records, asked.besides, asked.rows_in)[0])
-        some = np.concatenate([asked.rows_in[:MOST_NOISY], asked.rows_out[:MOST_NOISY]])
-        for i, noise in enumerate(self.noises):
-            held = holds(model, records, some, noise, self.training.seed)
-            columns = {"record_id": some, "is_in": np.isin(some, asked.rows_in), "robustness": held}
-            draft.table(f"noisy-{i}.parquet", pa.table(columns))
+        if len(rows.compared_rows):
+            draft.table(COMPARED, self._answers(model, records, rows.compared_rows, rows.rows_in)[0])
+        self._write_robustness(draft, model, records, rows)
+        ShadowFitMetadata(
+            labels=tuple(classes),
+            train_accuracy=is_correct[is_in].mean().item(),
+            test_accuracy=is_correct[~is_in].mean().item(),
+            n_in=len(rows.rows_in),
+            noises=self.noises,
+        ).write(draft)
 
-    def _answers(self, model: Classifier, records: Records, rows: Ints, rows_in: Ints) -> tuple[pa.Table, Bools]:
-        """Return a model's answers as a table, and which of them are right."""
+    def _answers(self, model: Classifier, records: RecordReader, rows: Ints, rows_in: Ints) -> tuple[pa.Table, Bools]:
+        """Return a model's answers as a table, and which of them are correct."""
         predictions, labels = ask(model, records, rows)
         columns = [np.full(len(rows), self.model_id), rows, labels, np.isin(rows, rows_in), vector_column(predictions)]
-        right = predictions.argmax(axis=1) == labels
-        return pa.table(columns, schema=shadow_predictions(len(records.classes))), right
+        is_correct = predictions.argmax(axis=1) == labels
+        return pa.table(columns, schema=shadow_predictions(predictions.shape[1])), is_correct
+
+    def _write_robustness(self, draft: Draft, model: Classifier, records: RecordReader, rows: ShadowRows) -> None:
+        """Write how well the model's labels of some IN and OUT records withstand each noise."""
+        sample = np.concatenate([rows.rows_in[:MOST_NOISY], rows.rows_out[:MOST_NOISY]])
+        for i, noise in enumerate(self.noises):
+            robustness = robustness_to_noise(model, records, sample, noise, self.training.seed)
+            columns = {"record_id": sample, "is_in": np.isin(sample, rows.rows_in), "robustness": robustness}
+            draft.table(_noisy_file(i), pa.table(columns))
 
     @property
     def seed(self) -> int:
         """The model's own seed."""
         return integer(self.training.seed, "shadow-model", self.model_id)
 
-    def rows(self, store: Store) -> Asked:
+    def rows(self, store: Store) -> ShadowRows:
         """Return the model's rows."""
         split = store.open(self.training.split)
         return self.plan.rows(audited_rows(split), pool_rows(store, split, self.drawn), self.model_id)
@@ -98,13 +158,33 @@ class ShadowFit:
             yield from steps
             return
         rows = [step.rows(store).rows_in for step in steps]
-        own = np.unique(np.concatenate(rows))
-        X, y = records.take(own)
-        fit_side_by_side(networks, X, y, [np.searchsorted(own, r) for r in rows])
+        union = np.unique(np.concatenate(rows))
+        X, y = records.take(union)
+        fit_side_by_side(networks, X, y, [np.searchsorted(union, r) for r in rows])
         yield from (replace(step, model=network) for step, network in zip(steps, networks, strict=True))
 
 
-def unusable(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | None:
+def read_shadow_robustness(artefacts: Sequence[Artefact]) -> dict[Noise, tuple[Floats, Bools]]:
+    """Return how well shadow models' labels withstand each noise, and which records were IN.
+
+    Parameters
+    ----------
+    artefacts
+        Of `shadow_predictions`, all of the same noises.
+
+    Returns
+    -------
+    Robustness and IN by noise, shape (n_models * n_records,) each.
+    """
+    by_noise: dict[Noise, list[pa.Table]] = {}
+    for artefact in artefacts:
+        for i, noise in enumerate(ShadowFitMetadata.read(artefact).noises):
+            by_noise.setdefault(noise, []).append(artefact.table(_noisy_file(i)))
+    tables = {noise: pa.concat_tables(parts) for noise, parts in by_noise.items()}
+    return {noise: (np.asarray(t["robustness"]), np.asarray(t["is_in"])) for noise, t in tables.items()}
+
+
+def unusable_shadow_data(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | None:
     """Say why shadow models cannot be trained on what was drawn, or return None.
 
     Parameters
@@ -116,14 +196,18 @@ def unusable(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | No
     shadows
         The shadow models that are to be trained on it.
     """
-    labels, meta = Records.open(store, drawn).labels(), store.open(drawn).meta
-    found = f"of {meta['n_wanted']} records of shadow data that were to be drawn, {len(labels)} were"
+    labels, meta = Records.open(store, drawn).labels(), DrawnMetadata.read(store.open(drawn))
+    shortage = f"of {meta.n_wanted} records of shadow data that were to be drawn, {len(labels)} were"
     if len(labels) < 4:
-        return f"{found}; shadow models need two classes, IN and OUT"
+        return f"{shortage}; shadow models need two classes, IN and OUT"
     split = store.open(shadows[0].training.split)
     audited, pool = audited_rows(split), pool_rows(store, split, drawn)
     for shadow in shadows:
         rows_in = shadow.plan.rows(audited, pool, shadow.model_id).rows_in
         if len(np.unique(labels[rows_in - pool[0]])) < 2:
-            return f"{found}, of so few classes that shadow model {shadow.model_id} would be trained on one alone"
+            return f"{shortage}, of so few classes that shadow model {shadow.model_id} would be trained on one alone"
     return None
+
+
+def _noisy_file(place: int) -> str:
+    return f"noisy-{place}.parquet"

@@ -1,30 +1,77 @@
 """Draw the records of shadow models, where they are not those of the pool, as an artefact like any other records."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
+from umbrameter.records.metadata import RecordsMetadata
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import ROW_GROUP, Records
 from umbrameter.shadow_data import AnyShadowData, Drawing, ModelBased
 from umbrameter.shadow_data.model_based import Synthesised
-from umbrameter.steps.target_answers import QueryStep
+from umbrameter.steps.target_answers import QueryMetadata, QueryStep
 from umbrameter.store.arrow import byte_column, vector_column
-from umbrameter.store.artefacts import Draft, Recipe, Store
-from umbrameter.store.steps import key_of
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Cost
+from umbrameter.store.steps import key_of, paths_of
 from umbrameter.targets.querying import aligned_answers
 from umbrameter.typing import Floats, Ints
 
 SEARCHES = 1024
-"""Of one chunk of work, about."""
+"""Of one step, about."""
 
 RECORDS = "records.parquet"
 
-NOT_OF_DRAWN = ("warnings", "is_known", "seconds", "cpu_seconds", "peak_rss_mb")
-"""What is known of real records and does not hold for those that were drawn."""
+
+class ClassSearches(BaseModel):
+    """How the searches for one class ended.
+
+    Parameters
+    ----------
+    label
+        The class.
+    n_found, n_failed
+        Searches that ended with a record, and without one.
+    queries
+        That they took together, failed ones too.
+    seconds
+        Their share of the time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: int
+    n_found: int
+    n_failed: int
+    queries: int
+    seconds: float = 0.0
+
+
+class SynthesisMetadata(QueryMetadata):
+    """What some searches found."""
+
+    n_found: int
+    by_class: tuple[ClassSearches, ...]
+
+
+class DrawnMetadata(RecordsMetadata, QueryMetadata):
+    """Facts about drawn records.
+
+    Parameters
+    ----------
+    n_wanted
+        How many were to be drawn.
+    queries
+        That drawing them took here; searches have queries of their own.
+    by_class
+        How the searches ended, where there were any.
+    """
+
+    n_wanted: int
+    by_class: tuple[ClassSearches, ...]
 
 
 @dataclass(frozen=True)
@@ -63,14 +110,26 @@ class Synthesis(QueryStep):
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the records found, and class by class how the searches ended."""
-        records, model = Records.open(store, self.records), self.model(store)
-        of = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, aligned_answers(model, records))
-        found = self.data.synthesise(of, np.array(self.labels))
+        records = Records.open(store, self.records)
+        ask = aligned_answers(self.model(store), len(records.classes))
+        drawing = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, ask)
+        synthesised = self.data.synthesise(drawing, np.array(self.labels))
         schema = _schema(records)
         with draft.writer(RECORDS, schema) as writer:
-            writer.write_table(_table(schema, found.records, found.labels))
-        draft.meta |= {"n_found": len(found.labels), "queries": int(found.queries.sum())}
-        draft.meta["by_class"] = [_ended(found, label) for label in self.labels]
+            writer.write_table(_table(schema, synthesised.records, synthesised.labels))
+        SynthesisMetadata(
+            n_found=len(synthesised.labels),
+            queries=int(synthesised.queries.sum()),
+            by_class=tuple(_searches(synthesised, label) for label in self.labels),
+        ).write(draft)
+
+    def most_calls(self, store: Store, n: int) -> int:
+        """Return in how many calls the target is asked about `n` records, at most.
+
+        A search that waits for a place begins once one of the others has ended.
+        """
+        most, n_searches = self.data.iter_max, n // self.data.iter_max
+        return most + max(0, n_searches - 1) * most // self.data.side_by_side
 
 
 @dataclass(frozen=True)
@@ -101,6 +160,12 @@ class ShadowRecords(QueryStep):
     parts: tuple[str, ...] = ()
     file: str | None = None
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        target = (self.target,) if self.data.asks else ()
+        return (self.records, self.split, *target, *self.parts)
+
     def n_queries(self, store: Store) -> int:
         """Return how many records the target is asked about here: where records are searched for, none."""
         return 0 if self.parts else self.data.most_queries(self.n_records)
@@ -127,10 +192,17 @@ class ShadowRecords(QueryStep):
                 writer.write_table(table.set_column(0, "record_id", ids), row_group_size=ROW_GROUP)
                 counts += np.bincount(labels, minlength=len(counts))
                 start += len(labels)
-        draft.meta |= {name: value for name, value in records.artefact.meta.items() if name not in NOT_OF_DRAWN}
-        draft.meta |= {"n_records": start, "label_counts": counts.tolist(), "n_wanted": self.n_records}
-        draft.meta["queries"] = start if self.data.asks and not self.parts else 0  # others are those of the parts
-        draft.meta["by_class"] = [row for path in self.parts for row in _by_class(store.open(path).meta)]
+        DrawnMetadata(
+            **records.metadata.model_dump() | {"n_records": start, "label_counts": counts.tolist()},
+            n_wanted=self.n_records,
+            queries=start if self.data.asks and not self.parts else 0,  # others are those of the parts
+            by_class=tuple(entry for path in self.parts for entry in _with_seconds(store.open(path))),
+        ).write(draft)
+
+    def most_calls(self, store: Store, n: int) -> int:
+        """Return in how many calls the target is asked about `n` records, at most."""
+        drawing = Drawing(Records.open(store, self.records), np.empty(0, dtype=np.int64), n, self.seed)
+        return -(-n // drawing.block)
 
     def _tables(self, store: Store, records: Records, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in map(store.open, self.parts):
@@ -138,9 +210,9 @@ class ShadowRecords(QueryStep):
                 yield from (pa.Table.from_batches([batch]) for batch in file.iter_batches(ROW_GROUP, use_threads=False))
         if self.parts:
             return
-        ask = aligned_answers(self.model(store), records) if self.data.asks else None
-        of = Drawing(records, rows_of(store.open(self.split), "pool"), self.n_records, self.seed, ask)
-        for X, y in self.data.draw(of):
+        ask = aligned_answers(self.model(store), len(records.classes)) if self.data.asks else None
+        pool = rows_of(store.open(self.split), "pool")
+        for X, y in self.data.draw(Drawing(records, pool, self.n_records, self.seed, ask)):
             yield _table(schema, X, y)
 
 
@@ -161,30 +233,30 @@ def drawing_steps(
         Whether searches for some classes may run apart from those for others, on other workers.
     """
     searches: tuple[Synthesis, ...] = ()
-    if isinstance(data, ModelBased):
+    if isinstance(data, ModelBased):  # what it finds for some classes does not depend on the others
         n_parts = max(1, min(n_classes, n_records // SEARCHES)) if apart else 1
         classes = [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_parts)]
         searches = tuple(Synthesis(target, records, data, n_records, part, seed) for part in classes)
-    parts = tuple(step.recipe.path for step in searches)
-    return searches, ShadowRecords(target, records, data, split, n_records, seed, parts, data.digest())
+    return searches, ShadowRecords(target, records, data, split, n_records, seed, paths_of(searches), data.digest())
 
 
-def _ended(found: Synthesised, label: int) -> dict[str, int]:
+def _searches(synthesised: Synthesised, label: int) -> ClassSearches:
     """Return how the searches for one class ended."""
-    own = found.classes == label
-    n_found = int(found.is_found[own].sum())
-    return {
-        "label": label,
-        "n_found": n_found,
-        "n_failed": int(own.sum()) - n_found,
-        "queries": int(found.queries[own].sum()),
-    }
+    of_class = synthesised.classes == label
+    n_found = int(synthesised.is_found[of_class].sum())
+    return ClassSearches(
+        label=label,
+        n_found=n_found,
+        n_failed=int(of_class.sum()) - n_found,
+        queries=int(synthesised.queries[of_class].sum()),
+    )
 
 
-def _by_class(part: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how the searches for each class ended, with its share of the time."""
-    a_query = part["seconds"] / max(1, part["queries"])
-    return [row | {"seconds": a_query * row["queries"]} for row in part["by_class"]]
+def _with_seconds(part: Artefact) -> list[ClassSearches]:
+    """Return how the searches for each class ended, with its share of the time, by queries."""
+    meta, seconds = SynthesisMetadata.read(part), Cost.read(part).seconds
+    per_query = seconds / max(1, meta.queries)
+    return [entry.model_copy(update={"seconds": per_query * entry.queries}) for entry in meta.by_class]
 
 
 def _schema(records: Records) -> pa.Schema:

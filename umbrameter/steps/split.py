@@ -9,12 +9,27 @@ from umbrameter.errors import DataError, PlanError
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import SPLIT
 from umbrameter.store.steps import key_of
 from umbrameter.typing import Ints
 
 PARTS = ("member", "nonmember", "pool", "unused")
 """What a record can be; `unused` is a known member or non-member beyond what the audit asks for."""
+
+
+class SplitMetadata(Metadata):
+    """How many records each part of a split has."""
+
+    n_members: int
+    n_nonmembers: int
+    n_pool: int
+    n_unused: int
+
+    @property
+    def n_audited(self) -> int:
+        """Members and non-members."""
+        return self.n_members + self.n_nonmembers
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,11 @@ class Split:
         facts = {"records": key_of(self.records), "members": self.n_members, "nonmembers": self.n_nonmembers}
         return Recipe("split", facts | {"seed": self.seed})
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return (self.records,)
+
     def make(self, store: Store, draft: Draft) -> None:
         """Write the part of every record.
 
@@ -59,8 +79,8 @@ class Split:
         _check_classes(records, part, known is not None)
         names = pa.DictionaryArray.from_arrays(part, list(PARTS)).cast(pa.string())
         draft.table("split.parquet", pa.table([pa.array(np.arange(len(part))), names], schema=SPLIT))
-        counts = np.bincount(part, minlength=len(PARTS)).tolist()
-        draft.meta |= {f"n_{name}": n for name, n in zip(PARTS, counts, strict=True)}
+        members, nonmembers, pool, unused = np.bincount(part, minlength=len(PARTS)).tolist()
+        SplitMetadata(n_members=members, n_nonmembers=nonmembers, n_pool=pool, n_unused=unused).write(draft)
 
     def _dealt(self, order: Ints) -> Ints:
         n_members, n_nonmembers = self.n_members or 0, self.n_nonmembers or 0

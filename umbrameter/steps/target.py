@@ -1,16 +1,77 @@
-"""The target: trained here, or met elsewhere."""
+"""The target: trained here, or found elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from umbrameter.mitigations.dp_sgd import guarantee
+from umbrameter.mitigations import PrivacyClaim
 from umbrameter.persistence import dump_model
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import integer
 from umbrameter.steps.training import Training
-from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
+
+MODEL = "model.skops"
+"""The file that holds a target that was trained here."""
+
+
+class TargetMetadata(Metadata):
+    """What is known of a target.
+
+    Parameters
+    ----------
+    description
+        What it is, in a line.
+    is_trained_here
+        Whether the artefact holds the fitted model.
+    guarantee
+        What its training guarantees; None without differential privacy.
+    """
+
+    description: str
+    is_trained_here: bool
+    guarantee: PrivacyClaim | None = None
+
+
+@dataclass(frozen=True)
+class TargetFit:
+    """Train the target on the members.
+
+    Parameters
+    ----------
+    training
+        How.
+    """
+
+    training: Training
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the target."""
+        return Recipe("targets", self.training.facts)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return self.training.records, self.training.split
+
+    def make(self, store: Store, draft: Draft) -> None:
+        """Write the fitted target as a skops file, and what its training guarantees."""
+        records = Records.open(store, self.training.records)
+        members = rows_of(store.open(self.training.split), "member")
+        model = self.training.fit(records, members, integer(self.training.seed, "target"))
+        draft.data(MODEL, dump_model(model))
+        claims = [m.guarantee(model) for m in self.training.mitigations if m.claims_privacy]
+        guarantee = next((claim for claim in claims if claim is not None), None)
+        description = self.training.describe()
+        TargetMetadata(description=description, is_trained_here=True, guarantee=guarantee).write(draft)
+
+
+def model_file(artefact: Artefact) -> bytes:
+    """Return the skops file of a target that was trained here."""
+    return artefact.data(MODEL)
 
 
 @dataclass(frozen=True)
@@ -31,28 +92,13 @@ class TargetIdentity:
     @property
     def recipe(self) -> Recipe:
         """What decides the target's answers."""
-        return Recipe("targets", {"met": dict(self.facts)})
-
-    def make(self, store: Store, draft: Draft) -> None:
-        """Write that it was met."""
-        draft.meta |= {"guarantee": None, "description": self.description}
-
-
-@dataclass(frozen=True)
-class TargetFit:
-    """Train the target on the members."""
-
-    training: Training
+        return Recipe("targets", {"external": dict(self.facts)})
 
     @property
-    def recipe(self) -> Recipe:
-        """What decides the target."""
-        return Recipe("targets", self.training.facts)
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads: none."""
+        return ()
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the fitted target as a skops file, and what its training guarantees, if anything."""
-        records = Records.open(store, self.training.records)
-        members = rows_of(store.open(self.training.split), "member")
-        model = self.training.fit(records, members, integer(self.training.seed, "target"))
-        draft.data("model.skops", dump_model(model))
-        draft.meta["guarantee"] = guarantee(model)
+        """Write who it is."""
+        TargetMetadata(description=self.description, is_trained_here=False).write(draft)

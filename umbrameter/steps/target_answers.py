@@ -1,27 +1,51 @@
-"""Ask the target, wherever it is: about members and non-members, others, changed copies; and look up stored answers."""
+"""The target's answers: on the audited records, on others, on changed copies; and stored answers looked up.
+
+Belongs here: steps that ask the target. Does not belong here: how a model is asked (`umbrameter.targets.querying`).
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from umbrameter.mitigations import PostHoc, answered
 from umbrameter.persistence import load_model
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.records.noise import Noise
 from umbrameter.records.parts import audited_rows, rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
-from umbrameter.store.arrow import vector_column
+from umbrameter.steps.split import SplitMetadata
+from umbrameter.steps.target import model_file
+from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
+from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import target_predictions
 from umbrameter.store.steps import key_of
-from umbrameter.targets.predictions import StoredAnswers
-from umbrameter.targets.querying import ask, holds
+from umbrameter.targets.connection import Connection
+from umbrameter.targets.querying import BATCH, ask, robustness_to_noise
 from umbrameter.typing import Answering, Bools, Floats, Ints
 
 MOST_POPULATION = 20_000
 """Records of the pool that a target is asked about, at most, for attacks that need answers on non-members."""
+
+PREDICTIONS = "predictions.parquet"
+"""The file that holds a model's answers."""
+
+
+class QueryMetadata(Metadata):
+    """How many records a step asked the target about; 0 for a step that does not ask."""
+
+    queries: int = 0
+
+
+class NoisyMetadata(QueryMetadata):
+    """How records were changed, and how many queries that took."""
+
+    noise: Noise
 
 
 @dataclass(frozen=True)
@@ -34,19 +58,26 @@ class QueryStep(ABC):
         Path of the `targets` artefact.
     records
         Path of the `records` artefact.
-    asked
+    connection
         The target, where it was not trained here.
     """
 
     purpose: ClassVar[str]
+    """What the answers are for, in words for the ledger of an endpoint."""
+
     target: str
     records: str
-    connection: Answering | StoredAnswers | None = field(default=None, compare=False, kw_only=True)
+    connection: Connection | None = field(default=None, compare=False, kw_only=True)
 
     @property
     @abstractmethod
     def recipe(self) -> Recipe:
         """What decides the answers."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return self.target, self.records
 
     @abstractmethod
     def make(self, store: Store, draft: Draft) -> None:
@@ -56,17 +87,28 @@ class QueryStep(ABC):
     def n_queries(self, store: Store) -> int:
         """Return how many records the target is asked about, at most."""
 
+    def most_calls(self, store: Store, n: int) -> int:
+        """Return in how many calls the target is asked about `n` records, at most."""
+        return -(-n // max(1, BATCH // Records.open(store, self.records).n_features))
+
     def model(self, store: Store) -> Answering:
         """Return the target."""
-        if isinstance(self.connection, StoredAnswers):
-            raise ValueError("stored answers cannot be asked")
-        found: Answering = self.connection or load_model(store.open(self.target).data("model.skops"))
-        return found
+        if self.connection is not None:
+            external: Answering = self.connection.model
+            return external
+        fitted: Answering = load_model(model_file(store.open(self.target)))
+        return fitted
 
 
 @dataclass(frozen=True)
 class _Query(QueryStep):
-    """Ask the target about some records."""
+    """Ask the target about records of the split.
+
+    Parameters
+    ----------
+    split
+        Path of the `split` artefact.
+    """
 
     split: str
 
@@ -75,26 +117,26 @@ class _Query(QueryStep):
         """What decides which target is asked, and about what it can be."""
         return {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
+        return self.target, self.records, self.split
+
     def n_audited(self, store: Store) -> int:
         """Return the number of members and non-members."""
-        meta = store.open(self.split).meta
-        return int(meta["n_member"] + meta["n_nonmember"])
+        return SplitMetadata.read(store.open(self.split)).n_audited
 
     def answer(self, store: Store, draft: Draft, rows: Ints, is_member: Bools) -> None:
-        """Write the target's prediction vectors."""
+        """Ask about some rows and write the target's prediction vectors."""
         predictions, labels = ask(self.model(store), Records.open(store, self.records), rows)
-        self.write(draft, rows, labels, is_member, predictions)
-        draft.meta["queries"] = len(rows)
+        write_answers(draft, rows, labels, is_member, predictions)
+        QueryMetadata(queries=len(rows)).write(draft)
 
-    def audited(self, split: Artefact) -> tuple[Ints, Bools]:
+    def audited(self, store: Store) -> tuple[Ints, Bools]:
         """Return the rows of members, then of non-members, and which are members."""
-        return audited_rows(split), np.repeat([True, False], [split.meta["n_member"], split.meta["n_nonmember"]])
-
-    @staticmethod
-    def write(draft: Draft, rows: Ints, labels: Ints, is_member: Bools, predictions: Floats) -> None:
-        """Write prediction vectors with what they are of."""
-        columns = [rows, labels, is_member, vector_column(predictions)]
-        draft.table("predictions.parquet", pa.table(columns, schema=target_predictions(predictions.shape[1])))
+        split = store.open(self.split)
+        meta = SplitMetadata.read(split)
+        return audited_rows(split), np.repeat([True, False], [meta.n_members, meta.n_nonmembers])
 
 
 @dataclass(frozen=True)
@@ -114,7 +156,7 @@ class TargetQuery(_Query):
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the target's prediction vectors, members first."""
-        self.answer(store, draft, *self.audited(store.open(self.split)))
+        self.answer(store, draft, *self.audited(store))
 
 
 @dataclass(frozen=True)
@@ -135,24 +177,30 @@ class StoredQuery(_Query):
     def make(self, store: Store, draft: Draft) -> None:
         """Write the stored prediction vectors, members first."""
         records = Records.open(store, self.records)
-        rows, is_member = self.audited(store.open(self.split))
+        rows, is_member = self.audited(store)
         places, labels = records.places(), records.labels()[rows]
-        if not isinstance(self.connection, StoredAnswers) or places is None:
+        if self.connection is None or places is None:
             raise ValueError("there are no stored answers to look up")
-        self.write(draft, rows, labels, is_member, self.connection.at(places[rows], labels))
-        draft.meta["queries"] = 0
+        write_answers(draft, rows, labels, is_member, self.connection.model.at(places[rows], labels))
+        QueryMetadata(queries=0).write(draft)
 
 
 @dataclass(frozen=True)
 class PopulationQuery(_Query):
-    """Ask the target about records of the pool, which are no members."""
+    """Ask the target about records of the pool, which are not members.
+
+    Parameters
+    ----------
+    seed
+        Of the choice among them.
+    """
 
     purpose = "records of the pool"
     seed: int
 
     def n_queries(self, store: Store) -> int:
         """Return how many records the target is asked about."""
-        return min(MOST_POPULATION, int(store.open(self.split).meta["n_pool"]))
+        return min(MOST_POPULATION, SplitMetadata.read(store.open(self.split)).n_pool)
 
     @property
     def recipe(self) -> Recipe:
@@ -168,7 +216,13 @@ class PopulationQuery(_Query):
 
 @dataclass(frozen=True)
 class NoisyQuery(_Query):
-    """Ask the target for its labels of changed copies of the audited records."""
+    """Ask the target for its labels of changed copies of the audited records.
+
+    Parameters
+    ----------
+    noise, seed
+        How they are changed, and the seed of the changes.
+    """
 
     purpose = "changed copies"
     noise: Noise
@@ -178,14 +232,74 @@ class NoisyQuery(_Query):
         """Return how many records the target is asked about."""
         return self.n_audited(store) * (1 + self.noise.copies)
 
+    def most_calls(self, store: Store, n: int) -> int:
+        """Return in how many calls the target is asked about `n` records, at most: each copy is a call of its own."""
+        copies = 1 + self.noise.copies
+        return super().most_calls(store, n // copies) * copies
+
     @property
     def recipe(self) -> Recipe:
         """What decides the answers."""
         return Recipe("noisy_answers", self.facts | {"noise": self.noise.model_dump(mode="json"), "seed": self.seed})
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the share of copies whose label holds, record by record."""
+        """Write the share of copies that keep the record's label, record by record."""
         rows = audited_rows(store.open(self.split))
-        held = holds(self.model(store), Records.open(store, self.records), rows, self.noise, self.seed)
-        draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": held}))
-        draft.meta |= {"queries": len(rows) * (1 + self.noise.copies), "noise": self.noise.model_dump(mode="json")}
+        records = Records.open(store, self.records)
+        robustness = robustness_to_noise(self.model(store), records, rows, self.noise, self.seed)
+        draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": robustness}))
+        NoisyMetadata(queries=len(rows) * (1 + self.noise.copies), noise=self.noise).write(draft)
+
+
+def write_answers(draft: Draft, rows: Ints, labels: Ints, is_member: Bools, predictions: Floats) -> None:
+    """Write a target's prediction vectors with the records that they are of.
+
+    Parameters
+    ----------
+    draft
+        The artefact.
+    rows, labels, is_member
+        Of each record, shape (n_records,).
+    predictions
+        Shape (n_records, n_classes).
+    """
+    columns = [rows, labels, is_member, vector_column(predictions)]
+    draft.table(PREDICTIONS, pa.table(columns, schema=target_predictions(predictions.shape[1])))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A target's answers on some records.
+
+    Parameters
+    ----------
+    vectors
+        Prediction vectors with labels.
+    is_member, rows
+        Of each record: whether it is a member, and its row; shape (n_records,).
+    """
+
+    vectors: Vectors
+    is_member: Bools
+    rows: Ints
+
+
+def read_answers(artefact: Artefact, mitigations: Sequence[PostHoc] = ()) -> Answers:
+    """Return a target's answers after they passed through mitigations.
+
+    Parameters
+    ----------
+    artefact
+        Of `target_predictions`, `population_predictions`, or these passed through a learned mitigation.
+    mitigations
+        In order.
+    """
+    table = artefact.table(PREDICTIONS)
+    predictions = answered(vectors(table["prediction"]), mitigations)
+    labels = np.asarray(table["label"]).astype(np.int64)
+    return Answers(Vectors(predictions, labels), np.asarray(table["is_member"]), np.asarray(table["record_id"]))
+
+
+def read_robustness(artefact: Artefact) -> Floats:
+    """Return the shares that `NoisyQuery` wrote, shape (n_records,)."""
+    return np.asarray(artefact.table("robustness.parquet")["robustness"])

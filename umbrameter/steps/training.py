@@ -8,17 +8,26 @@ from sklearn.exceptions import ConvergenceWarning
 
 from umbrameter.errors import DataError, UmbrameterError
 from umbrameter.estimators import Estimator
-from umbrameter.mitigations import InTraining, wrapped
-from umbrameter.records.reader import Records
+from umbrameter.mitigations import InTraining, as_settings, wrapped
+from umbrameter.records.reader import RecordReader
 from umbrameter.store.steps import key_of
 from umbrameter.typing import Classifier, Ints
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: on which records, by which estimator, under which mitigations in order, and seed.
+    """On which records a model is trained, by which estimator, under which mitigations, with which seed.
 
-    There is no estimator where the target was trained elsewhere and no attack needs shadow models.
+    Parameters
+    ----------
+    records, split
+        Paths of the artefacts.
+    estimator
+        None where the target was trained elsewhere and no attack needs shadow models.
+    mitigations
+        Of the training, in order.
+    seed
+        The audit's seed.
     """
 
     records: str
@@ -40,22 +49,44 @@ class Training:
             "records": key_of(self.records),
             "split": key_of(self.split),
             "estimator": self._estimator.model_dump(mode="json"),
-            "mitigations": [mitigation.model_dump(mode="json") for mitigation in self.mitigations],
+            "mitigations": as_settings(self.mitigations),
             "seed": self.seed,
             "versions": self._estimator.versions,
         }
 
-    def build(self, records: Records, seed: int) -> Classifier:
-        """Return the unfitted model."""
-        built: Classifier = wrapped(self._estimator.build(seed, records.categorical, records.binary), self.mitigations)
-        return built
+    def build(self, records: RecordReader, seed: int) -> Classifier:
+        """Return the unfitted model.
+
+        Parameters
+        ----------
+        records
+            Their columns decide what is encoded and scaled.
+        seed
+            Of the model.
+        """
+        meta = records.metadata
+        model: Classifier = wrapped(self._estimator.build(seed, meta.categorical, meta.binary), self.mitigations)
+        return model
 
     def describe(self) -> str:
         """Return the estimator in a few words."""
         return self._estimator.describe()
 
-    def fit(self, records: Records, rows: Ints, seed: int) -> Classifier:
-        """Train a model on some records."""
+    def fit(self, records: RecordReader, rows: Ints, seed: int) -> Classifier:
+        """Train a model.
+
+        Parameters
+        ----------
+        records, rows
+            The training records; shape (n_rows,).
+        seed
+            Of the model.
+
+        Raises
+        ------
+        DataError
+            When the estimator cannot be trained on them; the text has its parameters and the cause.
+        """
         model = self.build(records, seed)
         X, y = records.take(rows)
         with warnings.catch_warnings():
@@ -66,7 +97,7 @@ class Training:
                 raise  # another worker may have more memory; our own errors say what to do
             except Exception as error:  # whatever somebody's estimator raises will be raised again
                 raise DataError(
-                    f"estimator={self._estimator.describe()} could not be trained on {len(rows)} "
+                    f"estimator={self.describe()} could not be trained on {len(rows)} "
                     f"records: {type(error).__name__}: {error}; change its parameters or the data"
                 ) from error
         return model

@@ -21,7 +21,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from umbrameter.errors import StoreError
-from umbrameter.store.schemas import VERSIONS
+from umbrameter.store.schemas import OUTSIDE, VERSIONS
 
 MANIFEST = "manifest.json"
 
@@ -52,7 +52,7 @@ class Recipe:
     Parameters
     ----------
     kind
-        One of `umbrameter.store.schemas.VERSIONS`.
+        One of `umbrameter.store.schemas.VERSIONS`, or a name of one's own for a step from outside.
     facts
         JSON-able: the relevant part of the spec, the keys of the inputs, seeds, versions of what computes it.
     """
@@ -63,7 +63,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """The artefact's key: SHA-256 over the kind, its schema version and the facts."""
-        return digest({"kind": self.kind, "version": VERSIONS[self.kind], "facts": self.facts})
+        return digest({"kind": self.kind, "version": VERSIONS.get(self.kind, OUTSIDE), "facts": self.facts})
 
     @property
     def path(self) -> str:
@@ -283,7 +283,7 @@ class Store:
     def _finish(self, draft: Draft) -> None:
         manifest = {
             "kind": draft.recipe.kind,
-            "version": VERSIONS[draft.recipe.kind],
+            "version": VERSIONS.get(draft.recipe.kind, OUTSIDE),
             "facts": draft.recipe.facts,
             "meta": draft.meta,
             "files": draft.files,

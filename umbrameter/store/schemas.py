@@ -10,26 +10,29 @@ import pyarrow as pa
 VERSIONS: Mapping[str, int] = {
     "records": 4,
     "split": 1,
-    "meetings": 1,
+    "identities": 1,
     "synthesised": 1,
     "shadow_records": 1,
-    "targets": 2,
+    "targets": 3,
     "query_batches": 1,
     "target_predictions": 2,
     "population_predictions": 1,
     "noisy_answers": 2,
-    "shadow_predictions": 3,
+    "shadow_predictions": 4,
     "attack_data": 1,
     "attack_models": 3,
     "references": 1,
     "guards": 1,
     "guarded_answers": 1,
-    "scores": 2,
+    "scores": 3,
     "evaluations": 3,
-    "costs": 2,
+    "utility": 1,
     "guarantees": 1,
     "controls": 2,
 }
+
+OUTSIDE = 0
+"""The version of kinds that somebody else's steps make: these keep their own version in their recipes' facts."""
 
 SPLIT = pa.schema([("record_id", pa.int64()), ("part", pa.string())])
 """Which part of the audit a record is in: `member`, `nonmember` or `pool`."""
@@ -66,9 +69,9 @@ SCORES = pa.schema(
         ("label", pa.int32()),
         ("is_member", pa.bool_()),
         ("score", pa.float64()),
-        ("is_called", pa.bool_()),
+        ("is_predicted_member", pa.bool_()),
     ]
 )
 """An attack's score of each audited record, higher for more likely a member, and whether it calls the record one.
 
-`is_called` is null throughout for an attack without a threshold."""
+`is_predicted_member` is null throughout for an attack without a threshold."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from threadpoolctl import threadpool_limits
 
 from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.metadata import Cost
 
 
 class Step(Protocol):
@@ -25,6 +26,10 @@ class Step(Protocol):
     @property
     def recipe(self) -> Recipe:
         """What decides the artefact's content."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths of the artefacts that the step reads."""
 
     def make(self, store: Store, draft: Draft) -> None:
         """Write the artefact's files into the draft."""
@@ -39,7 +44,7 @@ def perform(root: str, steps: Sequence[Step]) -> list[str]:
         The store's root.
     steps
         What to make, in order, all of one kind. What is finished is in the store at once, so that a kill costs one
-        chunk at most; steps that are made side by side (on a GPU) count as one.
+        step at most; steps that are made side by side (on a GPU) count as one.
     """
     store = Store(root)
     with threadpool_limits(1):
@@ -52,15 +57,14 @@ def perform(root: str, steps: Sequence[Step]) -> list[str]:
 
 def ensure(store: Store, step: Step) -> str:
     """Return the path of the step's artefact, made now unless it is there."""
-    found = store.find(step.recipe)
-    if found is not None:
-        return found.path
+    artefact = store.find(step.recipe)
+    if artefact is not None:
+        return artefact.path
     wall, cpu = time.perf_counter(), time.process_time()
     with store.write(step.recipe) as draft:
         step.make(store, draft)
-        draft.meta["seconds"] = time.perf_counter() - wall
-        draft.meta["cpu_seconds"] = time.process_time() - cpu
-        draft.meta["peak_rss_mb"] = peak_rss_mb()
+        took = time.perf_counter() - wall, time.process_time() - cpu
+        Cost(seconds=took[0], cpu_seconds=took[1], peak_rss_mb=peak_rss_mb()).write(draft)
     return step.recipe.path
 
 
@@ -76,3 +80,13 @@ def peak_rss_mb() -> float:
 def key_of(path: str) -> str:
     """Return the key of the artefact at a path."""
     return path.rpartition("/")[2]
+
+
+def kind_of(path: str) -> str:
+    """Return the kind of the artefact at a path."""
+    return path.split("/")[-2]
+
+
+def paths_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the paths of the artefacts that some steps make."""
+    return tuple(step.recipe.path for step in steps)

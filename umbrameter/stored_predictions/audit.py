@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from umbrameter import __version__
-from umbrameter.attacks import Attack
+from umbrameter.attacks import Attack, ReferenceLogits
+from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import DataError
 from umbrameter.evaluation import controls
-from umbrameter.evaluation.attack import auc_change, evaluated
+from umbrameter.evaluation.attack import AttackFigures, auc_change, measure_attack
 from umbrameter.evaluation.controls import Control, failures, of_scores
-from umbrameter.evaluation.utility import accuracies, costs
+from umbrameter.evaluation.utility import accuracies, utility_and_change
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import answered
-from umbrameter.mitigations.plan import Attacker, Row
+from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import figures, html
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
@@ -31,7 +32,7 @@ from umbrameter.report.text import strongest
 from umbrameter.seeds import generator, integer
 from umbrameter.spec.limits import expand
 from umbrameter.spec.score import ScoreSpec
-from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.estimates import Metric, NotMeasured
 from umbrameter.statistics.metrics import METRICS, roc_curve
 from umbrameter.store.artefacts import digest
 from umbrameter.store.steps import peak_rss_mb
@@ -59,7 +60,7 @@ def score_stored(
     Returns
     -------
     report
-        As of an audit.
+        The same as of an audit.
     curves
         FPR and TPR of each attack that was measured.
 
@@ -74,14 +75,15 @@ def score_stored(
             f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences a record, and {predictions.path!r} has "
             f"{predictions.n_classes}; both must be of the same classes"
         )
-    heat = sorted(frozenset({1.0}).union(*(attack.temperatures for attack in spec.attackers)))
-    known = None if shadow is None else read_shadows(predictions, shadow, heat, spec.seed)
-    bare = _Scored(predictions, known, spec, heat)
-    results = bare.results(Row(), None, bare)
-    for row in map(Row, spec.mitigations):
-        results += _mitigated(row, bare, shadow)
-    audited = bare.audited
-    found, limits = _controls(audited, predictions, spec.seed), expand(spec.limits)
+    logits = (entry for attack in spec.required_attacks for entry in of_kind(attack.inputs, ReferenceLogits))
+    temperatures = sorted({1.0, *(entry.temperature for entry in logits)})
+    known = None if shadow is None else read_shadows(predictions, shadow, temperatures, spec.seed)
+    unmitigated = _Scored(predictions, known, spec, temperatures)
+    results = unmitigated.results(MitigationPlan(), None, unmitigated)
+    for plan in map(MitigationPlan, spec.mitigations):
+        results += _mitigated(plan, unmitigated, shadow)
+    audited = unmitigated.audited
+    outcomes, limits = _controls(audited, predictions, spec.seed), expand(spec.limits)
     report = Report(
         audit=AuditInfo(
             name=spec.name,
@@ -100,9 +102,9 @@ def score_stored(
         target=_target(audited, predictions.n_classes),
         shadows=_shadow_info(known, shadow),
         results=results,
-        controls=found,
+        controls=outcomes,
         recommendation=recommend(results, limits, spec.accepted_loss),
-        verdict=decide(limits, [(r.attack, r.metrics) for r in results if r.mitigation is None], failures(found)),
+        verdict=decide(limits, [(r.attack, r.metrics) for r in results if r.mitigation is None], failures(outcomes)),
         ledger=Ledger(queries=0, fits=0, reused=0, peak_rss_mb=peak_rss_mb(), driver_peak_rss_mb=peak_rss_mb()),
     )
     return report, {name: roc_curve(values, audited.is_member)[:2] for name, values in audited.scores.items()}
@@ -126,88 +128,93 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
 
 @dataclass(frozen=True)
 class _Scored:
-    """Stored predictions, as they are or mitigated, with the scores of all attacks that lack nothing."""
+    """Stored predictions, unmitigated or mitigated, with the scores of all attacks that lack nothing."""
 
     predictions: StoredPredictions
     known: Shadows | None
     spec: ScoreSpec
-    heat: Sequence[float]
+    temperatures: Sequence[float]
 
     @cached_property
     def lacking(self) -> dict[str, str | None]:
         """Why each attack cannot be measured."""
-        return {attack.label: missing(attack, self.known) for attack in self.spec.attackers}
+        return {attack.label: missing(attack, self.known) for attack in self.spec.required_attacks}
 
     @cached_property
     def audited(self) -> Audited:
         """What is kept of the audited records."""
-        measurable = [attack for attack in self.spec.attackers if not self.lacking[attack.label]]
-        return score_rows(self.predictions, self.known, measurable, self.heat, self.spec.seed)
+        measurable = [attack for attack in self.spec.required_attacks if not self.lacking[attack.label]]
+        return score_rows(self.predictions, self.known, measurable, self.temperatures, self.spec.seed)
 
-    def results(self, row: Row, attacker: Attacker | None, bare: "_Scored") -> list[Result]:
+    def results(self, plan: MitigationPlan, attacker: Attacker | None, unmitigated: "_Scored") -> list[Result]:
         """Return the figures of all attacks."""
-        audited, base = self.audited, None if row.mitigation is None else bare.audited
-        compared = (None, None) if base is None else (base.seen, audited.distances)
-        worth = costs(audited.seen, audited.is_member, *compared)
-        return [self._result(attack, row, attacker, base, worth) for attack in self.spec.attackers]
+        audited, before = self.audited, None if plan.mitigation is None else unmitigated.audited
+        compared = (None, None) if before is None else (before.quality, audited.distances)
+        quality = utility_and_change(audited.quality, audited.is_member, *compared)
+        return [self._result(attack, plan, attacker, before, quality) for attack in self.spec.required_attacks]
 
     def _result(
-        self, attack: Attack, row: Row, attacker: Attacker | None, base: Audited | None, worth: Mapping[str, Any]
+        self,
+        attack: Attack,
+        plan: MitigationPlan,
+        attacker: Attacker | None,
+        before: Audited | None,
+        quality: Mapping[str, dict[str, Metric]],
     ) -> Result:
         reason, audited = self.lacking[attack.label], self.audited
-        found: dict[str, Any] = {"metrics": dict.fromkeys(METRICS, NotMeasured(not_measured=reason or ""))}
-        change = dict(worth["change"])
+        figures = AttackFigures(metrics=dict.fromkeys(METRICS, NotMeasured(not_measured=reason or "")))
+        change = dict(quality["change"])
         if reason is None:
-            scores, is_called = audited.scores[attack.label], audited.is_called[attack.label]
+            scores, decisions = audited.scores[attack.label], audited.is_predicted_member[attack.label]
             classes = [str(i) for i in range(self.predictions.n_classes)]
-            measured = evaluated(scores, audited.is_member, is_called, audited.labels, classes, audited.slices)
-            found = {name: getattr(measured, name) for name in type(measured).model_fields}
-            if base is not None and attack.label in base.scores:
-                change["auc"] = auc_change(base.scores[attack.label], scores, audited.is_member)
+            figures = measure_attack(scores, audited.is_member, decisions, audited.labels, classes, audited.slices)
+            if before is not None and attack.label in before.scores:
+                change["auc"] = auc_change(before.scores[attack.label], scores, audited.is_member)
         return Result(
             attack=attack.label,
-            mitigation=row.label,
+            mitigation=plan.label,
             attacker=attacker,
-            params={"attack": attack.model_dump(mode="json")} | row.params,
+            params={"attack": attack.model_dump(mode="json")} | plan.params,
             assumption=attack.assumption,
             chosen=audited.chosen.get(attack.label),
             n_queries=attack.n_queries,
-            utility=worth["utility"],
+            utility=quality["utility"],
             change=change,
-            **found,
+            **dict(figures),
         )
 
 
-def _mitigated(row: Row, bare: _Scored, shadow: StoredPredictions | None) -> list[Result]:
-    """Return the figures under one mitigation, by an attacker who knows of it and by one who does not."""
-    lacks_shadows = row.guard is not None and bare.known is None
-    if row.training or lacks_shadows:
+def _mitigated(plan: MitigationPlan, unmitigated: _Scored, shadow: StoredPredictions | None) -> list[Result]:
+    """Return the figures under one mitigation, by an adaptive and by a static attacker."""
+    known, spec, temperatures = unmitigated.known, unmitigated.spec, unmitigated.temperatures
+    lacks_shadows = plan.learned is not None and known is None
+    if plan.training or lacks_shadows:
         reason = (
-            f"{row.label} needs shadow models' predictions (--shadow), to train its guard"
+            f"{plan.label} needs shadow models' predictions (--shadow) to learn from"
             if lacks_shadows
-            else f"{row.label} acts in the training, and stored predictions cannot be trained anew; audit the model"
+            else f"{plan.label} acts in the training, and stored predictions cannot be trained anew; audit the model"
         )
-        return [_not_measured(attack, row, reason) for attack in bare.spec.attackers]
-    steps: list[Any] = list(row.answers)
-    if row.guard is not None and bare.known is not None:
-        steps.insert(0, row.guard.fit(bare.known.vectors, integer(bare.spec.seed, "guard")))
+        return [_not_measured(attack, plan, reason) for attack in spec.required_attacks]
+    steps: list[Any] = list(plan.answers)
+    if plan.learned is not None and known is not None:
+        steps.insert(0, plan.learned.fit(known.vectors, integer(spec.seed, "guard")))
     through = partial(answered, mitigations=steps)
-    predictions = bare.predictions.through(through)
-    known = None
+    predictions = unmitigated.predictions.through(through)
+    mitigated = None
     if shadow is not None:
-        known = read_shadows(predictions, shadow.through(through), bare.heat, bare.spec.seed)
-    adaptive = _Scored(predictions, known, bare.spec, bare.heat).results(row, "adaptive", bare)
+        mitigated = read_shadows(predictions, shadow.through(through), temperatures, spec.seed)
+    adaptive = _Scored(predictions, mitigated, spec, temperatures).results(plan, "adaptive", unmitigated)
     if shadow is None:
         return adaptive
-    return adaptive + _Scored(predictions, bare.known, bare.spec, bare.heat).results(row, "static", bare)
+    return adaptive + _Scored(predictions, known, spec, temperatures).results(plan, "static", unmitigated)
 
 
-def _not_measured(attack: Attack, row: Row, reason: str) -> Result:
+def _not_measured(attack: Attack, plan: MitigationPlan, reason: str) -> Result:
     return Result(
         attack=attack.label,
-        mitigation=row.label,
+        mitigation=plan.label,
         attacker="adaptive",
-        params={"attack": attack.model_dump(mode="json")} | row.params,
+        params={"attack": attack.model_dump(mode="json")} | plan.params,
         assumption=attack.assumption,
         metrics=dict.fromkeys(METRICS, NotMeasured(not_measured=reason)),
     )
@@ -217,7 +224,7 @@ def _target(audited: Audited, n_classes: int) -> TargetInfo:
     return TargetInfo(
         kind="stored predictions",
         description="a model whose answers were stored",
-        **accuracies(audited.seen.is_right, audited.is_member),
+        **accuracies(audited.quality.is_correct, audited.is_member),
         n_members=int(audited.is_member.sum()),
         n_nonmembers=int((~audited.is_member).sum()),
         n_classes=n_classes,
@@ -239,15 +246,17 @@ def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None) -> Sha
 def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> dict[str, Control]:
     """Return the controls that can be had without the records."""
     member = audited.is_member
-    found = of_scores([*audited.scores.values()], member, seed) if audited.scores else {}
+    of_attacks = of_scores([*audited.scores.values()], member, seed) if audited.scores else {}
     features = [audited.labels, *(np.unique(v, return_inverse=True)[1] for v in audited.slices.values())]
     distinct = len(np.unique(audited.logits[1.0])) / len(audited.labels)
     keys = audited.record_ids if predictions.has_ids else audited.logits[1.0]
     copies = controls.copies(keys, member) if predictions.has_ids or distinct >= DISTINCT else None
-    return found | {
+    return of_attacks | {
         "row_order": controls.row_order(audited.follows),
         "orientation": controls.orientation(audited.confidence, member),
-        "answers_fit_labels": controls.answers_fit_labels(audited.seen.called, audited.labels, predictions.n_classes),
+        "answers_fit_labels": controls.answers_fit_labels(
+            audited.quality.predicted, audited.labels, predictions.n_classes
+        ),
         "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
         "copies": copies or Control(status="not_measured", reason="without record_id, equal answers may be chance"),
     }

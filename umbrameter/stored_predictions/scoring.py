@@ -8,10 +8,19 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from umbrameter.attacks import AnyAttack, Attack, References, Signals, Vectors
-from umbrameter.attacks.references import ReferenceAttack
+from umbrameter.attacks import (
+    AnyAttack,
+    Attack,
+    AttackModels,
+    ReferenceLogits,
+    References,
+    ShadowVectors,
+    Signals,
+    Vectors,
+)
+from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import DataError
-from umbrameter.evaluation.utility import Seen
+from umbrameter.evaluation.utility import AnswerQuality
 from umbrameter.predictions.parquet import MOST_SLICES, Batch, StoredPredictions
 from umbrameter.seeds import generator
 from umbrameter.steps.scores import SAMPLE
@@ -20,6 +29,9 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 
 MOST_SHADOW_VECTORS = 200_000
 """Shadow vectors that thresholds and attack models are made from, at most; drawn at random."""
+
+SUPPLIED = (ShadowVectors, AttackModels, ReferenceLogits)
+"""Inputs of attacks that stored predictions can hold; attack models are fitted by the attack itself."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +42,8 @@ class Audited:
     ----------
     labels, is_member, record_ids
         Shape (n_records,).
-    seen
-        What decides the answers' worth.
+    quality
+        What decides how good the answers are.
     confidence
         In the label, shape (n_records,).
     distances
@@ -42,8 +54,8 @@ class Audited:
         Each record's value by column, for columns of few values.
     scores
         By attack.
-    is_called
-        By attack: whom it calls a member; None without a threshold.
+    is_predicted_member
+        By attack; None without a threshold.
     chosen
         By combined attack, the name of the one it chose.
     follows
@@ -53,13 +65,13 @@ class Audited:
     labels: Ints
     is_member: Bools
     record_ids: Ints
-    seen: Seen
+    quality: AnswerQuality
     confidence: Floats
     distances: Floats
     logits: dict[float, Floats]
     slices: dict[str, list[str]]
     scores: dict[str, Floats]
-    is_called: dict[str, Bools | None]
+    is_predicted_member: dict[str, Bools | None]
     chosen: dict[str, str]
     follows: bool
 
@@ -75,32 +87,43 @@ class Shadows:
 
 
 def read_shadows(
-    predictions: StoredPredictions, shadow: StoredPredictions, heat: Sequence[float], seed: int
+    predictions: StoredPredictions, shadow: StoredPredictions, temperatures: Sequence[float], seed: int
 ) -> Shadows:
-    """Read shadow models' answers once: some of them whole, and the logits of audited records under each model."""
+    """Read shadow models' answers once: a sample of them whole, and the logits of audited records under each model.
+
+    Parameters
+    ----------
+    predictions, shadow
+        The target's answers, and the shadow models'.
+    temperatures
+        At which logits are taken.
+    seed
+        Of the sample.
+    """
     audited = predictions.record_ids()
     rng, share = generator(seed, "shadow-sample"), min(1.0, MOST_SHADOW_VECTORS / shadow.n_records)
-    kept: list[Vectors] = []
+    sampled: list[Vectors] = []
     parts: list[tuple[Ints, Ints, Floats, Bools]] = []
     for batch in shadow.batches():
-        some = rng.random(len(batch.is_member)) < share
-        chosen = batch.vectors.where(some)
-        kept.append(Vectors(chosen.predictions, chosen.labels, batch.is_member[some]))
+        is_sampled = rng.random(len(batch.is_member)) < share
+        sample = batch.vectors.where(is_sampled)
+        sampled.append(replace(sample, is_in=batch.is_member[is_sampled]))
         if audited is not None and batch.model_ids is not None:
-            same = np.isin(batch.record_ids, audited)
-            own = batch.vectors.where(same)
-            logits = np.column_stack([own.logit(t).astype(np.float32) for t in heat])
-            parts.append((batch.model_ids[same], batch.record_ids[same], logits, batch.is_member[same]))
+            rows = np.isin(batch.record_ids, audited)
+            answers = batch.vectors.where(rows)
+            logits = np.column_stack([answers.logit(t).astype(np.float32) for t in temperatures])
+            parts.append((batch.model_ids[rows], batch.record_ids[rows], logits, batch.is_member[rows]))
     vectors = Vectors(
-        np.concatenate([v.predictions for v in kept]),
-        np.concatenate([v.labels for v in kept]),
-        np.concatenate([v.is_in for v in kept if v.is_in is not None]),
+        np.concatenate([v.predictions for v in sampled]),
+        np.concatenate([v.labels for v in sampled]),
+        np.concatenate([v.is_in for v in sampled if v.is_in is not None]),
     )
     if not parts or audited is None or not shadow.has_ids:
         return Shadows(vectors, "record_id in both files and model_id in the shadow predictions are needed", 0)
     models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
     names, model = np.unique(models, return_inverse=True)
-    return Shadows(vectors, _matrices(audited, model, ids, dict(zip(heat, logits.T, strict=True)), is_in), len(names))
+    by_temperature = dict(zip(temperatures, logits.T, strict=True))
+    return Shadows(vectors, _matrices(audited, model, ids, by_temperature, is_in), len(names))
 
 
 def _matrices(
@@ -120,26 +143,27 @@ def _matrices(
 
 def missing(attack: Attack, known: Shadows | None) -> str | None:
     """Return why an attack cannot be measured, or None."""
-    if "population" in attack.needs:
-        return f"{attack.label} needs the records themselves, which stored predictions do not hold"
-    if attack.noises:
-        return f"{attack.label} needs answers on changed copies of the records, which stored predictions do not hold"
+    lacking = sorted(entry.label for entry in attack.inputs if not isinstance(entry, SUPPLIED))
+    if lacking:
+        return f"{attack.label} needs {', '.join(lacking)}, which stored predictions do not hold"
+    logits = of_kind(attack.inputs, ReferenceLogits)
+    if attack.compares_records and not logits:
+        return f"{attack.label} compares whole answers with each other, and stored ones are read some at a time"
     if not attack.needs_shadows:
         return None
     if known is None:
         return f"{attack.label} needs shadow models' predictions (--shadow)"
     if known.vectors.is_in is None or not known.vectors.is_in.any() or known.vectors.is_in.all():
         return "the shadow predictions need both records with is_member true (IN) and false (OUT)"
-    if not attack.temperatures:
+    if not logits:
         return None
     if isinstance(known.references, str):
         return known.references
     is_in = next(iter(known.references.values())).is_in
     counts = {"OUT": (~is_in).sum(axis=0), "IN": is_in.sum(axis=0)}
-    sides = ("IN", "OUT") if "IN and OUT shadows" in attack.needs else ("OUT",)
-    for side in sides:
-        if counts[side].min() == 0:
-            n = int((counts[side] == 0).sum())
+    for side in ("IN", "OUT"):
+        n = int((counts[side] == 0).sum())
+        if n and any(side in entry.sides for entry in logits):
             return f"{n} audited records are {side} of no shadow model; {attack.label} needs one for each"
     return None
 
@@ -148,7 +172,7 @@ def score_rows(
     predictions: StoredPredictions,
     known: Shadows | None,
     attacks: Sequence[AnyAttack],
-    heat: Sequence[float],
+    temperatures: Sequence[float],
     seed: int,
 ) -> Audited:
     """Read the target's answers once; score them batch by batch, or at the end where records are compared.
@@ -161,8 +185,8 @@ def score_rows(
         Shadow models' answers, if there are any.
     attacks
         Those that lack nothing.
-    heat
-        The temperatures of all of them, and 1.
+    temperatures
+        At which logits are taken: those of all attacks, and 1.
     seed
         The audit's seed.
 
@@ -173,42 +197,39 @@ def score_rows(
     """
     signals = _signals(predictions, known, seed)
     chosen = {attack.label: attack.chosen(signals) for attack in attacks}
-    alone = {name: a for name, a in chosen.items() if not isinstance(a, ReferenceAttack)}
-    of = {name: attack.prepared(signals) for name, attack in alone.items()}
+    by_batch = {name: attack for name, attack in chosen.items() if not attack.compares_records}
+    prepared = {name: attack.prepared(signals) for name, attack in by_batch.items()}
     columns: dict[str, list[Array]] = {}
     follows = True
     for batch in predictions.batches():
-        seen = {name: replace(of[name], target=batch.vectors) for name in alone}
-        scored = {name: attack.score(seen[name]) for name, attack in alone.items()}
+        seen = {name: replace(prepared[name], target=batch.vectors) for name in by_batch}
+        scored = {name: attack.score(seen[name]) for name, attack in by_batch.items()}
         if not columns:
             order = np.arange(min(len(batch.is_member), SAMPLE))[::-1]
-            follows = all(attack.keeps_scores(seen[name], scored[name], order) for name, attack in alone.items())
-        for name, values in (_facts(batch, heat) | {f"score {n}": v for n, v in scored.items()}).items():
+            follows = all(attack.keeps_scores(seen[name], scored[name], order) for name, attack in by_batch.items())
+        for name, values in (_facts(batch, temperatures) | {f"score {n}": v for n, v in scored.items()}).items():
             columns.setdefault(name, []).append(values)
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     _check_sides(predictions, whole["is_member"])
-    logits = {t: whole[f"logit {t}"] for t in heat}
-    scores, calls = {}, {}
+    logits = {t: whole[f"logit {t}"] for t in temperatures}
+    at_end = replace(signals, target_logits=logits)
+    scores, decisions = {}, {}
     for name, attack in chosen.items():
-        if isinstance(attack, ReferenceAttack):
-            t = attack.softness
-            scores[name] = attack.compare(logits[t], signals.references[t])
-        else:
-            scores[name] = whole[f"score {name}"]
-        threshold = attack.threshold(of.get(name, signals))
-        calls[name] = None if threshold is None else scores[name] >= threshold
+        scores[name] = whole[f"score {name}"] if name in by_batch else attack.score(at_end)
+        threshold = attack.threshold(prepared.get(name, signals))
+        decisions[name] = None if threshold is None else scores[name] >= threshold
     few = {n: v for n in predictions.slices if len(np.unique(v := whole[f"slice {n}"])) <= MOST_SLICES}
     return Audited(
         labels=whole["label"],
         is_member=whole["is_member"],
         record_ids=whole["record_id"],
-        seen=Seen(*(whole[f"seen {field.name}"] for field in fields(Seen))),
+        quality=AnswerQuality(*(whole[f"quality {field.name}"] for field in fields(AnswerQuality))),
         confidence=whole["confidence"],
         distances=whole["distances"],
         logits=logits,
         slices={name: list(map(str, values)) for name, values in few.items()},
         scores=scores,
-        is_called=calls,
+        is_predicted_member=decisions,
         chosen={name: attack.label for name, attack in chosen.items() if attack.label != name},
         follows=follows,
     )
@@ -223,16 +244,16 @@ def _signals(predictions: StoredPredictions, known: Shadows | None, seed: int) -
     return Signals(nothing, known.vectors, seed, references=references)
 
 
-def _facts(batch: Batch, heat: Sequence[float]) -> dict[str, Array]:
-    """Return what is kept of some rows, whatever the attacks."""
+def _facts(batch: Batch, temperatures: Sequence[float]) -> dict[str, Array]:
+    """Return what is kept of a batch of rows, whatever the attacks."""
     return {
         "label": batch.vectors.labels,
         "is_member": batch.is_member,
         "record_id": batch.record_ids,
         "confidence": batch.vectors.confidence(),
         "distances": batch.distances,
-        **{f"seen {name}": values for name, values in vars(Seen.of(batch.vectors)).items()},
-        **{f"logit {t}": batch.vectors.logit(t) for t in heat},
+        **{f"quality {name}": values for name, values in vars(AnswerQuality.of(batch.vectors)).items()},
+        **{f"logit {t}": batch.vectors.logit(t) for t in temperatures},
         **{f"slice {name}": values for name, values in batch.slices.items()},
     }
 

@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, WrapValidator
 
+from umbrameter.dotted_paths import or_from_outside
+from umbrameter.targets.base import ExternalTarget, QueriedTarget, Target
 from umbrameter.targets.endpoint import EndpointTarget
 from umbrameter.targets.predictions import StoredTarget
 from umbrameter.targets.python_object import GivenTarget
@@ -11,7 +13,21 @@ from umbrameter.targets.registry import RegistryTarget
 from umbrameter.targets.trained import TrainedTarget
 
 AnyTarget = Annotated[
-    TrainedTarget | RegistryTarget | EndpointTarget | StoredTarget | GivenTarget, Field(discriminator="kind")
+    TrainedTarget | RegistryTarget | EndpointTarget | StoredTarget | GivenTarget,
+    Field(discriminator="kind"),
+    SerializeAsAny(),
+    WrapValidator(or_from_outside(Target)),
 ]
+"""Any target; one from outside is named by its dotted path."""
 
-__all__ = ["AnyTarget", "EndpointTarget", "GivenTarget", "RegistryTarget", "StoredTarget", "TrainedTarget"]
+__all__ = [
+    "AnyTarget",
+    "EndpointTarget",
+    "ExternalTarget",
+    "GivenTarget",
+    "QueriedTarget",
+    "RegistryTarget",
+    "StoredTarget",
+    "Target",
+    "TrainedTarget",
+]

@@ -7,8 +7,8 @@ import numpy as np
 
 from umbrameter.errors import DataError, TargetError, brief
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
+from umbrameter.targets.base import ReleasedAnswers
 from umbrameter.targets.columns import Columns, frame, masked
-from umbrameter.targets.external import Answers
 from umbrameter.typing import Array, Floats
 
 
@@ -41,7 +41,7 @@ class Adapted:
         columns: Columns,
         classes: Sequence[Any],
         labels: Sequence[Any] | None = None,
-        answers: Answers = (),
+        answers: ReleasedAnswers = (),
         name: str = "the model",
     ):
         self.model, self.columns, self.classes, self.name = model, columns, list(classes), name

@@ -33,9 +33,8 @@ class Columns:
     @classmethod
     def of(cls, records: Records) -> "Columns":
         """Return the columns of some records."""
-        categories = {name: tuple(values) for name, values in records.artefact.meta["categories"].items()}
         is_whole = records.domain.is_whole.tolist()
-        return cls(tuple(records.feature_names), categories, tuple(is_whole))
+        return cls(records.metadata.feature_names, records.metadata.categories, tuple(is_whole))
 
 
 def frame(X: Array, columns: Columns) -> Any:

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.predictions.probabilities import improbable
+from umbrameter.targets.base import Label, QueriedTarget
 from umbrameter.targets.columns import Columns
-from umbrameter.targets.external import ExternalTarget, Label
-from umbrameter.targets.secrets import is_secretive, keys
+from umbrameter.targets.secrets import keys, looks_like_secret
 from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
@@ -54,7 +54,7 @@ class JsonRequest(BaseModel):
         if (count := _count(body)) != 1:
             text = 'write it once, such as {"instances": "$records"}'
             raise ValueError(f"{RECORDS!r} is in the body {count} times; {text}")
-        secret = next(filter(is_secretive, keys(body)), None)
+        secret = next(filter(looks_like_secret, keys(body)), None)
         if secret is not None:
             text = "leave it out, and set target.token, with its header where it goes into one of its own"
             raise ValueError(f"the body holds {secret!r}, which looks like a secret; {text}")
@@ -78,7 +78,7 @@ class Token(BaseModel):
         return self
 
 
-class EndpointTarget(ExternalTarget):
+class EndpointTarget(QueriedTarget):
     """A classifier that is asked over HTTP(S); its training records are known, it itself is not.
 
     Examples
@@ -118,7 +118,7 @@ class EndpointTarget(ExternalTarget):
         if "#" in self.url:
             raise ValueError("url holds a fragment, which is never sent; leave out # and what follows it")
         names = [name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)]
-        secret = next(filter(is_secretive, names), None)
+        secret = next(filter(looks_like_secret, names), None)
         if secret is not None:
             raise ValueError(f"url holds {secret!r}, which looks like a secret; leave it out, and set target.token")
         if not parts.hostname or parts.port == 0:

@@ -1,18 +1,20 @@
 """A target whose answers are stored: nobody asks it."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from umbrameter.errors import DataError
-from umbrameter.mitigations import LabelOnly, Rounding, TopK
+from umbrameter.mitigations import as_settings
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.targets.external import Answers
+from umbrameter.records.membership import Membership
+from umbrameter.targets.base import ExternalTarget, ReleasedAnswers
+from umbrameter.targets.connection import Connection, ConnectionContext
 from umbrameter.typing import Floats, Ints
 
 
-class StoredTarget(BaseModel):
+class StoredTarget(ExternalTarget):
     """A target of which only its answers on members and non-members are there.
 
     The Parquet file or folder has `prediction` (or `p_0`, `p_1`, ...), `label`, `is_member`, and `record_id`, which is
@@ -24,11 +26,29 @@ class StoredTarget(BaseModel):
     'predictions'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    can_be_queried: ClassVar[bool] = False
 
     kind: Literal["predictions"] = Field("predictions", description="Stored answers; the target is not asked.")
     path: str = Field(min_length=1, description="The Parquet file or folder of answers.")
-    answers: Answers = Field((), description="What was done to the answers, in order.")
+    answers: ReleasedAnswers = Field((), description="What was done to the answers, in order.")
+
+    @property
+    def membership(self) -> Membership | None:
+        """The file itself: it says of each record that it names whether it is a member."""
+        return Membership(self.path, "record_id", "target.path")
+
+    def connect(self, context: ConnectionContext) -> Connection:
+        """Read the answers.
+
+        Raises
+        ------
+        DataError
+            When they cannot be read, or are of another number of classes.
+        """
+        records = context.records
+        facts = {"kind": self.kind, "answers": as_settings(self.answers), "records": records.artefact.key}
+        name = self.path.rpartition("/")[2]
+        return Connection(facts, f"stored answers of {name}", self.read(len(records.classes)))
 
     def read(self, n_classes: int) -> "StoredAnswers":
         """Return the answers.
@@ -38,8 +58,7 @@ class StoredTarget(BaseModel):
         DataError
             When they cannot be read, or are of another number of classes.
         """
-        coarse = any(isinstance(part, TopK | Rounding | LabelOnly) for part in self.answers)
-        stored = StoredPredictions(self.path, "target.path", coarse)
+        stored = StoredPredictions(self.path, "target.path", rounded=bool(self.answers))
         if stored.n_classes != n_classes:
             raise DataError(
                 f"target.path={self.path!r} has answers of {stored.n_classes} classes, and the data have {n_classes}; "

@@ -1,13 +1,20 @@
 """A target given from Python: any object that answers probabilities."""
 
+import uuid
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
-from umbrameter.targets.external import ExternalTarget
+from umbrameter.errors import TargetError
+from umbrameter.mitigations import as_settings
+from umbrameter.targets.adapter import Adapted
+from umbrameter.targets.base import QueriedTarget
+from umbrameter.targets.columns import Columns
+from umbrameter.targets.connection import Connection, ConnectionContext, MutableConnection, identify
 
 
-class GivenTarget(ExternalTarget):
+class GivenTarget(QueriedTarget):
     """A fitted classifier handed to the audit as a Python object: scikit-learn's, skorch's, Keras's, one's own.
 
     Examples
@@ -18,3 +25,30 @@ class GivenTarget(ExternalTarget):
 
     kind: Literal["object"] = Field("object", description="A Python object, handed over with the spec.")
     name: str = Field("the model", min_length=1, description="What it is called in reports.")
+
+    def connect(self, context: ConnectionContext) -> Connection:
+        """Return the object, asked about the canaries.
+
+        Raises
+        ------
+        TargetError
+            When there is no object, or it does not answer.
+        DataError
+            When its classes are not those of the data.
+        """
+        if context.model is None:
+            raise TargetError(
+                "target.kind=object: there is no object; hand it over: audit(spec, model=ModelHandle(classifier))"
+            )
+        records = context.records
+        model = Adapted(context.model, Columns.of(records), records.classes, self.labels, self.answers, self.name)
+        facts = {
+            "kind": self.kind,
+            "name": self.name,
+            "answers": as_settings(self.answers),
+            "labels": self.labels and [*self.labels],
+            "run": uuid.uuid4().hex,  # an object has no name of its own, and asking it costs nothing
+        }
+        answers = np.asarray(model.predict_proba(context.canaries), dtype=np.float32)
+        identity = identify(context.store, facts, context.canaries, answers)
+        return MutableConnection(identity, self.name, model, context.store, context.canaries)

@@ -7,7 +7,7 @@ import numpy as np
 from umbrameter.errors import DataError, UmbrameterError
 from umbrameter.predictions.probabilities import align_probabilities
 from umbrameter.records.noise import Noise, robustness
-from umbrameter.records.reader import Records
+from umbrameter.records.reader import RecordReader
 from umbrameter.seeds import integer
 from umbrameter.typing import Answering, Floats, Ints
 
@@ -15,16 +15,31 @@ BATCH = 2**23
 """Values of features that a model is asked about at once, so that a large query holds one batch of them."""
 
 
-def holds(model: Answering, records: Records, rows: Ints, noise: Noise, seed: int) -> Floats:
-    """Return how well a model's label of some records holds under noise, in batches; as of `noise.robustness`."""
-    held, n = [], max(1, BATCH // records.n_features)
+def robustness_to_noise(model: Answering, records: RecordReader, rows: Ints, noise: Noise, seed: int) -> Floats:
+    """Return how well a model's labels of some records withstand noise, in batches; see `records.noise.robustness`.
+
+    Parameters
+    ----------
+    model
+        Its labels alone are looked at.
+    records, rows
+        Which records; shape (n_rows,).
+    noise, seed
+        How they are changed, and the seed of the changes.
+
+    Returns
+    -------
+    Shares of changed copies that keep the record's label, shape (n_rows,).
+    """
+    robustness_by_batch, meta = [], records.metadata
+    n = max(1, BATCH // meta.n_features)
     for start in range(0, len(rows), n):
         X, y = records.take(rows[start : start + n])
-        held.append(robustness(model, X, y, noise, records.categorical, integer(seed, "noise", start)))
-    return np.concatenate(held)
+        robustness_by_batch.append(robustness(model, X, y, noise, meta.categorical, integer(seed, "noise", start)))
+    return np.concatenate(robustness_by_batch)
 
 
-def aligned_answers(model: Answering, records: Records) -> Callable[[Floats], Floats]:
+def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floats]:
     """Return a model as a function from features to prediction vectors over all classes, float32.
 
     One whose answers are rounded or cut off says so by `is_coarse`; they need not sum to 1.
@@ -33,7 +48,7 @@ def aligned_answers(model: Answering, records: Records) -> Callable[[Floats], Fl
 
     def answer(X: Floats) -> Floats:
         try:
-            found = model.predict_proba(X)
+            answers = model.predict_proba(X)
         except (MemoryError, UmbrameterError):
             raise
         except Exception as error:
@@ -41,23 +56,35 @@ def aligned_answers(model: Answering, records: Records) -> Callable[[Floats], Fl
                 f"{type(model).__name__} could not answer {len(X)} records: {type(error).__name__}: {error}; "
                 "change its parameters"
             ) from error
-        return align_probabilities(found, model.classes_, len(records.classes), is_coarse).astype(np.float32)
+        return align_probabilities(answers, model.classes_, n_classes, is_coarse).astype(np.float32)
 
     return answer
 
 
-def ask(model: Answering, records: Records, rows: Ints) -> tuple[Floats, Ints]:
+def ask(model: Answering, records: RecordReader, rows: Ints) -> tuple[Floats, Ints]:
     """Return a model's prediction vectors on some records, in batches, and the records' labels.
+
+    Parameters
+    ----------
+    model
+        A classifier of some or all of the data's classes.
+    records, rows
+        Which records; shape (n_rows,).
 
     Returns
     -------
     predictions
-        float32, shape (n_records, n_classes); a class that the model has never seen gets 0.
+        float32, shape (n_rows, n_classes); a class that the model has never seen gets 0.
     labels
-        Shape (n_records,).
+        Shape (n_rows,).
+
+    Raises
+    ------
+    DataError
+        When the model cannot answer, or does not answer probabilities.
     """
-    answers, labels, n = [], [], max(1, BATCH // records.n_features)
-    answer = aligned_answers(model, records)
+    answers, labels, meta = [], [], records.metadata
+    answer, n = aligned_answers(model, len(meta.classes)), max(1, BATCH // meta.n_features)
     for start in range(0, len(rows), n):
         X, y = records.take(rows[start : start + n])
         answers.append(answer(X))

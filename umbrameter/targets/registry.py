@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from umbrameter.targets.external import ExternalTarget
+from umbrameter.targets.base import QueriedTarget
 
 
-class RegistryTarget(ExternalTarget):
+class RegistryTarget(QueriedTarget):
     """A registered model version.
 
     Examples

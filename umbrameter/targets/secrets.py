@@ -6,23 +6,23 @@ from typing import Any
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 """The words in a name such as `X-Api-Key`, `access_token` or `apiKey`."""
-SECRETIVE = re.compile(
+SECRETS = re.compile(
     r"(api|access|account|auth|client|private|secret|shared|subscription)?(key|token|secret|code)"
     r"|pass|passwd|password|passphrase|pwd|sig|o?auth|authentication|authori[sz]ation|creds?|credentials?|jwt"
 )
 """Which words, in lower case, are in the names of what holds secrets."""
 
 
-def is_secretive(name: str) -> bool:
+def looks_like_secret(name: str) -> bool:
     """Return whether what has this name looks like a secret; a name may begin with `signature`, as TensorFlow's do.
 
     Examples
     --------
-    >>> [is_secretive(name) for name in ("X-Api-Key", "apiKey", "code", "signature_name", "keypoints")]
+    >>> [looks_like_secret(name) for name in ("X-Api-Key", "apiKey", "code", "signature_name", "keypoints")]
     [True, True, True, False, False]
     """
     words = [word.lower() for word in WORDS.findall(name)]
-    return any(map(SECRETIVE.fullmatch, words)) or words[-1:] == ["signature"]
+    return any(map(SECRETS.fullmatch, words)) or words[-1:] == ["signature"]
 
 
 def keys(content: Any) -> Iterator[str]:

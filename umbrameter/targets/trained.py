@@ -1,40 +1,28 @@
 """A target that is trained here, from a recipe."""
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from umbrameter.estimators import Estimator
-from umbrameter.mitigations import Mitigation, wrapped
-from umbrameter.typing import Classifier
+from umbrameter.targets.base import Target
 
 
-class TrainedTarget(BaseModel):
-    """A classifier trained by the audit on the members, so that membership is known for certain."""
+class TrainedTarget(Target):
+    """A classifier trained by the audit on the members, so that membership is known for certain.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Examples
+    --------
+    >>> TrainedTarget(estimator={"kind": "random_forest"}).trained_here
+    True
+    """
+
+    trained_here: ClassVar[bool] = True
 
     kind: Literal["train"] = Field("train", description="Trained here on the members.")
     estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
 
-    def build(
-        self,
-        seed: int,
-        mitigations: Sequence[Mitigation] = (),
-        categorical: tuple[int, ...] = (),
-        binary: bool = True,
-    ) -> Classifier:
-        """Return the unfitted classifier, mitigated.
-
-        Parameters
-        ----------
-        seed
-            Set as every `random_state` in it.
-        mitigations
-            What wraps it, in order.
-        categorical, binary
-            As of `Estimator.build`.
-        """
-        built: Classifier = wrapped(self.estimator.build(seed, categorical, binary), mitigations)
-        return built
+    @property
+    def estimator_here(self) -> Estimator | None:
+        """The recipe that it is trained by."""
+        return self.estimator

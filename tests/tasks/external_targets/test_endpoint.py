@@ -6,14 +6,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tasks.external_targets import endpoint as endpoint_module
-from tasks.external_targets.budget import most_witnesses
+from tasks.external_targets.connectors import most_witnesses
 from tasks.external_targets.endpoint import WITNESSES, Endpoint
 from tests.tasks.external_targets.serving import (
     PLAIN,
@@ -293,7 +292,7 @@ def test_errors_name_the_record_of_the_whole_query(tmp_path: Path) -> None:
 def test_rounded_answers_are_taken_where_it_is_said(tmp_path: Path) -> None:
     with serve(Model(), "unsummed") as server, asking(server, tmp_path, answers=(Rounding(1),)) as endpoint:
         assert endpoint.predict_proba(records(10))[-1].tolist() == pytest.approx([0.7, 0.7])
-        ask = aligned_answers(endpoint, SimpleNamespace(classes=["no", "yes"]))
+        ask = aligned_answers(endpoint, 2)
         assert ask(records(10))[-1].tolist() == pytest.approx([0.7, 0.7])
 
 

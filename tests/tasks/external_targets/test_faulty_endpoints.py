@@ -23,8 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from tasks.cluster import Compute
 from tasks.external_targets import endpoint as endpoint_module
 from tasks.external_targets.budget import announce
+from tasks.external_targets.connectors import connect
 from tasks.external_targets.endpoint import FEWEST, WITNESSES
-from tasks.external_targets.meeting import meet
 from tasks.session import Session
 from tests.tasks.external_targets.serving import FAULTS, Exchange, Fault, Server, named, serve, status
 from umbrameter.errors import TargetError, UmbrameterError
@@ -36,6 +36,7 @@ from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Step, perform
+from umbrameter.targets.connection import N_CANARIES, Connection, ConnectionContext, draw_canaries
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -144,33 +145,37 @@ def laid_out(session: Session) -> tuple[Records, str, Callable[[TargetIdentity],
     split = Split(records.artefact.path, None, None, spec.seed)
     session.make([split])
     dealt = store.open(split.recipe.path)
-    return records, split.recipe.path, lambda met: lay_out(AuditInputs(spec, records, dealt, met))
+    return records, split.recipe.path, lambda target: lay_out(AuditInputs(spec, records, dealt, target))
 
 
-def make_all(session: Session, found: Sequence[TrainedVariant], *names: str) -> None:
+def make_all(
+    session: Session, variants: Sequence[TrainedVariant], *names: str, connection: Connection | None = None
+) -> None:
     for name in names:
-        for v in found:
-            session.make(getattr(v, name))
+        for v in variants:
+            session.make(getattr(v, name), connection)
 
 
 def audit(prepared: Prepared, root: Path, url: str, **target: Any) -> list[bytes]:
     """Run an audit and return its figures, attack by attack."""
     session = Session(prepared.spec(url=url, **target), str(root), Here())  # type: ignore[arg-type]
     records, split, plan = laid_out(session)
-    meet(session, records, session.store.open(split), None, None)
-    assert session.met is not None
-    with closing(session.met):
-        found = plan(session.met.target)
-        announce(session, found)
-        for v in found:
-            session.make([v.query])
-        make_all(session, found, "population", "noisy")
-        session.met.part()
-    make_all(session, found, "shadows", "merges", "references")
-    measurements = [measurement for v in found for measurement in v.measurements]
+    store = session.store
+    context = ConnectionContext(store, records, draw_canaries(records, store.open(split), N_CANARIES))
+    with closing(connect(session.spec.target, context)) as connection:
+        identity = TargetIdentity(connection.facts, connection.description)
+        session.make([identity])
+        variants = plan(identity)
+        announce(store, connection, [step for v in variants for step in (v.query, *v.population, *v.noisy)])
+        for v in variants:
+            session.make([v.query], connection)
+        make_all(session, variants, "population", "noisy", connection=connection)
+        connection.verify_unchanged()
+    make_all(session, variants, "shadows", "merges", "references")
+    measurements = [measurement for v in variants for measurement in v.measurements]
     for measurement in measurements:
-        for step in (*measurement.fits, measurement.scoring, measurement.evaluation):
-            session.make([step])  # type: ignore[list-item]
+        for step in (*measurement.attack_models, measurement.scoring, measurement.evaluation):
+            session.make([step])
     return [
         session.store.open(measurement.evaluation.recipe.path).data("evaluation.json") for measurement in measurements
     ]
@@ -199,7 +204,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     make_all(session, planned, "shadows", "merges", "references")
     for v in planned:
         for measurement in v.measurements:
-            session.make(measurement.fits)
+            session.make(measurement.attack_models)
     return found
 
 

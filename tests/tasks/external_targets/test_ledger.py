@@ -17,17 +17,35 @@ import pyarrow.compute as pc
 import pytest
 
 from tasks.external_targets import endpoint as endpoint_module
-from tasks.external_targets.budget import most_calls
 from tasks.external_targets.ledger import LEDGER, Ledger
 from tests.tasks.external_targets.serving import Exchange, Model, asking, expected, records, serve, statuses
 from umbrameter.errors import TargetError
 from umbrameter.mitigations import Rounding
+from umbrameter.records.metadata import RecordsMetadata
 from umbrameter.records.noise import Noise
 from umbrameter.shadow_data import ModelBased
 from umbrameter.steps.shadow_records import Synthesis
 from umbrameter.steps.target_answers import NoisyQuery
 from umbrameter.store.artefacts import Recipe, Store
 from umbrameter.targets.columns import same
+
+
+def two_features() -> RecordsMetadata:
+    """Return what is known of three records of two numbers."""
+    return RecordsMetadata(
+        n_records=3,
+        n_features=2,
+        label_counts=(2, 1),
+        classes=("no", "yes"),
+        feature_names=("a", "b"),
+        precision="float32",
+        categorical=(),
+        categories={},
+        low=(0.0, 0.0),
+        high=(1.0, 1.0),
+        integral=(False, False),
+        binary=False,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +194,7 @@ def test_repetitions_and_canaries_count_for_the_budget(tmp_path: Path) -> None:
 def test_calls_are_at_most_as_many_as_said(tmp_path: Path) -> None:
     rng, store = random.Random(0), Store(tmp_path)
     with store.write(Recipe("records", {})) as draft:
-        draft.meta["n_features"] = 2
+        two_features().write(draft)
     path = Recipe("records", {}).path
     for _ in range(200):
         n, iter_max, places = rng.randint(1, 30), rng.randint(1, 9), rng.randint(1, 12)
@@ -186,9 +204,9 @@ def test_calls_are_at_most_as_many_as_said(tmp_path: Path) -> None:
             running += [waiting.pop() for _ in range(min(len(waiting), places - len(running)))]
             running, calls = [left - 1 for left in running if left > 1], calls + 1
         step = Synthesis("", path, data, n, (0,), 0)
-        assert calls <= most_calls(step, n * iter_max, store) <= iter_max * (1 + n / places)
+        assert calls <= step.most_calls(store, n * iter_max) <= iter_max * (1 + n / places)
     noisy = NoisyQuery("", path, "", Noise(copies=2), 0)
-    assert [most_calls(noisy, 3 * n, store) for n in (1, 2**22, 2**22 + 1)] == [3, 3, 6]
+    assert [noisy.most_calls(store, 3 * n) for n in (1, 2**22, 2**22 + 1)] == [3, 3, 6]
 
 
 # Canaries

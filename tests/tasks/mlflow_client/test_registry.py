@@ -159,7 +159,7 @@ def found(registry: Registry, records: Records, model: str, **options: Any) -> t
     """Return a model's answers on all records, and what tells it from others."""
     target = RegistryTarget(model=f"models:/{model}", **options)
     asked, facts = load(target, Columns.of(records), records.classes, records.artefact.store.root, registry.uri)
-    return aligned_answers(asked, records)(records.take(np.arange(N))[0]), facts
+    return aligned_answers(asked, len(records.classes))(records.take(np.arange(N))[0]), facts
 
 
 # Which model

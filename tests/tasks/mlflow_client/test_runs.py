@@ -21,7 +21,10 @@ from tasks.mlflow_client.runs import default_uri, get_ready, log_run, ui_command
 from tasks.server import temporary_server
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.report import Report
+from umbrameter.report.run_artefacts import read_run_artefacts
 from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.scores import read_scores
+from umbrameter.steps.target_answers import read_answers
 from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
@@ -124,14 +127,12 @@ def test_attack_models_load_and_score_as_stored(runs: dict[str, Run], finished: 
     client = client_of(root)
     run = client.get_run(runs["attack:shokri(logistic_regression)"].info.run_id)
     (model,) = run.outputs.model_outputs
-    paths = json.loads((root / folder / "artefacts.json").read_text())
     store = Store(root)
-    (path,) = [
-        s["path"] for s in paths["scores"] if (s["attack"], s["mitigation"]) == ("shokri(logistic_regression)", None)
-    ]
-    scores = store.open(path).table("scores.parquet")
-    answers = store.open(paths["target_predictions"][0]).table("predictions.parquet")
-    X = np.column_stack([np.stack(answers["prediction"].to_numpy()), answers["label"].to_numpy()])
+    paths = read_run_artefacts(store, folder)
+    measured = paths.without_mitigation()["shokri(logistic_regression)"]
+    scores = read_scores(store.open(measured.scores))
+    answers = read_answers(store.open(paths.target_predictions[0])).vectors
+    X = np.column_stack([answers.predictions, answers.labels])
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(default_uri(str(root)))
     try:
@@ -140,7 +141,7 @@ def test_attack_models_load_and_score_as_stored(runs: dict[str, Run], finished: 
     finally:
         mlflow.set_tracking_uri(before)
     assert pyfunc.metadata.signature is not None
-    assert np.allclose(np.asarray(pyfunc.predict(X.astype(np.float64)))[:, 1], scores["score"], atol=1e-6)
+    assert np.allclose(np.asarray(pyfunc.predict(X.astype(np.float64)))[:, 1], scores.scores, atol=1e-6)
 
 
 def test_no_record_leaves_the_store(runs: dict[str, Run], finished: Any) -> None:

@@ -1,0 +1,51 @@
+"""Which task run made which artefact, so that Prefect's run page shows what depends on what."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect import Task
+from prefect.futures import PrefectFuture
+
+Returned = TypeVar("Returned")
+
+
+class RunGraph:
+    """The task runs of one flow run, each after those that made what it reads."""
+
+    def __init__(self) -> None:
+        self._makers: dict[str, PrefectFuture[Any]] = {}
+        self._ancestors: dict[UUID, frozenset[UUID]] = {}
+
+    def submit(
+        self, task: Task[..., Returned], reads: Iterable[str], *arguments: Any, **more: Any
+    ) -> PrefectFuture[Returned]:
+        """Submit a task run that waits for those that made what it reads.
+
+        Parameters
+        ----------
+        task
+            The task.
+        reads
+            Paths of artefacts; one that no task run of this flow run made is not waited for.
+        arguments, more
+            The task's.
+        """
+        parents = self._parents(reads)
+        future = task.submit(*arguments, return_state=False, wait_for=parents, **more)
+        ids = [parent.task_run_id for parent in parents]
+        self._ancestors[future.task_run_id] = frozenset(ids).union(*(self._ancestors[run] for run in ids))
+        return future
+
+    def note(self, future: PrefectFuture[Any], paths: Iterable[str]) -> None:
+        """Let a task run stand for the artefacts at some paths: whoever reads them waits for it from now on."""
+        self._makers.update(dict.fromkeys(paths, future))
+
+    def _parents(self, paths: Iterable[str]) -> list[PrefectFuture[Any]]:
+        """Return the task runs that made some artefacts, without those that another of them waited for.
+
+        Every task reads the records, say: an edge from their making to each task would hide all other edges.
+        """
+        makers = dict.fromkeys(self._makers[path] for path in paths if path in self._makers)
+        implied = frozenset[UUID]().union(*(self._ancestors[maker.task_run_id] for maker in makers))
+        return [maker for maker in makers if maker.task_run_id not in implied]

@@ -1,0 +1,76 @@
+"""Classes that a spec names by their dotted path: which may be named, and how they are looked up.
+
+A spec is data: it must not be able to import anything. Only classes below the allowed prefixes are looked up, and only
+those of the expected kind are used.
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler
+
+PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
+"""Environment variable of the operator: more allowed prefixes for dotted paths, separated by commas."""
+
+
+def allowed_prefixes() -> tuple[str, ...]:
+    """Return the prefixes a dotted path may begin with: `sklearn.`, `umbrameter.` and the operator's."""
+    more = os.environ.get(PREFIXES_VARIABLE, "")
+    return ("sklearn.", "umbrameter.", *(p.strip() for p in more.split(",") if p.strip()))
+
+
+def is_allowed(path: str) -> bool:
+    """Return whether a text is a dotted path below an allowed prefix."""
+    return "." in path and path.startswith(allowed_prefixes())
+
+
+def look_up(path: str) -> Any:
+    """Return what a dotted path names, whatever it is.
+
+    Raises
+    ------
+    ValueError
+        When there is no such module, or nothing of that name in it.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        raise ValueError(f"there is no {path!r}; check the module and the name") from None
+
+
+def or_from_outside(base: type[BaseModel]) -> Callable[[Any, ValidatorFunctionWrapHandler], Any]:
+    """Return a validator that also takes classes from outside, whose `kind` is their own dotted path.
+
+    Parameters
+    ----------
+    base
+        What such a class must inherit.
+    """
+
+    def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+        if not (isinstance(kind, str) and "." in kind):
+            return handler(value)
+        return value if isinstance(value, base) else _from_outside(base, kind, value)
+
+    return validate
+
+
+def _from_outside(base: type[BaseModel], kind: str, settings: Any) -> BaseModel:
+    if not is_allowed(kind):
+        raise ValueError(
+            f"kind={kind!r} is outside the allowed prefixes {' and '.join(allowed_prefixes())}; the operator adds "
+            f"prefixes with {PREFIXES_VARIABLE}"
+        )
+    found = look_up(kind)
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise ValueError(f"kind={kind!r} is no {base.__name__}; name a class that inherits {base.__name__}")
+    try:
+        return found.model_validate(settings)
+    except ValidationError as error:
+        causes = [f"{'.'.join(map(str, cause['loc'])) or kind}: {cause['msg']}" for cause in error.errors()]
+        raise ValueError("; ".join(causes)) from None

@@ -1,0 +1,34 @@
+"""The attacks that every mitigation has to face."""
+
+from collections.abc import Sequence
+
+from umbrameter.attacks import AnyAttack, Confidence, Gap
+from umbrameter.mitigations import Mitigation
+
+
+def required_attacks(attacks: tuple[AnyAttack, ...], mitigations: Sequence[Mitigation]) -> tuple[AnyAttack, ...]:
+    """Return the attacks of a spec; with mitigations, at least one with per-class thresholds and one on labels alone.
+
+    That a mitigation stops the attacks it was made against says little about others.
+
+    Parameters
+    ----------
+    attacks, mitigations
+        Of the spec.
+
+    References
+    ----------
+    Song, Mittal (2021), arXiv 2003.10595, section 5: such thresholds undo what MemGuard seems to achieve.
+
+    Examples
+    --------
+    >>> from umbrameter.attacks import Loss
+    >>> from umbrameter.mitigations import TopK
+    >>> [attack.label for attack in required_attacks((Loss(),), [TopK(1)])]
+    ['loss', 'confidence', 'gap']
+    """
+    if not mitigations:
+        return attacks
+    by_class = () if any(attack.has_class_thresholds for attack in attacks) else (Confidence(),)
+    by_label = () if any(not attack.uses_confidences for attack in attacks) else (Gap(),)
+    return (*attacks, *by_class, *by_label)
