@@ -3,7 +3,7 @@
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import reporting, stages
+from tasks import preparation, reporting, stages
 from tasks.cluster import Compute
 from tasks.external_targets.handover import ModelHandle
 from tasks.session import read_spec, session
@@ -12,7 +12,7 @@ from umbrameter.spec.audit import AuditSpec
 
 @flow(
     name="audit",
-    flow_run_name=stages.run_name,
+    flow_run_name=preparation.run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=256),  # type: ignore[arg-type]  # threads that only wait
     description="Measure how much a trained classifier gives away about who was in its training data.",
 )
@@ -42,17 +42,17 @@ def audit(
         Whether to log the run to MLflow at the end.
     """
     with session(read_spec(spec), root, compute or Compute()) as run:
-        records = stages.prepare_records(run)
-        splits = stages.split_records(run, records)
-        with stages.connect_target(run, records, splits, model, tracking_uri) as connection:
-            variants = stages.plan_audit(run, records, splits, connection)
-            stages.announce_queries(run, variants, connection)
+        records = preparation.prepare_records(run)
+        splits = preparation.split_records(run, records)
+        with preparation.connect_target(run, records, splits, model, tracking_uri) as connection:
+            variants = preparation.plan_audit(run, records, splits, connection)
+            preparation.announce_queries(run, variants, connection)
             stages.train_targets(run, variants, tracking_uri)
             stages.query_targets(run, variants, connection)
             unusable = stages.draw_shadow_records(run, variants, connection)
             if unusable:
-                variants = stages.plan_audit(run, records, splits, connection, unusable)
-            stages.verify_unchanged(run, variants, connection)
+                variants = preparation.plan_audit(run, records, splits, connection, unusable)
+            preparation.verify_unchanged(run, variants, connection)
             stages.fit_shadow_models(run, variants)
             stages.merge_attack_data(run, variants)
             stages.guard_answers(run, variants)

@@ -15,7 +15,7 @@ from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
 from umbrameter.report.text import attacker_name, figure, mitigation_name, stronger, summary_sentence
-from umbrameter.steps.layout import TrainedVariant
+from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.steps import paths_of
 from umbrameter.targets.connection import Connection
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.preparation import run_name
 from tasks.session import free_folder
-from tasks.stages import run_name, tracking
+from tasks.stages import tracking
 from umbrameter.errors import SpecError
 from umbrameter.report import sweep_html
 from umbrameter.report.figures import png

@@ -14,8 +14,9 @@ from umbrameter.records.build import build
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, Measurement, TrainedVariant, lay_out
+from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split, SplitMetadata
+from umbrameter.steps.variants import Measurement, TrainedVariant
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import paths_of
 

@@ -18,10 +18,11 @@ from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
+from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.target_answers import StoredQuery
+from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import ensure, perform
 from umbrameter.targets import StoredTarget

@@ -36,7 +36,6 @@ from umbrameter.steps.attack_models import fitted_labels
 from umbrameter.steps.controls import read_controls
 from umbrameter.steps.evaluations import read_evaluation, read_roc
 from umbrameter.steps.guarantees import read_guarantee
-from umbrameter.steps.layout import Measurement, TrainedVariant, Unmeasurable
 from umbrameter.steps.scores import ScoresMetadata, read_scores
 from umbrameter.steps.shadow_models import ShadowFitMetadata, ShadowMetadata
 from umbrameter.steps.shadow_records import DrawnMetadata
@@ -44,6 +43,7 @@ from umbrameter.steps.split import SplitMetadata
 from umbrameter.steps.target import TargetMetadata
 from umbrameter.steps.target_answers import QueryMetadata
 from umbrameter.steps.utility import read_utility
+from umbrameter.steps.variants import Measurement, TrainedVariant, Unmeasurable
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.metadata import Cost
 from umbrameter.store.steps import kind_of, paths_of

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from umbrameter.steps.layout import Measurement, TrainedVariant
+from umbrameter.steps.variants import Measurement, TrainedVariant
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import paths_of
 

@@ -31,9 +31,10 @@ from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, TrainedVariant, lay_out
+from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetIdentity
+from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import Step, perform
 from umbrameter.targets.connection import N_CANARIES, Connection, ConnectionContext, draw_canaries

@@ -1,0 +1,212 @@
+"""What comes before an audit's work: records, split, the connection to the target, and the plan of all steps.
+
+Belongs here: the first lines of the flow. Does not belong here: the stages that make what was planned (`tasks.stages`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from data.catalogue import locate, write_generated
+from tasks import stage_tasks
+from tasks.external_targets.handover import ModelHandle
+from tasks.session import CLUSTER, Chunk, Session
+from tasks.stages import queries_of, run_stage
+from umbrameter.records.build import build, records_recipe
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.split import Split
+from umbrameter.steps.target import TargetIdentity
+from umbrameter.steps.variants import TrainedVariant
+from umbrameter.store.steps import paths_of
+from umbrameter.targets.base import Target
+from umbrameter.targets.connection import (
+    N_CANARIES,
+    N_CANARIES_COARSE,
+    Connection,
+    ConnectionContext,
+    draw_canaries,
+)
+
+
+def run_name() -> str:
+    """Return a flow run's name: the audit's or the sweep's, as the spec or its path gives it."""
+    spec = flow_run.parameters["spec"]
+    if isinstance(spec, str):
+        return spec.rpartition("/")[2].removesuffix(".yaml")
+    return str(spec["name"] if isinstance(spec, dict) else spec.name)
+
+
+def prepare_records(session: Session) -> str:
+    """Write the records as Parquet parts, checked, and return their path."""
+    future = session.graph.submit(_prepare_records, [], session)
+    path = future.result()
+    session.graph.note(future, [path])
+    return path
+
+
+@task(name="prepare_records", task_run_name="prepare the records", cache_policy=NO_CACHE)
+def _prepare_records(session: Session) -> str:
+    """Write the records as Parquet parts, checked."""
+    spec = session.spec
+    with session.stage("prepare", 1):
+        source = source_of(spec.data, session.store.root)
+        recipe = records_recipe(source, spec.membership)
+        is_there = session.store.find(recipe) is not None
+        if not is_there:
+            session.begin(CLUSTER, session.cluster.start)
+        path = build(source, session.store, spec.membership).path
+        session.count({path}, set() if is_there else {path})
+    return path
+
+
+def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, root: str) -> ParquetData | SidesData:
+    """Return where records lie; those of the catalogue are found, or made, first."""
+    if isinstance(data, CatalogueData):
+        return locate(data.name, root)
+    if isinstance(data, GeneratedData):
+        sizes = (data.records, data.features, data.classes)
+        path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
+        return ParquetData(path=str(path), label="y", duplicates="drop")
+    return data
+
+
+def split_records(session: Session, records: str) -> tuple[str, ...]:
+    """Deal the records into members, non-members and pool, once for each repeat, and return the splits' paths."""
+    steps = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
+    chunks = [Chunk("split the records", [step]) for step in steps]
+    run_stage(session, "split", [(stage_tasks.split_records, chunk) for chunk in chunks])
+    return paths_of(steps)
+
+
+@contextmanager
+def connect_target(
+    session: Session, records: str, splits: Sequence[str], model: ModelHandle | None, tracking_uri: str | None
+) -> Iterator[Connection | None]:
+    """Find the target, where it was trained elsewhere: who it is, and how it is asked; close the connection after.
+
+    Parameters
+    ----------
+    session
+        The run.
+    records, splits
+        Paths of the artefacts.
+    model
+        The Python object, for a target of kind `object`.
+    tracking_uri
+        Where MLflow is, if the target does not say.
+
+    Yields
+    ------
+    The connection; None for a target that is trained here.
+    """
+    target = session.spec.target
+    if target.trained_here:
+        yield None
+        return
+    arguments = session, target, records, splits[0], model, tracking_uri
+    future = session.graph.submit(_connect_target, splits, *arguments)
+    connection = future.result()
+    try:
+        session.graph.note(future, [_identity(connection).recipe.path])
+        yield connection
+    finally:
+        connection.close()
+
+
+@task(name="connect_target", task_run_name="connect to the target", cache_policy=NO_CACHE)
+def _connect_target(
+    session: Session,
+    target: Target,
+    records: str,
+    split: str,
+    model: ModelHandle | None,
+    tracking_uri: str | None,
+) -> Connection:
+    """Find a target that was trained elsewhere: who it is, and how it is asked."""
+    from tasks.external_targets.connectors import connect  # loads HTTP and, for a registered model, MLflow
+
+    store, opened = session.store, Records.open(session.store, records)
+    n_canaries = N_CANARIES_COARSE if target.released_answers else N_CANARIES
+    context = ConnectionContext(
+        store=store,
+        records=opened,
+        canaries=draw_canaries(opened, store.open(split), n_canaries),
+        model=None if model is None else model.model,
+        tracking_uri=tracking_uri,
+    )
+    connection = connect(target, context)
+    session.make([_identity(connection)])
+    return connection
+
+
+def _identity(connection: Connection) -> TargetIdentity:
+    return TargetIdentity(connection.facts, connection.description)
+
+
+def plan_audit(
+    session: Session,
+    records: str,
+    splits: Sequence[str],
+    connection: Connection | None,
+    unusable: Mapping[str, str] | None = None,
+) -> tuple[TrainedVariant, ...]:
+    """Lay out every step of every repeat, so that an impossible plan ends here.
+
+    Parameters
+    ----------
+    session
+        The run.
+    records, splits
+        Paths of the artefacts.
+    connection
+        The target, where it was trained elsewhere.
+    unusable
+        Paths of shadow data of which too few could be drawn, with the reason.
+    """
+    target = None if connection is None else _identity(connection)
+    paths = [records, *splits, *([] if target is None else [target.recipe.path])]
+    future = session.graph.submit(_plan_audit, paths, session, records, splits, target, unusable or {})
+    variants = future.result()
+    session.graph.note(future, paths)  # whatever reads these was planned
+    return variants
+
+
+@task(name="plan_audit", task_run_name="plan the audit", cache_policy=NO_CACHE)
+def _plan_audit(
+    session: Session,
+    records: str,
+    splits: Sequence[str],
+    target: TargetIdentity | None,
+    unusable: Mapping[str, str],
+) -> tuple[TrainedVariant, ...]:
+    """Lay out every step of every repeat, so that an impossible plan ends here."""
+    opened = Records.open(session.store, records)
+    repeats = enumerate(zip(session.spec.repeated(), map(session.store.open, splits), strict=True))
+    inputs = [AuditInputs(spec, opened, split, target, repeat, unusable) for repeat, (spec, split) in repeats]
+    return tuple(variant for part in inputs for variant in lay_out(part))
+
+
+def announce_queries(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> None:
+    """Say how many queries the audit needs, before any is made, and hold that against the budget."""
+    if connection is not None:
+        from tasks.external_targets.budget import announce
+
+        announce(session.store, connection, [step for variant in variants for step in queries_of(variant)])
+
+
+def verify_unchanged(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> None:
+    """Ask a target that was trained elsewhere about the same records as at the beginning: it must still be the same."""
+    if connection is not None:
+        answers = [step.recipe.path for variant in variants for step in queries_of(variant)]
+        session.graph.submit(_verify_unchanged, answers, connection).result()
+
+
+@task(name="verify_unchanged", task_run_name="verify that the target is unchanged", cache_policy=NO_CACHE)
+def _verify_unchanged(connection: Connection) -> None:
+    """Ask a target that was trained elsewhere about the same records as at the beginning."""
+    connection.verify_unchanged()
