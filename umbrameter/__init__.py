@@ -1,6 +1,6 @@
-"""umbrameter measures how much a trained classifier gives away about who was in its training data.
+"""umbrameter measures how much a trained classifier gives away about which records it was trained on.
 
-The public names are loaded when they are first used, so that `import umbrameter` costs nothing.
+The public names are loaded on first use, so that `import umbrameter` is fast.
 """
 
 from importlib import import_module

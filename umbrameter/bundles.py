@@ -1,7 +1,7 @@
-"""The classic library: shadow models and attack models on arrays, without a spec, a store or an orchestrator.
+"""The classic interface: shadow models and attack models on arrays, without a spec, a store or an orchestrator.
 
-`ShadowModelBundle` makes the attack's training set, `AttackModelBundle` learns from it, `prepare_attack_data` gives the
-target's answers the same form. Shokri et al. (2017), arXiv 1610.05820, section V.
+`ShadowModelBundle` makes the attack's training set, `AttackModelBundle` learns from it, `prepare_attack_data` brings
+the target's answers into the same form. Shokri et al. (2017), arXiv 1610.05820, section V.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from umbrameter.typing import Array, Classifier, Floats, Ints
 
 
 class ShadowModelBundle:
-    """Shadow models: each trained on records of its own, and asked about them and about others.
+    """Shadow models, each trained on a random sample of the records and asked about these and as many others.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ class ShadowModelBundle:
         Called without arguments, returns an unfitted classifier with `fit` and `predict_proba`: a scikit-learn one, or
         any that behaves like one (skorch, scikeras). It is fitted on integer labels.
     shadow_dataset_size
-        IN records of each model, and as many OUT records.
+        Number of IN records of each model, and of OUT records.
     num_models
         Number of shadow models.
     seed
         Decides the records of each model and every `random_state` that `model_fn` leaves open.
     n_jobs
-        Models fitted at once; the results do not depend on it.
+        Number of models fitted in parallel; the results do not depend on it.
 
     Attributes
     ----------
@@ -95,11 +95,12 @@ class ShadowModelBundle:
         DataError
             When labels are not as expected, or a model does not answer probabilities.
         """
-        X, given = np.asarray(X), np.asarray(y)
-        labels = as_integer_labels(given)
-        n_classes = given.shape[1] if given.ndim == 2 and given.shape[1] > 1 else int(labels.max()) + 1
+        X, raw_labels = np.asarray(X), np.asarray(y)
+        labels = as_integer_labels(raw_labels)
+        is_one_hot = raw_labels.ndim == 2 and raw_labels.shape[1] > 1
+        n_classes = raw_labels.shape[1] if is_one_hot else int(labels.max()) + 1
         if len(X) != len(labels):
-            raise DataError(f"X has {len(X)} records and y has {len(labels)}; expected as many")
+            raise DataError(f"X has {len(X)} records and y has {len(labels)}; expected the same number")
         if 2 * self.shadow_dataset_size > len(X):
             raise PlanError(
                 f"shadow_dataset_size={self.shadow_dataset_size} needs {2 * self.shadow_dataset_size} records, IN and "
@@ -109,11 +110,13 @@ class ShadowModelBundle:
             delayed(_shadow)(self.model_fn, X, labels, n_classes, self.shadow_dataset_size, self.seed, i, fit_kwargs)
             for i in range(self.num_models)
         )
-        done = Parallel(n_jobs=self.n_jobs)(fits)
-        self.models_ = [model for model, _, _ in done]
-        rows = np.concatenate([rows for _, rows, _ in done])
-        marks = np.repeat([1, 0], self.shadow_dataset_size)
-        return _with_labels(np.concatenate([p for _, _, p in done]), given[rows]), np.tile(marks, self.num_models)
+        shadows = Parallel(n_jobs=self.n_jobs)(fits)
+        self.models_ = [model for model, _, _ in shadows]
+        rows = np.concatenate([rows for _, rows, _ in shadows])
+        answers = np.concatenate([predictions for _, _, predictions in shadows])
+        # `_shadow` puts a model's IN rows first
+        is_in = np.tile(np.repeat([1, 0], self.shadow_dataset_size), self.num_models)
+        return _with_labels(answers, raw_labels[rows]), is_in
 
 
 def _shadow(
@@ -134,7 +137,7 @@ def _shadow(
 
 
 def _seeded_where_open(model: Any, seed: int) -> Any:
-    """Set each `random_state` that is None, so that a model's randomness follows from the bundle's seed."""
+    """Set each `random_state` that is None, so that the bundle's seed decides a model's randomness."""
     if hasattr(model, "get_params") and hasattr(model, "set_params"):
         states = {k: v for k, v in model.get_params().items() if k == "random_state" or k.endswith("__random_state")}
         model.set_params(**{name: seed for name, value in states.items() if value is None})
@@ -146,11 +149,12 @@ def _classes_of(model: Any, n_classes: int) -> Array:
 
 
 def _with_labels(predictions: Floats, labels: Array) -> Floats:
+    # integer labels must not widen float32 predictions
     return np.column_stack([predictions, labels.reshape(len(predictions), -1)]).astype(predictions.dtype)
 
 
 class AttackModelBundle(ClassifierMixin, BaseEstimator):
-    """One attack model a class: from a prediction vector and the record's label to IN (1) or OUT (0).
+    """One attack model per class: from a prediction vector and the record's label to IN (1) or OUT (0).
 
     Parameters
     ----------
@@ -159,12 +163,12 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
     num_classes
         Number of classes of the target.
     n_jobs
-        Attack models fitted at once; the results do not depend on it.
+        Number of attack models fitted in parallel; the results do not depend on it.
 
     Attributes
     ----------
     models_
-        The fitted attack models by class; a class without rows, or with IN or OUT rows only, has none.
+        The fitted attack models by class; a class without IN rows or without OUT rows has none.
     classes_
         0 and 1.
 
@@ -185,12 +189,12 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def from_models(cls, models: Mapping[int, Classifier], num_classes: int) -> "AttackModelBundle":
-        """Return a bundle of attack models that are fitted already.
+        """Return a bundle of attack models that were fitted before.
 
         Parameters
         ----------
         models
-            By class; each one's `predict_proba` takes prediction vectors and knows the classes 0 and 1.
+            Fitted models by class; their `predict_proba` takes prediction vectors and answers for the classes 0 and 1.
         num_classes
             Number of classes of the target.
         """
@@ -202,7 +206,7 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
     def fit(
         self, X_shadow: ArrayLike, y_shadow: ArrayLike, fit_kwargs: Mapping[str, Any] | None = None
     ) -> "AttackModelBundle":
-        """Fit one attack model for each class.
+        """Fit one attack model per class.
 
         Parameters
         ----------
@@ -272,7 +276,7 @@ def prepare_attack_data(
     model
         The fitted target.
     data_in, data_out
-        Features and labels of records that were, and were not, in its training data; labels as for
+        Features and labels of members and of non-members; labels as for
         `ShadowModelBundle.fit_transform`.
 
     Returns
@@ -299,11 +303,12 @@ def prepare_attack_data(
     """
     parts, sizes = [], []
     for X, y in (data_in, data_out):
-        given = np.asarray(y)
-        labels = as_integer_labels(given)
-        n_classes = given.shape[1] if given.ndim == 2 and given.shape[1] > 1 else _n_classes(model, labels)
+        raw_labels = np.asarray(y)
+        labels = as_integer_labels(raw_labels)
+        is_one_hot = raw_labels.ndim == 2 and raw_labels.shape[1] > 1
+        n_classes = raw_labels.shape[1] if is_one_hot else _n_classes(model, labels)
         answers = align_probabilities(model.predict_proba(np.asarray(X)), _classes_of(model, n_classes), n_classes)
-        parts.append(_with_labels(answers, given))
+        parts.append(_with_labels(answers, raw_labels))
         sizes.append(len(labels))
     return np.concatenate(parts), np.repeat([1, 0], sizes)
 

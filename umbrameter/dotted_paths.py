@@ -1,4 +1,4 @@
-"""Classes that a spec names by their dotted path: which may be named, and how they are looked up.
+"""Classes that a spec names by dotted path: which ones it may name, and how to look them up.
 
 A spec is data: it must not be able to import anything. Only classes below the allowed prefixes are looked up, and only
 those of the expected kind are used.
@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler
 
 PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
-"""Environment variable of the operator: more allowed prefixes for dotted paths, separated by commas."""
+"""The environment variable in which the operator allows further prefixes, separated by commas."""
 
 
 def allowed_prefixes() -> tuple[str, ...]:
@@ -23,12 +23,12 @@ def allowed_prefixes() -> tuple[str, ...]:
 
 
 def is_allowed(path: str) -> bool:
-    """Return whether a text is a dotted path below an allowed prefix."""
+    """Return whether `path` is a dotted path below an allowed prefix."""
     return "." in path and path.startswith(allowed_prefixes())
 
 
 def look_up(path: str) -> Any:
-    """Return what a dotted path names, whatever it is.
+    """Return the object that a dotted path names, whatever it is.
 
     Raises
     ------
@@ -43,17 +43,17 @@ def look_up(path: str) -> Any:
 
 
 def or_from_outside(base: type[BaseModel]) -> Callable[[Any, ValidatorFunctionWrapHandler], Any]:
-    """Return a validator that also takes classes from outside, whose `kind` is their own dotted path.
+    """Return a validator that also takes classes from other packages, whose `kind` is their own dotted path.
 
     Parameters
     ----------
     base
-        What such a class must inherit.
+        The class that they must inherit.
     """
 
     def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-        if not (isinstance(kind, str) and "." in kind):
+        if not (isinstance(kind, str) and "." in kind):  # the kinds of this package have no dot
             return handler(value)
         return value if isinstance(value, base) else _from_outside(base, kind, value)
 
@@ -66,11 +66,13 @@ def _from_outside(base: type[BaseModel], kind: str, settings: Any) -> BaseModel:
             f"kind={kind!r} is outside the allowed prefixes {' and '.join(allowed_prefixes())}; the operator adds "
             f"prefixes with {PREFIXES_VARIABLE}"
         )
-    found = look_up(kind)
-    if not (inspect.isclass(found) and issubclass(found, base)):
-        raise ValueError(f"kind={kind!r} is no {base.__name__}; name a class that inherits {base.__name__}")
+    model = look_up(kind)
+    if not (inspect.isclass(model) and issubclass(model, base)):
+        raise ValueError(
+            f"kind={kind!r} is not a subclass of {base.__name__}; name a class that inherits {base.__name__}"
+        )
     try:
-        return found.model_validate(settings)
+        return model.model_validate(settings)
     except ValidationError as error:
         causes = [f"{'.'.join(map(str, cause['loc'])) or kind}: {cause['msg']}" for cause in error.errors()]
         raise ValueError("; ".join(causes)) from None

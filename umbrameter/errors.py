@@ -1,8 +1,8 @@
-"""The errors that a user can act on; each text names the parameter, the value, what was expected and what to do."""
+"""The errors that a user can act on; each message names the parameter, its value, what was expected and what to do."""
 
 
 class UmbrameterError(Exception):
-    """Base of all errors that are a user's to mend: shown without a traceback, exit code 1."""
+    """Base of all errors that the user can fix: shown without a traceback, with exit code 1."""
 
 
 class SpecError(UmbrameterError):
@@ -30,13 +30,13 @@ class TargetError(UmbrameterError):
 
 
 class TrackingError(UmbrameterError):
-    """MLflow cannot be reached, or refused what was logged; `run` is the folder of the audit, complete on disk."""
+    """MLflow cannot be reached, or refused what was logged; `run` is the audit's folder, which is complete on disk."""
 
     run: str | None = None
 
 
 class MissingRingError(UmbrameterError):
-    """An optional dependency is not installed; the text holds the line that installs it."""
+    """An optional dependency is not installed; the message has the command that installs it."""
 
 
 def brief(error: BaseException, most: int = 200) -> str:

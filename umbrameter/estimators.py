@@ -21,14 +21,13 @@ from umbrameter.dotted_paths import PREFIXES_VARIABLE, allowed_prefixes, is_allo
 from umbrameter.typing import Classifier
 
 NETWORKS = "umbrameter.networks"
-"""Classifiers below it need the ring of the same name."""
+"""The package whose classifiers need the optional dependencies of `umbrameter[networks]`."""
 
 SPARSE = frozenset({"random_forest", "extra_trees", "decision_tree", "logistic_regression", "k_neighbors"})
-"""Kinds that take sparse matrices, as encoded categories are; the others get them dense."""
+"""Kinds that accept sparse matrices, which one-hot encoded categories make; the others get dense ones."""
 
 SCALED = frozenset({"mlp", "logistic_regression", "k_neighbors"})
-"""Kinds that learn badly from numeric columns on very different scales: these get a StandardScaler inside."""
-
+"""Kinds that learn badly from numeric columns on very different scales: they get a StandardScaler inside."""
 
 KINDS: Mapping[str, str] = {
     "mlp": "umbrameter.networks.MLPClassifier",
@@ -44,7 +43,7 @@ KINDS: Mapping[str, str] = {
 
 
 class Estimator(BaseModel):
-    """A classifier: what it is and its parameters.
+    """A classifier, by its kind and its parameters.
 
     Examples
     --------
@@ -85,11 +84,12 @@ class Estimator(BaseModel):
         Parameters
         ----------
         seed
-            Set as every `random_state` in it.
+            Value of every `random_state` in it.
         categorical
-            Columns of codes: one-hot encoded inside the classifier, fitted on its training data alone.
+            Numbers of the columns that hold category codes; they are one-hot encoded inside the classifier, by an
+            encoder that is fitted on its training data alone.
         binary
-            Whether all other columns hold only 0 and 1, so that scaling has nothing to do.
+            Whether all other columns hold only 0 and 1, and therefore need no scaling.
         """
         estimator = _factory(self.kind)(**self.params)
         scaler = StandardScaler() if self.kind in SCALED and not binary else "passthrough"
@@ -104,7 +104,7 @@ class Estimator(BaseModel):
 
     @property
     def versions(self) -> dict[str, str]:
-        """The versions of the libraries that decide a fitted model, to be part of its key."""
+        """The versions of the libraries that determine a fitted model, and therefore enter its key."""
         names = ["numpy", "scikit-learn"]
         if KINDS.get(self.kind, self.kind).startswith(NETWORKS):
             names += ["jax", "numba"]
@@ -116,19 +116,19 @@ class Estimator(BaseModel):
 
 
 def _check_parameters(classifier: Any) -> None:
-    """Raise `ValueError` where a classifier's parameters are out of range, as far as it can say before it is fitted."""
+    """Raise `ValueError` if parameters are out of range, as far as the classifier can say so before it is fitted."""
     if hasattr(classifier, "check_parameters"):
         classifier.check_parameters()
         return
     try:
-        classifier.fit(None, None)  # scikit-learn looks at parameters before it looks at data
-    except Exception as error:
+        classifier.fit(None, None)  # scikit-learn checks parameters before data; there is no public call for it
+    except Exception as error:  # any other error is about the missing data
         if type(error).__name__ == "InvalidParameterError":  # scikit-learn has no public name for it
             raise ValueError(str(error)) from None
 
 
 def seeded(estimator: Any, seed: int) -> Any:
-    """Set every `random_state` of an estimator, nested ones too, and return it."""
+    """Set every `random_state` of an estimator, including nested ones, and return it."""
     names = [n for n in estimator.get_params() if n == "random_state" or n.endswith("__random_state")]
     return estimator.set_params(**dict.fromkeys(names, seed))
 
@@ -142,7 +142,7 @@ def _factory(kind: str) -> Callable[..., Any]:
         )
     if path.startswith(f"{NETWORKS}.") and not all(map(find_spec, ("jax", "numba", "optax"))):
         raise ValueError(f"{kind} needs the networks, which are not installed: pip install 'umbrameter[networks]'")
-    found = look_up(path)
-    if not (inspect.isclass(found) and issubclass(found, BaseEstimator) and is_classifier(found())):
+    factory = look_up(path)
+    if not (inspect.isclass(factory) and issubclass(factory, BaseEstimator) and is_classifier(factory())):
         raise ValueError(f"{path!r} is not a scikit-learn classifier; name a class with fit and predict_proba")
-    return found
+    return factory

@@ -1,4 +1,4 @@
-"""Functions that numba compiles, kept on disk where there is a place to write."""
+"""Functions compiled by numba and cached on disk."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,8 +7,8 @@ import numba
 
 
 def compiled(function: Callable[..., Any], options: Mapping[str, Any]) -> Any:
-    """Compile a function, and keep the result on disk where there is a place to write."""
+    """Return a function compiled by numba, cached on disk if a folder for it is writable."""
     try:
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither this folder nor the home can be written, as in some containers
+    except RuntimeError:  # neither this folder nor the home is writable, as in some containers
         return numba.njit(**options)(function)

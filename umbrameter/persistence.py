@@ -1,4 +1,4 @@
-"""Fitted models as skops files, which load without running code from them."""
+"""Fitted models as skops files: loading one runs no code from it."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from umbrameter.errors import StoreError
 
 
 def dump_model(model: Any) -> bytes:
-    """Return a fitted classifier as a skops file, which can be loaded without running code from it."""
-    import skops.io  # here, since it loads torch and the like where they are installed: hundreds of MB a worker
+    """Return the content of a skops file that holds a fitted classifier."""
+    import skops.io  # here, since it loads torch and the like where they are installed: hundreds of MB per worker
 
     content: bytes = skops.io.dumps(model)
     return content
@@ -20,7 +20,7 @@ def load_model(content: bytes) -> Any:
     Raises
     ------
     StoreError
-        When the file names types from outside numpy, scipy and the allowed prefixes.
+        When the file names types outside numpy, scipy and the allowed prefixes.
     """
     import skops.io
 

@@ -1,4 +1,4 @@
-"""Which records each shadow model is trained on (IN) and not (OUT), and which it is asked about besides."""
+"""Which records each shadow model is trained on (IN) and not (OUT), and which others it is asked about."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,10 +10,10 @@ from umbrameter.seeds import generator
 from umbrameter.typing import Ints
 
 Design = Literal["disjoint", "audit", "mixed"]
-"""Where IN and OUT records come from: the pool, the audited records, or the one and the other by turns."""
+"""Where IN and OUT records come from: the pool, the audited records, or both by turns."""
 
 MOST_CALIBRATION = 10_000
-"""Records of the pool, at most, on which attacks on single records choose their thresholds."""
+"""Records of the pool, at most, on which attacks that compare answers record by record choose thresholds."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class ShadowRows:
     Parameters
     ----------
     rows_in, rows_out
-        What it is trained on, and what else its labelled prediction vectors are of.
+        Records that it is trained on, and others: its labelled prediction vectors are those of both.
     compared_rows
-        What else it is asked about, so that its answers can be compared with the target's.
+        Further records that it is asked about, to compare its answers with the target's.
     """
 
     rows_in: Ints
@@ -35,14 +35,14 @@ class ShadowRows:
 
 @dataclass(frozen=True)
 class ShadowPlan:
-    """Who is IN which shadow model.
+    """Which records are IN and OUT of which shadow model.
 
     - `disjoint`: every model draws its own IN and OUT records from the pool; none sees an audited record.
-    - `audit`: models come in pairs that share the audited records among them, one half each, at random. So every
-      audited record is IN exactly half of the models, as the strongest attacks need.
-    - `mixed`: by turns, a pair of the one and a pair of the other.
+    - `audit`: models come in pairs that share the audited records among them, a random half each. Every audited record
+      is therefore IN exactly half of the models, as the strongest attacks need.
+    - `mixed`: a pair as in `audit` and a pair as in `disjoint` take turns.
 
-    A model's records depend on the seed and its number alone, so that more models never change the first ones.
+    A model's records depend on the seed and its number alone, so that adding models never changes the first ones.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ class ShadowPlan:
     n_models
         Number of shadow models.
     size
-        IN records of each model of the pool.
+        Number of IN records of each model that draws from the pool.
     n_out
-        OUT records of each model of the pool.
+        Number of OUT records of each model that draws from the pool.
     seed
         The audit's seed.
     n_calibration
-        How many records of the pool, the same for all, each model of the pool is asked about besides, with the audited
-        ones; None for neither.
+        Number of records of the pool, the same for all models, that each model that draws from the pool is also asked
+        about, together with the audited records; None: no model is asked about either.
 
     References
     ----------
@@ -77,21 +77,21 @@ class ShadowPlan:
     def of(
         cls, design: Design, n_models: int, size: int, n_audited: int, n_pool: int, seed: int, compared: bool = False
     ) -> "ShadowPlan":
-        """Return the plan: as many OUT records of the pool as IN, or as many as are left.
+        """Return the plan with as many OUT as IN records per model, or as many as the pool has left.
 
         Parameters
         ----------
         design, n_models, size, seed
-            As of the class.
+            See the class.
         n_audited, n_pool
-            Members and non-members, and records apart from them.
+            Number of members and non-members together, and of records in the pool.
         compared
-            Whether an attack holds the target's answers against shadow models' answers on the same records.
+            Whether an attack compares the target's answers with shadow models' answers on the same records.
 
         Raises
         ------
         PlanError
-            When the pool is too small, or models that come in pairs are odd in number.
+            When the pool is too small, or the number of models is odd although they come in pairs.
         """
         if design != "disjoint" and n_models % 2:
             raise PlanError(
@@ -111,7 +111,7 @@ class ShadowPlan:
 
     @property
     def n_vectors(self) -> int:
-        """Labelled prediction vectors of all models, about."""
+        """Approximate number of labelled prediction vectors of all models."""
         return self.n_models * (self.size + self.n_out)
 
     def on_audited(self, model_id: int) -> bool:
@@ -119,7 +119,7 @@ class ShadowPlan:
         return self.design == "audit" or (self.design == "mixed" and model_id // 2 % 2 == 0)
 
     def facts(self, model_id: int) -> dict[str, Any]:
-        """Return what decides a model's records, apart from the seed and the records themselves."""
+        """Return what determines a model's records, apart from the seed and the audited and pool records."""
         if self.on_audited(model_id):
             return {"design": "audit", "model_id": model_id}
         facts = {"size": self.size, "n_out": self.n_out, "model_id": model_id}
@@ -133,22 +133,23 @@ class ShadowPlan:
         audited
             The rows of members and non-members.
         pool
-            The other rows; where there are fewer than planned, as of synthetic data, models get their shares of them.
+            The other rows. If there are fewer than planned, as with drawn shadow data, IN and OUT keep their ratio.
         model_id
             The model's number, from 0.
         """
         if self.on_audited(model_id):
+            # the two models of a pair share one permutation, and take a half each
             order = generator(self.seed, "audited-rows", model_id // 2).permutation(audited)
             halves = order[: len(order) // 2], order[len(order) // 2 :]
             return ShadowRows(*(halves if model_id % 2 == 0 else halves[::-1]))
         order = generator(self.seed, "shadow-rows", model_id).permutation(pool)
-        wanted = self.size + self.n_out
-        size = self.size if len(order) >= wanted else len(order) * self.size // wanted
-        own = order[:size], order[size:wanted]
-        return ShadowRows(*own) if self.n_calibration is None else ShadowRows(*own, self.compared(audited, pool))
+        planned = self.size + self.n_out
+        size = self.size if len(order) >= planned else len(order) * self.size // planned
+        drawn = order[:size], order[size:planned]
+        return ShadowRows(*drawn) if self.n_calibration is None else ShadowRows(*drawn, self.compared(audited, pool))
 
     def compared(self, audited: Ints, pool: Ints) -> Ints:
-        """Return the rows on which models are compared: the audited ones, then those that thresholds are chosen on."""
+        """Return the rows on which models are compared: the audited ones, then the pool's for choosing thresholds."""
         if self.n_calibration is None:
             return audited
         return np.concatenate(

@@ -1,4 +1,4 @@
-"""Names for the types that travel between modules."""
+"""Types that are shared between modules: arrays by what they hold, and the interfaces of models."""
 
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ Bools = NDArray[np.bool_]
 
 
 class Answering(Protocol):
-    """What umbrameter asks of a target: prediction vectors, and what their columns stand for."""
+    """The interface that umbrameter needs of a target: prediction vectors, and the classes of their columns."""
 
     classes_: Array
 
@@ -21,7 +21,7 @@ class Answering(Protocol):
 
 
 class Classifier(Answering, Protocol):
-    """What umbrameter asks of a model that it trains: the scikit-learn classifier's interface."""
+    """The interface that umbrameter needs of a model that it trains: a scikit-learn classifier's."""
 
     def fit(self, X: Array, y: Array) -> "Classifier":
         """Train on `X` of shape (n_records, n_features) and integer labels `y`."""

@@ -1,4 +1,4 @@
-"""Attacks, one file each; a new one is a file here and a name in `_Single`."""
+"""The attacks, one per file; to add one, write its file here and add its class to `_Single`."""
 
 from typing import Annotated, TypeAlias
 
@@ -24,7 +24,7 @@ from umbrameter.predictions.vectors import Vectors
 _Single: TypeAlias = Gap | Loss | Confidence | Entropy | ModifiedEntropy | Shokri | Lira | Rmia | Quantile | LabelOnly
 
 SingleAttack = Annotated[_Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack))]
-"""Any attack that chooses among no others; one from outside is named by its dotted path."""
+"""Any attack but `Combined`; a class from another package is named by its dotted path."""
 
 AnyAttack = Annotated[
     _Single | Combined, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack))

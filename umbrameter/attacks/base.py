@@ -1,4 +1,4 @@
-"""What an attack sees and what every attack is."""
+"""The interface that every attack implements."""
 
 from abc import ABC, abstractmethod
 
@@ -24,26 +24,26 @@ class Attack(BaseModel, ABC):
     @property
     @abstractmethod
     def inputs(self) -> frozenset[Input]:
-        """All that the attack looks at beside the target's answers on the audited records."""
+        """Everything the attack uses besides the target's answers on the audited records."""
 
     @property
     def needs_shadows(self) -> bool:
-        """Whether the attack cannot be made without shadow models."""
+        """Whether the attack cannot run without shadow models."""
         return any(entry.needs_shadows for entry in self.inputs)
 
     @property
     def n_queries(self) -> int:
-        """Queries to the target for each record."""
+        """Queries to the target per record."""
         return 1
 
     @property
     def uses_confidences(self) -> bool:
-        """Whether the attack looks at more of an answer than its label."""
+        """Whether the attack uses more of an answer than the predicted class."""
         return True
 
     @property
     def has_class_thresholds(self) -> bool:
-        """Whether the attack has a threshold for each class."""
+        """Whether the attack has per-class thresholds."""
         return False
 
     @property
@@ -54,39 +54,40 @@ class Attack(BaseModel, ABC):
     @property
     @abstractmethod
     def assumption(self) -> str:
-        """Which knowledge the attack assumes, in words for the report."""
+        """What the attacker is assumed to know and to be able to do, as a clause for the report."""
 
     def chosen(self, signals: Signals) -> "Attack":
-        """Return the attack that scores: this one, unless it is one that chooses."""
+        """Return the attack that computes the scores: this one, unless it chooses among several."""
         return self
 
     def prepared(self, signals: Signals) -> Signals:
-        """Return the signals with all that the attack fits on shadow models, so that it fits that once."""
+        """Return the signals with everything that the attack fits on shadow models, so that it is fitted only once."""
         return signals
 
     @abstractmethod
     def score(self, signals: Signals) -> Floats:
-        """Return a score for each of the target's records, shape (n_records,)."""
+        """Return the score of each audited record, shape (n_records,)."""
 
     def keeps_scores(self, signals: Signals, scores: Floats, order: Ints) -> bool:
-        """Return whether records, some or all of them in another order, have the scores that they had.
+        """Return whether records keep their scores when all or some of them are scored again in another order.
 
         Parameters
         ----------
         signals, scores
-            What was scored, and the scores.
+            The signals that were scored, and their scores, shape (n_records,).
         order
-            The records' places, in the order in which they are scored again.
+            Positions of the records to score again, in their new order.
         """
+        # float32 sums round differently when the rows of a batch change
         return bool(np.allclose(self.score(signals.where(order)), scores[order], rtol=1e-4, atol=1e-6))
 
     @abstractmethod
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Return the scores where the attack is turned on shadow models, and who is IN; None when it cannot be."""
+        """Return the scores of shadow models' records, and which are IN; None when it cannot attack shadow models."""
 
     def threshold(self, signals: Signals) -> float | None:
-        """Return the score from which on the attack says "member", from shadow data alone; None when it cannot."""
-        found = self.on_shadows(signals)
-        if found is None or not found[1].any() or found[1].all():
+        """Return the lowest score that the attack calls a member, chosen on shadow data alone; None without one."""
+        shadow_scores = self.on_shadows(signals)
+        if shadow_scores is None or not shadow_scores[1].any() or shadow_scores[1].all():
             return None
-        return best_threshold(*found)
+        return best_threshold(*shadow_scores)

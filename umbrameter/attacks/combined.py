@@ -1,10 +1,10 @@
-"""The best of several attacks, chosen on shadow models: the choice costs nothing of the target's figures.
+"""The best of several attacks, chosen on shadow models so that the choice does not bias the target's figures.
 
-Taking the best of many attacks on the audited records themselves would report their luck. Here each attack is turned on
-shadow models first; the one with the highest AUC there is the one whose scores on the target count.
+Choosing the best of many attacks on the audited records themselves would report its luck. Here each attack runs against
+shadow models first, and the one with the highest AUC there scores the target.
 
 Varma, Simon (2006), "Bias in error estimation when using cross-validation for model selection", BMC Bioinformatics 7:
-what is chosen on some data has to be measured on others.
+what is chosen on one sample must be measured on another.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -30,7 +30,7 @@ class Combined(Attack):
     >>> from umbrameter.attacks import Confidence, Entropy, Vectors
     >>> rng = np.random.default_rng(0)
     >>> is_in, p = np.arange(200) % 2 == 0, rng.uniform(0.5, 1, 200)
-    >>> right = np.where(is_in, rng.random(200) < 0.9, rng.random(200) < 0.5)  # who is right says more than how sure
+    >>> right = np.where(is_in, rng.random(200) < 0.9, rng.random(200) < 0.5)  # being right tells more than being sure
     >>> vectors = Vectors(np.column_stack([p, 1 - p]), np.where(right, 0, 1), is_in)
     >>> attack = Combined(attacks=(Entropy(), Confidence()))
     >>> attack.chosen(Signals(vectors, vectors)).label
@@ -42,13 +42,13 @@ class Combined(Attack):
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """Shadow vectors to choose by, and what any of the attacks looks at; attack models are fitted here."""
+        """Shadow vectors to choose by, and the attacks' inputs except attack models: attacks fit those themselves."""
         inputs = frozenset[Input]({ShadowVectors()}).union(*(attack.inputs for attack in self.attacks))
         return inputs - {AttackModels(), ShadowVectors(is_required=False)}
 
     @property
     def uses_confidences(self) -> bool:
-        """Whether any of the attacks looks at more of an answer than its label."""
+        """Whether any of the attacks uses more of an answer than the predicted class."""
         return any(attack.uses_confidences for attack in self.attacks)
 
     @property
@@ -58,26 +58,26 @@ class Combined(Attack):
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attacks assume."""
-        return "the attacker can do all of this: " + "; or: ".join(a.assumption for a in self.attacks)
+        """What the attacker is assumed to know and to be able to do: all that any of the attacks assumes."""
+        return "all of this holds: " + "; and ".join(a.assumption for a in self.attacks)
 
     @property
     def n_queries(self) -> int:
-        """The most that any of the attacks needs."""
+        """The most queries per record that any of the attacks needs."""
         return max(attack.n_queries for attack in self.attacks)
 
     def chosen(self, signals: Signals) -> Attack:
-        """Return the attack of highest AUC on shadow models; of equals, the first.
+        """Return the attack with the highest AUC on shadow models; in a tie, the first.
 
         Raises
         ------
         ValueError
-            When none of the attacks can be turned on shadow models.
+            When none of the attacks can run against shadow models.
         """
         aucs = [_auc(attack.on_shadows(signals)) for attack in self.attacks]
         if max(aucs) == -np.inf:
             raise ValueError(
-                "none of the attacks can be turned on these shadow models, so there is nothing to choose by"
+                "none of the attacks can run against these shadow models, so there is nothing to choose by"
             )
         return self.attacks[int(np.argmax(aucs))]
 
@@ -94,7 +94,8 @@ class Combined(Attack):
         return self.chosen(signals).threshold(signals)
 
 
-def _auc(found: tuple[Floats, Bools] | None) -> float:
-    if found is None or not found[1].any() or found[1].all():
+def _auc(shadow_scores: tuple[Floats, Bools] | None) -> float:
+    if shadow_scores is None or not shadow_scores[1].any() or shadow_scores[1].all():
         return -np.inf
-    return intervals.auc(found[0][found[1]], found[0][~found[1]]).value
+    scores, is_in = shadow_scores
+    return intervals.auc(scores[is_in], scores[~is_in]).value

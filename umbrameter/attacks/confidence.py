@@ -1,4 +1,4 @@
-"""The confidence attack: score = p_y, the confidence in the record's label, with a threshold for each class.
+"""The confidence attack: score = p_y, the confidence in the record's label, with per-class thresholds.
 
 Song, Mittal (2021), "Systematic Evaluation of Privacy Risks of Machine Learning Models", arXiv 2003.10595, section 3.
 """
@@ -27,7 +27,7 @@ class Confidence(ClassThresholds):
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         return (
             "the attacker sees the model's confidence in the record's true label and has records of the same "
             "distribution to train shadow models on, which set the thresholds"

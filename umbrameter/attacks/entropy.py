@@ -1,6 +1,6 @@
-"""The entropy attack: score = -H(p), so that a model that is sure of its answer points to a member.
+"""The entropy attack: score = -H(p), so that a confident answer points to a member.
 
-Shokri et al. (2017), arXiv 1610.05820; with thresholds a class: Song, Mittal (2021), arXiv 2003.10595, section 3.
+Shokri et al. (2017), arXiv 1610.05820; with per-class thresholds: Song, Mittal (2021), arXiv 2003.10595, section 3.
 """
 
 from typing import Literal
@@ -28,10 +28,10 @@ class Entropy(ClassThresholds):
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         return (
             "the attacker sees whole prediction vectors and has records of the same distribution to train shadow "
-            "models on, which set the thresholds; the record's true label only says which threshold"
+            "models on, which set the thresholds; the record's true label only selects the threshold"
         )
 
     def signal(self, vectors: Vectors) -> Floats:

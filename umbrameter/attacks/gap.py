@@ -1,4 +1,4 @@
-"""The gap attack: a record that the model gets right is called a member. What any attack has to beat.
+"""The gap attack: a record that the model classifies correctly is called a member. Every other attack has to beat it.
 
 Yeom, Giacomelli, Fredrikson, Jha (2018), "Privacy Risk in Machine Learning", arXiv 1709.01604, section 3.2. Its
 advantage is the gap between train and test accuracy.
@@ -16,7 +16,7 @@ from umbrameter.typing import Floats
 
 
 class Gap(PointwiseAttack):
-    """Score 1 for a record that the model gets right, else 0.
+    """Score 1 for a correctly classified record, else 0.
 
     Examples
     --------
@@ -25,22 +25,22 @@ class Gap(PointwiseAttack):
     array([1., 0.])
     """
 
-    kind: Literal["gap"] = Field("gap", description="Whether the model gets the record right (Yeom et al. 2018).")
+    kind: Literal["gap"] = Field("gap", description="Whether the model classifies the record correctly (Yeom 2018).")
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
-        return "the attacker sees the model's label alone and knows the record's true one"
+        """What the attacker is assumed to know and to be able to do."""
+        return "the attacker sees only the predicted class and knows the record's true label"
 
     @property
     def uses_confidences(self) -> bool:
-        """Whether the attack looks at more of an answer than its label: it does not."""
+        """False: the attack uses the predicted class alone."""
         return False
 
     def signal(self, vectors: Vectors) -> Floats:
-        """Return 1 where the largest confidence is that of the label, shape (n_records,)."""
+        """Return 1 where the predicted class is the label, else 0, shape (n_records,)."""
         return np.asarray(vectors.predictions.argmax(axis=1) == vectors.labels, dtype=np.float64)
 
     def threshold(self, signals: Signals) -> float | None:
-        """Return 1: right is called a member."""
+        """Return 1: a correctly classified record is called a member."""
         return 1.0

@@ -1,8 +1,8 @@
-"""What an attack looks at beside the target's answers on the audited records: typed values, declared once.
+"""The inputs of attacks: typed values for all they use besides the target's answers on the audited records.
 
-Belongs here: the inputs and what each says. Does not belong here: how an input is made or read (`umbrameter.steps`).
-An attack from outside may bring an input of its own: a frozen dataclass that inherits `Input`, with the functions that
-make and read it registered in `umbrameter.steps.inputs`.
+Belongs here: the inputs and their settings. Does not belong here: how an input is made or read (`umbrameter.steps`).
+An attack from another package may bring its own input: a frozen dataclass that inherits `Input`, with the functions
+that make and read it registered in `umbrameter.steps.inputs`.
 """
 
 from collections.abc import Iterable
@@ -14,28 +14,28 @@ from umbrameter.records.noise import Noise
 AnyInput = TypeVar("AnyInput", bound="Input")
 
 Sides = Literal["OUT", "IN and OUT"]
-"""Which shadow models answer about an audited record: those not trained on it, or those and others that were."""
+"""Which shadow models have to answer about an audited record: those not trained on it, or both kinds."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """Something that an attack looks at."""
+    """An input of an attack."""
 
     label: ClassVar[str]
-    """The input in a few words, for the docs."""
+    """A short name, for the docs and error messages."""
 
     from_shadows: ClassVar[bool] = False
-    """Whether it comes from shadow models, so that an attacker who ignores a mitigation has another one."""
+    """Whether it comes from shadow models: a static attacker then takes it from unmitigated ones."""
 
     asks_target: ClassVar[bool] = False
-    """Whether the target is asked about more than the audited records for it."""
+    """Whether it takes queries to the target beyond those about the audited records."""
 
     from_vectors: ClassVar[bool] = False
-    """Whether shadow models' answers have to be merged class by class for it."""
+    """Whether it needs shadow models' answers merged class by class."""
 
     @property
     def needs_shadows(self) -> bool:
-        """Whether the attack cannot be made without shadow models."""
+        """Whether an attack with this input cannot run without shadow models."""
         return self.from_shadows
 
 
@@ -46,7 +46,7 @@ class ShadowVectors(Input):
     Parameters
     ----------
     is_required
-        False where the attack only sets a threshold by them, if there are any.
+        False if the attack only sets its threshold on them, and runs without them too.
     """
 
     label: ClassVar[str] = "shadow vectors"
@@ -56,13 +56,13 @@ class ShadowVectors(Input):
 
     @property
     def needs_shadows(self) -> bool:
-        """Whether the attack cannot be made without shadow models."""
+        """Whether an attack with this input cannot run without shadow models."""
         return self.is_required
 
 
 @dataclass(frozen=True)
 class AttackModels(Input):
-    """A classifier for each class, fitted on shadow vectors in a step of its own by the attack's `fit`."""
+    """Per-class classifiers, which the attack's `fit` trains on shadow vectors in a step of its own."""
 
     label: ClassVar[str] = "attack models"
     from_shadows: ClassVar[bool] = True
@@ -76,9 +76,9 @@ class ReferenceLogits(Input):
     Parameters
     ----------
     temperature
-        At which logits are taken; the target's are taken at the same.
+        Temperature of the shadow models' and of the target's logits.
     sides
-        Which models are needed.
+        Which shadow models are needed.
     """
 
     label: ClassVar[str] = "reference logits"

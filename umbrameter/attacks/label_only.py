@@ -1,8 +1,8 @@
 """The label-only attack: a record whose label holds under noise is likely a member.
 
-Training pushes the decision boundary away from the records trained on. The attacker sees labels alone, asks for
-those of changed copies of a record, and counts how often the label stays. score = that share, 0 where the record itself
-is wrong.
+Training pushes the decision boundary away from training records. The attacker sees only predicted classes, asks for
+those of changed copies of a record, and counts how often the label stays. score = that share, or 0 where the record
+itself is misclassified.
 
 Choquette-Choo, Tramer, Carlini, Papernot (2021), "Label-Only Membership Inference Attacks", arXiv 2007.14321, section
 IV (noise and flips in place of the distance to the boundary, as they do for records of bits).
@@ -37,40 +37,40 @@ class LabelOnly(Attack):
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """Labels under the one noise."""
+        """The labels of changed copies under this attack's noise."""
         return frozenset({NoisyLabels(self.noise)})
 
     @property
     def uses_confidences(self) -> bool:
-        """Whether the attack looks at more of an answer than its label: it does not."""
+        """False: the attack uses the predicted class alone."""
         return False
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         return (
-            "the attacker sees the model's label alone, knows the record and its true label, and can ask the model "
+            "the attacker sees only the predicted class, knows the record and its true label, and can ask the model "
             f"{self.n_queries} times about each record; shadow models on records of the same distribution set the "
             "threshold"
         )
 
     @property
     def n_queries(self) -> int:
-        """Queries to the target for each record."""
+        """Queries to the target per record: itself and its changed copies."""
         return 1 + self.noise.copies
 
     def score(self, signals: Signals) -> Floats:
-        """Return the share of copies whose label holds, shape (n_records,).
+        """Return the share of changed copies that keep the label, shape (n_records,).
 
         Raises
         ------
         ValueError
-            When there are no answers on changed copies.
+            When the signals have no answers on changed copies.
         """
         if self.noise not in signals.robustness:
             raise ValueError("label_only needs signals.robustness: answers on changed copies of the audited records")
         return signals.robustness[self.noise]
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Return the same of shadow models' records, and which were IN."""
+        """Return the same share for shadow models' records, and which of them are IN."""
         return signals.shadow_robustness.get(self.noise)

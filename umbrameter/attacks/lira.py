@@ -22,10 +22,10 @@ from umbrameter.typing import Bools, Floats
 Variance = Literal["auto", "record", "global"]
 
 ENOUGH = 32
-"""Models on each side of a record from which on its own variance is better than that of all records."""
+"""Models per side from which on a record's own variance is a better estimate than the one pooled over records."""
 
 SMALLEST = 1e-6
-"""Variances below count as this: models that all answer alike would make any other answer infinitely unlikely."""
+"""The smallest variance: models that all answer alike would make any other answer infinitely unlikely."""
 
 
 class Lira(ReferenceAttack):
@@ -43,12 +43,12 @@ class Lira(ReferenceAttack):
 
     kind: Literal["lira"] = Field("lira", description="Likelihood ratio under shadow models (Carlini et al. 2022).")
     mode: Literal["online", "offline"] = Field(
-        "offline", description="`online` compares IN with OUT models, `offline` has OUT models alone."
+        "offline", description="`online` compares IN with OUT models, `offline` uses OUT models only."
     )
     variance: Variance = Field(
         "auto",
-        description=f"`record`: each record's own; `global`: one for all records; `auto`: `record` from {2 * ENOUGH} "
-        "models on.",
+        description=f"`record`: each record's own; `global`: one for all records; `auto`: `record` with at least "
+        f"{2 * ENOUGH} models, else `global`.",
     )
 
     sees: ClassVar[str] = "whole prediction vectors"
@@ -70,13 +70,14 @@ def likelihood_ratio(
     references
         Shadow models' scaled logits of the same records.
     online
-        Whether to compare with IN models, too.
+        Whether to compare IN with OUT models; false: OUT models only.
     variance
-        Of the logits over models: each record's own, one for all records, or as the number of models allows.
+        Variance of the logits over models: `record` is each record's own, `global` one for all records, `auto` is
+        `record` where every record has at least 32 models per side.
 
     Returns
     -------
-    float64, shape (n_records,). A record without a model on a side is compared with the mean of all records there.
+    float64, shape (n_records,). A record without a model on one side gets that side's mean over all records.
 
     References
     ----------
@@ -98,7 +99,7 @@ def likelihood_ratio(
     mean_in, variance_in = _moments(references.logits, references.is_in, variance)
     under_in = (s - mean_in) ** 2 / variance_in + np.log(variance_in)
     under_out = (s - mean_out) ** 2 / variance_out + np.log(variance_out)
-    return np.asarray((under_out - under_in) / 2)
+    return np.asarray((under_out - under_in) / 2)  # log densities, in which log(2 pi) cancels
 
 
 def _moments(logits: Floats, chosen: Bools, variance: Variance) -> tuple[Floats, Floats]:
@@ -108,8 +109,10 @@ def _moments(logits: Floats, chosen: Bools, variance: Variance) -> tuple[Floats,
     overall = values.sum() / max(n.sum(), 1)
     means = np.where(n > 0, values.sum(axis=0) / np.maximum(n, 1), overall)
     squares = (np.where(chosen, values - means, 0) ** 2).sum(axis=0)
-    freedom = np.maximum(n - 1, 0)
+    freedom = np.maximum(n - 1, 0)  # each record's mean takes one degree of freedom, in the pooled variance too
     shared = squares.sum() / freedom.sum() if freedom.any() else np.var(values[chosen]) if chosen.any() else 1.0
-    own = variance == "record" or (variance == "auto" and n.min() >= ENOUGH)
-    found = np.where(freedom > 0, squares / np.maximum(freedom, 1), shared) if own else np.full(len(n), shared)
-    return means, np.maximum(found, SMALLEST)
+    per_record = variance == "record" or (variance == "auto" and n.min() >= ENOUGH)
+    variances = np.full(len(n), shared)
+    if per_record:
+        variances = np.where(freedom > 0, squares / np.maximum(freedom, 1), shared)
+    return means, np.maximum(variances, SMALLEST)

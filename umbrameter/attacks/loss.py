@@ -3,7 +3,7 @@
 A record on which the model's loss is low is likely a member: score = log p_y, p_y the confidence in the record's label.
 
 Yeom, Giacomelli, Fredrikson, Jha (2018), "Privacy Risk in Machine Learning", arXiv 1709.01604, section 3.2 (their
-threshold is the mean training loss; ours is the best one on shadow data, which assumes less of the target).
+threshold is the mean training loss; ours is the best one on shadow data, which assumes less about the target).
 """
 
 from typing import Literal
@@ -27,11 +27,11 @@ class Loss(PointwiseAttack):
     array([-0.11, -0.69])
     """
 
-    kind: Literal["loss"] = Field("loss", description="Threshold on the loss in the true label (Yeom et al. 2018).")
+    kind: Literal["loss"] = Field("loss", description="Threshold on the loss of the true label (Yeom et al. 2018).")
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         return (
             "the attacker sees the model's confidence in the record's true label; shadow models only set the threshold"
         )

@@ -1,7 +1,7 @@
-"""The modified entropy attack: an entropy that knows the label.
+"""The modified entropy attack: an entropy that takes the true label into account.
 
-score = (1 - p_y) log p_y + sum over i != y of p_i log(1 - p_i): 0 for a record that the model is certain and right
-about, falling without bound for one that it is certain and wrong about.
+score = (1 - p_y) log p_y + sum over i != y of p_i log(1 - p_i): 0 where the model is certain and right, and falling
+without bound where it is certain and wrong.
 
 Song, Mittal (2021), "Systematic Evaluation of Privacy Risks of Machine Learning Models", arXiv 2003.10595, equation 7.
 """
@@ -27,12 +27,12 @@ class ModifiedEntropy(ClassThresholds):
     """
 
     kind: Literal["modified_entropy"] = Field(
-        "modified_entropy", description="Entropy that knows the label (Song, Mittal 2021)."
+        "modified_entropy", description="Entropy that takes the label into account (Song, Mittal 2021)."
     )
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         return (
             "the attacker sees whole prediction vectors, knows the record's true label and has records of the same "
             "distribution to train shadow models on, which set the thresholds"
@@ -41,8 +41,9 @@ class ModifiedEntropy(ClassThresholds):
     def signal(self, vectors: Vectors) -> Floats:
         """Return (1 - p_y) log p_y + sum over i != y of p_i log(1 - p_i), shape (n_records,)."""
         p = vectors.predictions.astype(np.float64)
-        of_label = np.arange(len(p)), vectors.labels
+        at_label = np.arange(len(p)), vectors.labels
+        # the largest float64 below 1 stands in for 1, whose log(1 - p) is infinite
         terms = p * np.log1p(-np.minimum(p, 1 - np.finfo(np.float64).eps / 2))
-        others = 1 - p[of_label]
-        terms[of_label] = others * np.log(np.maximum(p[of_label], TINY))
+        others = 1 - p[at_label]
+        terms[at_label] = others * np.log(np.maximum(p[at_label], TINY))
         return np.asarray(terms.sum(axis=1))

@@ -1,4 +1,4 @@
-"""Attacks that look at one answer at a time: a number a record, and a threshold from shadow data."""
+"""Attacks that score each record from the target's answer about it alone, with a threshold from shadow data."""
 
 from abc import abstractmethod
 
@@ -14,15 +14,15 @@ from umbrameter.typing import Bools, Floats
 
 
 class PointwiseAttack(Attack):
-    """An attack whose score of a record follows from the record's answer alone."""
+    """An attack whose score depends only on the target's answer about the record."""
 
     @abstractmethod
     def signal(self, vectors: Vectors) -> Floats:
-        """Return a number a record, float64, higher for more likely a member, shape (n_records,)."""
+        """Return one number per record, higher for more likely a member: float64, shape (n_records,)."""
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """Shadow vectors set the threshold, if there are any."""
+        """Shadow vectors, which only set the threshold and may be missing."""
         return frozenset({ShadowVectors(is_required=False)})
 
     def score(self, signals: Signals) -> Floats:
@@ -30,20 +30,20 @@ class PointwiseAttack(Attack):
         return self.signal(signals.target)
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Return the signals of the shadow vectors, and which were IN."""
+        """Return the signals of the shadow vectors, and which are IN."""
         shadow = signals.shadow
         return None if shadow is None or shadow.is_in is None else (self.signal(shadow), shadow.is_in)
 
 
 class ClassThresholds(PointwiseAttack):
-    """A pointwise attack with a threshold of its own for each class: scores are distances from it.
+    """A pointwise attack with per-class thresholds: a score is the signal's distance from its class's threshold.
 
     References
     ----------
     Song, Mittal (2021), arXiv 2003.10595, section 3.
     """
 
-    per_class: bool = Field(True, description="A threshold for each class; one for all classes if false.")
+    per_class: bool = Field(True, description="Whether each class has its own threshold; false: one for all classes.")
 
     @property
     def inputs(self) -> frozenset[Input]:
@@ -52,46 +52,47 @@ class ClassThresholds(PointwiseAttack):
 
     @property
     def has_class_thresholds(self) -> bool:
-        """Whether the attack has a threshold for each class."""
+        """Whether the attack has per-class thresholds."""
         return self.per_class
 
     @property
     def label(self) -> str:
-        """The attack's name, and whether one threshold serves all classes."""
+        """The attack's name, with `(global)` where one threshold serves all classes."""
         return super().label if self.per_class else f"{super().label}(global)"
 
     def score(self, signals: Signals) -> Floats:
-        """Return the signal less its class's threshold; the signal alone with one threshold for all classes."""
+        """Return the signal less its class's threshold; the plain signal if one threshold serves all classes."""
         signal = self.signal(signals.target)
         return signal - self._thresholds(signals)[signals.target.labels] if self.per_class else signal
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Return the shadow vectors' scores, and which were IN."""
-        found = super().on_shadows(signals)
-        if found is None or signals.shadow is None or not self.per_class:
-            return found
-        return found[0] - self._thresholds(signals)[signals.shadow.labels], found[1]
+        """Return the shadow vectors' scores, and which are IN."""
+        shadow_signals = super().on_shadows(signals)
+        if shadow_signals is None or signals.shadow is None or not self.per_class:
+            return shadow_signals
+        values, is_in = shadow_signals
+        return values - self._thresholds(signals)[signals.shadow.labels], is_in
 
     def threshold(self, signals: Signals) -> float | None:
-        """Return 0 where scores are distances from thresholds, else the best on shadow vectors."""
+        """Return 0 where scores are distances from thresholds, else the best threshold on shadow vectors."""
         if not self.per_class:
             return super().threshold(signals)
         return None if signals.shadow is None or signals.shadow.is_in is None else 0.0
 
     def _thresholds(self, signals: Signals) -> Floats:
-        """Return each class's threshold; that of all classes for a class without IN or OUT vectors."""
-        n_classes, found = signals.target.predictions.shape[1], super().on_shadows(signals)
-        if found is None or signals.shadow is None:
+        """Return the per-class thresholds; a class without IN or without OUT vectors gets the global one."""
+        n_classes, shadow_signals = signals.target.predictions.shape[1], super().on_shadows(signals)
+        if shadow_signals is None or signals.shadow is None:
             return np.zeros(n_classes)
-        values, is_in = found
+        values, is_in = shadow_signals
         thresholds = np.full(n_classes, _best(values, is_in))
         for label in np.unique(signals.shadow.labels):
-            own = signals.shadow.labels == label
-            if is_in[own].any() and not is_in[own].all():
-                thresholds[label] = _best(values[own], is_in[own])
+            rows = signals.shadow.labels == label
+            if is_in[rows].any() and not is_in[rows].all():
+                thresholds[label] = _best(values[rows], is_in[rows])
         return thresholds
 
 
 def _best(values: Floats, is_in: Bools) -> float:
-    """Return the best threshold, made finite: just above all values where it is best to call nobody."""
+    """Return the best threshold, made finite: just above all values where it is best to call none a member."""
     return float(np.clip(best_threshold(values, is_in), values.min(), np.nextafter(values.max(), np.inf)))

@@ -1,8 +1,8 @@
-"""The quantile attack: no shadow model, only records that are known not to be members.
+"""The quantile attack: no shadow models, only records that are known to be non-members.
 
-On them, a regression learns how sure the target is of a record like this one when it has not seen it: mean and spread
-of the scaled logit given the record. score = (logit - mean) / spread, so that a threshold on it is exceeded by the same
-share of every kind of non-member.
+On these, a regression learns how sure the target is of a record that it was not trained on: the mean and the spread of
+the scaled logit given the record. score = (logit - mean) / spread, so that the same share of every kind of non-member
+exceeds a given threshold.
 
 Bertran, Tang, Kearns, Morgenstern, Roth, Wu (2023), "Scalable Membership Inference Attacks via Quantile Regression",
 arXiv 2307.03694, section 3 (their Gaussian variant, with gradient-boosted trees).
@@ -19,15 +19,15 @@ from umbrameter.attacks.signals import Signals
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Array, Bools, Floats
 
-if TYPE_CHECKING:  # imported where it is used: whoever reads a spec loads this module
+if TYPE_CHECKING:  # at run time imported where it is used: reading a spec loads this module and must stay fast
     from sklearn.ensemble import HistGradientBoostingRegressor
 
 LEAST_SPREAD = 0.05
-"""Spreads below this share of the mean one count as it."""
+"""The smallest spread, as a share of the mean spread: dividing by less would let noise decide the score."""
 
 
 class Quantile(Attack):
-    """Score by how far the target's confidence lies above what it is for non-members alike.
+    """Score by how far the target's confidence exceeds what is usual for similar non-members.
 
     Examples
     --------
@@ -44,19 +44,19 @@ class Quantile(Attack):
     """
 
     kind: Literal["quantile"] = Field("quantile", description="Quantile regression, no shadow models (Bertran 2023).")
-    fpr: float = Field(0.1, gt=0, lt=1, description="Share of non-members that the attack's own decision may call.")
+    fpr: float = Field(0.1, gt=0, lt=1, description="Share of non-members that the attack may call members.")
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """Answers on records that are not members."""
+        """The target's answers on known non-members."""
         return frozenset({Population()})
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         return (
             "the attacker sees whole prediction vectors, knows the record and its true label, and can ask the model "
-            "about records of the same distribution that are no members; it trains no shadow models"
+            "about known non-members of the same distribution; it trains no shadow models"
         )
 
     def score(self, signals: Signals) -> Floats:
@@ -65,7 +65,7 @@ class Quantile(Attack):
         Raises
         ------
         ValueError
-            When there is no population, or no features.
+            When the signals have no population, or no features.
         """
         X, y = _inputs(signals, audited=False)
         mean, spread = self._fit(X, y, signals.seed)
@@ -73,11 +73,11 @@ class Quantile(Attack):
         return _standard(logits, mean.predict(asked), np.exp(spread.predict(asked)), np.exp(spread.predict(X)).mean())
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Return None: there are no shadow models."""
+        """Return None: the attack uses no shadow models."""
         return None
 
     def threshold(self, signals: Signals) -> float | None:
-        """Return the score that a share `fpr` of the population exceeds; the halves score each other."""
+        """Return the score that a share `fpr` of the population exceeds; each half is scored by the other's fit."""
         X, y = _inputs(signals, audited=False)
         is_first = generator(signals.seed, "quantile-halves").permutation(len(y)) % 2 == 0
         scores = np.empty(len(y))
@@ -90,13 +90,14 @@ class Quantile(Attack):
     def _fit(
         self, X: Array, y: Floats, seed: int
     ) -> "tuple[HistGradientBoostingRegressor, HistGradientBoostingRegressor]":
-        """Return regressions of the logit's mean and of its spread's log; the latter learns from unseen residuals."""
+        """Return regressions of the logit's mean and of its spread's log, the latter from out-of-fold residuals."""
         mean = _unfitted(seed).fit(X, y)
         is_first = generator(seed, "quantile-spread").permutation(len(y)) % 2 == 0
-        residuals = np.empty(len(y))
+        residuals = np.empty(len(y))  # those of records that a regression was fitted on would be too small
         for half in (is_first, ~is_first):
             other = _unfitted(seed).fit(X[half], y[half])
             residuals[~half] = np.abs(y[~half] - other.predict(X[~half]))
+        # 1e-3: one residual of almost 0 must not pull the log far down
         return mean, _unfitted(seed).fit(X, np.log(np.maximum(residuals, 1e-3)))
 
 
@@ -108,7 +109,7 @@ def _unfitted(seed: int) -> "HistGradientBoostingRegressor":
 
 
 def _inputs(signals: Signals, audited: bool) -> tuple[Array, Floats]:
-    """Return records with their labels as a last column, and the target's logits."""
+    """Return the records with their labels as last column, and the target's scaled logits."""
     vectors = signals.target if audited else signals.population
     features = signals.features if audited else signals.population_features
     if vectors is None or features is None:

@@ -1,4 +1,4 @@
-"""Attacks that hold a record's answer against other models' answers about the same record."""
+"""Attacks that compare the target's answer about a record with shadow models' answers about the same record."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -11,7 +11,7 @@ from umbrameter.attacks.signals import References, Signals
 from umbrameter.typing import Bools, Floats
 
 HELD_OUT = 16
-"""Shadow models that are attacked in turn to choose a threshold, at most: more would move it by little."""
+"""Shadow models that are attacked in turn to choose a threshold, at most: more would hardly move it."""
 
 
 class ReferenceAttack(Attack):
@@ -19,7 +19,7 @@ class ReferenceAttack(Attack):
 
     mode: str
     sees: ClassVar[str]
-    """What of the answer the attack looks at, in words."""
+    """The part of an answer that the attack uses, as `assumption` names it."""
 
     @property
     def label(self) -> str:
@@ -28,28 +28,28 @@ class ReferenceAttack(Attack):
 
     @property
     def logits(self) -> ReferenceLogits:
-        """The shadow models' logits that the target's are compared with; online attacks need both sides."""
+        """The shadow models' logits to compare the target's with; online attacks need IN and OUT models."""
         return ReferenceLogits(self.logit_temperature, "IN and OUT" if self.mode == "online" else "OUT")
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """The same, as a set."""
+        """The reference logits alone."""
         return frozenset({self.logits})
 
     @property
     def compares_records(self) -> bool:
-        """Whether a record's score depends on the other audited records: it does."""
+        """True: a record's score depends on the other audited records."""
         return True
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes in its mode."""
-        whose = (
-            "trains shadow models with and without each audited record, as an auditor of one's own model can"
+        """What the attacker is assumed to know and to be able to do, by the mode."""
+        training = (
+            "trains shadow models with and without each audited record, as the owner of the model can"
             if self.mode == "online"
             else "trains shadow models on other records of the same distribution"
         )
-        return f"the attacker sees {self.sees}, knows the record's true label and the kind of model, and {whose}"
+        return f"the attacker sees {self.sees}, knows the record's true label and the kind of model, and {training}"
 
     @property
     def logit_temperature(self) -> float:
@@ -58,9 +58,9 @@ class ReferenceAttack(Attack):
 
     @abstractmethod
     def compare(self, logits: Floats, references: References) -> Floats:
-        """Return the scores of records with these scaled logits under the attacked model, shape (n_records,).
+        """Return the scores of records from their scaled logits under the attacked model, shape (n_records,).
 
-        Those of `references` are taken at the same temperature, `logit_temperature`.
+        The references' logits are taken at the same temperature, `logit_temperature`.
         """
 
     def score(self, signals: Signals) -> Floats:
@@ -69,7 +69,7 @@ class ReferenceAttack(Attack):
         Raises
         ------
         ValueError
-            When there are no references.
+            When the signals have no reference logits at the temperature.
         """
         t = self.logit_temperature
         if t not in signals.references:
@@ -78,10 +78,15 @@ class ReferenceAttack(Attack):
         return self.compare(signals.logit(t), signals.references[t])
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Turn the attack on shadow models, each held against all the others."""
+        """Return the scores of shadow models' records, each model attacked with all others as references.
+
+        Return None for fewer than three models: at least two references are needed for a variance.
+        """
+        # calibration has IN and OUT records where the audited ones are OUT of every model
         known = (signals.calibration or signals.references).get(self.logit_temperature)
         if known is None or len(known.logits) < 3:
             return None
+        # evenly spaced, so that every kind of model of a mixed design takes part
         chosen = np.unique(np.linspace(0, len(known.logits) - 1, HELD_OUT).astype(int))
         scores = [self.compare(known.logits[model], known.without(model)) for model in chosen]
         return np.concatenate(scores), known.is_in[chosen].ravel()

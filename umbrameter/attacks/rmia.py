@@ -19,7 +19,7 @@ from umbrameter.typing import Bools, Floats
 
 
 class Rmia(ReferenceAttack):
-    """Score by how many records a record beats, each relative to reference models.
+    """Score by how many records a record beats, relative to reference models.
 
     Examples
     --------
@@ -30,17 +30,19 @@ class Rmia(ReferenceAttack):
 
     kind: Literal["rmia"] = Field("rmia", description="Pairwise likelihood ratios (Zarifzadeh et al. 2024).")
     mode: Literal["online", "offline"] = Field(
-        "offline", description="`online` has IN and OUT reference models, `offline` OUT models alone."
+        "offline", description="`online` uses IN and OUT reference models, `offline` OUT models only."
     )
     a: float = Field(
         0.3,
         ge=0,
         le=1,
-        description="Offline: p(x) = ((1 + a) p_OUT + (1 - a)) / 2; lower where members stand out more.",
+        description="Offline: p(x) = ((1 + a) p_OUT + (1 - a)) / 2; lower it where members stand out more.",
     )
-    gamma: float = Field(1.0, gt=0, description="How often as likely a record must be to beat another.")
+    gamma: float = Field(1.0, gt=0, description="How many times as likely a record must be to beat another.")
     temperature: float = Field(
-        2.0, gt=0, description="Of the softmax: networks that are certain of all they have seen look alike at 1."
+        2.0,
+        gt=0,
+        description="Of the softmax: at 1, a network is as certain of easy records as of members.",
     )
 
     sees: ClassVar[str] = "the model's confidence in the true label"
@@ -66,13 +68,13 @@ def log_ratios(logits: Floats, references: References, online: bool = True, a: f
     references
         Reference models' scaled logits of the same records.
     online
-        Whether p(x) is the mean of IN and OUT models' confidences; else it is made up from OUT models'.
+        Whether p(x) is the mean of IN and OUT models' confidences; false: it is estimated from OUT models' alone.
     a
-        Offline only.
+        Offline only, a fraction: p(x) = ((1 + a) p_OUT + (1 - a)) / 2.
 
     Returns
     -------
-    float64, shape (n_records,). A record without a model on a side is given the mean of all records there.
+    float64, shape (n_records,). A record without a model on one side gets that side's mean over all records.
 
     References
     ----------
@@ -86,7 +88,8 @@ def log_ratios(logits: Floats, references: References, online: bool = True, a: f
     """
     p_out = _mean_confidence(references.logits, ~references.is_in)
     p = (p_out + _mean_confidence(references.logits, references.is_in)) / 2 if online else ((1 + a) * p_out + 1 - a) / 2
-    return np.asarray(-np.logaddexp(0, -logits.astype(np.float64)) - np.log(p))
+    log_confidence = -np.logaddexp(0, -logits.astype(np.float64))  # log of the sigmoid, without underflow
+    return np.asarray(log_confidence - np.log(p))
 
 
 def dominated(log_ratios: Floats, gamma: float = 1.0) -> Floats:
@@ -95,19 +98,20 @@ def dominated(log_ratios: Floats, gamma: float = 1.0) -> Floats:
     Parameters
     ----------
     log_ratios
-        Shape (n_records,).
+        log p(x | target) - log p(x), shape (n_records,).
     gamma
-        Above 0. From 1 on, hardly a record beats itself.
+        Above 0. Up to 1 every record also beats itself, which adds 1 / n_records to all scores alike.
 
     Returns
     -------
-    Shape (n_records,).
+    Fractions, shape (n_records,).
 
     Examples
     --------
     >>> dominated(np.array([0.5, -0.5, 0.0, 0.1]), gamma=1.2)
     array([0.75, 0.  , 0.25, 0.25])
     """
+    # "right": a ratio of exactly gamma counts as beaten
     beaten = np.searchsorted(np.sort(log_ratios), log_ratios - np.log(gamma), side="right")
     return np.asarray(beaten / len(log_ratios))
 

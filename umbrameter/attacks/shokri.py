@@ -1,4 +1,4 @@
-"""The shadow-model attack: one binary classifier for each class of the target.
+"""The shadow-model attack: one binary classifier per class of the target.
 
 Shadow models imitate the target on records whose membership is known; for each class y an attack model learns to tell
 the prediction vectors of IN records from those of OUT records. Score = the attack model's P(IN | prediction, y).
@@ -28,17 +28,17 @@ from umbrameter.seeds import generator, integer
 from umbrameter.typing import Bools, Classifier, Floats, Ints
 
 STACK = 8
-"""Attack networks that are trained side by side, at most: more would leave the processor's cache."""
+"""Attack networks trained side by side, at most: more would not fit the processor's cache."""
 
 STACK_BYTES = 32 * 2**20
-"""Shadow vectors that they are trained on together, about."""
+"""Roughly how many bytes of shadow vectors the networks trained side by side may have."""
 
 NETWORK = {"hidden": [64], "activation": "relu", "epochs": 20, "batch_size": 64}
-"""The paper's attack network; as good after 20 passes in batches of 64 as after 50 in batches of 200."""
+"""The paper's attack network; 20 passes in batches of 64 do as well as 50 in batches of 200."""
 
 
 class Shokri(Attack):
-    """One attack model a class, trained on shadow models' prediction vectors.
+    """One attack model per class, trained on shadow models' prediction vectors.
 
     Examples
     --------
@@ -53,30 +53,30 @@ class Shokri(Attack):
     True
     """
 
-    kind: Literal["shokri"] = Field("shokri", description="Shadow models and one attack model a class (Shokri 2017).")
+    kind: Literal["shokri"] = Field("shokri", description="Shadow models and one attack model per class (Shokri 2017).")
     model: Estimator = Field(
         default_factory=lambda: Estimator(kind="mlp", params=NETWORK),
         description="The attack model; the paper's is a network of 64 ReLU units.",
     )
     features: Literal["raw", "log", "sorted", "top3"] = Field(
         "raw",
-        description="What the attack model sees: `raw`, the prediction vector; `log`, the log of it; `sorted`, the "
-        "log of the confidence in the label and of all confidences in falling order, which suits many classes with few "
-        "records each; `top3`, the same of the three largest.",
+        description="What the attack model sees: `raw`, the prediction vector; `log`, its log; `sorted`, the logs of "
+        "the confidence in the label and of all confidences in descending order, which suits many classes with few "
+        "records each; `top3`, the same with the three largest only.",
     )
     label_known: bool = Field(
         True,
-        description="Whether the attacker knows the record's class; else the one the model answers stands in.",
+        description="Whether the attacker knows the record's class; if not, the predicted class stands in.",
     )
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """Attack models; without the label the attack fits them itself, on shadow vectors."""
+        """Attack models; if the label is unknown, shadow vectors, on which the attack fits them itself."""
         return frozenset({AttackModels() if self.label_known else ShadowVectors()})
 
     @property
     def assumption(self) -> str:
-        """Which knowledge the attack assumes."""
+        """What the attacker is assumed to know and to be able to do."""
         label = "knows" if self.label_known else "does not know"
         return (
             f"the attacker sees whole prediction vectors, {label} the record's true label, knows the kind of model and "
@@ -85,14 +85,14 @@ class Shokri(Attack):
 
     @property
     def label(self) -> str:
-        """The attack's name with its attack model's kind, such as `shokri(random_forest)`, and what is not usual."""
+        """The attack's name with its attack model's kind, such as `shokri(random_forest)`, and unusual settings."""
         features = () if self.features == "raw" else (self.features,)
         unknown = () if self.label_known else ("label unknown",)
         return f"shokri({', '.join([self._kind, *features, *unknown])})"
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of the libraries that decide a fitted attack model."""
+        """Versions of the libraries that determine a fitted attack model."""
         return self.model.versions
 
     @property
@@ -102,8 +102,8 @@ class Shokri(Attack):
     def score(self, signals: Signals) -> Floats:
         """Return P(IN) by the attack model of each record's class, shape (n_records,).
 
-        A class without an attack model (no shadow vectors of it, or only IN, or only OUT) gets .5: the attack knows
-        nothing there.
+        A class without an attack model (no shadow vectors, or only IN, or only OUT ones) gets .5: the attack knows
+        nothing about it.
         """
         target, models = self.seen(signals.target), self.prepared(signals).models or {}
         scores = np.full(len(target.labels), 0.5)
@@ -114,7 +114,7 @@ class Shokri(Attack):
         return scores
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        """Return the scores of shadow vectors, each half by attack models of the other, and which were IN."""
+        """Return the scores of shadow vectors, each half by attack models fitted on the other, and which are IN."""
         shadow = signals.shadow
         if shadow is None or shadow.is_in is None:
             return None
@@ -125,53 +125,54 @@ class Shokri(Attack):
         return scores, shadow.is_in
 
     def threshold(self, signals: Signals) -> float | None:
-        """Return just above .5: the attack says "member" where P(IN) exceeds P(OUT)."""
-        return float(np.nextafter(0.5, 1))
+        """Return a value just above .5: the attack says "member" where P(IN) exceeds P(OUT)."""
+        return float(np.nextafter(0.5, 1))  # .5 itself is the score of records that it knows nothing about
 
     def prepared(self, signals: Signals) -> Signals:
-        """Return the signals with attack models, fitted on the shadow vectors unless there are some."""
+        """Return the signals with attack models, fitted on the shadow vectors unless the signals bring some."""
         if signals.models is not None or signals.shadow is None:
             return signals
         shadow = self.seen(signals.shadow)
-        own = {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
-        return replace(signals, models=self.fit(own, signals.seed))
+        by_class = {int(y): shadow.where(shadow.labels == y) for y in np.unique(shadow.labels)}
+        return replace(signals, models=self.fit(by_class, signals.seed))
 
     def seen(self, vectors: Vectors) -> Vectors:
-        """Return vectors with the classes that the attacker takes them to be of."""
+        """Return vectors as the attacker sees them: where labels are unknown, with the predicted classes instead."""
         return vectors if self.label_known else replace(vectors, labels=vectors.predictions.argmax(axis=1))
 
     def fit(self, shadows: Mapping[int, Vectors], seed: int) -> dict[int, Classifier]:
-        """Fit the attack models of some classes; networks are trained side by side.
+        """Fit the attack models of several classes; networks are trained side by side.
 
         Parameters
         ----------
         shadows
             For each class, its shadow vectors with `is_in`.
         seed
-            Of the attack models' randomness.
+            Seed of the attack models' randomness.
 
         Returns
         -------
-        The fitted classifiers by class; none for a class without IN or without OUT vectors to tell apart.
+        The fitted classifiers by class; none for a class without IN or without OUT vectors.
         """
-        known = {y: v for y, v in shadows.items() if v.is_in is not None and v.is_in.any() and not v.is_in.all()}
-        models = {y: self._build(y, integer(seed, f"shokri({self._kind})", y)) for y in known}
-        truths = {y: np.asarray(v.is_in).astype(np.int64) for y, v in known.items()}
+        trainable = {y: v for y, v in shadows.items() if v.is_in is not None and v.is_in.any() and not v.is_in.all()}
+        models = {y: self._build(y, integer(seed, f"shokri({self._kind})", y)) for y in trainable}
+        truths = {y: np.asarray(v.is_in).astype(np.int64) for y, v in trainable.items()}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            if self.model.kind != "mlp" or len(known) < 2:
+            warnings.simplefilter("ignore", ConvergenceWarning)  # how long to train is the spec's choice
+            if self.model.kind != "mlp" or len(trainable) < 2:
                 for y, model in models.items():
-                    model.fit(known[y].predictions, truths[y])
+                    model.fit(trainable[y].predictions, truths[y])
             else:
-                seen = [model[:-1].fit_transform(known[y].predictions) for y, model in models.items()]
-                ends = np.cumsum([len(X) for X in seen])
-                rows = [np.arange(end - len(X), end) for X, end in zip(seen, ends, strict=True)]
+                # a pipeline's last step is the network; the steps before it are fitted per class
+                features = [model[:-1].fit_transform(trainable[y].predictions) for y, model in models.items()]
+                ends = np.cumsum([len(X) for X in features])
+                rows = [np.arange(end - len(X), end) for X, end in zip(features, ends, strict=True)]
                 stack = StackedMLP([model[-1] for model in models.values()])
-                stack.fit(np.concatenate(seen), np.concatenate([*truths.values()]), rows)
+                stack.fit(np.concatenate(features), np.concatenate([*truths.values()]), rows)
         return models
 
     def at_once(self, n_bytes: int) -> int:
-        """Return how many classes' attack models are fitted together, where each has so many bytes of vectors."""
+        """Return how many classes' attack models to fit together if each class has `n_bytes` bytes of vectors."""
         return min(STACK, max(1, STACK_BYTES // max(n_bytes, 1))) if self.model.kind == "mlp" else 1
 
     def _build(self, label: int, seed: int) -> Pipeline:
@@ -190,14 +191,14 @@ class Shokri(Attack):
 
 
 class SortedConfidences(TransformerMixin, BaseEstimator):
-    """From a prediction vector, the log of the confidence in the label, then those of all classes in falling order.
+    """Turn a prediction vector into the log of the label's confidence, then those of all classes in descending order.
 
     Parameters
     ----------
     label
         The class whose attack model this precedes.
     most
-        How many of the falling ones; all if None.
+        How many of the sorted confidences to keep, the largest first; None: all.
 
     Examples
     --------
@@ -219,12 +220,12 @@ class SortedConfidences(TransformerMixin, BaseEstimator):
         return _log(np.column_stack([X[:, self.label], -np.sort(-X, axis=1)[:, : self.most]]))
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Say that it can be used at once."""
+        """Return True: there is nothing to fit."""
         return True
 
 
 class LogConfidences(TransformerMixin, BaseEstimator):
-    """From a prediction vector, the logs of its confidences.
+    """Turn a prediction vector into the logs of its confidences.
 
     Examples
     --------
@@ -242,9 +243,10 @@ class LogConfidences(TransformerMixin, BaseEstimator):
         return _log(X)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Say that it can be used at once."""
+        """Return True: there is nothing to fit."""
         return True
 
 
 def _log(confidences: Floats) -> Floats:
+    # finite at 0, and not so far from the other logs that a network could not learn
     return np.asarray(np.log(np.maximum(confidences, 1e-12)), dtype=np.float32)

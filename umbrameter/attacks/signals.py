@@ -1,4 +1,4 @@
-"""What an attack sees."""
+"""The data that an attack scores records from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from umbrameter.typing import Array, Bools, Classifier, Floats, Ints
 
 @dataclass(frozen=True)
 class References:
-    """Shadow models' scaled logits of some records, and which of them was trained on which.
+    """Shadow models' scaled logits of the same records, and which model was trained on which record.
 
     Parameters
     ----------
@@ -27,48 +27,48 @@ class References:
     is_in: Bools
 
     def without(self, model: int) -> "References":
-        """Return the references less one model."""
+        """Return the references without one model."""
         return References(np.delete(self.logits, model, axis=0), np.delete(self.is_in, model, axis=0))
 
     def where(self, rows: Bools | Ints) -> "References":
-        """Return the references of some records."""
+        """Return the references of the selected records."""
         return References(self.logits[:, rows], self.is_in[:, rows])
 
 
 @dataclass(frozen=True)
 class Signals:
-    """All that an attack may look at: the target's answers and, if it needs them, the shadow models'.
+    """Everything an attack may use: the target's answers and, if it needs them, the shadow models'.
 
     Parameters
     ----------
     target
         The target's answers on the audited records.
     shadow
-        The shadow models' answers with known IN and OUT; None when the audit has no shadow models.
+        The shadow models' answers, marked IN or OUT; None when the audit has no shadow models.
     seed
-        Of the attack's own randomness.
+        Seed of the attack's own randomness.
     models
-        Attack models fitted before, by class; an attack that finds one here does not fit it again.
+        Attack models that were fitted before, by class; the attack then fits none.
     references
-        The shadow models' answers on the audited records, by temperature.
+        The shadow models' logits of the audited records, by temperature.
     calibration
-        Their answers on other records, of which each was trained on some, by temperature; empty where `references` has
-        IN and OUT.
+        Their logits of other records, of which each model was trained on a part, by temperature; empty where
+        `references` has IN and OUT itself.
     features
         The audited records themselves, shape (n_records, n_features).
     population
-        The target's answers on records that are no members.
+        The target's answers on known non-members.
     population_features
-        Those records, shape (n_population, n_features).
+        The features of these, shape (n_population, n_features).
     robustness
-        How well the target's label holds under noise, by the noise, shape (n_records,) each.
+        By noise, the share of each record's changed copies to which the target gives its label, shape (n_records,).
     shadow_robustness
-        The same of shadow models' records, and which were IN.
+        The same for shadow models' records, and which of them are IN.
     target_logits
-        The target's scaled logits by temperature, shape (n_records,) each, where `target` has no vectors to take them
-        from.
+        The target's scaled logits by temperature, shape (n_records,) each, where `target` has no vectors to compute
+        them from.
     extra
-        What inputs from outside this package have read: an array over the audited records each.
+        The values of inputs from other packages: for each, an array over the audited records.
     """
 
     target: Vectors
@@ -90,12 +90,12 @@ class Signals:
         return self.target_logits[temperature] if self.target_logits else self.target.logit(temperature)
 
     def where(self, rows: Bools | Ints) -> "Signals":
-        """Return the signals of some audited records, or of all in another order."""
+        """Return the signals of the selected audited records, or of all in another order."""
         return replace(
             self,
             target=self.target.where(rows),
-            references={t: known.where(rows) for t, known in self.references.items()},
-            robustness={noise: held[rows] for noise, held in self.robustness.items()},
+            references={t: references.where(rows) for t, references in self.references.items()},
+            robustness={noise: shares[rows] for noise, shares in self.robustness.items()},
             features=None if self.features is None else self.features[rows],
             target_logits={t: logits[rows] for t, logits in self.target_logits.items()},
             extra={entry: values[rows] for entry, values in self.extra.items()},

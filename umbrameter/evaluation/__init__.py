@@ -1,1 +1,1 @@
-"""What an audit concludes: an attack's metrics, utility, controls, privacy guarantees, the verdict."""
+"""From scores to conclusions: an attack's metrics, utility, controls, privacy guarantees, the verdict."""

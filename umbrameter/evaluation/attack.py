@@ -1,4 +1,4 @@
-"""Measure one attack: its figures, class by class too, and how it differs from the unmitigated one."""
+"""Measure one attack: overall, by class and by slice, and against the same attack on the unmitigated target."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,14 @@ from umbrameter.typing import Bools, Floats, Ints
 
 
 class AttackFigures(BaseModel):
-    """An attack's figures, of all records and of groups.
+    """An attack's figures, over all records and over groups of them.
 
     Parameters
     ----------
     metrics
-        By name.
+        Metrics over all records, by name.
     by_class, worst_class
-        Class by class, and the class that leaks most against all records.
+        Per-class metrics, and the class that leaks most compared with all records.
     by_slice, worst_slice
         The same for each column that makes slices.
     """
@@ -41,14 +41,14 @@ def measure_attack(
     classes: Sequence[str],
     slices: Mapping[str, Sequence[str]] | None = None,
 ) -> AttackFigures:
-    """Return an attack's figures, of all records and of groups.
+    """Return an attack's figures, over all records and over groups of them.
 
     Parameters
     ----------
     scores, is_member, is_predicted_member, labels
-        Of each record, shape (n_records,); see `statistics.metrics.measure_by_class`.
+        One value per record, shape (n_records,); see `statistics.metrics.measure_by_class`.
     classes
-        The names of the classes; none is measured by itself where there are no names.
+        Names of the classes; if empty, there are no per-class figures.
     slices
         Each record's value in each column that makes slices.
     """
@@ -64,5 +64,15 @@ def measure_attack(
 
 
 def auc_change(before: Floats, scores: Floats, is_member: Bools) -> Interval:
-    """Return how an AUC differs from the one that the same records had before; shape (n_records,) each."""
+    """Return the paired difference between an attack's AUC and its AUC on the unmitigated target.
+
+    Parameters
+    ----------
+    before
+        The attack's scores on the unmitigated target, shape (n_records,).
+    scores
+        Its scores on the mitigated target, of the same records, shape (n_records,).
+    is_member
+        Shape (n_records,).
+    """
     return auc_difference(before[is_member], before[~is_member], scores[is_member], scores[~is_member])

@@ -1,7 +1,7 @@
-"""Controls: checks of the audit itself, in every audit. One that fails says that the figures cannot be trusted.
+"""Controls: checks that every audit makes of itself. If one fails, the figures cannot be trusted.
 
-Belongs here: one function a control, from arrays to an outcome in words. Does not belong here: what follows from a
-failed control (`verdict`). All chance is of a seed; alarms are so strict that one of a thousand sound audits has them.
+Belongs here: one function per control, from arrays to its outcome. Does not belong here: the consequences of a failed
+control (`verdict`). All randomness comes from a seed; a control fails in about one sound audit of a thousand.
 """
 
 from collections.abc import Sequence
@@ -19,31 +19,31 @@ from umbrameter.statistics.metrics import FPRS
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 STRICT = 0.998
-"""Confidence of the intervals that raise an alarm: on one side, one sound audit of a thousand."""
+"""Confidence of the two-sided intervals that raise an alarm on one side: in one sound audit of a thousand."""
 
 PLANTED = 0.05
-"""The share of members that the planted leak gives away."""
+"""Share of members that the planted leak gives away."""
 
 N_NULL = 200
-"""How often membership is permuted."""
+"""Number of permutations of membership."""
 
 SAMPLE = 2_000
-"""Records a side that the blind baseline learns from or is asked about, at most."""
+"""Records per side that the blind baseline learns from or is tested on, at most."""
 
 PERMUTED = 500
-"""Records a side whose membership is permuted, at most."""
+"""Records per side whose membership is permuted, at most."""
 
 FEWEST = 25
-"""Records below which a control that counts or learns says nothing."""
+"""Records below which a control that counts or learns is too uncertain to say anything."""
 
 MOST_FEATURES = 500
-"""Features that the blind baseline looks at, at most, drawn at random."""
+"""Features that the blind baseline and the search for near copies use, at most, drawn at random."""
 
 NEIGHBOURS = 5_000
-"""Members among which the nearest is looked for, at most."""
+"""Members among which the nearest one is searched for, at most."""
 
 COPIES = 0.01
-"""The share of non-members that may be copies of members."""
+"""Share of non-members that may be copies of members."""
 
 
 class Control(BaseModel):
@@ -52,48 +52,49 @@ class Control(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: Literal["pass", "fail", "not_measured"] = Field(description="How it came out.")
-    reason: str = Field(description="What was found, in a sentence.")
-    figures: dict[str, float] = Field(default={}, description="The figures behind it.")
+    reason: str = Field(description="What the control found, in a sentence.")
+    figures: dict[str, float] = Field(default={}, description="The figures behind the outcome.")
 
 
 def permuted_labels(scores: Floats, is_member: Bools, rng: np.random.Generator) -> Control:
-    """With membership permuted at random, 95 % intervals of the AUC must miss .5 about as often as they may.
+    """Check that about 5 % of the AUC's 95 % intervals miss .5 when membership is permuted at random.
 
     Parameters
     ----------
     scores
-        An attack's, shape (n_records,).
+        An attack's scores, shape (n_records,).
     is_member
         Shape (n_records,).
     rng
-        Of the permutations.
+        Draws the sample and the permutations.
     """
     rows = some_of_each(is_member, rng, PERMUTED)
     scores, is_member = scores[rows], is_member[rows]
     alarms = 0
     for _ in range(N_NULL):
         permuted = rng.permutation(is_member)
-        found = intervals.auc(scores[permuted], scores[~permuted])
-        alarms += not found.low <= 0.5 <= found.high
+        auc = intervals.auc(scores[permuted], scores[~permuted])
+        alarms += not auc.low <= 0.5 <= auc.high
+    # the number of intervals that miss is about binomial; a sound audit exceeds `most` once in a thousand
     share, most = alarms / N_NULL, binom.ppf(0.999, N_NULL, 0.05) / N_NULL
-    text = f"{share:.1%} of {N_NULL} audits with membership permuted at random see a leak; about 5 % may"
+    text = f"{share:.1%} of {N_NULL} audits with membership permuted at random find a leak; about 5 % should"
     return _outcome(share <= most, text, alarm_rate=share)
 
 
 def planted_leak(scores: Floats, is_member: Bools, rng: np.random.Generator) -> Control:
-    """With membership permuted and 5 % of the members given away, the leak must be found.
+    """Check that a leak is found when membership is permuted and 5 % of the members are given away.
 
     Parameters
     ----------
     scores, is_member, rng
-        As of `permuted_labels`.
+        See `permuted_labels`.
     """
     member = rng.permutation(is_member)
     n_planted, n_nonmembers = round(PLANTED * int(member.sum())), int((~member).sum())
     if n_planted < FEWEST or n_nonmembers < FEWEST / PLANTED:
-        return _too_few(f"{PLANTED:.0%} of the members are {n_planted} records, too few to be found for certain")
+        return _too_few(f"{PLANTED:.0%} of the members are {n_planted} records, too few to be found reliably")
     planted = scores.astype(np.float64)
-    planted[np.flatnonzero(member)[:n_planted]] = np.inf
+    planted[np.flatnonzero(member)[:n_planted]] = np.inf  # membership is random, so these members are, too
     above, below = planted[member], planted[~member]
     epsilon = epsilon_lower_bound(above, below).low
     rates = [(fpr, intervals.tpr_at_fpr(above, below, fpr)) for fpr in FPRS]
@@ -104,24 +105,22 @@ def planted_leak(scores: Floats, is_member: Bools, rng: np.random.Generator) -> 
 
 
 def swapped_sides(scores: Floats, is_member: Bools) -> Control:
-    """With members and non-members exchanged, the AUC and its interval must mirror.
+    """Check that the AUC and its interval mirror when members and non-members are exchanged.
 
     Parameters
     ----------
     scores, is_member
-        As of `permuted_labels`.
+        See `permuted_labels`.
     """
-    found = intervals.auc(scores[is_member], scores[~is_member])
+    auc = intervals.auc(scores[is_member], scores[~is_member])
     mirrored = intervals.auc(scores[~is_member], scores[is_member])
-    gap = max(
-        abs(found.value + mirrored.value - 1), abs(found.low + mirrored.high - 1), abs(found.high + mirrored.low - 1)
-    )
-    text = f"with members and non-members exchanged the AUC is {mirrored.value:.3f}, for {found.value:.3f} before"
-    return _outcome(gap < 1e-6, text, auc=found.value, swapped_auc=mirrored.value)
+    gap = max(abs(auc.value + mirrored.value - 1), abs(auc.low + mirrored.high - 1), abs(auc.high + mirrored.low - 1))
+    text = f"with members and non-members exchanged the AUC is {mirrored.value:.3f} instead of {auc.value:.3f}"
+    return _outcome(gap < 1e-6, text, auc=auc.value, swapped_auc=mirrored.value)
 
 
 def orientation(confidence: Floats, is_member: Bools) -> Control:
-    """See that the target is not less sure of members than of non-members: then the two sides were exchanged.
+    """Check that the target is not less sure of members than of non-members, as if the sides were exchanged.
 
     Parameters
     ----------
@@ -130,41 +129,41 @@ def orientation(confidence: Floats, is_member: Bools) -> Control:
     is_member
         Shape (n_records,).
     """
-    found = intervals.auc(confidence[is_member], confidence[~is_member], STRICT)
+    auc = intervals.auc(confidence[is_member], confidence[~is_member], STRICT)
     text = (
-        f"the target is {'less' if found.high < 0.5 else 'not less'} sure of members than of non-members (AUC of its "
-        f"confidence {found.value:.3f})"
+        f"the target is {'less' if auc.high < 0.5 else 'not less'} sure of members than of non-members (AUC of its "
+        f"confidence {auc.value:.3f})"
     )
-    is_right = found.high >= 0.5
-    return _outcome(is_right, text if is_right else f"{text}: is_member may be exchanged", auc=found.value)
+    is_right = auc.high >= 0.5
+    return _outcome(is_right, text if is_right else f"{text}: is_member may be inverted", auc=auc.value)
 
 
 def answers_fit_labels(predicted: Ints, labels: Ints, n_classes: int) -> Control:
-    """See that the target is right more often than answers dealt to records at random: else rows were shuffled.
+    """Check that the target is right more often than its answers dealt to records at random; else rows are shuffled.
 
     Parameters
     ----------
     predicted
-        The class that the target answers, shape (n_records,).
+        The target's predicted classes, shape (n_records,).
     labels
         Shape (n_records,).
     n_classes
-        Of the target.
+        Number of classes of the target.
     """
     shares = [np.bincount(x, minlength=n_classes) / len(labels) for x in (predicted, labels)]
     by_chance, right = float(np.dot(*shares)), int((predicted == labels).sum())
     p = float(binom.sf(right - 1, len(labels), by_chance))
     is_better = p < (1 - STRICT) / 2
-    text = f"the target is right on {right / len(labels):.3f} of the audited records, by chance on {by_chance:.3f}"
+    text = f"the target is right on {right / len(labels):.3f} of the audited records, and by chance on {by_chance:.3f}"
     text += "" if is_better else ": answers and labels may not belong to the same records"
     return _outcome(is_better, text, accuracy=right / len(labels), by_chance=by_chance)
 
 
 def blind_baseline(features: Array, is_member: Bools, rng: np.random.Generator) -> Control:
-    """Members must not be told from non-members by the records alone: else the two sides differ in distribution.
+    """Check that the records alone do not tell members from non-members; else the sides differ in distribution.
 
-    A gradient-boosted classifier learns on one half of the records and is asked about the other. Not the reverse, too:
-    two halves that score each other agree by chance, and the interval would be too narrow.
+    A gradient-boosted classifier learns on one half of the records and scores the other. The reverse is not added: the
+    scores of two halves that learn from each other are dependent, and the interval would be too narrow.
 
     Parameters
     ----------
@@ -173,7 +172,7 @@ def blind_baseline(features: Array, is_member: Bools, rng: np.random.Generator) 
     is_member
         Shape (n_records,).
     rng
-        Of the sample.
+        Draws the sample, the features and the halves.
 
     References
     ----------
@@ -185,24 +184,24 @@ def blind_baseline(features: Array, is_member: Bools, rng: np.random.Generator) 
     columns = rng.permutation(features.shape[1])[:MOST_FEATURES]
     rows = some_of_each(is_member, rng, SAMPLE)
     X, member = features[rows][:, columns], is_member[rows]
-    from sklearn.ensemble import HistGradientBoostingClassifier  # here, since whoever shows a report loads this module
+    from sklearn.ensemble import HistGradientBoostingClassifier  # here, since showing a report loads this module
 
     learnt = rng.permutation(len(member)) % 2 == 0
     model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=4, random_state=0).fit(X[learnt], member[learnt])
-    asked, truth = model.predict_proba(X[~learnt])[:, 1], member[~learnt]
-    found = intervals.auc(asked[truth], asked[~truth], STRICT)
-    is_alike = found.low <= 0.5
-    text = f"from the records alone, without the target, members are told from non-members with AUC {found.value:.3f}"
-    return _outcome(is_alike, text if is_alike else f"{text}: the sides differ in distribution", auc=found.value)
+    scores, truth = model.predict_proba(X[~learnt])[:, 1], member[~learnt]
+    auc = intervals.auc(scores[truth], scores[~truth], STRICT)
+    is_alike = auc.low <= 0.5
+    text = f"from the records alone, without the target, members are told from non-members with AUC {auc.value:.3f}"
+    return _outcome(is_alike, text if is_alike else f"{text}: the sides differ in distribution", auc=auc.value)
 
 
 def copies(keys: Array, is_member: Bools) -> Control:
-    """Next to no non-member may be an exact copy of a member: it is as good as trained on.
+    """Check that next to no non-member is an exact copy of a member, since such a copy is as good as trained on.
 
     Parameters
     ----------
     keys
-        What tells records apart, such as a digest of features and label, shape (n_records,).
+        A key per record, equal for equal records, such as a digest of features and label, shape (n_records,).
     is_member
         Shape (n_records,).
     """
@@ -211,20 +210,20 @@ def copies(keys: Array, is_member: Bools) -> Control:
 
 
 def near_copies(others: Floats, members: Floats, what: str, rng: np.random.Generator) -> Control:
-    """See that records apart from the members are no nearer to them than members are to each other.
+    """Check that hardly more of the other records than of the members themselves nearly equal a member.
 
-    Near means: nearer than a quarter of the usual distance from a member to the member next to it.
+    Nearly equal means nearer than a quarter of the median distance from a member to its nearest fellow member.
 
     Parameters
     ----------
     others
-        Records that are no members, shape (n_others, n_features), on a scale on which features count alike.
+        Records that are not members, shape (n_others, n_features), scaled so that features count alike.
     members
         The members, shape (n_members, n_features).
     what
-        What the others are, in words.
+        What to call the others in the reason, such as "non-members".
     rng
-        Of the sample.
+        Draws the samples and the features.
 
     References
     ----------
@@ -232,21 +231,21 @@ def near_copies(others: Floats, members: Floats, what: str, rng: np.random.Gener
     """
     if min(len(others), len(members)) < FEWEST:
         return _too_few(f"there are fewer than {FEWEST} members or {what}")
-    from sklearn.neighbors import NearestNeighbors  # here, since whoever shows a report loads this module
+    from sklearn.neighbors import NearestNeighbors  # here, since showing a report loads this module
 
     columns = rng.permutation(members.shape[1])[:MOST_FEATURES]
     base = members[rng.permutation(len(members))[:NEIGHBOURS]][:, columns]
     asked = others[rng.permutation(len(others))[:PERMUTED]][:, columns]
     search = NearestNeighbors(algorithm="brute").fit(base)
-    usual = search.kneighbors(base[:PERMUTED], 2)[0][:, 1]  # the nearest is the member itself, or its equal
+    usual = search.kneighbors(base[:PERMUTED], 2)[0][:, 1]  # the nearest is the member itself, or a copy
     near = float(np.median(usual)) / 4
     if near == 0:
-        return _too_few("half of the members have a copy among the members, so that nearness says nothing")
+        return _too_few("half of the members have a copy among the members, so distances say nothing")
     counts = [int((distances < near).sum()) for distances in (search.kneighbors(asked, 1)[0][:, 0], usual)]
     across, within = (
         intervals.proportion(n, size, STRICT) for n, size in zip(counts, (len(asked), len(usual)), strict=True)
     )
-    text = f"{across.value:.1%} of the {what} nearly equal a member, as {within.value:.1%} of the members do"
+    text = f"{across.value:.1%} of the {what} nearly equal a member; of the members {within.value:.1%} do"
     is_good = across.low - within.high <= COPIES
     return _outcome(
         is_good,
@@ -257,23 +256,33 @@ def near_copies(others: Floats, members: Floats, what: str, rng: np.random.Gener
 
 
 def row_order(kept: bool) -> Control:
-    """With the audited records in another order, each must keep its score.
+    """Check that each audited record keeps its score when the records come in another order.
 
     Parameters
     ----------
     kept
-        Whether each did, under every attack.
+        Whether each record does, under every attack.
     """
-    return _outcome(kept, f"with the records in another order, scores {'' if kept else 'do not '}follow them")
+    return _outcome(kept, f"with records in another order, {'each keeps its score' if kept else 'some scores change'}")
 
 
 def failures(controls: dict[str, Control]) -> list[str]:
-    """Return a sentence for each control that failed."""
+    """Return a sentence for each failed control."""
     return [f"The control {name} failed: {c.reason}." for name, c in controls.items() if c.status == "fail"]
 
 
 def some_of_each(is_member: Bools, rng: np.random.Generator, most: int) -> Ints:
-    """Return the places of some members, then of some non-members, at most so many a side."""
+    """Return the positions of a random sample of members, then of non-members.
+
+    Parameters
+    ----------
+    is_member
+        Shape (n_records,).
+    rng
+        Draws the sample.
+    most
+        Largest number of records per side.
+    """
     return np.concatenate([rng.permutation(np.flatnonzero(side))[:most] for side in (is_member, ~is_member)])
 
 
@@ -286,12 +295,12 @@ def _too_few(reason: str) -> Control:
 
 
 def of_scores(scores: Sequence[Floats], is_member: Bools, seed: int) -> dict[str, Control]:
-    """Return the controls that need scores alone, each the worst over the attacks.
+    """Return the controls that need only scores, each with its worst outcome over the attacks.
 
     Parameters
     ----------
     scores
-        Each attack's, shape (n_records,).
+        Each attack's scores, shape (n_records,).
     is_member
         Shape (n_records,).
     seed
@@ -305,7 +314,7 @@ def of_scores(scores: Sequence[Floats], is_member: Bools, seed: int) -> dict[str
     }
 
 
-def _worst(found: Sequence[Control]) -> Control:
-    if not found:
-        return Control(status="not_measured", reason="no attack on the target as it is was measured")
-    return min(found, key=lambda control: ("fail", "not_measured", "pass").index(control.status))
+def _worst(controls: Sequence[Control]) -> Control:
+    if not controls:
+        return Control(status="not_measured", reason="no attack on the unmitigated target was measured")
+    return min(controls, key=lambda control: ("fail", "not_measured", "pass").index(control.status))

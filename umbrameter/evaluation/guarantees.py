@@ -1,4 +1,4 @@
-"""What a private training claims beside what attacks prove: a proof of more than the claim is an alarm."""
+"""Privacy claims held against attacks: an attack that proves a larger epsilon than claimed raises an alarm."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,21 @@ from umbrameter.statistics.epsilon import epsilon_lower_bound
 from umbrameter.typing import Bools, Floats
 
 CONFIDENCE = 0.95
-"""With which no guarantee that is kept raises the alarm, over all attacks on it together."""
+"""Probability that a guarantee that holds raises no alarm, over all attacks on it together."""
 
 
 class Guarantee(PrivacyClaim):
     """A claim of differential privacy, and the strongest evidence against it."""
 
-    mitigation: str = Field(description="The mitigation that claims it.")
-    epsilon_lower_bound: float = Field(description="What attacks prove epsilon to be at least; at the same delta.")
-    confidence: float = Field(description="Of that bound, over all attacks together.")
-    attack: str = Field(description="The attack that proves most.")
-    n_attacks: int = Field(description="Attacks that the bound pays for.")
+    mitigation: str = Field(description="The mitigation that makes the claim.")
+    epsilon_lower_bound: float = Field(description="Lower bound of epsilon that attacks prove, at the same delta.")
+    confidence: float = Field(description="Confidence of that bound, over all attacks together.")
+    attack: str = Field(description="The attack with the largest bound.")
+    n_attacks: int = Field(description="Number of attacks that the bound is corrected for.")
 
     @property
     def is_broken(self) -> bool:
-        """Whether more was proved than was claimed."""
+        """Whether attacks prove a larger epsilon than the claimed one."""
         return self.epsilon_lower_bound > self.epsilon
 
 
@@ -34,13 +34,13 @@ def held_against(label: str, claim: PrivacyClaim, scored: Sequence[tuple[str, Fl
     Parameters
     ----------
     label
-        The mitigation's.
+        Label of the mitigation.
     claim
-        What its training guarantees.
+        The guarantee of its training.
     scored
-        Of each attack its name, its scores, and which records are members; shape (n_records,) each.
+        For each attack its name, its scores, and which records are members; arrays of shape (n_records,).
     """
-    confidence = 1 - (1 - CONFIDENCE) / len(scored)
+    confidence = 1 - (1 - CONFIDENCE) / len(scored)  # Bonferroni, since the largest bound is picked
     bounds = [
         epsilon_lower_bound(scores[is_member], scores[~is_member], claim.delta, confidence).value
         for _, scores, is_member in scored
@@ -57,7 +57,7 @@ def held_against(label: str, claim: PrivacyClaim, scored: Sequence[tuple[str, Fl
 
 
 def broken(guarantee: Guarantee) -> str:
-    """Return the alarm of a guarantee that is not kept, in a sentence."""
+    """Return the alarm about a broken guarantee, in a sentence."""
     return (
         f"The guarantee of {guarantee.mitigation} is broken: it claims epsilon {guarantee.epsilon:.3f} at delta "
         f"{guarantee.delta:g}, and {guarantee.attack} proves at least {guarantee.epsilon_lower_bound:.3f} with "

@@ -1,4 +1,4 @@
-"""How good a model's answers are, and what a mitigation changes about them."""
+"""Utility: how good a model's answers are, and how a mitigation changes that."""
 
 import math
 from dataclasses import dataclass, fields
@@ -12,23 +12,23 @@ from umbrameter.statistics.intervals import proportion
 from umbrameter.typing import Bools, Floats, Ints
 
 MOST_LOSS = -math.log(np.finfo(np.float32).eps)
-"""The largest log loss of one record: a smaller confidence counts as float32's epsilon."""
+"""The largest log loss of one record, in nats: smaller confidences count as float32's epsilon."""
 
 
 @dataclass(frozen=True)
 class AnswerQuality:
-    """What decides how good answers are, record by record; shape (n_records,) each.
+    """How good answers are, record by record; arrays of shape (n_records,).
 
     Parameters
     ----------
     predicted
         The predicted class.
     is_correct
-        Whether that is the record's class.
+        Whether the predicted class is the record's.
     confidence
         The largest confidence, a fraction.
     log_loss
-        In nats.
+        The log loss, in nats.
     """
 
     predicted: Ints
@@ -44,7 +44,7 @@ class AnswerQuality:
         return cls(predicted, predicted == vectors.labels, vectors.predictions.max(axis=1), log_loss)
 
     def where(self, rows: Bools) -> "AnswerQuality":
-        """Return the quality of some records' answers."""
+        """Return the quality of the selected records' answers."""
         return AnswerQuality(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
@@ -54,15 +54,15 @@ def utility_and_change(
     unmitigated: AnswerQuality | None = None,
     distances: Floats | None = None,
 ) -> dict[str, dict[str, Metric]]:
-    """Return how good answers are, and how they differ from the unmitigated target's.
+    """Return the utility of answers, and its change against the unmitigated target's.
 
     Parameters
     ----------
     quality, is_member
-        Of all audited records.
+        For all audited records.
     unmitigated, distances
-        The unmitigated target's quality, and the L1 distance of each answer from its own, shape (n_records,); None
-        for the unmitigated target itself.
+        The quality of the unmitigated target's answers, and the L1 distance of each answer from the unmitigated one,
+        shape (n_records,); None for the unmitigated target itself.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def utility_and_change(
 
 
 def utility(quality: AnswerQuality, is_member: Bools) -> dict[str, Metric]:
-    """Return train and test accuracy (fractions), and on non-members log loss (nats) and calibration error."""
+    """Return train and test accuracy (fractions), and log loss (nats) and calibration error on non-members."""
     nonmembers = quality.where(~is_member)
     return {
         "train_accuracy": _share(quality.is_correct[is_member]),
@@ -100,7 +100,7 @@ def nearness(quality: AnswerQuality, unmitigated: AnswerQuality, distances: Floa
     Parameters
     ----------
     quality, unmitigated
-        Of the same records.
+        For the same records.
     distances
         L1 distance between the two answers on each record, shape (n_records,).
     """

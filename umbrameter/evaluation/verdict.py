@@ -23,9 +23,9 @@ class LimitOutcome(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metric: str = Field(description="The figure that is limited.")
+    metric: str = Field(description="The limited figure.")
     attack: str = Field(description="The attack whose figure decided.")
-    limit: float = Field(description="The largest value that is accepted.")
+    limit: float = Field(description="The largest accepted value.")
     observed: float | None = Field(description="The figure; null when it was not measured.")
     bound: float | None = Field(description="The confidence bound that decided; null as above.")
     status: Status = Field(description="How it came out.")
@@ -33,7 +33,7 @@ class LimitOutcome(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What the audit comes to."""
+    """The outcome of an audit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,22 +51,22 @@ def decide(
     doubts: Sequence[str] = (),
     alarms: Sequence[str] = (),
 ) -> Verdict:
-    """Hold figures against limits.
+    """Return the verdict on figures, given limits.
 
     A limit fails when the figure's lower confidence bound exceeds it, passes when the upper bound is below it and the
     lower one does not exceed the warning level, and warns between. A figure that can only be bounded from below never
-    passes. A limit on any attack comes out as the worst of them.
+    passes. A limit on any attack takes the outcome of the worst one.
 
     Parameters
     ----------
     limits
-        Of the spec, presets expanded.
+        The spec's limits, with presets expanded.
     figures
-        Each attack's name and its metrics, of the target as it is.
+        Each attack's name and its metrics on the unmitigated target.
     doubts
-        Why the audit cannot be trusted, such as a failed control; then nothing is decided.
+        Reasons not to trust the audit, such as a failed control; then nothing is decided.
     alarms
-        What fails the audit whatever the limits, such as a guarantee that attacks disprove.
+        Reasons to fail the audit whatever the limits, such as a guarantee that attacks disprove.
 
     Examples
     --------
@@ -87,11 +87,11 @@ def decide(
 
 
 def _outcome(limit: Limit, figures: Sequence[tuple[str, dict[str, Metric]]]) -> LimitOutcome:
-    """Return how a limit came out: by the worst attack, of those equally bad the one of the highest bound."""
-    found = [_of_attack(limit, name, metrics) for name, metrics in figures if limit.attack in (ANY, name)]
-    if not found:
+    """Return a limit's outcome under the worst attack; of equally bad ones, under that with the highest bound."""
+    outcomes = [_of_attack(limit, name, metrics) for name, metrics in figures if limit.attack in (ANY, name)]
+    if not outcomes:
         return _entry(limit, limit.attack, None, None, "not_measured")
-    return min(found, key=lambda o: (WORST_FIRST.index(o.status), -(o.bound if o.bound is not None else 0)))
+    return min(outcomes, key=lambda o: (WORST_FIRST.index(o.status), -(o.bound if o.bound is not None else 0)))
 
 
 def _of_attack(limit: Limit, name: str, metrics: dict[str, Metric]) -> LimitOutcome:
@@ -102,8 +102,9 @@ def _of_attack(limit: Limit, name: str, metrics: dict[str, Metric]) -> LimitOutc
         return _entry(limit, name, metric.value, metric.low, "fail")
     if metric.high is None:
         return _entry(limit, name, metric.value, metric.low, "warn")
-    calm = limit.warn is None or metric.low <= limit.warn
-    return _entry(limit, name, metric.value, metric.high, "pass" if metric.high < limit.limit and calm else "warn")
+    below_warning = limit.warn is None or metric.low <= limit.warn
+    status: Status = "pass" if metric.high < limit.limit and below_warning else "warn"
+    return _entry(limit, name, metric.value, metric.high, status)
 
 
 def _entry(limit: Limit, attack: str, observed: float | None, bound: float | None, status: Status) -> LimitOutcome:
@@ -121,10 +122,10 @@ def _entry(limit: Limit, attack: str, observed: float | None, bound: float | Non
 def _reason(status: Status, outcomes: Sequence[LimitOutcome]) -> str:
     """Return the verdict in a sentence."""
     n = sum(outcome.status == status for outcome in outcomes)
-    of = f"{n} of {len(outcomes)} limits"
+    share = f"{n} of {len(outcomes)} limits"
     return {
-        "fail": f"{of} exceeded: the lower confidence bound lies above.",
-        "not_measured": f"{of} could not be decided, since a figure was not measured.",
-        "warn": f"No limit was shown to be exceeded, and {of} could not be shown to be kept.",
-        "pass": "Every limit is kept: the upper confidence bounds lie below.",
+        "fail": f"{share} exceeded: the lower confidence bound lies above the limit.",
+        "not_measured": f"{share} could not be decided, since a figure was not measured.",
+        "warn": f"No limit was shown to be exceeded, and {share} could not be shown to be kept.",
+        "pass": "Every limit is kept: the upper confidence bounds lie below the limits.",
     }[status]

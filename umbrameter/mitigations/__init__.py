@@ -1,4 +1,4 @@
-"""Mitigations, one file each; a new one is a file here and a name in `_Single`."""
+"""The mitigations, one per file; to add one, write its file here and add its class to `_Single`."""
 
 from typing import Annotated, TypeAlias
 
@@ -47,7 +47,7 @@ _Single: TypeAlias = (
 SingleMitigation = Annotated[
     _Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Mitigation))
 ]
-"""A mitigation that acts in one place; one from outside is named by its dotted path."""
+"""Any mitigation but `Composition`; a class from another package is named by its dotted path."""
 
 Composition.model_rebuild(_types_namespace={"SingleMitigation": SingleMitigation})
 

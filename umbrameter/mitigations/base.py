@@ -1,4 +1,4 @@
-"""What every mitigation is: something that wraps a classifier into a classifier that leaks less."""
+"""The interfaces of mitigations: each wraps a classifier in a classifier that leaks less."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -33,40 +33,40 @@ class Mitigation(BaseModel, ABC):
         """The mitigation in a few words, such as `rounding(1)`."""
 
     claims_privacy: ClassVar[bool] = False
-    """Whether a model trained under it comes with a differential-privacy guarantee: `guarantee` then returns it."""
+    """Whether a model trained under it has a differential-privacy guarantee, which `guarantee` returns."""
 
     @property
     def parts(self) -> "tuple[Mitigation, ...]":
-        """The mitigations that it is made of, in order: itself, unless it is a composition."""
+        """The mitigations it consists of, in order: itself alone, unless it is a composition."""
         return (self,)
 
     @abstractmethod
     def wrap(self, estimator: Any) -> Any:
-        """Return a scikit-learn classifier again, mitigated."""
+        """Return the classifier wrapped in the mitigation: a scikit-learn classifier again."""
 
 
 class Transforms(Protocol):
-    """What changes answers."""
+    """Anything that changes prediction vectors."""
 
     def transform(self, predictions: Floats) -> Floats:
         """Return changed prediction vectors, shape (n_records, n_classes)."""
 
 
 class PostHoc(Mitigation):
-    """A mitigation of the answer: needs no training, and stored prediction vectors can be transformed."""
+    """A mitigation of the answer: it needs no training and can transform stored prediction vectors."""
 
     hides_confidences: ClassVar[bool] = False
-    """Whether nothing but the label is left of an answer."""
+    """Whether an answer keeps nothing but the predicted class."""
 
     breaks_sums: ClassVar[bool] = False
     """Whether mitigated vectors need not sum to 1."""
 
     @abstractmethod
     def transform(self, predictions: Floats) -> Floats:
-        """Return the mitigated prediction vectors, shape (n_records, n_classes) as given."""
+        """Return the mitigated prediction vectors, shape (n_records, n_classes)."""
 
     def note(self, predictions: Floats) -> str | None:
-        """Return what a reader of the figures on these (unmitigated) answers has to know, or None."""
+        """Return a caveat for the report about mitigating these answers, or None."""
         return None
 
     def wrap(self, estimator: Any) -> "MitigatedClassifier":
@@ -75,11 +75,11 @@ class PostHoc(Mitigation):
 
 
 class FittedPostHoc(Transforms, Protocol):
-    """A learned mitigation after it was fitted."""
+    """A learned mitigation once it is fitted."""
 
     @property
     def model(self) -> Any:
-        """What was learned: a fitted scikit-learn estimator that a skops file can hold."""
+        """The learned part: a fitted scikit-learn estimator that a skops file can hold."""
 
     def wrap(self, estimator: Any) -> "MitigatedClassifier":
         """Return a classifier that answers with mitigated prediction vectors."""
@@ -100,77 +100,86 @@ class LearnedPostHoc(Mitigation):
         shadow
             Shadow models' prediction vectors.
         seed
-            Of all randomness, also of the mitigated answers.
+            Seed of all randomness, that of the mitigated answers included.
 
         Raises
         ------
         SpecError
-            When the vectors are not both IN and OUT.
+            When there are no IN vectors, or no OUT vectors.
         """
 
     @abstractmethod
     def restore(self, model: Any, seed: int) -> FittedPostHoc:
-        """Return the fitted mitigation again, from what it learned (`FittedPostHoc.model`) and the same seed."""
+        """Return the fitted mitigation again, from its learned part (`FittedPostHoc.model`) and the same seed."""
 
     def wrap(self, estimator: Any) -> Any:
-        """Refuse: nothing was learned yet.
+        """Raise, since nothing has been learned yet.
 
         Raises
         ------
         SpecError
-            Always; the text says what to call first.
+            Always; the message says what to call first.
         """
         raise SpecError(f"{self.label} learns from shadow models' answers first: use fit(shadow, seed).wrap(model)")
 
 
 class PrivacyClaim(BaseModel):
-    """What a private training guarantees: (epsilon, delta)-differential privacy, and how it was accounted for."""
+    """The guarantee of a private training: (epsilon, delta)-differential privacy, and how it was accounted for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epsilon: float = Field(description="The claim, by the accountant; not what was asked for.")
-    delta: float = Field(description="Of the claim.")
+    epsilon: float = Field(description="Epsilon of the claim, by the accountant; not the requested one.")
+    delta: float = Field(description="Delta of the claim.")
     noise_multiplier: float = Field(description="Standard deviation of the noise, in clipping norms.")
     clip_norm: float = Field(description="The largest norm of one record's gradient.")
-    sampling_rate: float = Field(description="With which each record is in a step's batch.")
-    n_steps: int = Field(description="Steps of the training.")
-    accountant: str = Field(description="Who computed epsilon, and under which assumptions.")
+    sampling_rate: float = Field(description="Probability with which each record is in a step's batch.")
+    n_steps: int = Field(description="Number of training steps.")
+    accountant: str = Field(description="The accountant that computed epsilon, and its assumptions.")
 
 
 class InTraining(Mitigation):
-    """A mitigation of the training: target and shadow models are trained anew."""
+    """A mitigation of the training: target and shadow models are retrained."""
 
     def guarantee(self, model: Any) -> PrivacyClaim | None:
-        """Return what the training of a fitted model guarantees; None without differential privacy."""
+        """Return the guarantee of a fitted model's training; None without differential privacy."""
         return None
 
 
 def answered(predictions: Floats, mitigations: Sequence[Transforms]) -> Floats:
-    """Return prediction vectors after they passed through mitigations in order; as they are without any."""
+    """Return prediction vectors after they passed through mitigations in order; unchanged without any."""
     for mitigation in mitigations:
         predictions = mitigation.transform(predictions)
     return predictions
 
 
 def wrapped(estimator: Any, mitigations: Sequence[Mitigation]) -> Any:
-    """Return an estimator wrapped in mitigations in order; as it is without any."""
+    """Return an estimator wrapped in mitigations in order; unchanged without any."""
     for mitigation in mitigations:
         estimator = mitigation.wrap(estimator)
     return estimator
 
 
 def last_step(estimator: Any) -> Any:
-    """Return a pipeline's last step, or what is no pipeline itself."""
+    """Return a pipeline's last step, or the estimator itself if it is not a pipeline."""
     return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
 
 
 def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> Any:
-    """Return an unfitted clone of an estimator with other parameters; of a pipeline, those of its last step.
+    """Return an unfitted clone of an estimator with other parameters.
+
+    Parameters
+    ----------
+    estimator
+        A scikit-learn classifier, or a pipeline whose last step is one: then the parameters are those of that step.
+    mitigation
+        Kind of the mitigation, for the error message.
+    params
+        The parameters to change, by name.
 
     Raises
     ------
     SpecError
-        When the estimator has no such parameter; the text begins with the mitigation's kind.
+        When the estimator has no such parameter.
     """
     changed = clone(estimator)
     last = last_step(changed)
@@ -185,12 +194,20 @@ def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> A
 
 
 class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, ABC):
-    """A classifier within a classifier: fitted as a clone, or asked as it is where it was fitted before."""
+    """A classifier around another one, which is fitted as a clone, or used unchanged if it was fitted before."""
 
     estimator: Any
 
     def fit(self, X: Array, y: Array, **fit_params: Any) -> "WrappedClassifier":
-        """Fit a clone of the estimator."""
+        """Fit a clone of the estimator.
+
+        Parameters
+        ----------
+        X, y
+            Features, shape (n_records, n_features), and labels, shape (n_records,).
+        fit_params
+            Passed to the clone's `fit`.
+        """
         self.estimator_ = self._prepared(clone(self.estimator), X).fit(X, y, **fit_params)
         return self
 
@@ -201,7 +218,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, ABC)
 
     @property
     def classes_(self) -> Array:
-        """What the columns of prediction vectors stand for."""
+        """The classes that the columns of prediction vectors stand for."""
         classes: Array = self._fitted.classes_
         return classes
 
@@ -212,12 +229,12 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, ABC)
 
     @property
     def feature_names_in_(self) -> Array:
-        """Names of the features, where there are any."""
+        """Names of the features, if the estimator was fitted on named ones."""
         names: Array = self._fitted.feature_names_in_
         return names
 
     def _prepared(self, estimator: Any, X: Array) -> Any:
-        """Return the unfitted clone as it is to be fitted."""
+        """Return the unfitted clone with any parameters that depend on `X` set."""
         return estimator
 
     @property
@@ -226,7 +243,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, ABC)
         return getattr(self, "estimator_", self.estimator)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Say whether it can be asked: after `fit`, or where the estimator was fitted before."""
+        """Return whether it can predict: after `fit`, or if the estimator was fitted before."""
         try:
             check_is_fitted(getattr(self, "estimator_", self.estimator))
         except NotFittedError:
@@ -234,7 +251,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, ABC)
         return True
 
     def __sklearn_tags__(self) -> Tags:
-        """Return what the estimator can take."""
+        """Return the tags, with the kinds of input that the estimator accepts."""
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
@@ -246,9 +263,9 @@ class MitigatedClassifier(WrappedClassifier):
     Parameters
     ----------
     estimator
-        The classifier to wrap; one that is fitted already can be asked at once.
+        The classifier to wrap; if it is fitted already, the wrapper can predict at once.
     mitigation
-        What its answers pass through.
+        The mitigation that its answers pass through.
 
     Examples
     --------
@@ -270,5 +287,5 @@ class MitigatedClassifier(WrappedClassifier):
 
 
 def as_settings(mitigations: Sequence[Mitigation]) -> list[dict[str, Any]]:
-    """Return mitigations as JSON-able settings, such as a recipe's facts."""
+    """Return mitigations as JSON-able settings, for a recipe's facts."""
     return [mitigation.model_dump(mode="json") for mitigation in mitigations]

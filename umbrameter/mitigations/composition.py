@@ -1,7 +1,7 @@
 """Several mitigations at once, such as a penalty in the training and rounded answers.
 
-Jia et al. (2019), arXiv 1909.10594, section 5.3, combine a guard with mitigations of the training: what each leaves may
-be stopped by another.
+Jia et al. (2019), arXiv 1909.10594, section 5.3, combine a guard with mitigations of the training: one may stop leaks
+that another lets through.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Composition(Mitigation):
-    """Mitigations that apply in order; in a spec, a list of them stands for it.
+    """Mitigations that apply in order; in a spec, simply a list of mitigations.
 
     Examples
     --------
@@ -40,8 +40,8 @@ class Composition(Mitigation):
         learned = [step.label for step in self.steps[first_answer + 1 :] if isinstance(step, LearnedPostHoc)]
         if learned:
             raise ValueError(
-                f"{self.label}: {', '.join(learned)} needs the model's own confidences, and gets answers that are "
-                "changed already; put it before the other mitigations of the answer"
+                f"{self.label}: {', '.join(learned)} needs the model's own confidences, but gets answers that "
+                "were already changed; put it before the other mitigations of the answer"
             )
         return self
 
@@ -61,13 +61,13 @@ class Composition(Mitigation):
         Raises
         ------
         SpecError
-            As of the mitigations.
+            When one of the mitigations cannot wrap the estimator.
         """
         return wrapped(estimator, self.steps)
 
 
 def composed(entries: Any) -> Any:
-    """Return a spec's mitigations with lists of several made compositions; anything else as it is."""
+    """Return a spec's mitigations with each list among them made a composition, all else unchanged."""
     if not isinstance(entries, list | tuple):
         return entries
     return [{"kind": "composition", "steps": e} if isinstance(e, list | tuple) else e for e in entries]

@@ -1,6 +1,6 @@
-"""Differentially private training: each record moves the weights by little, and noise hides by how much.
+"""Differentially private training: each record moves the weights only a little, and noise hides how much.
 
-The gradient of every record is clipped to a norm, and Gaussian noise in proportion to it is added to their sum.
+Each record's gradient is clipped to a norm, and Gaussian noise in proportion to that norm is added to their sum.
 
 Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar, Zhang (2016), "Deep Learning with Differential Privacy",
 arXiv 1607.00133, algorithm 1.
@@ -26,14 +26,17 @@ class DPSGD(InTraining):
 
     claims_privacy: ClassVar[bool] = True
     kind: Literal["dp_sgd"] = Field("dp_sgd", description="The network trained with differential privacy.")
-    epsilon: float | None = Field(None, gt=0, description="Of the guarantee, at most; or give noise_multiplier.")
-    delta: float = Field(1e-5, gt=0, lt=1, description="Of the guarantee; well below one in the number of records.")
+    epsilon: float | None = Field(None, gt=0, description="Largest epsilon of the guarantee; or give noise_multiplier.")
+    delta: float = Field(1e-5, gt=0, lt=1, description="Delta of the guarantee; well below 1 / n_records.")
     noise_multiplier: float | None = Field(
         None, gt=0, description="Standard deviation of the noise, in clipping norms; or give epsilon."
     )
     clip_norm: float = Field(1.0, gt=0, description="The largest norm of one record's gradient.")
     sampling_rate: float | None = Field(
-        None, gt=0, le=1, description="Chance of a record to be in a step's batch; the network's batch_size if unset."
+        None,
+        gt=0,
+        le=1,
+        description="Probability that a record is in a step's batch; follows from batch_size if unset.",
     )
     epochs: int | None = Field(None, ge=1, description="Passes over the records, on average; the network's if unset.")
     learning_rate: float | None = Field(None, gt=0, description="Adam's step size; the network's if unset.")
@@ -49,16 +52,18 @@ class DPSGD(InTraining):
     @property
     def label(self) -> str:
         """The mitigation in a few words."""
-        said = {n: v for n in type(self).model_fields if (v := getattr(self, n)) != type(self).model_fields[n].default}
-        return f"dp_sgd({', '.join(f'{name}={value:g}' for name, value in said.items())})"
+        settings = {
+            n: v for n in type(self).model_fields if (v := getattr(self, n)) != type(self).model_fields[n].default
+        }
+        return f"dp_sgd({', '.join(f'{name}={value:g}' for name, value in settings.items())})"
 
     def wrap(self, estimator: Any) -> Any:
-        """Return the network of the same shape that is trained privately.
+        """Return a network of the same shape that trains privately.
 
         Raises
         ------
         SpecError
-            When it is no network of ours, or comes after steps that learn from the records outside the guarantee.
+            When the estimator is not one of our networks, or follows steps that learn from records without privacy.
         """
         from umbrameter.networks import CNNClassifier, MLPClassifier
         from umbrameter.networks.private import PrivateCNNClassifier, PrivateMLPClassifier
@@ -66,20 +71,20 @@ class DPSGD(InTraining):
         if hasattr(estimator, "steps"):
             raise SpecError(
                 f"mitigation dp_sgd: {estimator.steps[0][0]} comes before the network and would learn from the records "
-                "outside the guarantee; give numbers on like scales and no categories, such as bits"
+                "outside the guarantee; use features that need no such step, such as bits"
             )
         kinds: dict[type, Any] = {MLPClassifier: PrivateMLPClassifier, CNNClassifier: PrivateCNNClassifier}
-        if type(estimator) not in kinds:
+        if type(estimator) not in kinds:  # exact types: a subclass may train in ways that are not accounted for
             raise SpecError(
                 f"mitigation dp_sgd: {type(estimator).__name__} cannot be trained privately here; it is for the "
                 "networks mlp and cnn"
             )
-        own = self.model_dump(exclude={"kind"})
-        changed = {n: own.pop(n) or getattr(estimator, n) for n in ("epochs", "learning_rate")}
-        return kinds[type(estimator)](**estimator.get_params() | changed | own)
+        settings = self.model_dump(exclude={"kind"})
+        shared = {n: settings.pop(n) or getattr(estimator, n) for n in ("epochs", "learning_rate")}
+        return kinds[type(estimator)](**estimator.get_params() | shared | settings)
 
     def guarantee(self, model: Any) -> PrivacyClaim | None:
-        """Return what the training of a fitted network guarantees; epsilon is the accountant's, never the request."""
+        """Return the guarantee of a fitted network's training; epsilon is the accountant's, never the request."""
         if not hasattr(model, "accountant_"):
             return None
         return PrivacyClaim(**{name: getattr(model, f"{name}_") for name in PrivacyClaim.model_fields})

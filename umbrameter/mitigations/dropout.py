@@ -1,6 +1,6 @@
-"""Dropout: each step of the training leaves out hidden units at random (Srivastava et al. 2014, "Dropout").
+"""Dropout: each training step leaves out hidden units at random (Srivastava et al. 2014, "Dropout").
 
-Salem et al. (2019), arXiv 1806.01246, section V, measure how it holds membership inference back.
+Salem et al. (2019), arXiv 1806.01246, section V, measure how well it hinders membership inference.
 """
 
 from typing import Any, Literal
@@ -21,7 +21,7 @@ class Dropout(InTraining):
     """
 
     kind: Literal["dropout"] = Field("dropout", description="The network trained with dropout.")
-    rate: float = Field(gt=0, lt=1, description="Share of hidden units left out of a step.")
+    rate: float = Field(gt=0, lt=1, description="Share of hidden units left out of each step.")
 
     @property
     def label(self) -> str:
@@ -34,6 +34,6 @@ class Dropout(InTraining):
         Raises
         ------
         SpecError
-            When the estimator has none.
+            When the estimator has no dropout.
         """
         return with_params(estimator, "dropout", {"dropout": self.rate})

@@ -1,4 +1,4 @@
-"""Early stopping: the training ends when records held out of it stop gaining.
+"""Early stopping: training ends when the score on held-out records stops improving.
 
 Prechelt (1998), "Early Stopping - but when?", in Neural Networks: Tricks of the Trade.
 """
@@ -11,7 +11,7 @@ from umbrameter.mitigations.base import InTraining, last_step, with_params
 
 
 class EarlyStopping(InTraining):
-    """Hold out some of the training records, and stop when they have not gained for some passes.
+    """Hold out part of the training records, and stop when their score has not improved for `patience` passes.
 
     Examples
     --------
@@ -20,8 +20,8 @@ class EarlyStopping(InTraining):
     MLPClassifier(early_stopping=True, patience=5)
     """
 
-    kind: Literal["early_stopping"] = Field("early_stopping", description="The training ended early.")
-    patience: int = Field(10, ge=1, description="Passes (rounds of boosting) without a gain after which it ends.")
+    kind: Literal["early_stopping"] = Field("early_stopping", description="Training that stops early.")
+    patience: int = Field(10, ge=1, description="Passes (boosting rounds) without improvement.")
     validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the training records held out.")
 
     @property
@@ -36,11 +36,12 @@ class EarlyStopping(InTraining):
         Raises
         ------
         SpecError
-            When the estimator cannot.
+            When the estimator cannot stop early.
         """
-        there = last_step(estimator).get_params()
-        patience = "n_iter_no_change" if "n_iter_no_change" in there else "patience"
+        known = last_step(estimator).get_params()
+        patience = "n_iter_no_change" if "n_iter_no_change" in known else "patience"
         params = {patience: self.patience, "validation_fraction": self.validation_fraction}
-        if "early_stopping" in there or patience == "patience":  # gradient boosting stops wherever it has a patience
+        # GradientBoostingClassifier has no early_stopping: it stops early whenever n_iter_no_change is set
+        if "early_stopping" in known or patience == "patience":
             params["early_stopping"] = True
         return with_params(estimator, "early_stopping", params)

@@ -1,11 +1,12 @@
-"""L2: large weights cost, so that the training fits single records less (Shokri et al. 2017, section IX).
+"""L2: a penalty on large weights makes training fit single records less (Shokri et al. 2017, section IX).
 
-The loss is mean cross entropy + λ · sum of squared weights, biases free: one meaning of λ for every estimator. What an
-estimator calls its penalty follows when the number of training records n is known:
+The loss is mean cross entropy + λ · sum of squared weights, biases free: λ means the same for every estimator.
+Each estimator's own parameter follows from λ and the number of training records n:
 
-- our networks and scikit-learn's `MLPClassifier`, whose step on b records has alpha / (2 b) before the sum: 2 λ b;
-- `LogisticRegression`, C · summed loss + half the sum: C = 1 / (2 λ n);
-- `SGDClassifier`, alpha / 2 before the sum: alpha = 2 λ.
+- scikit-learn's `MLPClassifier`, and our networks, weight the sum by alpha / (2 b) in a step on b records:
+  alpha (`l2` in ours) = 2 λ b;
+- `LogisticRegression` minimises C · summed loss + half the sum: C = 1 / (2 λ n);
+- `SGDClassifier` weights the sum by alpha / 2: alpha = 2 λ.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from umbrameter.mitigations.base import InTraining, WrappedClassifier, last_step
 from umbrameter.typing import Array, Floats
 
 Penalty = Callable[[Any, float, int], dict[str, float]]
-"""From an estimator, λ and the number of records to the parameter that means it."""
+"""Maps an estimator, λ and the number of training records to the estimator's own penalty parameter."""
 
 
 class L2(InTraining):
@@ -43,27 +44,27 @@ class L2(InTraining):
         return f"l2({self.weight:g})"
 
     def wrap(self, estimator: Any) -> "L2Classifier":
-        """Return a classifier that is trained with the penalty.
+        """Return a classifier that trains with the penalty.
 
         Raises
         ------
         SpecError
             When the estimator has no penalty on its weights.
         """
-        penalty(estimator)
+        penalty(estimator)  # refuses now, rather than in the middle of an audit
         return L2Classifier(estimator, self.weight)
 
 
 def penalty(estimator: Any) -> Penalty:
-    """Return what an estimator's parameter is for λ.
+    """Return the function that computes an estimator's own penalty parameter from λ.
 
     Raises
     ------
     SpecError
-        When it has none.
+        When the estimator has no penalty on squared weights.
     """
     last = last_step(estimator)
-    for parent in type(last).__mro__:
+    for parent in type(last).__mro__:  # by name, so that no estimator's module is loaded just to compare types
         name = f"{parent.__module__.partition('.')[0]}.{parent.__name__}"
         if name in _PENALTIES and getattr(last, "loss", "log_loss") == "log_loss":
             return _PENALTIES[name]
@@ -78,7 +79,7 @@ def _of_network(network: Any, weight: float, n_records: int) -> dict[str, float]
 
 
 def _of_sklearn_network(network: Any, weight: float, n_records: int) -> dict[str, float]:
-    batch = 200 if network.batch_size == "auto" else int(network.batch_size)
+    batch = 200 if network.batch_size == "auto" else int(network.batch_size)  # "auto" is min(200, n_records)
     return {"alpha": 2 * weight * min(batch, n_records)}
 
 
@@ -99,14 +100,14 @@ _PENALTIES: dict[str, Penalty] = {
 
 
 class L2Classifier(WrappedClassifier):
-    """A classifier whose penalty on squared weights is set when the number of its records is known.
+    """A classifier whose penalty on squared weights is set once the number of training records is known.
 
     Parameters
     ----------
     estimator
         The classifier, or a pipeline that ends in one.
     weight
-        λ, as of `L2`.
+        λ; see `L2`.
     """
 
     def __init__(self, estimator: Any, weight: float = 0.001):
@@ -119,6 +120,7 @@ class L2Classifier(WrappedClassifier):
         return answers
 
     def _prepared(self, estimator: Any, X: Array) -> Any:
+        # sparse matrices have a shape but no length
         last, n_records = last_step(estimator), X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
         last.set_params(**penalty(estimator)(last, self.weight, max(1, n_records)))
         return estimator

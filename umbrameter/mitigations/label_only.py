@@ -10,7 +10,7 @@ from umbrameter.typing import Floats
 
 
 class LabelOnly(PostHoc):
-    """Answer 1 for the predicted class and 0 for the others; of equal confidences the earlier class wins.
+    """Answer 1 for the predicted class and 0 for the others; in a tie the earlier class wins.
 
     Examples
     --------
@@ -20,7 +20,7 @@ class LabelOnly(PostHoc):
     """
 
     hides_confidences: ClassVar[bool] = True
-    kind: Literal["label_only"] = Field("label_only", description="Only the predicted class is answered.")
+    kind: Literal["label_only"] = Field("label_only", description="Answers that hold the predicted class only.")
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""Label smoothing: the training asks for less than certainty (Szegedy et al. 2016, arXiv 1512.00567, section 7)."""
+"""Label smoothing: training asks for less than certainty (Szegedy et al. 2016, arXiv 1512.00567, section 7)."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from umbrameter.mitigations.base import InTraining, with_params
 
 
 class LabelSmoothing(InTraining):
-    """Train a network on labels that are mixed with equal shares of all classes.
+    """Train a network on labels mixed with equal shares of all classes.
 
     Examples
     --------
@@ -31,6 +31,6 @@ class LabelSmoothing(InTraining):
         Raises
         ------
         SpecError
-            When the estimator cannot.
+            When the estimator has no label smoothing.
         """
         return with_params(estimator, "label_smoothing", {"label_smoothing": self.amount})

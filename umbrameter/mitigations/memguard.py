@@ -1,10 +1,10 @@
-"""MemGuard: noise on the confidences that leaves an attack's classifier guessing, and the label as it is.
+"""MemGuard: noise on the confidences that leaves an attacker's classifier guessing, and the predicted class unchanged.
 
-A guard learns to tell members from non-members by prediction vectors, as an attacker does. For each vector
-s = softmax(z) noise e on the logits is searched for that takes the guard across its boundary, by descent along
-|h(softmax(z + e))| + c2 max(0, max_{j != l} (z + e)_j - (z + e)_l) + c3 |softmax(z + e) - s|_1, h the guard's logit and
-l the predicted class; c3 rises tenfold for as long as there is a solution, which makes the noise small. The vector is
-answered with that noise with a probability that keeps the expected L1 distortion within epsilon.
+A guard learns to tell members from non-members by their prediction vectors, as an attacker would. For each vector
+s = softmax(z), gradient descent looks for noise e on the logits that takes the guard across its decision boundary. It
+minimises |h(softmax(z + e))| + c2 max(0, max_{j != l} (z + e)_j - (z + e)_l) + c3 |softmax(z + e) - s|_1, where h is
+the guard's logit and l the predicted class; c3 rises tenfold as long as there is a solution, which makes the noise
+small. The noisy vector is then the answer with a probability that keeps the expected L1 distortion within epsilon.
 
 Jia, Salem, Backes, Zhang, Gong (2019), "MemGuard: Defending against Black-Box Membership Inference Attacks via
 Adversarial Examples", arXiv 1909.10594, sections 4.2 (algorithm 1) and 4.3 (equations 15 to 17).
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from umbrameter.networks import MLPClassifier
 
 TINY = float(np.finfo(np.float32).tiny)
-"""What a confidence of 0 counts as, whose logit there is none of."""
+"""Stands in for a confidence of 0, which has no logit."""
 
 LABEL_WEIGHT = 10.0
-"""c2 of the paper."""
+"""The paper's c2: the weight of keeping the predicted class."""
 
 FIRST_WEIGHT, LAST_WEIGHT = 0.1, 10.0
-"""Of the distortion: c3 of the paper begins with the one; beyond the other the noise shrinks by less than 1 %."""
+"""Weights of the distortion, the paper's c3, from first to last: beyond, noise shrinks by less than 1 %."""
 
 STEP = 0.1
-"""Length of a step of the search, as of the authors."""
+"""Length of a search step, which is the authors'."""
 
 ROWS = 4096
-"""Vectors that are searched side by side."""
+"""Vectors searched side by side, which bounds the memory."""
 
 
 class MemGuard(LearnedPostHoc):
-    """Answers with noise against which a guard, trained on shadow models' answers, is at chance.
+    """Answer with noise that leaves a guard, trained on shadow models' answers, guessing.
 
     Examples
     --------
@@ -75,12 +75,12 @@ class MemGuard(LearnedPostHoc):
         shadow
             Shadow models' prediction vectors with known IN and OUT.
         seed
-            Of the guard's training and of the coins that decide whose answers get noise.
+            Seed of the guard's training and of the coin flips that decide which answers get noise.
 
         Raises
         ------
         SpecError
-            When the vectors are not both IN and OUT.
+            When there are no IN vectors, or no OUT vectors.
         """
         from umbrameter.networks import MLPClassifier
 
@@ -97,16 +97,16 @@ class MemGuard(LearnedPostHoc):
 
 @dataclass(frozen=True)
 class Guarded:
-    """A mitigation with its guard.
+    """MemGuard with its trained guard.
 
     Parameters
     ----------
     mitigation
-        Its settings.
+        The settings.
     network
         The guard.
     seed
-        Of the coins.
+        Seed of the coin flips.
     """
 
     mitigation: MemGuard
@@ -132,9 +132,9 @@ class Guarded:
         return np.asarray(self.network.predict_proba(_features(_logs(predictions))[0])[:, 1])
 
     def transform(self, predictions: Floats) -> Floats:
-        """Return the guarded vectors: the predicted classes as they are, rows that sum to 1 wherever noise is added.
+        """Return the guarded vectors: predicted classes are kept, and rows with noise sum to 1.
 
-        Asked again, a vector gets the same answer, so that nothing is learned by asking often: whether it gets noise
+        The same vector always gets the same answer, so that asking again reveals nothing: whether it gets noise
         follows from its content and the seed alone (section 4.3, "one-time randomness").
         """
         out = predictions.copy()
@@ -146,7 +146,7 @@ class Guarded:
         return out
 
     def noisy(self, predictions: Floats) -> tuple[Floats, Floats]:
-        """Return each vector with its noise, and the probability with which that is answered (equation 17)."""
+        """Return each vector with its noise, and the probability that this is the answer (equation 17)."""
         noisy = self._searched(predictions)
         distance = np.abs(noisy.astype(np.float64) - predictions).sum(axis=1)
         helps = np.abs(self.suspicion(noisy) - 0.5) < np.abs(self.suspicion(predictions) - 0.5)
@@ -155,56 +155,60 @@ class Guarded:
         return noisy, np.where(helps & keeps & (distance > 0), np.minimum(1.0, budget), 0.0)
 
     def _coins(self, predictions: Floats) -> Floats:
-        """Return a number in [0, 1) for each vector, which its content and the seed decide."""
+        """Return a number in [0, 1) per vector, which follows from its content and the seed."""
         key = self.seed.to_bytes(8, "little")
+        # as float32, so that the same vector in another dtype gets the same coin
         content = np.ascontiguousarray(predictions, dtype=np.float32)
         digests = [blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in content]
         return np.frombuffer(b"".join(digests), dtype="<u8") / 2.0**64
 
     def _searched(self, predictions: Floats) -> Floats:
-        """Return the vectors with the smallest noise found, or as they are where none was."""
+        """Return the vectors with the smallest noise found; unchanged where there is no solution."""
         logits, called = _logs(predictions), predictions.argmax(axis=1)
         side = np.sign(self._slope(logits)[0])
-        found, rows, weight = predictions.copy(), np.arange(len(predictions)), FIRST_WEIGHT
+        noisy, rows, weight = predictions.copy(), np.arange(len(predictions)), FIRST_WEIGHT
         while len(rows) and weight <= LAST_WEIGHT:
             moved, solved = self._descended(logits[rows], predictions[rows], called[rows], side[rows], weight)
             rows, weight = rows[solved], 10 * weight
-            found[rows] = moved[solved]
-        return found
+            noisy[rows] = moved[solved]
+        return noisy
 
     def _descended(
         self, logits: Floats, predictions: Floats, called: Any, side: Floats, weight: float
     ) -> tuple[Floats, Bools]:
-        """Return vectors moved until the guard changes its mind and the label is kept, and which of them did."""
+        """Return vectors moved until the guard changes its mind and the predicted class is kept, and which did."""
         moved, z, rows = predictions.copy(), logits.copy(), np.arange(len(logits))
         solved = np.zeros(len(rows), dtype=np.bool_)
         for step in range(self.mitigation.max_steps + 1):
             h, slope = self._slope(z)
             p = np.exp(z - z.max(axis=1, keepdims=True))
             p /= p.sum(axis=1, keepdims=True)
-            done = (h * side[rows] <= 0) & (p.argmax(axis=1) == called[rows]) & (step > 0)
+            done = (
+                (h * side[rows] <= 0) & (p.argmax(axis=1) == called[rows]) & (step > 0)
+            )  # at least one step, on the boundary too
             moved[rows[done]], solved[rows[done]] = p[done], True
             rows, z, h, slope, p = (part[~done] for part in (rows, z, h, slope, p))
             if not len(rows):
                 break
             gradient = np.sign(h)[:, None] * slope + LABEL_WEIGHT * _label_slope(z, called[rows])
-            apart = np.sign(p - predictions[rows])
+            apart = np.sign(p - predictions[rows])  # the gradient of the L1 distance, taken through the softmax below
             gradient += weight * p * (apart - (p * apart).sum(axis=1, keepdims=True))
             length = np.sqrt((gradient**2).sum(axis=1, keepdims=True))
             z = z - np.float32(STEP) * gradient / np.maximum(length, TINY)
         return moved, solved
 
     def _slope(self, logits: Floats) -> tuple[Floats, Floats]:
-        """Return the guard's logit, shape (n,), and its gradient by the logits, shape (n, n_classes)."""
+        """Return the guard's logit, shape (n,), and its gradient with respect to the logits, shape (n, n_classes)."""
         features, order, p = _features(logits)
         units, weights = [features], self.network.coefs_
         for w, b in zip(weights[:-1], self.network.intercepts_[:-1], strict=True):
             units.append(np.maximum(units[-1] @ w + b, 0))
         h = (units[-1] @ weights[-1] + self.network.intercepts_[-1])[:, 0]
+        # backwards through the layers, whose ReLUs pass on gradients where they are active
         error = np.broadcast_to(weights[-1].T, (len(logits), len(weights[-1])))
         for u, w in zip(units[:0:-1], weights[-2::-1], strict=True):
             error = (error * (u > 0)) @ w.T
-        by_logs = np.empty_like(error)
+        by_logs = np.empty_like(error)  # in the order of the classes again, then through the log-softmax
         np.put_along_axis(by_logs, order, error, axis=1)
         return h, by_logs - p * by_logs.sum(axis=1, keepdims=True)
 
@@ -214,7 +218,7 @@ def _logs(predictions: Floats) -> Floats:
 
 
 def _features(logits: Floats) -> tuple[Floats, Any, Floats]:
-    """Return what the guard sees, the log confidences in falling order; their classes; and the confidences."""
+    """Return the guard's features, which are the sorted log confidences; their classes; and the confidences."""
     logs = logits - logits.max(axis=1, keepdims=True)
     logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
     order = np.argsort(-logs, axis=1)
@@ -222,7 +226,7 @@ def _features(logits: Floats) -> tuple[Floats, Any, Floats]:
 
 
 def _label_slope(z: Floats, called: Any) -> Floats:
-    """Return the gradient of how far another class is above the predicted one; 0 where none is."""
+    """Return the gradient of how far another class lies above the predicted one; 0 where none does."""
     rows, others = np.arange(len(z)), z.copy()
     others[rows, called] = -np.inf
     best = others.argmax(axis=1)

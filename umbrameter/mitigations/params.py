@@ -1,7 +1,7 @@
 """Other parameters: the same estimator trained with parameters that overfit less.
 
-Overfitting is what membership inference feeds on (Yeom et al. 2018, arXiv 1709.01604), so that the parameters which
-hold it back (leaf sizes, depths, penalties) are the first mitigation to try.
+Membership inference feeds on overfitting (Yeom et al. 2018, arXiv 1709.01604), so the parameters that limit it (leaf
+sizes, depths, penalties) are the first mitigation to try.
 """
 
 from typing import Any, Literal

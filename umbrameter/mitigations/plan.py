@@ -1,4 +1,4 @@
-"""The rows of the matrix mitigation × attack: each mitigation, taken apart by where it acts."""
+"""The rows of the mitigation × attack matrix: each mitigation, split by where it acts."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,17 +6,17 @@ from typing import Any, Literal
 from umbrameter.mitigations import InTraining, LearnedPostHoc, Mitigation, PostHoc
 
 Attacker = Literal["adaptive", "static"]
-"""Whether the attacker knows of the mitigation, and attacks shadow models that are mitigated alike, or not."""
+"""Whether the attacker knows of the mitigation and attacks shadow models that are mitigated alike, or ignores it."""
 
 
 @dataclass(frozen=True)
 class MitigationPlan:
-    """A mitigation of an audit, or none.
+    """A mitigation of an audit, or none for the unmitigated target.
 
     Parameters
     ----------
     mitigation
-        As the spec lists it; None for the target as it is.
+        The mitigation as in the spec; None for the unmitigated target.
 
     Examples
     --------
@@ -40,17 +40,17 @@ class MitigationPlan:
 
     @property
     def training(self) -> tuple[InTraining, ...]:
-        """What acts in the training."""
+        """The mitigations that act in the training."""
         return tuple(part for part in self._parts if isinstance(part, InTraining))
 
     @property
     def learned(self) -> LearnedPostHoc | None:
-        """What has to be fitted on shadow models' answers before it can act on others."""
+        """The mitigation that is fitted on shadow models' answers before it can act on any, or None."""
         return next((part for part in self._parts if isinstance(part, LearnedPostHoc)), None)
 
     @property
     def answers(self) -> tuple[PostHoc, ...]:
-        """What acts on answers as they come."""
+        """The mitigations that act on answers and need no fitting."""
         return tuple(part for part in self._parts if isinstance(part, PostHoc))
 
     @property

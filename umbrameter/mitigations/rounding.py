@@ -1,4 +1,4 @@
-"""Rounding: confidences are answered to a few decimals (Shokri et al. 2017, section IX, "coarsen precision")."""
+"""Rounding: answer with confidences of a few decimals (Shokri et al. 2017, section IX, "coarsen precision")."""
 
 from typing import ClassVar, Literal
 
@@ -21,7 +21,7 @@ class Rounding(PostHoc):
 
     breaks_sums: ClassVar[bool] = True
     kind: Literal["rounding"] = Field("rounding", description="Confidences rounded to a few decimals.")
-    decimals: int = Field(ge=0, le=6, description="Decimals that are kept.")
+    decimals: int = Field(ge=0, le=6, description="Number of decimals to keep.")
 
     @property
     def label(self) -> str:

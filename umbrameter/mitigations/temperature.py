@@ -1,7 +1,7 @@
 """Temperature: a softer answer, of higher entropy (Shokri et al. 2017, section IX, "increase entropy").
 
-softmax(z / t) of logits z. The logs of a softmax's confidences are its logits, less a constant of the record that
-softmax does not see, so that softmax(log p / t) is the same: for networks and logistic regression this is the
+softmax(z / t) of logits z. The logs of a softmax's confidences are its logits less a per-record constant, which cancels
+in a softmax, so that softmax(log p / t) is the same: for networks and logistic regression this is the
 temperature on the logits (Guo et al. 2017, arXiv 1706.04599, equation 9). Models without logits, such as forests, have
 log p alone.
 """
@@ -15,7 +15,7 @@ from umbrameter.mitigations.base import PostHoc
 from umbrameter.typing import Floats
 
 TINY = float(np.finfo(np.float32).tiny)
-"""What a confidence of 0 counts as, whose log there is none of."""
+"""Stands in for a confidence of 0, which has no log."""
 
 
 class Temperature(PostHoc):
@@ -36,22 +36,22 @@ class Temperature(PostHoc):
         return f"temperature({self.t:g})"
 
     def transform(self, predictions: Floats) -> Floats:
-        """Return the softened vectors; of confidences that were not equal, the larger one stays the larger or equal."""
+        """Return the softened vectors, their confidences in the same order; only near ones may become equal."""
         rows, called = np.arange(len(predictions)), predictions.argmax(axis=1)
         logs = np.log(np.maximum(predictions, TINY, dtype=np.float64)) / self.t
         powers = np.exp(logs - logs.max(axis=1, keepdims=True))
         soft: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(predictions.dtype)
-        moved = soft.argmax(axis=1) != called  # two confidences so near that they are equal now
+        moved = soft.argmax(axis=1) != called  # the two largest were so near that they are equal now
         top = soft[rows[moved], called[moved]]
         soft[rows[moved], called[moved]] = np.nextafter(top, np.asarray(2, dtype=soft.dtype))
         return soft
 
     def note(self, predictions: Floats) -> str | None:
-        """Say where there is no logit: a confidence of exactly 0."""
+        """Return a caveat about confidences of exactly 0, which have no logit, or None."""
         share = np.mean(predictions <= 0)
         if share == 0:
             return None
         return (
-            f"{self.label} acts on log p: {100 * share:.1f} % of the confidences are exactly 0, as of models without "
-            f"logits, and count as {TINY:.0e}."
+            f"{self.label} acts on log p: {100 * share:.1f} % of the confidences are exactly 0, which is usual for "
+            f"models without logits, and count as {TINY:.0e}."
         )

@@ -1,4 +1,4 @@
-"""Top k: only the k largest confidences are answered (Shokri et al. 2017, section IX, "restrict to top k classes")."""
+"""Top k: answer with the k largest confidences only (Shokri et al. 2017, section IX, "restrict to top k classes")."""
 
 from typing import ClassVar, Literal
 
@@ -11,7 +11,7 @@ from umbrameter.typing import Floats
 
 
 class TopK(PostHoc):
-    """Keep the k largest confidences, set the rest to zero; of equal ones the earlier class is kept.
+    """Keep the k largest confidences, set the rest to zero; in a tie the earlier class is kept.
 
     Examples
     --------
@@ -21,9 +21,9 @@ class TopK(PostHoc):
     """
 
     breaks_sums: ClassVar[bool] = True
-    kind: Literal["top_k"] = Field("top_k", description="Only the k largest confidences are answered.")
-    k: int = Field(ge=1, description="How many; at most the number of classes.")
-    renormalise: bool = Field(False, description="Whether those that are kept are scaled to sum to 1.")
+    kind: Literal["top_k"] = Field("top_k", description="Answers that hold the k largest confidences only.")
+    k: int = Field(ge=1, description="How many confidences to keep; at most the number of classes.")
+    renormalise: bool = Field(False, description="Whether the kept confidences are scaled to sum to 1.")
 
     @property
     def label(self) -> str:
@@ -43,6 +43,7 @@ class TopK(PostHoc):
             raise SpecError(f"top_k.k={self.k} is more than the {n_classes} classes there are; lower it")
         least = np.partition(predictions, n_classes - self.k, axis=1)[:, [n_classes - self.k]]
         out = np.where(predictions >= least, predictions, 0)
+        # where several confidences equal the k-th largest, keep only the first of them
         ties = np.count_nonzero(predictions >= least, axis=1) > self.k
         level = predictions[ties] == least[ties]
         room = self.k - np.count_nonzero(predictions[ties] > least[ties], axis=1, keepdims=True)

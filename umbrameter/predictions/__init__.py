@@ -1,1 +1,1 @@
-"""Prediction vectors: checked, aligned with the data's classes, read from Parquet."""
+"""Prediction vectors: reading them from Parquet, checking them, aligning them with the data's classes."""

@@ -1,8 +1,8 @@
-"""Stored predictions: read, checked, and reduced to what attacks look at, some rows at a time.
+"""Stored predictions: read and check them in batches of rows.
 
-One Parquet file or folder: `prediction`, lists of one length (or columns `p_0`, `p_1`, ...), `label` and `is_member`;
-optionally `record_id`, and `model_id` for shadow models' answers, where `is_member` says who was IN; other columns are
-slices.
+They are a Parquet file or folder with the columns `prediction`, lists of one length (or `p_0`, `p_1`, ...), `label`
+and `is_member`; optionally `record_id`, and `model_id` for shadow models' answers, where `is_member` marks IN records.
+Other columns are slices.
 """
 
 import re
@@ -25,10 +25,10 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 ROLES = ("prediction", "label", "is_member", "record_id", "model_id")
 
 BATCH = 2**22
-"""Confidences that are read at once."""
+"""Confidences read at once: 16 MiB as float32."""
 
 MOST_SLICES = 50
-"""Different values up to which a further column is taken as a slice."""
+"""Largest number of distinct values with which a further column is taken as a slice."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Batch:
     model_ids: Ints | None
     slices: dict[str, Array]
     distances: Floats
-    """L1 distance of each answer from the one that is stored, shape (n_records,)."""
+    """L1 distance of each answer from the stored one, shape (n_records,)."""
 
 
 class StoredPredictions:
@@ -50,11 +50,11 @@ class StoredPredictions:
     Parameters
     ----------
     path
-        Of the Parquet file or folder.
+        Path of the Parquet file or folder.
     name
-        What the caller calls it, for errors.
+        The user's name for it in error messages, such as the spec setting or the command-line argument.
     rounded
-        Whether answers are rounded or cut off, so that they need not sum to 1.
+        Whether answers are rounded or cut off, and therefore need not sum to 1.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class StoredPredictions:
 
     def through(self, transform: Callable[[Floats], Floats]) -> "StoredPredictions":
         """Return the same records with answers that pass through a mitigation."""
-        changed = copy(self)
+        changed = copy(self)  # shallow: the two share the dataset
         changed._transform = transform
         return changed
 
@@ -98,19 +98,20 @@ class StoredPredictions:
             yield self._checked(part, start)
 
     def answers(self) -> Iterator[Vectors]:
-        """Yield the answers and labels of all rows in order, checked; no other column is looked at.
+        """Yield the answers and labels of all rows in order, checked; other columns are not read.
 
         Raises
         ------
         DataError
-            As of `batches`.
+            With the first bad row and what is wrong with it.
         """
         for part, start in self._tables([*(self._p or ["prediction"]), "label"]):
             yield self._vectors(part, start)
 
     def _tables(self, columns: list[str] | None) -> Iterator[tuple[pa.Table, int]]:
-        """Yield some rows at a time, with the number of the first."""
+        """Yield batches of rows, with the number of each batch's first row."""
         start = 0
+        # Arrow reads ahead by default, which would hold many batches in memory
         one_by_one = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
         options = ds.ParquetFragmentScanOptions(pre_buffer=False)
         size = max(1, BATCH // self.n_classes)
@@ -127,12 +128,12 @@ class StoredPredictions:
         return "record_id" in self.columns
 
     def record_ids(self) -> Ints | None:
-        """Return the records' ids in order, or None without any.
+        """Return the records' ids in order, or None without a column of them.
 
         Raises
         ------
         DataError
-            When one of them is there twice.
+            When an id is there twice.
         """
         if not self.has_ids:
             return None
@@ -151,8 +152,8 @@ class StoredPredictions:
     def _checked(self, table: pa.Table, start: int) -> Batch:
         if not pa.types.is_boolean(table["is_member"].type) or table["is_member"].null_count:
             raise self._error(f"has is_member of type {table['is_member'].type}; expected booleans, none of them null")
-        found = self._vectors(table, start)
-        stored, labels = found.predictions, found.labels
+        vectors = self._vectors(table, start)
+        stored, labels = vectors.predictions, vectors.labels
         predictions = stored if self._transform is None else self._transform(stored)
         ids = self._integers(table, "record_id", start) if "record_id" in self.columns else None
         return Batch(
@@ -168,8 +169,8 @@ class StoredPredictions:
     def slices(self) -> list[str]:
         """The columns without a role whose values make slices."""
         kinds = (pa.types.is_string, pa.types.is_boolean, pa.types.is_integer, pa.types.is_dictionary)
-        rest = [c for c in self.columns if c not in ROLES and c not in self._p]
-        return [c for c in rest if any(is_kind(self._data.schema.field(c).type) for is_kind in kinds)]
+        names = [c for c in self.columns if c not in ROLES and c not in self._p]
+        return [c for c in names if any(is_kind(self._data.schema.field(c).type) for is_kind in kinds)]
 
     def _width(self) -> int:
         if "prediction" not in self.columns:
@@ -184,6 +185,7 @@ class StoredPredictions:
             return int(kind.list_size)
         if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
             raise self._error(f"has prediction of type {kind}; expected lists of numbers")
+        # plain lists have no fixed length: the first row sets it, and every other row is compared with it
         return len(self._data.head(1, columns=["prediction"])["prediction"][0])
 
     def _predictions(self, table: pa.Table, start: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Check what models answer and how labels come in: once, at the border."""
+"""Check models' answers and users' labels once, where they come in."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,16 +20,16 @@ def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int, is
     n_classes
         Number of all classes; those that the model does not know get 0.
     is_coarse
-        Whether answers are rounded or cut off, so that they need not sum to 1.
+        Whether answers are rounded or cut off, and therefore need not sum to 1.
 
     Returns
     -------
-    Shape (n_records, n_classes), of the dtype of `proba`.
+    Prediction vectors, shape (n_records, n_classes), of the dtype of `proba`.
 
     Raises
     ------
     DataError
-        When an answer is no probability vector; the text has the first bad record's index.
+        When an answer is not a probability vector; the message has the index of the first bad record.
 
     Examples
     --------
@@ -56,8 +56,9 @@ def align_probabilities(proba: ArrayLike, classes: ArrayLike, n_classes: int, is
 
 
 def improbable(answers: Array) -> tuple[Bools, Bools, Bools]:
-    """Return which vectors are not finite, which not within [0, 1], and which do not sum to 1 within 1e-3."""
-    with np.errstate(invalid="ignore"):
+    """Return which vectors are not finite, which leave [0, 1], and which do not sum to 1 within 1e-3."""
+    with np.errstate(invalid="ignore"):  # infinities and NaN have a mask of their own
+        # 1e-6: float32 rounding may leave [0, 1] by a little
         outside = (answers < -1e-6).any(axis=1) | (answers > 1 + 1e-6).any(axis=1)
         unsummed = np.abs(answers.sum(axis=1) - 1) > 1e-3
     infinite = ~np.isfinite(answers).all(axis=1)
@@ -65,7 +66,7 @@ def improbable(answers: Array) -> tuple[Bools, Bools, Bools]:
 
 
 def _check_probabilities(answers: Array, is_coarse: bool) -> None:
-    """Refuse vectors that are no probabilities."""
+    """Refuse vectors that are not probabilities."""
     infinite, outside, unsummed = improbable(answers)
     bad = infinite | outside if is_coarse else infinite | outside | unsummed
     if bad.any():
@@ -83,7 +84,7 @@ def check_labels(labels: ArrayLike, n_classes: int) -> None:
     Raises
     ------
     DataError
-        With the first bad label and its place.
+        With the first bad label and its position.
     """
     values = np.asarray(labels)
     bad = (values < 0) | (values >= n_classes)
@@ -103,16 +104,16 @@ def as_integer_labels(y: ArrayLike, n_classes: int | None = None) -> Ints:
     y
         Shape (n_records,), (n_records, 1), or one-hot (n_records, n_classes).
     n_classes
-        Number of classes; as many as the columns or the largest label tell, if unset.
+        Number of classes; None: as many as there are columns, or as the largest label says.
 
     Returns
     -------
-    int64, shape (n_records,).
+    Labels, int64, shape (n_records,).
 
     Raises
     ------
     DataError
-        When the labels are none of these, or not 0 .. n_classes - 1.
+        When the labels have none of these forms, or are not 0 .. n_classes - 1.
 
     Examples
     --------
@@ -141,7 +142,7 @@ def _from_one_hot(rows: Array, n_classes: int | None) -> Ints:
     bad = ~(((rows == 0) | (rows == 1)).all(axis=1) & (rows.sum(axis=1) == 1))
     if bad.any():
         first = int(bad.argmax())
-        raise DataError(f"row {first} of the labels is {rows[first].tolist()}, not one-hot: one 1 and else 0 expected")
+        raise DataError(f"row {first} of the labels is {rows[first].tolist()}, not one-hot: expected one 1, else 0")
     if n_classes is not None and rows.shape[1] != n_classes:
         raise DataError(f"one-hot labels have {rows.shape[1]} columns, expected n_classes={n_classes}")
     return np.asarray(rows.argmax(axis=1), dtype=np.int64)

@@ -7,7 +7,7 @@ import numpy as np
 from umbrameter.typing import Bools, Floats, Ints
 
 TINY = float(np.finfo(np.float32).tiny)
-"""What a confidence of 0 counts as, so that logarithms stay finite."""
+"""Stands in for a confidence of 0, so that logarithms stay finite."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Vectors:
     def logit(self, temperature: float = 1.0) -> Floats:
         """Return each record's scaled logit, log p_y - log(sum of the other confidences), float64, shape (n_records,).
 
-        Summed over the other classes, since 1 - p_y has no digits left where p_y is near 1.
+        The other confidences are summed, since 1 - p_y has no digits left where p_y is near 1.
 
         Parameters
         ----------
         temperature
-            Confidences are raised to 1 / temperature first: what a softmax of that temperature would answer.
+            Confidences are raised to 1 / temperature first, as a softmax at that temperature would answer.
 
         References
         ----------
@@ -54,5 +54,5 @@ class Vectors:
         return np.asarray(np.log(np.maximum(confidence, TINY)) - np.log(np.maximum(others.sum(axis=1), TINY)))
 
     def where(self, rows: Bools | Ints) -> "Vectors":
-        """Return the vectors of some records."""
+        """Return the vectors of the selected records."""
         return Vectors(self.predictions[rows], self.labels[rows], None if self.is_in is None else self.is_in[rows])

@@ -1,1 +1,1 @@
-"""Attack models and mitigated models in a folder, as MLflow loads them."""
+"""Folders of attack models and of mitigated models, as MLflow loads them."""

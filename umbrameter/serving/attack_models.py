@@ -1,6 +1,6 @@
-"""Attack models that lie in files, one a class, each read when it is wanted; and how MLflow loads a folder of them.
+"""Attack models in files, one per class, each loaded on demand; and how MLflow loads a folder of them.
 
-MLflow finds `_load_pyfunc` by this module's name, which a logged model holds.
+A logged model holds this module's name, by which MLflow finds `_load_pyfunc`.
 """
 
 import json
@@ -16,61 +16,71 @@ from umbrameter.persistence import load_model
 from umbrameter.typing import Classifier, Floats
 
 INDEX = "bundle.json"
-"""Names the classes and their number."""
+"""The file that names the classes with an attack model, and the number of classes."""
 
 
 class LazyModels(Mapping[int, Classifier]):
-    """Attack models by class, each loaded when it is asked for and not kept.
+    """Attack models by class, each loaded on every access and not kept.
 
     Parameters
     ----------
     labels
-        The classes that have one.
+        The classes that have an attack model.
     read
-        Returns a class's attack model, from its skops file.
+        Loads a class's attack model from its skops file.
     """
 
     def __init__(self, labels: Sequence[int], read: Callable[[int], Classifier]):
         self._labels, self._read = list(labels), read
 
     def __getitem__(self, label: int) -> Classifier:
-        """Load one."""
+        """Load a class's attack model."""
         if label not in self._labels:
             raise KeyError(label)
         return self._read(label)
 
     def __contains__(self, label: object) -> bool:
-        """Say whether a class has one, without loading it."""
+        """Return whether a class has an attack model, without loading it."""
         return label in self._labels
 
     def __iter__(self) -> Iterator[int]:
-        """Go over the classes."""
+        """Iterate over the classes."""
         return iter(self._labels)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of attack models."""
         return len(self._labels)
 
 
 class ServedAttack:
-    """An attack's models as MLflow asks them.
+    """An attack's models with the interface that MLflow calls.
 
     Parameters
     ----------
     bundle
-        The models.
+        The attack models.
     """
 
     def __init__(self, bundle: AttackModelBundle):
         self.bundle = bundle
 
     def predict(self, model_input: Any, params: Any = None) -> Floats:
-        """Return P(OUT) and P(IN) of rows of a prediction vector followed by the label, shape (n_records, 2)."""
+        """Return P(OUT) and P(IN), shape (n_records, 2), of rows that hold a prediction vector and then the label."""
         return self.bundle.predict_proba(np.asarray(model_input))
 
 
 def write_bundle(folder: Path, n_classes: int, files: Mapping[int, bytes]) -> None:
-    """Write skops files by class so that MLflow can load them from the folder."""
+    """Write attack models so that MLflow can load them from the folder.
+
+    Parameters
+    ----------
+    folder
+        The folder to write to.
+    n_classes
+        Number of classes of the target.
+    files
+        The content of the skops files, by class.
+    """
     for label, content in files.items():
         (folder / _name(label)).write_bytes(content)
     (folder / INDEX).write_text(json.dumps({"n_classes": n_classes, "labels": [*files]}), encoding="utf8")
@@ -79,6 +89,7 @@ def write_bundle(folder: Path, n_classes: int, files: Mapping[int, bytes]) -> No
 def _load_pyfunc(path: str) -> ServedAttack:
     folder = Path(path)
     index = json.loads((folder / INDEX).read_text(encoding="utf8"))
+    # unlike an audit, which asks for each class once, a served bundle keeps the models that it has loaded
     read = cache(lambda label: load_model((folder / _name(label)).read_bytes()))
     return ServedAttack(AttackModelBundle.from_models(LazyModels(index["labels"], read), index["n_classes"]))
 

@@ -1,6 +1,6 @@
 """A mitigated model in a folder, as MLflow serves it: records in, mitigated prediction vectors out.
 
-MLflow finds `_load_pyfunc` by this module's name, which an exported model holds.
+An exported model holds this module's name, by which MLflow finds `_load_pyfunc`.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from umbrameter.persistence import load_model
 from umbrameter.typing import Array, Floats
 
 INDEX = "mitigated_model.json"
-"""The file with all that is needed to ask the model, but the model itself."""
+"""The file with all that is needed to query the model, except the model itself."""
 
 MODEL, GUARD = "model.skops", "guard.skops"
 
 
 class ModelIndex(BaseModel):
-    """What a mitigated model reads, answers, and passes its answers through.
+    """The mitigation of a model, and the columns that it reads and answers.
 
     Parameters
     ----------
     mitigation
-        None for a model as it was trained.
+        None for an unmitigated model.
     guard_seed
-        Of what a learned mitigation draws at random.
+        Seed of a learned mitigation's random numbers.
     classes
-        What the columns of answers stand for.
+        The classes that the columns of answers stand for.
     feature_names, categories, precision
-        The columns of records; see `records.metadata.RecordsMetadata`.
+        The columns of the records; see `records.metadata.RecordsMetadata`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,12 +53,12 @@ def write(folder: Path, index: ModelIndex, model: bytes, guard: bytes | None) ->
     Parameters
     ----------
     folder
-        Where to.
+        The folder to write to.
     index
-        What the model reads and answers.
+        The mitigation and the columns.
     model, guard
-        skops files: the model, trained with what acts in the training, and what a learned mitigation has learned, if
-        there is one.
+        Contents of skops files: the model, trained under any mitigations of the training; and the learned part of a
+        learned mitigation, or None.
     """
     (folder / MODEL).write_bytes(model)
     if guard is not None:
@@ -82,24 +82,24 @@ class MitigatedModel:
     Parameters
     ----------
     classifier
-        Fitted, and wrapped in all that acts on its answers.
+        The fitted classifier, wrapped in all mitigations of its answers.
     index
-        What it reads and answers.
+        The mitigation and the columns.
     """
 
     def __init__(self, classifier: Any, index: ModelIndex):
         self.classifier, self.index = classifier, index
 
     def predict(self, model_input: Any, params: Any = None) -> Floats:
-        """Return mitigated prediction vectors, shape (n_records, n_classes); what MLflow calls.
+        """Return mitigated prediction vectors, shape (n_records, n_classes); MLflow calls this.
 
         Parameters
         ----------
         model_input
             A data frame with the features by name, categories as text; or an array of the features in the order of
-            `feature_names`, categories as codes. Where records are vectors, in their order whatever the names.
+            `feature_names`, categories as codes. If the model reads vectors, names are ignored and the order counts.
         params
-            None: there are none.
+            Ignored: MLflow passes it, and the model has no parameters.
 
         Raises
         ------
@@ -108,25 +108,25 @@ class MitigatedModel:
         """
         known = self.classifier.predict_proba(self.encoded(model_input))
         answers = np.zeros((len(known), len(self.index.classes)), known.dtype)
-        answers[:, self.classifier.classes_] = known  # a class that the training did not have gets 0
+        answers[:, self.classifier.classes_] = known  # a class that was not in the training data gets 0
         return answers
 
     def encoded(self, model_input: Any) -> Array:
         """Return records as the classifier reads them, shape (n_records, n_features)."""
         names, precision = self.index.feature_names, self.index.precision
-        if not hasattr(model_input, "columns") or names[0].endswith("[0]"):
+        if not hasattr(model_input, "columns") or names[0].endswith("[0]"):  # records that are vectors: pixels[0], ...
             array = np.asarray(model_input, dtype=precision)
             if array.ndim != 2 or array.shape[1] != len(names):
                 raise DataError(f"records have shape {array.shape}; expected (n_records, {len(names)})")
             return array
         missing = [name for name in names if name not in model_input.columns]
         if missing:
-            raise DataError(f"records lack {_some(missing)}; expected the columns {_some(names)}")
+            raise DataError(f"records lack {_listed(missing)}; expected the columns {_listed(names)}")
         columns = [self._column(name, np.asarray(model_input[name])) for name in names]
         return np.column_stack(columns).astype(precision)
 
     def _column(self, name: str, values: Array) -> Array:
-        """Return a column as numbers; a category that the training did not have gets a code of its own."""
+        """Return a column as numbers; a category that was not in the training data gets a code of its own."""
         categories = self.index.categories.get(name)
         if categories is None:
             return values
@@ -134,7 +134,7 @@ class MitigatedModel:
         return np.array([codes.get(str(value), len(categories)) for value in values])
 
 
-def _some(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 

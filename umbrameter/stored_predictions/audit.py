@@ -1,6 +1,7 @@
 """An audit of stored predictions: the same report, without a model, a cluster or an orchestrator.
 
-Belongs here: from stored predictions to a report. Does not belong here: reading them (`stored`), or how it is shown.
+Belongs here: from scores of stored predictions to a report. Does not belong here: reading predictions
+(`predictions.parquet`), scoring them (`scoring`), or showing the report (`report`).
 """
 
 import time
@@ -40,40 +41,41 @@ from umbrameter.stored_predictions.scoring import Audited, Shadows, missing, rea
 from umbrameter.typing import Floats
 
 DISTINCT = 0.95
-"""The share of different answers from which on equal ones are taken for copies."""
+"""Share of distinct answers from which on equal answers are taken for copies of one record."""
 
 
 def score_stored(
     predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
 ) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
-    """Attack and measure stored predictions.
+    """Attack stored predictions and measure the attacks.
 
     Parameters
     ----------
     predictions
         The target's answers.
     shadow
-        Shadow models' answers, where `is_member` says who was IN; attacks that need them are not measured without.
+        Shadow models' answers, where `is_member` marks IN records; without them, attacks that need them are not
+        measured.
     spec
-        Which attacks, and which limits.
+        The attacks, mitigations and limits.
 
     Returns
     -------
     report
-        The same as of an audit.
+        The same report as an audit's.
     curves
-        FPR and TPR of each attack that was measured.
+        FPR and TPR of each measured attack, on the unmitigated answers.
 
     Raises
     ------
     DataError
-        When the predictions cannot be audited; the text says which row and why.
+        When the predictions cannot be audited; the message says which row and why.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     if shadow is not None and shadow.n_classes != predictions.n_classes:
         raise DataError(
-            f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences a record, and {predictions.path!r} has "
-            f"{predictions.n_classes}; both must be of the same classes"
+            f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences per record, and {predictions.path!r} "
+            f"has {predictions.n_classes}; both must be of the same classes"
         )
     logits = (entry for attack in spec.required_attacks for entry in of_kind(attack.inputs, ReferenceLogits))
     temperatures = sorted({1.0, *(entry.temperature for entry in logits)})
@@ -111,7 +113,7 @@ def score_stored(
 
 
 def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
-    """Return the files of a report by name: `report.json`, `report.html` and figures."""
+    """Return a report's files by name: `report.json`, `report.html` and figures."""
     classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
         "roc": figures.png(figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks")),
@@ -128,7 +130,7 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
 
 @dataclass(frozen=True)
 class _Scored:
-    """Stored predictions, unmitigated or mitigated, with the scores of all attacks that lack nothing."""
+    """Stored predictions, unmitigated or mitigated, with the scores of all attacks that can be measured."""
 
     predictions: StoredPredictions
     known: Shadows | None
@@ -137,17 +139,27 @@ class _Scored:
 
     @cached_property
     def lacking(self) -> dict[str, str | None]:
-        """Why each attack cannot be measured."""
+        """Why each attack cannot be measured; None for one that can."""
         return {attack.label: missing(attack, self.known) for attack in self.spec.required_attacks}
 
     @cached_property
     def audited(self) -> Audited:
-        """What is kept of the audited records."""
+        """The audited records' scores and all else that is kept of them."""
         measurable = [attack for attack in self.spec.required_attacks if not self.lacking[attack.label]]
         return score_rows(self.predictions, self.known, measurable, self.temperatures, self.spec.seed)
 
     def results(self, plan: MitigationPlan, attacker: Attacker | None, unmitigated: "_Scored") -> list[Result]:
-        """Return the figures of all attacks."""
+        """Return one result per attack.
+
+        Parameters
+        ----------
+        plan
+            The mitigation that the predictions went through, if any.
+        attacker
+            None without a mitigation.
+        unmitigated
+            The unmitigated predictions, to compare with.
+        """
         audited, before = self.audited, None if plan.mitigation is None else unmitigated.audited
         compared = (None, None) if before is None else (before.quality, audited.distances)
         quality = utility_and_change(audited.quality, audited.is_member, *compared)
@@ -185,14 +197,14 @@ class _Scored:
 
 
 def _mitigated(plan: MitigationPlan, unmitigated: _Scored, shadow: StoredPredictions | None) -> list[Result]:
-    """Return the figures under one mitigation, by an adaptive and by a static attacker."""
+    """Return the results under one mitigation, of an adaptive and of a static attacker."""
     known, spec, temperatures = unmitigated.known, unmitigated.spec, unmitigated.temperatures
     lacks_shadows = plan.learned is not None and known is None
     if plan.training or lacks_shadows:
         reason = (
             f"{plan.label} needs shadow models' predictions (--shadow) to learn from"
             if lacks_shadows
-            else f"{plan.label} acts in the training, and stored predictions cannot be trained anew; audit the model"
+            else f"{plan.label} acts in the training, and stored predictions cannot be retrained; audit the model"
         )
         return [_not_measured(attack, plan, reason) for attack in spec.required_attacks]
     steps: list[Any] = list(plan.answers)
@@ -204,7 +216,7 @@ def _mitigated(plan: MitigationPlan, unmitigated: _Scored, shadow: StoredPredict
     if shadow is not None:
         mitigated = read_shadows(predictions, shadow.through(through), temperatures, spec.seed)
     adaptive = _Scored(predictions, mitigated, spec, temperatures).results(plan, "adaptive", unmitigated)
-    if shadow is None:
+    if shadow is None:  # the two attackers differ in their shadow models alone
         return adaptive
     return adaptive + _Scored(predictions, known, spec, temperatures).results(plan, "static", unmitigated)
 
@@ -244,11 +256,12 @@ def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None) -> Sha
 
 
 def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> dict[str, Control]:
-    """Return the controls that can be had without the records."""
+    """Return the controls that do not need the records' features."""
     member = audited.is_member
     of_attacks = of_scores([*audited.scores.values()], member, seed) if audited.scores else {}
     features = [audited.labels, *(np.unique(v, return_inverse=True)[1] for v in audited.slices.values())]
     distinct = len(np.unique(audited.logits[1.0])) / len(audited.labels)
+    # without ids the logit stands for the record, unless many records get the same answer
     keys = audited.record_ids if predictions.has_ids else audited.logits[1.0]
     copies = controls.copies(keys, member) if predictions.has_ids or distinct >= DISTINCT else None
     return of_attacks | {
@@ -258,5 +271,6 @@ def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> di
             audited.quality.predicted, audited.labels, predictions.n_classes
         ),
         "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
-        "copies": copies or Control(status="not_measured", reason="without record_id, equal answers may be chance"),
+        "copies": copies
+        or Control(status="not_measured", reason="without record_id, equal answers may be coincidence"),
     }

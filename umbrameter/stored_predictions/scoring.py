@@ -1,6 +1,7 @@
-"""Score stored predictions: what attacks look at is gathered while the rows go by, some at a time.
+"""Score stored predictions in one pass over their rows, batch by batch, and keep only what the audit needs.
 
-Belongs here: from rows to scores. Does not belong here: reading and checking rows (`stored`), or the report (`score`).
+Belongs here: from rows to scores. Does not belong here: reading and checking rows (`predictions.parquet`), or the
+report (`audit`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,36 +29,36 @@ from umbrameter.store.arrow import places
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 MOST_SHADOW_VECTORS = 200_000
-"""Shadow vectors that thresholds and attack models are made from, at most; drawn at random."""
+"""Shadow vectors that thresholds and attack models are fitted on, at most; sampled at random."""
 
 SUPPLIED = (ShadowVectors, AttackModels, ReferenceLogits)
-"""Inputs of attacks that stored predictions can hold; attack models are fitted by the attack itself."""
+"""Inputs that stored predictions can supply; attack models are fitted by the attack itself."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """What is kept of the audited records after their prediction vectors went by.
+    """Everything that is kept of the audited records; their prediction vectors are not.
 
     Parameters
     ----------
     labels, is_member, record_ids
         Shape (n_records,).
     quality
-        What decides how good the answers are.
+        How good the answers are.
     confidence
-        In the label, shape (n_records,).
+        Confidence in the label, shape (n_records,).
     distances
-        Of the answers from the stored ones, shape (n_records,).
+        L1 distance of the answers from the stored ones, shape (n_records,).
     logits
         Scaled logits by temperature, shape (n_records,) each.
     slices
-        Each record's value by column, for columns of few values.
+        Each record's value, by column, for columns with few distinct values.
     scores
-        By attack.
+        Scores by attack, shape (n_records,) each.
     is_predicted_member
-        By attack; None without a threshold.
+        Decisions by attack, shape (n_records,) each; None for an attack without a threshold.
     chosen
-        By combined attack, the name of the one it chose.
+        For each combined attack, the name of the attack that it chose.
     follows
         Whether records keep their scores in another order.
     """
@@ -78,33 +79,39 @@ class Audited:
 
 @dataclass(frozen=True)
 class Shadows:
-    """What is kept of the shadow models' answers."""
+    """Everything that is kept of the shadow models' answers."""
 
     vectors: Vectors
     references: dict[float, References] | str
-    """By temperature, or why there are none."""
+    """Logits of the audited records by temperature, or why there are none."""
     n_models: int
 
 
 def read_shadows(
     predictions: StoredPredictions, shadow: StoredPredictions, temperatures: Sequence[float], seed: int
 ) -> Shadows:
-    """Read shadow models' answers once: a sample of them whole, and the logits of audited records under each model.
+    """Read shadow models' answers once: keep a sample of the vectors, and each model's logits of the audited records.
 
     Parameters
     ----------
     predictions, shadow
         The target's answers, and the shadow models'.
     temperatures
-        At which logits are taken.
+        Temperatures of the logits.
     seed
-        Of the sample.
+        Seed of the sample.
+
+    Raises
+    ------
+    DataError
+        When a row is bad, or a record_id occurs twice in the target's answers.
     """
     audited = predictions.record_ids()
     rng, share = generator(seed, "shadow-sample"), min(1.0, MOST_SHADOW_VECTORS / shadow.n_records)
     sampled: list[Vectors] = []
     parts: list[tuple[Ints, Ints, Floats, Bools]] = []
     for batch in shadow.batches():
+        # each row by itself, so that one pass is enough; the sample has about the size asked for
         is_sampled = rng.random(len(batch.is_member)) < share
         sample = batch.vectors.where(is_sampled)
         sampled.append(replace(sample, is_in=batch.is_member[is_sampled]))
@@ -129,11 +136,11 @@ def read_shadows(
 def _matrices(
     audited: Ints, model: Ints, ids: Ints, logits: Mapping[float, Floats], is_in: Bools
 ) -> dict[float, References] | str:
-    """Return logits by model and audited record at each temperature, or why they are not complete."""
+    """Return logits by model and audited record at each temperature, or why they are incomplete."""
     n_models = int(model.max(initial=-1)) + 1
     record = places(audited, ids)
     counts = np.zeros((n_models, len(audited)), dtype=np.int32)
-    np.add.at(counts, (model, record), 1)
+    np.add.at(counts, (model, record), 1)  # counts duplicates, which counts[model, record] += 1 would not
     if n_models == 0 or (counts != 1).any():
         return "each shadow model must answer about each audited record exactly once (by model_id and record_id)"
     place = np.empty(counts.shape, dtype=np.int64)
@@ -145,10 +152,10 @@ def missing(attack: Attack, known: Shadows | None) -> str | None:
     """Return why an attack cannot be measured, or None."""
     lacking = sorted(entry.label for entry in attack.inputs if not isinstance(entry, SUPPLIED))
     if lacking:
-        return f"{attack.label} needs {', '.join(lacking)}, which stored predictions do not hold"
+        return f"{attack.label} needs {', '.join(lacking)}, which stored predictions do not contain"
     logits = of_kind(attack.inputs, ReferenceLogits)
     if attack.compares_records and not logits:
-        return f"{attack.label} compares whole answers with each other, and stored ones are read some at a time"
+        return f"{attack.label} compares whole answers with each other, but stored ones are read in batches"
     if not attack.needs_shadows:
         return None
     if known is None:
@@ -182,11 +189,11 @@ def score_rows(
     predictions
         The target's answers.
     known
-        Shadow models' answers, if there are any.
+        Shadow models' answers, or None.
     attacks
-        Those that lack nothing.
+        Attacks for which `missing` returns None.
     temperatures
-        At which logits are taken: those of all attacks, and 1.
+        Temperatures of the logits: those of all attacks, and 1.
     seed
         The audit's seed.
 
@@ -202,23 +209,24 @@ def score_rows(
     columns: dict[str, list[Array]] = {}
     follows = True
     for batch in predictions.batches():
-        seen = {name: replace(prepared[name], target=batch.vectors) for name in by_batch}
-        scored = {name: attack.score(seen[name]) for name, attack in by_batch.items()}
-        if not columns:
+        batch_signals = {name: replace(prepared[name], target=batch.vectors) for name in by_batch}
+        batch_scores = {name: attack.score(batch_signals[name]) for name, attack in by_batch.items()}
+        if not columns:  # the first batch is enough: an attack that mixes rows up does so in every batch
             order = np.arange(min(len(batch.is_member), SAMPLE))[::-1]
-            follows = all(attack.keeps_scores(seen[name], scored[name], order) for name, attack in by_batch.items())
-        for name, values in (_facts(batch, temperatures) | {f"score {n}": v for n, v in scored.items()}).items():
+            follows = all(a.keeps_scores(batch_signals[n], batch_scores[n], order) for n, a in by_batch.items())
+        facts = _facts(batch, temperatures) | {f"score {name}": values for name, values in batch_scores.items()}
+        for name, values in facts.items():
             columns.setdefault(name, []).append(values)
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     _check_sides(predictions, whole["is_member"])
     logits = {t: whole[f"logit {t}"] for t in temperatures}
-    at_end = replace(signals, target_logits=logits)
+    at_end = replace(signals, target_logits=logits)  # for attacks that compare records, and so need all logits
     scores, decisions = {}, {}
     for name, attack in chosen.items():
         scores[name] = whole[f"score {name}"] if name in by_batch else attack.score(at_end)
         threshold = attack.threshold(prepared.get(name, signals))
         decisions[name] = None if threshold is None else scores[name] >= threshold
-    few = {n: v for n in predictions.slices if len(np.unique(v := whole[f"slice {n}"])) <= MOST_SLICES}
+    slices = {n: v for n in predictions.slices if len(np.unique(v := whole[f"slice {n}"])) <= MOST_SLICES}
     return Audited(
         labels=whole["label"],
         is_member=whole["is_member"],
@@ -227,7 +235,7 @@ def score_rows(
         confidence=whole["confidence"],
         distances=whole["distances"],
         logits=logits,
-        slices={name: list(map(str, values)) for name, values in few.items()},
+        slices={name: list(map(str, values)) for name, values in slices.items()},
         scores=scores,
         is_predicted_member=decisions,
         chosen={name: attack.label for name, attack in chosen.items() if attack.label != name},
@@ -236,16 +244,16 @@ def score_rows(
 
 
 def _signals(predictions: StoredPredictions, known: Shadows | None, seed: int) -> Signals:
-    """Return all that is known but the target's answers."""
-    nothing = Vectors(np.empty((0, predictions.n_classes), np.float32), np.empty(0, np.int64))
+    """Return all signals but the target's answers."""
+    no_answers = Vectors(np.empty((0, predictions.n_classes), np.float32), np.empty(0, np.int64))
     if known is None:
-        return Signals(nothing, seed=seed)
+        return Signals(no_answers, seed=seed)
     references = {} if isinstance(known.references, str) else known.references
-    return Signals(nothing, known.vectors, seed, references=references)
+    return Signals(no_answers, known.vectors, seed, references=references)
 
 
 def _facts(batch: Batch, temperatures: Sequence[float]) -> dict[str, Array]:
-    """Return what is kept of a batch of rows, whatever the attacks."""
+    """Return the columns that are kept of every batch, whatever the attacks."""
     return {
         "label": batch.vectors.labels,
         "is_member": batch.is_member,
