@@ -1,1 +1,1 @@
-"""Somebody's Parquet: read, checked, encoded, stored, read back by row; and which records are members."""
+"""The user's Parquet data: checked, encoded, stored and read by row; and which records are members."""

@@ -1,7 +1,7 @@
-"""Build a `records` artefact from somebody's Parquet, in streaming passes.
+"""Build a `records` artefact from the user's Parquet, in streaming passes.
 
-Belongs here: the checks of a source as a whole, and the writing. Does not belong here: what is refused at the border
-(`intake`), or how records are read again (`records`).
+Belongs here: checks of a source as a whole, and writing the artefact. Does not belong here: checks of single values
+(`encoding`), or how records are read back (`reader`).
 """
 
 import time
@@ -28,23 +28,23 @@ from umbrameter.store.metadata import Cost
 from umbrameter.typing import Array, Bools, Ints
 
 AnyData = ParquetData | SidesData
-"""Where records come from."""
+"""A source of records in Parquet."""
 
 
 def records_recipe(source: AnyData, membership: Membership | None = None) -> Recipe:
-    """Return what decides the records: the settings and the files' content, wherever they lie.
+    """Return the recipe of the records: the settings and the files' content, wherever the files lie.
 
     Parameters
     ----------
     source
-        What is read.
+        The source to read.
     membership
-        Who is member and who is not, where a table says it.
+        The table that says which records are members, if there is one.
 
     Raises
     ------
     DataError
-        When a path is missing or holds no Parquet.
+        When a path does not exist or holds no Parquet.
     """
     files = {name: _digests(path, name) for name, path in source.paths.items()}
     facts: dict[str, Any] = {
@@ -63,26 +63,26 @@ def _digests(path: str, setting: str) -> dict[str, str]:
 
 
 def build(source: AnyData, store: Store, membership: Membership | None = None) -> Artefact:
-    """Write a source as a `records` artefact, in streaming passes; or find it, when it was written before.
+    """Write a source as a `records` artefact in streaming passes, or return the artefact that was written before.
 
     Parameters
     ----------
     source
-        What to read.
+        The source to read.
     store
-        Where the artefact goes.
+        The store that the artefact goes to.
     membership
-        As of `records_recipe`.
+        The table that says which records are members, if there is one.
 
     Raises
     ------
     DataError
-        When the source cannot be audited as it is.
+        When the source fails a check, such as for missing values, repeated ids or an unusable column.
     """
     recipe = records_recipe(source, membership)
-    found = store.find(recipe)
-    if found is not None:
-        return found
+    existing = store.find(recipe)
+    if existing is not None:
+        return existing
     cpu = time.thread_time()
     opened = {name: open_source(path, f"data.{name}") for name, path in source.paths.items()}
     intake = _intake(source, opened)
@@ -99,7 +99,7 @@ def build(source: AnyData, store: Store, membership: Membership | None = None) -
 
 
 def _intake(source: AnyData, opened: Mapping[str, pads.Dataset]) -> Intake:
-    """Return the source, its parts one after the other, with its columns' roles."""
+    """Return the source with its columns' roles; several parts become one source, in order."""
     first, *others = opened.items()
     for name, dataset in others:
         if _kinds(dataset) != _kinds(first[1]):
@@ -114,7 +114,7 @@ def _intake(source: AnyData, opened: Mapping[str, pads.Dataset]) -> Intake:
 
 
 def _kinds(dataset: pads.Dataset) -> list[tuple[str, pa.DataType]]:
-    """Return names and types, whether a column may hold nulls or not."""
+    """Return the columns' names and types without their nullability, in which parts may differ."""
     return [(field.name, field.type) for field in dataset.schema]
 
 
@@ -125,14 +125,14 @@ def _columns(dataset: pads.Dataset) -> str:
 def _parts(
     source: AnyData, opened: Mapping[str, pads.Dataset], intake: Intake, membership: Membership | None
 ) -> dict[str, Array] | None:
-    """Return each row's part (as of `PARTS`) where it is known, and its place in the table that says so."""
+    """Return each row's part (0 member, 1 non-member, 2 pool) and row in the membership table, as far as known."""
     if isinstance(source, SidesData):
         return {"part": np.repeat(np.arange(len(opened), dtype=np.int8), [d.count_rows() for d in opened.values()])}
     return None if membership is None else membership.look_up(_ids(intake))
 
 
 def _check(source: AnyData, intake: Intake, known: Mapping[str, Array] | None) -> tuple[Census, Bools, list[str]]:
-    """Walk over the source and return all that is known of it, the rows to drop, and what is odd."""
+    """Scan the source; return its census, a mask of the rows to drop, and warnings about the data."""
     census = Census(intake)
     if source.id is not None:
         _refuse_repeated_ids(intake, source.id)
@@ -143,8 +143,8 @@ def _check(source: AnyData, intake: Intake, known: Mapping[str, Array] | None) -
         text = f"{int(repeats.sum())} of {census.n_rows} records repeat another in features and label"
         if source.duplicates == "error":
             raise DataError(
-                f"{text}, first row {row} (equal to row {first[row]}): the same record could be member and non-member "
-                "at once; set data.duplicates to drop (keeps the first) or keep"
+                f"{text}, first row {row} (equal to row {first[row]}): a record could be both member and "
+                "non-member; set data.duplicates to drop (keeps the first) or keep"
             )
         warnings.append(f"{text}; {'these were left out' if source.duplicates == 'drop' else 'these were kept'}")
         warnings += [] if known is None else _overlaps(first, known["part"])
@@ -152,14 +152,14 @@ def _check(source: AnyData, intake: Intake, known: Mapping[str, Array] | None) -
 
 
 def _overlaps(first: Ints, part: Ints) -> list[str]:
-    """Say how many records of one part repeat one of another."""
+    """Return warnings about records of one part that repeat records of another."""
     names = ("members", "non-members", "records of the pool")
     counts = {(a, b): int(((part[first] == a) & (part == b)).sum()) for a, b in ((0, 1), (0, 2), (1, 2))}
     return [f"{n} {names[b]} repeat {names[a]}" for (a, b), n in counts.items() if n]
 
 
 def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -> None:
-    """Refuse an id or slices that are no plain values, and slices named as a column of the artefact."""
+    """Refuse ids and slices that are not plain values, and slices named like one of the artefact's own columns."""
     for setting, name in [*([("id", ident)] if ident else []), *(("slices", name) for name in slices)]:
         kind = schema.field(name).type
         if not _is_plain(kind):
@@ -177,14 +177,15 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _ids(intake: Intake) -> pa.ChunkedArray:
     name = str(intake.columns.id)
-    alone = replace(intake, columns=replace(intake.columns, numbers=(), categories=(), vector=None, slices=()))
-    return pa.chunked_array([_comparable(batch[name]) for _, batch in alone.batches()])
+    ids_only = replace(intake, columns=replace(intake.columns, numbers=(), categories=(), vector=None, slices=()))
+    return pa.chunked_array([_comparable(batch[name]) for _, batch in ids_only.batches()])
 
 
 def _refuse_repeated_ids(intake: Intake, name: str) -> None:
     ids = _ids(intake)
     if pc.count_distinct(ids).as_py() == len(ids):
         return
+    # Slow, but only a source with repeated ids gets here.
     seen: dict[Any, int] = {}
     for row, value in enumerate(ids.to_pylist()):
         if seen.setdefault(value, row) != row:
@@ -195,6 +196,7 @@ def _refuse_repeated_ids(intake: Intake, name: str) -> None:
 
 
 def _comparable(column: pa.Array) -> pa.Array:
+    # pyarrow does not compare string views, and dictionaries differ from batch to batch.
     plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
     return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
 
@@ -202,25 +204,24 @@ def _comparable(column: pa.Array) -> pa.Array:
 def _oddities(census: Census) -> list[str]:
     names = np.array(census.intake.feature_names)
     largest = np.maximum(np.abs(census.low), np.abs(census.high))
-    constant, wide = (
-        names[census.low == census.high],
-        names[census.integral & (largest > EXACT) & (census.intake.precision == "float32")],
-    )
-    found = []
+    constant = names[census.low == census.high]
+    wide = names[census.integral & (largest > EXACT) & (census.intake.precision == "float32")]
+    warnings = []
     if len(constant):
-        found.append(f"{_some(constant)} the same in every record, which no model can learn from")
+        warnings.append(f"{_listed(constant)} the same in every record, which no model can learn from")
     if len(wide):
-        found.append(f"{_some(wide)} beyond 2**24, where float32 rounds integers")
-    return found
+        warnings.append(f"{_listed(wide)} beyond 2**24, where float32 rounds integers")
+    return warnings
 
 
-def _some(names: Array) -> str:
+def _listed(names: Array) -> str:
     shown = ", ".join(names[:5].tolist()) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return f"column{'s' if len(names) > 1 else ''} {shown} {'are' if len(names) > 1 else 'is'}"
 
 
 def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> Ints:
-    """Write record_id, label, x and the slices, row group by row group; return how many records each class has."""
+    """Write record_id, label, x and the slices, one row group at a time; return the number of records per class."""
+    # Bits, pixels and small counts take one byte each instead of four or eight.
     bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
     precision, n_features = pa.from_numpy_dtype(np.dtype(intake.precision)), len(intake.feature_names)
     x = pa.binary(n_features) if bytewide else pa.list_(precision, n_features)
@@ -231,10 +232,10 @@ def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> Ints
         for start, batch in intake.batches():
             keep = ~dropped[start : start + batch.num_rows]
             X, y = intake.encode(batch, start)
-            ids = np.arange(keep.sum()) + counts.sum()
-            text = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
-            kept = (byte_column if bytewide else vector_column)(X[keep])
-            columns = [pa.array(ids), pa.array(y[keep]), kept, *text]
+            ids = np.arange(keep.sum()) + counts.sum()  # consecutive, without gaps for dropped rows
+            slice_columns = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
+            features = (byte_column if bytewide else vector_column)(X[keep])
+            columns = [pa.array(ids), pa.array(y[keep]), features, *slice_columns]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
             counts += np.bincount(y[keep], minlength=len(counts))
     return counts

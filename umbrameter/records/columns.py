@@ -1,4 +1,4 @@
-"""Which column of a source is what."""
+"""The roles of a source's columns: label, id, features and slices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,23 @@ from umbrameter.errors import DataError
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a source is what."""
+    """The role of each column of a source.
+
+    Parameters
+    ----------
+    label
+        The column with the class.
+    id
+        The column that identifies records, if there is one.
+    numbers, categories
+        Features that are numbers or booleans, and features that are text.
+    vector
+        The fixed-size list column that holds all features, if there is one; then `numbers` and `categories` are empty.
+    width
+        The length of the vector; 0 without one.
+    slices
+        Columns that results are broken down by.
+    """
 
     label: str
     id: str | None
@@ -23,7 +39,7 @@ class Columns:
 
     @property
     def used(self) -> list[str]:
-        """All columns that are read."""
+        """The names of all columns to read, each once."""
         vector = [] if self.vector is None else [self.vector]
         ident = [] if self.id is None else [self.id]
         return list(dict.fromkeys([self.label, *ident, *self.numbers, *self.categories, *vector, *self.slices]))
@@ -39,25 +55,37 @@ def columns_of(
 ) -> Columns:
     """Return each column's role, by name and type.
 
+    Parameters
+    ----------
+    source
+        The opened source.
+    label, ident
+        The columns with the class and with the id; None for records without ids.
+    features
+        The columns to learn from; if None, all that are not label, id, ignored or slices.
+    ignore, slices
+        Columns to leave out, and columns to break results down by.
+
     Raises
     ------
     DataError
-        When a named column is missing, or a feature is of a type that cannot be one.
+        When a named column is missing, or a feature has an unusable type.
     """
     schema: pa.Schema = source.schema
     named = {"label": [label], "id": [ident] if ident else [], "features": features or (), "ignore": ignore}
     for setting, names in (named | {"slices": slices}).items():
         for name in names:
             if name not in schema.names:
-                raise DataError(f"data.{setting}={name!r} is no column; the columns are {', '.join(schema.names)}")
+                raise DataError(f"data.{setting}={name!r} is not a column; the columns are {', '.join(schema.names)}")
     left_out = {label, ident, *ignore} | (set(slices) - set(features or ()))
     chosen = list(features) if features is not None else [n for n in schema.names if n not in left_out]
     if label in chosen:
-        raise DataError(f"data.features lists the label {label!r}; a model that sees its answer cannot be audited")
+        raise DataError(f"data.features lists the label {label!r}; a model that sees the label cannot be audited")
     kind = schema.field(label).type
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    whole = pa.types.is_boolean(value) or pa.types.is_integer(value) or pa.types.is_floating(value)
-    if not (whole or _is_text(value)):
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    # Floats pass, since whole numbers are often stored so; `encoding` refuses others.
+    is_numeric = pa.types.is_boolean(value_type) or pa.types.is_integer(value_type) or pa.types.is_floating(value_type)
+    if not (is_numeric or _is_text(value_type)):
         raise DataError(f"data.label={label!r} holds {kind}; expected integers, booleans or text")
     return _by_type(schema, label, ident, chosen, tuple(slices))
 
@@ -67,19 +95,19 @@ def _by_type(schema: pa.Schema, label: str, ident: str | None, chosen: list[str]
     numbers = tuple(n for n, t in types.items() if pa.types.is_boolean(t) or _is_number(t))
     categories = tuple(n for n, t in types.items() if _is_text(t))
     vectors = [n for n, t in types.items() if pa.types.is_fixed_size_list(t) and _is_number(t.value_type)]
-    other = [f"{n} ({types[n]})" for n in chosen if n not in {*numbers, *categories, *vectors}]
-    if other:
+    unusable = [f"{n} ({types[n]})" for n in chosen if n not in {*numbers, *categories, *vectors}]
+    if unusable:
         raise DataError(
-            f"column {', '.join(other)}: not a number, boolean, text, category or fixed-size list of numbers; convert "
-            "it, or list it under data.ignore"
+            f"column {', '.join(unusable)}: not a number, boolean, text, category or fixed-size list of numbers; "
+            "convert it, or list it under data.ignore"
         )
     if len(vectors) > 1 or (vectors and len(chosen) > 1):
         raise DataError(
-            f"columns {', '.join(chosen)}: a fixed-size list column must be the only feature; put all into one, or "
-            "choose by data.features"
+            f"columns {', '.join(chosen)}: a fixed-size list column must be the only feature; put all features into "
+            "it, or choose it with data.features"
         )
     if not chosen:
-        raise DataError("data.features: no column is left as a feature; the others are label, id, ignored or slices")
+        raise DataError("data.features: no column is left as a feature; all are label, id, ignored or slices")
     width = types[vectors[0]].list_size if vectors else 0
     return Columns(label, ident, numbers, categories, vectors[0] if vectors else None, width, slices)
 

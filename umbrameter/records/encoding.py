@@ -1,7 +1,7 @@
-"""Somebody's Parquet, checked at the border and turned into numbers.
+"""Turn the user's Parquet into numbers, and refuse values that cannot be.
 
-Belongs here: which column is what, what is refused and why, the codes of categories and labels. Does not belong here:
-how records are stored or read back (`records`).
+Belongs here: which values are refused and why, the codes of categories and labels, the census of the rows. Does not
+belong here: the columns' roles (`columns`), or how records are stored and read back (`build`, `reader`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +21,15 @@ from umbrameter.seeds import generator
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 MANY_CATEGORIES = 1000
-"""A text column with more distinct values than this, and more than half as many as rows, is taken for an identifier."""
+"""A text column with more distinct values than this, and than half the rows, is taken for an identifier."""
 
 EXACT = 2**24
-"""Integers beyond this are not exact in float32."""
+"""float32 holds every integer up to this exactly."""
 
 
 @dataclass(frozen=True)
 class Codes:
-    """How values become numbers: the classes, and each category column's categories, both in sorted order."""
+    """How values become numbers: a code is a position in the sorted classes, or in a column's sorted categories."""
 
     classes: tuple[Any, ...]
     categories: Mapping[str, tuple[str, ...]]
@@ -37,7 +37,7 @@ class Codes:
 
 @dataclass(frozen=True)
 class Intake:
-    """A source with its columns' roles: batches of numbers, in the order of the rows."""
+    """A source with its columns' roles, read as batches in row order and encoded as numbers."""
 
     source: pads.Dataset
     columns: Columns
@@ -45,24 +45,24 @@ class Intake:
 
     @property
     def feature_names(self) -> list[str]:
-        """The features' names in the order of the matrix: numbers, then categories; or the vector's places."""
+        """The features' names in matrix order: numbers, then categories; or the vector's elements."""
         c = self.columns
         return [f"{c.vector}[{i}]" for i in range(c.width)] if c.vector else [*c.numbers, *c.categories]
 
     @property
     def categorical(self) -> list[int]:
-        """Which columns of the matrix hold codes."""
+        """The matrix columns that hold category codes."""
         return list(range(len(self.columns.numbers), len(self.columns.numbers) + len(self.columns.categories)))
 
     def batches(self) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Give the number of each batch's first row, and the batch."""
+        """Yield the number of each batch's first row, and the batch."""
         start = 0
         try:
             for batch in _stream(self.source, self.columns.used, max(1, BATCH // max(1, len(self.feature_names)))):
                 if batch.num_rows:
                     yield start, batch
                     start += batch.num_rows
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException) as error:  # damage within a file shows only when it is read
             raise DataError(
                 "data.path: the Parquet file is damaged, or holds a null where a list should be "
                 f"({brief(error, 160)}); write it again"
@@ -70,13 +70,13 @@ class Intake:
 
     @cached_property
     def codes(self) -> Codes:
-        """The classes and categories, from one pass over the source, in which missing values are refused.
+        """The classes and categories, found in one pass over the source that also refuses missing values.
 
         Raises
         ------
         DataError
-            When a value is missing, labels are not integers or text, there is one class only, or a text column looks
-            like an identifier.
+            When a value is missing, labels are neither integers nor text, there is only one class, or a text column
+            looks like an identifier.
         """
         labels: set[Any] = set()
         missing: dict[str, list[int]] = {}
@@ -102,7 +102,7 @@ class Intake:
                 )
 
     def encode(self, batch: pa.RecordBatch, start: int) -> tuple[Floats, Ints]:
-        """Return a batch's features in the precision asked for, shape (n_rows, n_features), and its labels as codes.
+        """Return a batch's features, shape (n_rows, n_features), and its labels as codes; `start` is its first row.
 
         Raises
         ------
@@ -116,14 +116,14 @@ class Intake:
         else:
             parts = [_numbers(batch[name]) for name in self.columns.numbers]
             parts += [_code(batch[name], self.codes.categories[name]) for name in self.columns.categories]
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+            with np.errstate(over="ignore"):  # values too large become infinite, and are refused below
                 X = np.column_stack(parts).astype(self.precision)
         _refuse_infinite(X, start, self.feature_names)
         return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
 
 
-def _note_missing(batch: pa.RecordBatch, start: int, found: dict[str, list[int]]) -> None:
-    """Add to each column's first row with a missing value, and number of such rows."""
+def _note_missing(batch: pa.RecordBatch, start: int, missing_by_column: dict[str, list[int]]) -> None:
+    """Note each column's first row with a missing value, and count such rows."""
     for name in batch.schema.names:
         column = batch[name]
         missing: Bools = np.asarray(pc.is_null(column, nan_is_null=True))
@@ -131,11 +131,11 @@ def _note_missing(batch: pa.RecordBatch, start: int, found: dict[str, list[int]]
             bad = np.asarray(pc.is_null(column.flatten(), nan_is_null=True))
             missing = np.any(bad.reshape(-1, column.type.list_size), axis=1)
         if missing.any():
-            found.setdefault(name, [start + int(missing.argmax()), 0])[1] += int(missing.sum())
+            missing_by_column.setdefault(name, [start + int(missing.argmax()), 0])[1] += int(missing.sum())
 
 
-def _refuse_missing(found: Mapping[str, Sequence[int]]) -> None:
-    for name, (first, count) in found.items():
+def _refuse_missing(missing_by_column: Mapping[str, Sequence[int]]) -> None:
+    for name, (first, count) in missing_by_column.items():
         raise DataError(
             f"column {name!r} has missing values (null or NaN), the first in row {first}, {count} in all; fill them "
             "in, drop the rows, or list the column under data.ignore"
@@ -160,13 +160,13 @@ def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
             )
     if len(labels) < 2:
         raise DataError(
-            f"data.label={name!r} has one class only ({next(iter(labels))!r}); a classifier needs two or more"
+            f"data.label={name!r} has only one class ({next(iter(labels))!r}); a classifier needs two or more"
         )
     return tuple(sorted(int(v) if isinstance(v, float) else v for v in labels))
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Return a dictionary-encoded column as its values, a view as text, any other as it is."""
+    """Return a dictionary-encoded column as its values, a string view as text, any other unchanged."""
     column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
@@ -176,7 +176,7 @@ def _numbers(column: pa.Array) -> Array:
 
 
 def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
-    """Return each value's place among the sorted values."""
+    """Return each value's position among the sorted values."""
     plain = _plain(column)
     if pa.types.is_floating(plain.type):  # whole numbers, as checked; -0.0 and 0.0 are one class
         plain = plain.cast(pa.int64())
@@ -186,16 +186,17 @@ def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
 
 @dataclass
 class Census:
-    """What a pass over the encoded batches finds: ranges, precision, label counts, and a fingerprint of each row."""
+    """Facts from one pass over the encoded batches: ranges, integral columns, label counts, and row fingerprints."""
 
     intake: Intake
 
     def __post_init__(self) -> None:
-        """Walk over the source once."""
+        """Scan the source once."""
         width = len(self.intake.feature_names)
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
         self.integral = np.ones(width, dtype=bool)
         n_words = width * np.dtype(self.intake.precision).itemsize // 4 + 1
+        # Odd weights, since multiplying by an odd number loses no bits modulo 2**64.
         weights = generator(0, "fingerprint").integers(0, 2**63, (n_words, 2), dtype=np.uint64) * 2 + 1
         prints, counts = [], np.zeros(len(self.intake.codes.classes), dtype=np.int64)
         for start, batch in self.intake.batches():
@@ -203,6 +204,7 @@ class Census:
             self.low, self.high = np.minimum(self.low, X.min(axis=0)), np.maximum(self.high, X.max(axis=0))
             self.integral &= (np.floor(X) == X).all(axis=0)
             counts += np.bincount(y, minlength=len(counts))
+            # Adding 0.0 turns -0.0 into 0.0, so that equal values have equal bits.
             bits = np.column_stack([(X + 0.0).view(np.uint32), y]).astype(np.uint64)
             prints.append(_mix(bits) @ weights)
         self.label_counts = counts.tolist()
@@ -214,11 +216,10 @@ class Census:
         return len(self.fingerprints)
 
     def repeated(self, part: Ints | None = None) -> tuple[Bools, Ints]:
-        """Return which rows repeat another (features and label), and the row that each is equal to: itself, mostly.
+        """Return which rows repeat another one (features and label), and the first row that each row is equal to.
 
-        Of equal rows the first counts, and repeats are the others; where rows have parts, the first of the lowest part.
-        Rows are compared by 128-bit fingerprints: two different rows are taken for equal with a chance below 1e-20 in
-        a set of a billion.
+        Of several equal rows, the first is no repeat; with parts, the first of the lowest part. Rows are compared by
+        128-bit fingerprints: among a billion rows, the probability that two different ones collide is below 1e-20.
         """
         keys = [*self.fingerprints.T] if part is None else [part, *self.fingerprints.T]
         order = np.lexsort(keys)  # stable: equal rows stay in their order
@@ -232,10 +233,7 @@ class Census:
 
 
 def _mix(bits: Array) -> Array:
-    """Scatter the bits of each value (the finaliser of MurmurHash3), so that the weighted sum is a fair fingerprint.
-
-    `bits` is overwritten.
-    """
+    """Scatter each value's bits by MurmurHash3's finaliser, so that weighted sums rarely collide; overwrite `bits`."""
     shifted = np.empty_like(bits)
     for factor in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
         bits ^= np.right_shift(bits, np.uint64(33), out=shifted)

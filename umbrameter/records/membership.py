@@ -1,4 +1,4 @@
-"""Who is member and who is not, of a target that was trained elsewhere: a table of ids."""
+"""The table of ids that says which records are members of a target trained elsewhere."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from umbrameter.typing import Array
 
 @dataclass(frozen=True)
 class Membership:
-    """A Parquet table that says of records, by id, whether they are members.
+    """A Parquet table that says which records are members, by id.
 
     Parameters
     ----------
     path
-        Where it is.
+        The Parquet file or folder.
     id
-        Its column of ids, which are those of the data's id column.
+        The table's column of ids, whose values are those of the data's id column.
     setting
-        What the spec calls the table, for errors.
+        The spec's setting that names the table, for errors.
     """
 
     path: str
@@ -30,30 +30,31 @@ class Membership:
     setting: str
 
     def look_up(self, ids: pa.ChunkedArray) -> dict[str, Array]:
-        """Return for each record its part (0 member, 1 non-member, 2 neither), and its row in the table or -1.
+        """Return each record's part (0 member, 1 non-member, 2 neither) and its row in the table (-1 for none).
 
         Parameters
         ----------
         ids
-            Of all records, in order.
+            The ids of all records, in order.
 
         Raises
         ------
         DataError
-            When a column is missing, an id is there twice, or is no record's.
+            When the table lacks a column, repeats an id, or has an id that no record has.
         """
         table = self._table()
-        named = table[self.id].combine_chunks()
-        if named.type != ids.type:
-            named = self._cast(named, ids.type)
-        if pc.count_distinct(named).as_py() != len(named):
+        table_ids = table[self.id].combine_chunks()
+        if table_ids.type != ids.type:
+            table_ids = self._cast(table_ids, ids.type)
+        if pc.count_distinct(table_ids).as_py() != len(table_ids):
             raise self._error(f"has ids twice in its column {self.id!r}; give each record one row")
-        place = pc.index_in(ids.combine_chunks(), value_set=named)
-        n_other = len(named) - (len(place) - place.null_count)
-        if n_other:
-            other = pc.filter(named, pc.invert(pc.is_in(named, value_set=ids.combine_chunks())))
-            raise self._error(f"has {n_other} ids that no record has, such as {other[0].as_py()!r}; correct the table")
-        rows = np.asarray(place.fill_null(-1)).astype(np.int64)
+        positions = pc.index_in(ids.combine_chunks(), value_set=table_ids)
+        n_unknown = len(table_ids) - (len(positions) - positions.null_count)
+        if n_unknown:
+            unknown = pc.filter(table_ids, pc.invert(pc.is_in(table_ids, value_set=ids.combine_chunks())))
+            example = unknown[0].as_py()
+            raise self._error(f"has {n_unknown} ids that no record has, such as {example!r}; correct the table")
+        rows = np.asarray(positions.fill_null(-1)).astype(np.int64)
         is_member = np.asarray(table["is_member"])
         part = np.where(rows < 0, 2, np.where(is_member[rows], 0, 1)).astype(np.int8)
         return {"part": part, "place": rows}
@@ -72,12 +73,12 @@ class Membership:
             raise self._error(f"has rows without {' and '.join(empty)}; fill them, or leave these rows out")
         return table
 
-    def _cast(self, named: pa.Array, kind: pa.DataType) -> pa.Array:
+    def _cast(self, table_ids: pa.Array, kind: pa.DataType) -> pa.Array:
         try:
-            return named.cast(kind)
+            return table_ids.cast(kind)
         except pa.ArrowException:
             raise self._error(
-                f"has ids of type {named.type}, and the records have {kind}; give the same type"
+                f"has ids of type {table_ids.type}, and the records have {kind}; give the same type"
             ) from None
 
     def _error(self, text: str) -> DataError:

@@ -1,4 +1,4 @@
-"""What the manifest of a `records` artefact says of its records."""
+"""Facts about records, as kept in the manifest of a `records` artefact."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ class RecordsMetadata(Metadata):
     Parameters
     ----------
     n_records, n_features
-        Their number, and the columns of the feature matrix.
+        The number of records, and of columns of the feature matrix.
     label_counts
-        Records of each class.
+        The number of records of each class.
     classes
-        What the labels 0 .. n_classes - 1 stand for.
+        The data's values that the labels 0 .. n_classes - 1 stand for.
     feature_names
-        Of the columns; those of a vector are `x[0]`, `x[1]`, ...
+        The columns' names; those of a vector are `x[0]`, `x[1]`, ...
     precision
-        What features are given as: float32 or float64.
+        The type of the features: float32 or float64.
     categorical
-        Columns that hold codes of categories.
+        Indices of the columns that hold category codes.
     categories
-        What the codes 0, 1, ... of a categorical column stand for, by the column's name.
+        The texts that the codes 0, 1, ... of each categorical column stand for, by the column's name.
     low, high
-        The least and the largest value of each column.
+        The smallest and largest value of each column.
     integral
-        Whether a column has whole numbers alone.
+        Whether each column holds only whole numbers.
     binary
         Whether all columns but the categorical ones hold only 0 and 1.
     """
@@ -51,12 +51,12 @@ class RecordsMetadata(Metadata):
 
 
 class SourceMetadata(RecordsMetadata):
-    """Facts about real records, and what their source is like.
+    """Facts about real records and their source.
 
     Parameters
     ----------
     warnings
-        What is odd about the data but did not stop the audit.
+        Oddities of the data that did not stop the audit, a sentence each.
     is_known
         Whether the source says which records are members.
     """

@@ -1,4 +1,4 @@
-"""Records with noise: how a model's label holds when the record is changed a little."""
+"""Robustness to noise: how often a model still predicts a record's label when the record is changed a little."""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,8 +12,8 @@ class Noise(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    copies: int = Field(20, ge=1, le=1000, description="Changed copies of each record: so many queries a record more.")
-    rate: float = Field(0.1, gt=0, lt=1, description="The share of bits flipped, and of categories drawn anew.")
+    copies: int = Field(20, ge=1, le=1000, description="Changed copies of each record; each is one more query.")
+    rate: float = Field(0.1, gt=0, lt=1, description="The share of bits flipped, and of categories replaced.")
     scale: float = Field(
         0.3, gt=0, description="Noise on numbers, in standard deviations of the feature; whole numbers stay whole."
     )
@@ -25,13 +25,17 @@ def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.rando
     Parameters
     ----------
     X
-        Shape (n_records, n_features). A feature is bits where it holds 0 and 1 alone.
+        Shape (n_records, n_features). A feature that holds only 0 and 1 is changed as a bit.
     noise
-        How much.
+        How much to change.
     categorical
-        Features that are categories: a changed one is that of another record.
+        Indices of the features that are categories: a changed one takes another record's value.
     rng
-        Of the changes.
+        Generator of the changes.
+
+    Returns
+    -------
+    Shape and type of `X`.
 
     Examples
     --------
@@ -51,28 +55,28 @@ def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.rando
     out[:, is_category] = np.where(hit[:, is_category], others, X[:, is_category])
     spread = noise.scale * np.nanstd(X[:, is_number], axis=0) if is_number.any() else np.empty(0)
     out[:, is_number] += (rng.standard_normal((len(X), len(spread))) * spread).astype(X.dtype)
-    is_whole = is_number & (np.rint(X) == X).all(axis=0)  # as an age: no target expects a fraction of a year
+    is_whole = is_number & (np.rint(X) == X).all(axis=0)  # such as an age: no target expects a fraction of a year
     out[:, is_whole] = np.rint(out[:, is_whole])
     return out
 
 
 def robustness(model: Answering, X: Floats, y: Ints, noise: Noise, categorical: tuple[int, ...], seed: int) -> Floats:
-    """Return for each record the share of its changed copies that the model still gives the record's label.
+    """Return the share of each record's changed copies for which the model still predicts the record's label.
 
     Parameters
     ----------
     model
-        Its labels alone are looked at.
+        Only its labels are used: the largest element of each answer.
     X, y
         Records and labels, shapes (n_records, n_features) and (n_records,).
     noise, categorical
-        As of `changed`.
+        How much to change, and indices of the features that are categories; see `changed`.
     seed
-        Of the changes: the same for every model that is asked about the same records.
+        Seed of the changes: the same for every model that is asked about the same records.
 
     Returns
     -------
-    Shape (n_records,); 0 for a record that the model gets wrong as it is.
+    Shape (n_records,); 0 for a record that the model misclassifies unchanged.
 
     References
     ----------
@@ -81,7 +85,7 @@ def robustness(model: Answering, X: Floats, y: Ints, noise: Noise, categorical: 
     classes = np.asarray(model.classes_)
     held = np.zeros(len(X))
     for copy in range(noise.copies):
-        asked = changed(X, noise, categorical, generator(seed, "noise", copy))
-        held += classes[model.predict_proba(asked).argmax(axis=1)] == y
-    right = classes[model.predict_proba(X).argmax(axis=1)] == y
-    return np.asarray(np.where(right, held / noise.copies, 0.0))
+        noisy = changed(X, noise, categorical, generator(seed, "noise", copy))
+        held += classes[model.predict_proba(noisy).argmax(axis=1)] == y
+    is_correct = classes[model.predict_proba(X).argmax(axis=1)] == y
+    return np.asarray(np.where(is_correct, held / noise.copies, 0.0))

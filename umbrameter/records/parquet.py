@@ -1,4 +1,4 @@
-"""Parquet files and folders, opened and read some rows at a time."""
+"""Open Parquet files and folders, and read them in batches of rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ def open_source(path: str, setting: str = "data.path") -> pads.Dataset:
     Raises
     ------
     DataError
-        When there is nothing, nothing readable, or no row.
+        When the path does not exist, cannot be read as Parquet, or has no rows.
     """
     fs, base = filesystem(path)
     try:
@@ -31,7 +31,7 @@ def open_source(path: str, setting: str = "data.path") -> pads.Dataset:
         raise DataError(f"{setting}={path!r} does not exist; give a Parquet file or a folder of them")
     try:
         source = pads.dataset(base, filesystem=fs, format="parquet", partitioning="hive")
-        if kind == pafs.FileType.Directory and source.files:  # in an order that every file system gives alike
+        if kind == pafs.FileType.Directory and source.files:  # sorted: file systems list in different orders
             scheme = pads.partitioning(flavor="hive")
             files = sorted(source.files)
             source = pads.dataset(files, filesystem=fs, format="parquet", partitioning=scheme, partition_base_dir=base)
@@ -46,30 +46,33 @@ def open_source(path: str, setting: str = "data.path") -> pads.Dataset:
 
 
 def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """Return the file system and the path within it of a local path or a bucket's address."""
+    """Return the file system of a local path or a bucket's address, and the path within it."""
     if "://" in path:
         try:
-            found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
+            location: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
         except (OSError, pa.ArrowException) as error:
             raise DataError(
                 f"data.path={path!r} cannot be reached ({brief(error, 160)}); correct the address"
             ) from None
-        return found
+        return location
     return pafs.LocalFileSystem(), path
 
 
 def _stream(source: pads.Dataset, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
-    """Read some rows at a time; the dataset's own reader holds whole row groups, which may be gigabytes."""
+    """Yield batches of up to `n_rows` rows; the dataset's own reader holds whole row groups, which may be gigabytes."""
     schema = pa.schema([source.schema.field(name) for name in names])
     for fragment in source.get_fragments():
         keys = pads.get_partition_keys(fragment.partition_expression)
         with pq.ParquetFile(fragment.open()) as file:
-            own = [name for name in names if name in file.schema_arrow.names]
-            for batch in file.iter_batches(n_rows, columns=own, use_threads=False):
+            stored = [name for name in names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(n_rows, columns=stored, use_threads=False):
                 columns = [
-                    batch[field.name] if field.name in own else _repeated(keys.get(field.name), batch.num_rows, field)
+                    batch[field.name]
+                    if field.name in stored
+                    else _repeated(keys.get(field.name), batch.num_rows, field)
                     for field in schema
                 ]
+                # Files of one folder may store a column in different types.
                 cast = [c if c.type == f.type else c.cast(f.type) for c, f in zip(columns, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(cast, schema=schema)
 

@@ -1,4 +1,4 @@
-"""Which rows are members, non-members and pool."""
+"""The rows of each part of a split: members, non-members and pool."""
 
 import numpy as np
 import pyarrow.compute as pc
@@ -9,7 +9,7 @@ from umbrameter.typing import Ints
 
 
 def rows_of(split: Artefact, part: str) -> Ints:
-    """Return the record ids of one part, in rising order."""
+    """Return the record ids of one part, in ascending order."""
     table = split.table("split.parquet", ["part"])
     return np.flatnonzero(np.asarray(pc.equal(table["part"], part)))
 
@@ -20,7 +20,21 @@ def audited_rows(split: Artefact) -> Ints:
 
 
 def pool_rows(store: Store, split: Artefact, drawn: str | None) -> Ints:
-    """Return the rows that shadow models draw from: the split's pool, or those that were drawn, numbered after it."""
+    """Return the rows that shadow models take their records from.
+
+    Parameters
+    ----------
+    store
+        The store of the artefacts.
+    split
+        The opened `split` artefact, whose pool is used where no records were drawn.
+    drawn
+        Path of the `shadow_records` artefact, or None; its rows are numbered after those of the real records.
+
+    Returns
+    -------
+    Row numbers, shape (n_rows,).
+    """
     if drawn is None:
         return rows_of(split, "pool")
     n_real = split.table("split.parquet", ["part"]).num_rows

@@ -1,4 +1,4 @@
-"""A data set on disk: built once from somebody's Parquet, then read by rows without loading it whole.
+"""Read a data set on disk by rows, without loading it whole.
 
 Belongs here: the reader of the `records` artefact. Does not belong here: how it is built (`build`).
 """
@@ -17,30 +17,30 @@ from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 OWN_COLUMNS = ("record_id", "label", "x")
-"""Columns that every `records` artefact has; slices come after them."""
+"""Columns that every `records` artefact has; slice columns follow them."""
 
 ROW_GROUP = 4096
-"""Records of one row group: what is read when one record of it is wanted."""
+"""Records in one row group: the least that is read to get one record."""
 
 KEPT_BYTES = 256 * 2**20
-"""Features that one process keeps at hand, so that one model after another need not read them again."""
+"""Most bytes of features that one process keeps of a record set, so that successive models do not read them again."""
 
 MOST_OPEN = 2
-"""Record sets that one process keeps open, real ones and drawn ones: twice `KEPT_BYTES` of features, and labels."""
+"""Record sets that one process keeps open, for the real and the drawn records: each up to `KEPT_BYTES`, and labels."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """What values features can have.
+    """The values that features can have.
 
     Parameters
     ----------
     low, high
-        The least and the largest of each feature, shape (n_features,); of bits always 0 and 1.
+        The smallest and largest value of each feature, shape (n_features,); always 0 and 1 for bits.
     is_whole
-        Whether a feature has whole numbers alone: bits, codes of categories, counts; shape (n_features,).
+        Whether each feature holds only whole numbers: bits, category codes, counts; shape (n_features,).
     is_bit
-        Whether it has only 0 and 1, and is no category; shape (n_features,).
+        Whether each feature holds only 0 and 1 and is not a category; shape (n_features,).
     """
 
     low: Floats
@@ -50,19 +50,19 @@ class Domain:
 
     @property
     def span(self) -> Floats:
-        """How many whole numbers, or how wide a range, each feature has; shape (n_features,)."""
+        """The number of whole numbers in each feature's range, or the width of the range; shape (n_features,)."""
         return np.asarray(self.high - self.low + self.is_whole)
 
 
 class RecordReader(Protocol):
-    """What a model that is trained or asked needs of records."""
+    """Records, as far as training and querying a model need them."""
 
     @property
     def metadata(self) -> RecordsMetadata:
-        """Facts about the records; those of the real ones, where others follow them."""
+        """Facts about the records; about the real ones, where drawn records follow them."""
 
     def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
-        """Return some records and their labels, in the order asked for; see `Records.take`."""
+        """Return the given rows' records and labels, in that order; see `Records.take`."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Records:
 
     @property
     def classes(self) -> list[Any]:
-        """What the labels 0 .. n_classes - 1 stand for."""
+        """The data's values that the labels 0 .. n_classes - 1 stand for."""
         return list(self.metadata.classes)
 
     @property
@@ -103,17 +103,17 @@ class Records:
 
     @property
     def categorical(self) -> tuple[int, ...]:
-        """Which columns hold codes of categories."""
+        """Indices of the columns that hold category codes."""
         return self.metadata.categorical
 
     @property
     def precision(self) -> str:
-        """What features are given as: float32 or float64."""
+        """The type of the features: float32 or float64."""
         return self.metadata.precision
 
     @cached_property
     def domain(self) -> Domain:
-        """What values the features can have."""
+        """The values that the features can have."""
         low, high, is_whole = map(np.array, (self.metadata.low, self.metadata.high, self.metadata.integral))
         is_category = np.isin(np.arange(self.n_features), self.categorical)
         is_bit = is_whole & (low >= 0) & (high <= 1) & ~is_category
@@ -125,21 +125,22 @@ class Records:
 
     @cached_property
     def _small(self) -> Array | None:
-        """All features, when they are few enough to keep."""
+        """All features, if they fit into `KEPT_BYTES`; None otherwise."""
         with self.artefact.parquet("records.parquet") as source:
             kind = source.schema_arrow.field("x").type
             is_bytes = pa.types.is_fixed_size_binary(kind)
             width = kind.byte_width if is_bytes else kind.list_size * kind.value_type.byte_width
             if self.n_records * width > KEPT_BYTES:
                 return None
+            # One thread, since workers run side by side.
             return vectors(source.read(columns=["x"], use_threads=False)["x"])
 
     def known_parts(self) -> Ints | None:
-        """Return each record's part as the data's owner gives it (0 member, 1 non-member, 2 pool), or None."""
+        """Return each record's part as the source states it (0 member, 1 non-member, 2 pool), or None if unknown."""
         return self._known("part")
 
     def places(self) -> Ints | None:
-        """Return each record's row in the table that says who is member (-1 for none), or None."""
+        """Return each record's row in the membership table (-1 for none), or None without such a table."""
         return self._known("place")
 
     def _known(self, column: str) -> Ints | None:
@@ -163,7 +164,7 @@ class Records:
         return np.asarray(self.artefact.table("records.parquet", [name])[name].to_numpy(zero_copy_only=False))
 
     def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
-        """Return some records, in the order asked for.
+        """Return the given rows' records and labels, in that order.
 
         Parameters
         ----------
@@ -173,25 +174,26 @@ class Records:
         Returns
         -------
         X
-            In the records' precision, shape (n_rows, n_features).
+            Features in the records' precision, shape (n_rows, n_features).
         y
-            int64, shape (n_rows,).
+            Labels, int64, shape (n_rows,).
         """
         chosen = np.asarray(rows, dtype=np.int64)
         X = self._read(chosen) if self._small is None else self._small[chosen].astype(self.precision)
         return X, self._labels[chosen]
 
     def _read(self, rows: Ints) -> Floats:
-        """Read only the row groups that hold some of the rows, one at a time."""
+        """Read only the row groups that hold any of the rows, one at a time."""
         X = np.empty((len(rows), self.n_features), dtype=self.precision)
         with self.artefact.parquet("records.parquet") as source:
             sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
             starts = np.concatenate([[0], np.cumsum(sizes)])
+            # The last group that starts at or before the row.
             group_of = np.searchsorted(starts, rows, side="right") - 1
             for group in np.unique(group_of):
-                here = group_of == group
+                is_here = group_of == group
                 part = vectors(source.read_row_group(int(group), columns=["x"], use_threads=False)["x"])
-                X[here] = part[rows[here] - starts[group]]
+                X[is_here] = part[rows[is_here] - starts[group]]
         return X
 
 
@@ -202,7 +204,7 @@ def _open(root: str, path: str) -> Records:
 
 @dataclass(frozen=True)
 class WithDrawn:
-    """Real records, and numbered after them those that were drawn for shadow models.
+    """Real records, followed by the records drawn for shadow models, whose row numbers continue the real ones.
 
     Parameters
     ----------
@@ -215,11 +217,11 @@ class WithDrawn:
 
     @property
     def metadata(self) -> RecordsMetadata:
-        """Facts about the real records, whose columns and classes the others share."""
+        """Facts about the real records; the drawn ones have the same columns and classes."""
         return self.real.metadata
 
     def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
-        """Return some records and their labels, in the order asked for; see `Records.take`."""
+        """Return the given rows' records and labels, in that order; see `Records.take`."""
         chosen, n_real = np.asarray(rows, dtype=np.int64), self.real.n_records
         is_real = chosen < n_real
         X = np.empty((len(chosen), self.real.n_features), dtype=self.real.precision)
@@ -230,14 +232,16 @@ class WithDrawn:
 
 
 def with_drawn(store: Store, records: str, drawn: str | None) -> RecordReader:
-    """Return the records at a path, and after them those that were drawn, if any were.
+    """Return the records at a path, followed by the drawn records if there are any.
 
     Parameters
     ----------
     store
-        Where the artefacts are.
-    records, drawn
-        Paths of the `records` artefact, and of the `shadow_records` artefact or None.
+        The store of the artefacts.
+    records
+        Path of the `records` artefact.
+    drawn
+        Path of the `shadow_records` artefact, or None.
     """
     real = Records.open(store, records)
     return real if drawn is None else WithDrawn(real, Records.open(store, drawn))

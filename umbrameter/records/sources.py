@@ -1,4 +1,4 @@
-"""The `data` part of a spec: where records come from."""
+"""The `data` section of a spec: where the records come from."""
 
 from typing import ClassVar, Literal
 
@@ -6,24 +6,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TableData(BaseModel):
-    """How somebody's Parquet is read, wherever it is."""
+    """How the user's Parquet is read, wherever it lies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str = Field(description="The column with the class: integers, booleans or text.")
-    id: str | None = Field(None, description="A column that names each record; no feature, and checked to be unique.")
+    id: str | None = Field(None, description="A column that identifies each record: unique, and not a feature.")
     features: tuple[str, ...] | None = Field(
-        None, min_length=1, description="The columns to learn from; all that are not label, id, ignored or slices."
+        None, min_length=1, description="The columns to learn from; if unset, all but label, id, ignored and slices."
     )
-    ignore: tuple[str, ...] = Field((), description="Columns that are neither features nor anything else.")
-    slices: tuple[str, ...] = Field((), description="Columns to break results down by; features only if listed there.")
+    ignore: tuple[str, ...] = Field((), description="Columns to leave out altogether.")
+    slices: tuple[str, ...] = Field((), description="Columns to break results down by; also features if listed there.")
     precision: Literal["float32", "float64"] = Field(
-        "float32", description="What features are kept and given to estimators as; float32 is the faster by far."
+        "float32", description="The type that features are stored and trained on in; float32 is much faster."
     )
     duplicates: Literal["error", "drop", "keep"] = Field(
-        "error", description="Equal records would be member and non-member at once: stop, keep the first, or keep all."
+        "error", description="Equal records could be both member and non-member: stop, keep the first, or keep all."
     )
-    note: str | None = Field(None, description="What a reader has to know of the records; printed with the warnings.")
+    note: str | None = Field(
+        None, description="What readers of the report should know about the records; printed with the warnings."
+    )
 
 
 class ParquetData(TableData):
@@ -36,12 +38,12 @@ class ParquetData(TableData):
     """
 
     kind: Literal["parquet"] = Field("parquet", description="A Parquet file or a (hive-partitioned) folder.")
-    path: str = Field(min_length=1, description="Where it is: a local path or a bucket's address.")
+    path: str = Field(min_length=1, description="A local path or a bucket's address.")
     membership: str | None = Field(
         None,
         min_length=1,
-        description="A Parquet table that says who is what, for a target that was trained elsewhere: a column named as "
-        "`id`, and `is_member`; records that are not in it are the pool.",
+        description="A Parquet table that says which records are members of a target trained elsewhere, with a column "
+        "named like `id` and a column `is_member`; records that are not in it are the pool.",
     )
 
     @property
@@ -51,17 +53,17 @@ class ParquetData(TableData):
 
     @property
     def name(self) -> str:
-        """What the records are called in reports: their file or folder."""
+        """The records' name in reports: that of their file or folder."""
         return _last(self.path)
 
     @property
     def paths(self) -> dict[str, str]:
-        """Where the records are, by setting."""
+        """The paths of the records, by setting."""
         return {"path": self.path}
 
 
 class SidesData(TableData):
-    """Members and non-members of a target that was trained elsewhere, each in Parquet of their own.
+    """Members and non-members of a target trained elsewhere, in separate Parquet files or folders.
 
     Examples
     --------
@@ -69,59 +71,61 @@ class SidesData(TableData):
     {'members': 'train.parquet', 'nonmembers': 'test.parquet'}
     """
 
-    kind: Literal["sides"] = Field("sides", description="Members and non-members in Parquet of their own.")
+    kind: Literal["sides"] = Field("sides", description="Members and non-members in separate Parquet files or folders.")
     members: str = Field(min_length=1, description="Records that the target was trained on.")
     nonmembers: str = Field(min_length=1, description="Records that it was not trained on.")
-    pool: str | None = Field(None, min_length=1, description="Other records, to train shadow models on.")
+    pool: str | None = Field(None, min_length=1, description="Other records, for training shadow models.")
     duplicates: Literal["error", "drop", "keep"] = Field(
         "drop",
-        description="Records that are there twice: keep the first (a member before a non-member), stop, keep all.",
+        description="Equal records: keep the first (a member before a non-member), stop, or keep all.",
     )
 
     knows_members: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        """What the records are called in reports: the members' file or folder."""
+        """The records' name in reports: that of the members' file or folder."""
         return _last(self.members)
 
     @property
     def paths(self) -> dict[str, str]:
-        """Where the records are, by setting: members, non-members, pool."""
+        """The paths of the records, by setting: members, non-members, pool."""
         pool = {"pool": self.pool} if self.pool else {}
         return {"members": self.members, "nonmembers": self.nonmembers, **pool}
 
 
 class CatalogueData(BaseModel):
-    """Records of a data set that umbrameter knows by name."""
+    """A data set that umbrameter knows by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     knows_members: ClassVar[bool] = False
 
     kind: Literal["catalogue"] = Field("catalogue", description="A data set known by name; see `umbrameter datasets`.")
-    name: str = Field(description="Its name, such as adult.")
+    name: str = Field(description="The data set's name, such as adult.")
 
 
 class GeneratedData(BaseModel):
-    """Records that are made up, as many as wanted: no person's."""
+    """Made-up records of no real person, in any number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     knows_members: ClassVar[bool] = False
 
     kind: Literal["generated"] = Field("generated", description="Made-up records, like those of a known data set.")
-    like: Literal["purchase", "texas"] = Field("purchase", description="Which: purchases, or hospital stays.")
+    like: Literal["purchase", "texas"] = Field(
+        "purchase", description="What they are like: purchases, or hospital stays."
+    )
     records: int = Field(ge=2, description="How many records.")
-    features: int | None = Field(None, ge=1, description="How many bits; as of the data set if unset.")
-    classes: int | None = Field(None, ge=2, description="How many classes; as of the data set if unset.")
+    features: int | None = Field(None, ge=1, description="How many bits; those of the data set if unset.")
+    classes: int | None = Field(None, ge=2, description="How many classes; those of the data set if unset.")
     density: float | None = Field(None, gt=0, lt=1, description="The share of ones.")
-    distinctness: float | None = Field(None, ge=0, le=1, description="How much classes differ: 0 not at all.")
-    seed: int = Field(0, ge=0, lt=2**32, description="Of the records; that of the audit decides other things.")
+    distinctness: float | None = Field(None, ge=0, le=1, description="How much classes differ; 0 is not at all.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the records; the audit's own seed does not change them.")
 
     @property
     def name(self) -> str:
-        """What the records are called in reports."""
+        """The records' name in reports."""
         return f"{self.like}-like, generated"
 
 

@@ -1,4 +1,4 @@
-"""Where shadow models' records come from, one file each; a new one is a file here and a name in `AnyShadowData`."""
+"""The kinds of shadow data, one file each; a new one is a file here and a name in `AnyShadowData`."""
 
 from typing import Annotated
 
@@ -17,6 +17,6 @@ AnyShadowData = Annotated[
     SerializeAsAny(),
     WrapValidator(or_from_outside(ShadowData)),
 ]
-"""Any shadow data; those from outside are named by their dotted path."""
+"""Any shadow data; classes of other packages are named by their dotted path."""
 
 __all__ = ["AnyShadowData", "Drawing", "Marginal", "Marginals", "ModelBased", "Noisy", "Real", "ShadowData"]

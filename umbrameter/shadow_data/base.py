@@ -1,4 +1,4 @@
-"""What shadow data are: records that an attacker has, or makes, to train shadow models on."""
+"""The base of shadow data: records that an attacker has, or makes, to train shadow models on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -14,28 +14,28 @@ from umbrameter.seeds import generator
 from umbrameter.typing import Bools, Floats, Ints
 
 BLOCK_VALUES = 2**22
-"""Values of features that are drawn at once."""
+"""Feature values drawn at once."""
 
 Ask = Callable[[Floats], Floats]
-"""From records to the target's prediction vectors."""
+"""A function from records to the target's prediction vectors."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What records are drawn from.
+    """Everything that records are drawn from.
 
     Parameters
     ----------
     records
-        All records; of those that are audited, only what values features can have is used.
+        All records; of the audited ones, only the range of each feature is used.
     pool
-        The rows that the attacker owns, shape (n_pool,); may be empty where the data are made from less.
+        The rows that the attacker owns, shape (n_pool,); may be empty if `needs_pool` is false.
     n_records
         How many to draw.
     seed
         The audit's seed.
     ask
-        The target, where the attacker asks it.
+        The target, if the attacker queries it.
     """
 
     records: Records
@@ -51,7 +51,7 @@ class Drawing:
 
     @property
     def block(self) -> int:
-        """Records that are drawn at once."""
+        """Number of records drawn at once."""
         return max(1, BLOCK_VALUES // self.records.n_features)
 
     def rng(self, role: str, *index: int) -> np.random.Generator:
@@ -65,12 +65,12 @@ class Drawing:
 
 
 class ShadowData(BaseModel, ABC):
-    """Where the records of shadow models come from."""
+    """A source of shadow models' records."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     is_drawn: ClassVar[bool] = True
-    """Whether records are made; else they are rows of the pool."""
+    """Whether the records are made; otherwise they are rows of the pool."""
 
     @property
     def label(self) -> str:
@@ -80,38 +80,38 @@ class ShadowData(BaseModel, ABC):
     @property
     @abstractmethod
     def assumption(self) -> str:
-        """What the attacker has, in words for the report."""
+        """The data that the attacker is assumed to have, as a phrase for the report."""
 
     @property
     def asks(self) -> bool:
-        """Whether the target is asked about the records."""
+        """Whether the target is queried to make the records."""
         return False
 
     @property
     def needs_pool(self) -> bool:
-        """Whether records are needed that are neither members nor non-members."""
+        """Whether a pool is needed: records that are neither members nor non-members."""
         return True
 
     def digest(self) -> str | None:
-        """Return the SHA-256 of the file that records are made from, if there is one."""
+        """Return the SHA-256 of the file that the records are made from, or None without one."""
         return None
 
     def n_drawn(self, wanted: int, n_pool: int) -> int:
-        """Return how many records there will be, at most; of searches, how many there are.
+        """Return the largest number of records that will be drawn; for searches, the number of searches.
 
         Parameters
         ----------
         wanted
-            As many as the spec asks for.
+            The number that the spec asks for.
         n_pool
-            Records that are neither members nor non-members.
+            The size of the pool.
         """
         return wanted
 
     def most_queries(self, n_records: int) -> int:
-        """Return how many queries drawing so many records takes, at most."""
+        """Return the largest number of queries that drawing `n_records` records takes."""
         return n_records if self.asks else 0
 
     @abstractmethod
     def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
-        """Yield records and their labels, some at a time, shapes (n, n_features) and (n,)."""
+        """Yield blocks of records and their labels, shapes (n, n_features) and (n,)."""

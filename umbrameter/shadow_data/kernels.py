@@ -1,4 +1,4 @@
-"""The inner loop of synthesis, which numba compiles: random numbers and random changes, exactly as they are written."""
+"""The inner loop of model-based synthesis, compiled by numba: random numbers, random changes, Algorithm 1's rules."""
 
 from typing import Any, NamedTuple
 
@@ -8,28 +8,31 @@ from umbrameter.jit import compiled
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 EXACT: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+"""Options for numba: no `fastmath`, so that results do not depend on the machine."""
 
+# SplitMix64's constants; as uint64, since numba would make floats of a uint64 and a Python integer.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 DROPPED = np.uint64(11)
+"""Low bits of 64 that a float64 in [0, 1) has no room for."""
 
 
 class Rows(NamedTuple):
-    """The state of searches, one row each.
+    """The state of the running searches, one row each.
 
     Parameters
     ----------
     searches, classes, queries, rejects
-        Which search, for which class; its queries so far, and proposals turned down in a row; int64.
+        Index of each search, its class, its queries so far, and its rejected proposals in a row; int64.
     k
-        Features changed for a proposal, int64; the first so many of `order` tell the last proposal from the best.
+        How many features a proposal changes, int64: the last proposal differs from the best in the first k of `order`.
     streams
-        The states of the random numbers, uint64.
+        The states of the random number generators, uint64.
     confidence
-        The target's on the best record, float32.
+        The target's confidence on the best record, float32.
     order
-        All features in random order, int32, shape (n_rows, n_features).
+        All features in a random order, int32, shape (n_rows, n_features).
     proposed, best
         The record to ask about, and the best so far, float32, shape (n_rows, n_features).
     """
@@ -47,7 +50,7 @@ class Rows(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What values features can have, each of shape (n_features,): as of `Domain`."""
+    """The values that features can have, each array of shape (n_features,); see `Domain`."""
 
     low: Floats
     span: Floats
@@ -55,7 +58,7 @@ class Values(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The parameters of Algorithm 1: as of `Search`."""
+    """The parameters of Algorithm 1; see `Search`."""
 
     iter_max: int
     conf_min: Any
@@ -88,9 +91,9 @@ uniform = compiled(_uniform, EXACT)
 
 
 def _change(rows: Rows, row: int, k: int, values: Values) -> None:
-    """Give k features of a row's proposal, chosen at random, new values at random.
+    """Give k randomly chosen features of a row's proposal random new values.
 
-    The features are the first k of a random order, by as many steps of the shuffle of Fisher and Yates.
+    k steps of the Fisher-Yates shuffle put the chosen features first in the row's order.
     """
     order, record, width = rows.order[row], rows.proposed[row], rows.order.shape[1]
     for i in range(k):
@@ -105,10 +108,10 @@ def _change(rows: Rows, row: int, k: int, values: Values) -> None:
 change = compiled(_change, EXACT)
 
 
-def _begin(rows: Rows, new: Ints, values: Values, limits: Limits) -> None:
-    """Begin searches in some rows, whose place, class and stream are set, with records at random."""
+def _begin(rows: Rows, places: Ints, values: Values, limits: Limits) -> None:
+    """Begin searches from random records in some rows, whose search, class and stream are set already."""
     width = rows.order.shape[1]
-    for row in new:
+    for row in places:
         rows.order[row] = np.arange(width)
         change(rows, row, width, values)
         rows.best[row] = rows.proposed[row]
@@ -120,22 +123,23 @@ def _begin(rows: Rows, new: Ints, values: Values, limits: Limits) -> None:
 begin = compiled(_begin, EXACT)
 
 
-def _take_over(to: Floats, drawing: Floats, features: Ints) -> None:
-    """Copy some features of a record."""
+def _take_over(record: Floats, source: Floats, features: Ints) -> None:
+    """Copy some features of `source` into a record."""
     for feature in features:
-        to[feature] = drawing[feature]
+        record[feature] = source[feature]
 
 
 take_over = compiled(_take_over, EXACT)
 
 
 def _judge(rows: Rows, row: int, answer: Floats, limits: Limits) -> bool:
-    """Take in the answer on a row's proposal, and say whether it is returned."""
+    """Accept or reject a row's proposal by the target's answer; return whether the search succeeds with it."""
     label, changed = rows.classes[row], rows.order[row, : rows.k[row]]
     rows.queries[row] += 1
     if answer[label] >= rows.confidence[row]:
         take_over(rows.best[row], rows.proposed[row], changed)
         rows.confidence[row], rows.rejects[row] = answer[label], 0
+        # Algorithm 1 accepts a confident record with a probability equal to its confidence.
         is_sure = answer[label] > limits.conf_min and np.argmax(answer) == label
         return bool(is_sure and uniform(rows.streams, row) < answer[label])
     take_over(rows.proposed[row], rows.best[row], changed)
@@ -149,7 +153,7 @@ judge = compiled(_judge, EXACT)
 
 
 def _step(rows: Rows, answers: Floats, values: Values, limits: Limits, is_found: Bools, is_ended: Bools) -> None:
-    """Take in the answers on all proposals, write how searches end, and make the others' next proposals."""
+    """Accept or reject all proposals, mark the searches that succeed or end, and make the others' next proposals."""
     for row in range(len(answers)):
         is_found[row] = judge(rows, row, answers[row], limits)
         is_ended[row] = is_found[row] or rows.queries[row] >= limits.iter_max

@@ -1,4 +1,4 @@
-"""Records made from statistics alone: each feature drawn from its own distribution, apart from the others."""
+"""Shadow data made from statistics alone: each feature is drawn independently from its own distribution."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,46 +16,50 @@ from umbrameter.store.artefacts import digest
 from umbrameter.typing import Floats, Ints
 
 MOST_VALUES = 2**26
-"""Values of features of the pool from which statistics are taken, at most."""
+"""Most feature values of the pool that statistics are computed from."""
 
 MOST_DISTINCT = 256
-"""Different values of a number up to which each is counted; of others the quantiles are taken."""
+"""A numeric feature with at most this many distinct values gets a share for each; any other gets quantiles."""
 
 QUANTILES = 257
-"""Of a number with more different values."""
+"""Quantiles of a numeric feature with more distinct values."""
 
 
 class Feature(BaseModel):
-    """One feature's distribution: values with their shares, or quantiles at equal steps."""
+    """One feature's distribution: values with their shares, or equally spaced quantiles."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(description="The feature's name, as in the data.")
-    values: tuple[Any, ...] = Field((), description="Its values: numbers, or a category's text.")
-    shares: tuple[Annotated[float, Field(ge=0)], ...] = Field((), description="How frequent each is.")
-    quantiles: tuple[float, ...] = Field((), description="At equal steps from the least value to the largest.")
+    values: tuple[Any, ...] = Field((), description="Its values: numbers, or the texts of a category.")
+    shares: tuple[Annotated[float, Field(ge=0)], ...] = Field((), description="The share of records with each value.")
+    quantiles: tuple[float, ...] = Field(
+        (), description="Equally spaced quantiles, from the smallest value to the largest."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Feature":
         counted = bool(self.values) and len(self.values) == len(self.shares) and sum(self.shares) > 0
+        # Exactly one of the two forms.
         if counted == bool(self.quantiles) or list(self.quantiles) != sorted(self.quantiles):
             raise ValueError(f"feature {self.name!r}: give values with one share each, or quantiles in rising order")
         return self
 
     def draw(self, uniform: Floats, codes: Sequence[str] | None) -> Floats:
-        """Return values for uniform numbers in [0, 1); of a category, codes."""
+        """Return values for uniform numbers in [0, 1); for a category, its codes."""
         if self.quantiles:
             return np.asarray(np.interp(uniform, np.linspace(0, 1, len(self.quantiles)), self.quantiles))
         values = self.values if codes is None else [codes.index(str(value)) for value in self.values]
         ends = np.cumsum(self.shares)
-        place = np.minimum(np.searchsorted(ends, uniform * ends[-1], side="right"), len(ends) - 1)
-        return np.asarray(np.asarray(values, dtype=np.float64)[place])
+        # Clipped, since uniform * ends[-1] may round up to ends[-1].
+        positions = np.minimum(np.searchsorted(ends, uniform * ends[-1], side="right"), len(ends) - 1)
+        return np.asarray(np.asarray(values, dtype=np.float64)[positions])
 
     def fault(self, codes: Sequence[str] | None) -> str | None:
-        """Say what no record can be drawn from, if anything; `codes` are a category's values in the data."""
+        """Return why no record can be drawn from this, or None; `codes` are a category's values in the data."""
         if codes is None:
             wrong = [value for value in self.values if not isinstance(value, int | float) or not isfinite(value)]
-            return f"{wrong[0]!r} is no number" if wrong else None
+            return f"{wrong[0]!r} is not a number" if wrong else None
         if self.quantiles:
             return "a category has values with shares, not quantiles"
         wrong = [value for value in self.values if str(value) not in codes]
@@ -63,28 +67,30 @@ class Feature(BaseModel):
 
 
 class ClassMarginals(BaseModel):
-    """The distributions of one class's features, or of all classes'."""
+    """The distributions of features in one class, or in all classes together."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    label: int | str | bool | None = Field(None, description="The class; null where all classes are taken together.")
-    share: float = Field(1.0, gt=0, description="How frequent the class is.")
-    features: tuple[Feature, ...] = Field(min_length=1, description="All features.")
+    label: int | str | bool | None = Field(None, description="The class; null for all classes together.")
+    share: float = Field(1.0, gt=0, description="The share of records in the class.")
+    features: tuple[Feature, ...] = Field(min_length=1, description="The distribution of every feature.")
 
 
 class Marginals(BaseModel):
-    """Statistics that records can be made from: a JSON file.
+    """Statistics that records can be made from, as a JSON file holds them.
 
-    Numbers beyond the least and the largest of the data are taken for these.
+    Numbers outside a feature's range in the data are clipped to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    classes: tuple[ClassMarginals, ...] = Field(min_length=1, description="One entry a class, or one for all.")
+    classes: tuple[ClassMarginals, ...] = Field(
+        min_length=1, description="One entry per class, or one for all classes."
+    )
 
     @property
     def is_by_class(self) -> bool:
-        """Whether the distributions are of single classes."""
+        """Whether each entry is for a single class."""
         return all(entry.label is not None for entry in self.classes)
 
     @classmethod
@@ -94,29 +100,29 @@ class Marginals(BaseModel):
         Parameters
         ----------
         records, rows
-            Which records; of very many, a sample.
+            The opened records and the rows to use; of very many rows, a sample is used.
         by_class
-            Whether to take each class by itself.
+            Whether to describe each class separately.
         rng
-            Of the sample.
+            Generator of the sample.
         """
         X, y = records.take(rng.permutation(rows)[: max(1, MOST_VALUES // records.n_features)])
-        sides = [(records.classes[label], y == label) for label in np.unique(y)] if by_class else [(None, y >= 0)]
+        groups = [(records.classes[label], y == label) for label in np.unique(y)] if by_class else [(None, y >= 0)]
         return cls(
             classes=tuple(
-                ClassMarginals(label=name, share=own.mean().item(), features=_features(records, X[own]))
-                for name, own in sides
+                ClassMarginals(label=name, share=is_chosen.mean().item(), features=_features(records, X[is_chosen]))
+                for name, is_chosen in groups
             )
         )
 
     @classmethod
     def load(cls, path: str) -> "Marginals":
-        """Read a file of marginals.
+        """Read marginals from a JSON file.
 
         Raises
         ------
         DataError
-            When it cannot be read, or is none.
+            When the file cannot be read, or does not hold marginals.
         """
         try:
             return cls.model_validate_json(Path(path).read_bytes())
@@ -127,16 +133,16 @@ class Marginals(BaseModel):
             where = [".".join(map(str, first["loc"]))] if first["loc"] else []
             text = ": ".join([*where, first["msg"].removeprefix("Value error, ")])
             raise DataError(
-                f"shadows.data.file={path!r} is no file of marginals ({text}); see docs/targets.md for its form"
+                f"shadows.data.file={path!r} is not a file of marginals ({text}); see docs/targets.md for its form"
             ) from None
 
     def check(self, records: Records, path: str) -> None:
-        """Refuse marginals that lack a class or a feature of the data, or have one that is not in them, or twice.
+        """Refuse marginals whose classes or features are not exactly those of the data.
 
         Raises
         ------
         DataError
-            Also when a feature's values are none that it can have.
+            When they differ, or a feature has values that it cannot have in the data.
         """
         if self.is_by_class:
             self._match([entry.label for entry in self.classes], records.classes, "class", path)
@@ -147,35 +153,35 @@ class Marginals(BaseModel):
             )
         codes = _codes(records)
         for entry in self.classes:
-            drawing = "" if entry.label is None else f" in class {entry.label!r}"
-            self._match([f.name for f in entry.features], records.feature_names, f"feature{drawing}", path)
+            in_class = "" if entry.label is None else f" in class {entry.label!r}"
+            self._match([f.name for f in entry.features], records.feature_names, f"feature{in_class}", path)
             for feature in entry.features:
                 if fault := feature.fault(codes.get(feature.name)):
-                    text = f"feature {feature.name!r}{drawing}: {fault}; correct the file"
+                    text = f"feature {feature.name!r}{in_class}: {fault}; correct the file"
                     raise DataError(f"shadows.data.file={path!r}, {text}")
 
     @staticmethod
-    def _match(found: Sequence[Any], expected: Sequence[Any], what: str, path: str) -> None:
-        twice = {name for name, n in Counter(found).items() if n > 1}
+    def _match(names: Sequence[Any], expected: Sequence[Any], what: str, path: str) -> None:
+        twice = {name for name, n in Counter(names).items() if n > 1}
         faults = (
-            ("lacks", {*expected} - {*found}),
-            ("has, which the data have not,", {*found} - {*expected}),
+            ("lacks", {*expected} - {*names}),
+            ("unexpectedly has", {*names} - {*expected}),
             ("has twice", twice),
         )
-        text = " and ".join(f"{says} {_named(names, what)}" for says, names in faults if names)
+        text = " and ".join(f"{verb} {_named(wrong, what)}" for verb, wrong in faults if wrong)
         if text:
             raise DataError(f"shadows.data.file={path!r} {text}; correct the file")
 
 
 def _named(names: set[Any], what: str) -> str:
-    """Return some names with their number, such as `2 features in class 1: a, b`."""
-    noun, _, drawing = what.partition(" ")
+    """Return a count and up to five names, such as `2 features in class 1: a, b`."""
+    noun, _, in_class = what.partition(" ")
     ending = "" if len(names) == 1 else "es" if noun == "class" else "s"
-    return f"{len(names)} {noun}{ending}{drawing and ' ' + drawing}: {', '.join(sorted(map(str, names))[:5])}"
+    return f"{len(names)} {noun}{ending}{in_class and ' ' + in_class}: {', '.join(sorted(map(str, names))[:5])}"
 
 
 def _codes(records: Records) -> dict[str, list[str]]:
-    """Return the values of each feature that is a category."""
+    """Return each categorical feature's values, in the order of their codes."""
     return {name: list(values) for name, values in records.metadata.categories.items()}
 
 
@@ -203,10 +209,10 @@ class Marginal(ShadowData):
     kind: Literal["marginal"] = Field("marginal", description="Each feature drawn from its own distribution.")
     by_class: bool = Field(
         True,
-        description="Whether distributions are of each class, whose label records get; else they are of all records, "
-        "and the label is what the target answers.",
+        description="Whether each class has its own distributions, which also gives records their label; otherwise "
+        "they are of all records, and the target labels the records.",
     )
-    file: str | None = Field(None, description="A JSON file of marginals; those of the pool if unset.")
+    file: str | None = Field(None, description="A JSON file of marginals; if unset, they are computed from the pool.")
 
     @property
     def label(self) -> str:
@@ -215,57 +221,56 @@ class Marginal(ShadowData):
 
     @property
     def assumption(self) -> str:
-        """What the attacker has."""
-        drawing = "of each class" if self.by_class else "of all records"
-        return f"records made from the distributions of single features {drawing}" + (
-            "" if self.by_class else ", labelled by the target"
-        )
+        """The data that the attacker is assumed to have."""
+        population = "each class" if self.by_class else "all records, labelled by the target"
+        return f"records with each feature drawn from its own distribution in {population}"
 
     @property
     def asks(self) -> bool:
-        """Whether the target is asked."""
+        """Whether the target is queried to make the records."""
         return not self.by_class
 
     @property
     def needs_pool(self) -> bool:
-        """Whether records are needed that are neither members nor non-members."""
+        """Whether a pool is needed: not with a file of marginals."""
         return self.file is None
 
     def digest(self) -> str | None:
-        """Return the SHA-256 of the file of marginals, if there is one."""
+        """Return the SHA-256 of the file's marginals, or None without a file."""
         return None if self.file is None else digest(Marginals.load(self.file).model_dump(mode="json"))
 
     def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
-        """Yield records, class by class where distributions are of each class."""
-        known = self._known(drawing)
-        shares = np.array([entry.share for entry in known.classes])
+        """Yield records and labels; class by class, if each class has its own distributions."""
+        marginals = self._marginals(drawing)
+        shares = np.array([entry.share for entry in marginals.classes])
+        # Rounding the running total instead of each share makes the counts add up to n_records.
         counts = np.diff(
             np.rint(np.concatenate([[0], np.cumsum(shares / shares.sum())]) * drawing.n_records).astype(int)
         )
-        for entry, n in zip(known.classes, counts, strict=True):
+        for entry, n in zip(marginals.classes, counts, strict=True):
             for block, start in enumerate(range(0, n, drawing.block)):
                 X = _drawn(entry, min(drawing.block, n - start), drawing, block)
                 label = None if entry.label is None else drawing.records.classes.index(entry.label)
                 yield X, _labels(drawing, X) if label is None else np.full(len(X), label)
 
-    def _known(self, drawing: Drawing) -> Marginals:
+    def _marginals(self, drawing: Drawing) -> Marginals:
         if self.file is None:
             return Marginals.of(drawing.records, drawing.pool, self.by_class, drawing.rng("marginals"))
-        known = Marginals.load(self.file)
-        known.check(drawing.records, self.file)
-        if known.is_by_class != self.by_class:
+        marginals = Marginals.load(self.file)
+        marginals.check(drawing.records, self.file)
+        if marginals.is_by_class != self.by_class:
             raise DataError(
                 f"shadows.data.by_class={self.by_class}, but shadows.data.file={self.file!r} has distributions of "
-                f"{'each class' if known.is_by_class else 'all records'}; change the setting or the file"
+                f"{'each class' if marginals.is_by_class else 'all records'}; change the setting or the file"
             )
-        return known
+        return marginals
 
 
 def _drawn(entry: ClassMarginals, n: int, drawing: Drawing, block: int) -> Floats:
-    """Return records with each feature drawn by itself, shape (n, n_features)."""
+    """Return records with each feature drawn independently, shape (n, n_features)."""
     codes, domain = _codes(drawing.records), drawing.records.domain
-    place = 0 if entry.label is None else drawing.records.classes.index(entry.label)
-    uniform = drawing.rng("marginal", place, block).random((drawing.records.n_features, n))
+    label = 0 if entry.label is None else drawing.records.classes.index(entry.label)  # the index of the random stream
+    uniform = drawing.rng("marginal", label, block).random((drawing.records.n_features, n))
     by_name = {feature.name: feature for feature in entry.features}
     columns = [by_name[name].draw(uniform[i], codes.get(name)) for i, name in enumerate(drawing.records.feature_names)]
     X = np.clip(np.column_stack(columns), domain.low, domain.high)

@@ -1,4 +1,4 @@
-"""Real records with noise: an attacker whose records are like the target's, but not quite."""
+"""Shadow data made from real records with noise: the attacker's records are similar to the target's, not alike."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -11,10 +11,10 @@ from umbrameter.typing import Floats, Ints
 
 
 class Noisy(ShadowData):
-    """The pool with a share of its features changed: bits flipped, categories drawn anew, numbers moved.
+    """The pool with a share of its features changed: bits are flipped, categories replaced, numbers shifted.
 
-    A category becomes that of another record; a number moves by a normal deviate as wide as its column's standard
-    deviation, and stays in its column's range, a whole number whole. Labels stay.
+    A category takes another record's value. A number is shifted by normal noise with its column's standard deviation,
+    clipped to its column's range, and rounded if the column holds whole numbers. Labels stay the same.
 
     References
     ----------
@@ -31,7 +31,7 @@ class Noisy(ShadowData):
 
     @property
     def assumption(self) -> str:
-        """What the attacker has."""
+        """The data that the attacker is assumed to have."""
         return f"records of the same source with {self.rate:.0%} of their features changed at random"
 
     def n_drawn(self, wanted: int, n_pool: int) -> int:
@@ -39,13 +39,14 @@ class Noisy(ShadowData):
         return n_pool
 
     def draw(self, drawing: Drawing) -> Iterator[tuple[Floats, Ints]]:
-        """Yield the pool, changed."""
+        """Yield the pool with noise."""
         spread = _spread(drawing)
         for block, start in enumerate(range(0, len(drawing.pool), drawing.block)):
             X, y = drawing.records.take(drawing.pool[start : start + drawing.block])
             yield self._changed(X, spread, drawing, drawing.rng("noisy", block)), y
 
     def _changed(self, X: Floats, spread: Floats, drawing: Drawing, rng: np.random.Generator) -> Floats:
+        # float32 is precise enough for a rate, and takes half the memory.
         domain, hit = drawing.records.domain, rng.random(X.shape, dtype=np.float32) < self.rate
         is_number = ~drawing.is_category & ~domain.is_bit
         out = np.where(hit & domain.is_bit, 1 - X, X)
@@ -61,10 +62,11 @@ class Noisy(ShadowData):
 def _spread(drawing: Drawing) -> Floats:
     """Return each feature's standard deviation over the pool, shape (n_features,), in one pass."""
     total, square = np.zeros(drawing.records.n_features), np.zeros(drawing.records.n_features)
+    # Sums of squares about the middle of the range lose fewer digits than about 0.
     middle = (drawing.records.domain.low + drawing.records.domain.high) / 2
     for start in range(0, len(drawing.pool), drawing.block):
-        apart = drawing.records.take(drawing.pool[start : start + drawing.block])[0] - middle
-        total += apart.sum(axis=0)
-        square += (apart**2).sum(axis=0)
+        deviations = drawing.records.take(drawing.pool[start : start + drawing.block])[0] - middle
+        total += deviations.sum(axis=0)
+        square += (deviations**2).sum(axis=0)
     n = max(1, len(drawing.pool))
     return np.asarray(np.sqrt(np.maximum(square / n - (total / n) ** 2, 0)))

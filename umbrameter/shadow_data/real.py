@@ -1,4 +1,4 @@
-"""Real records of the same source, apart from the target's: the strongest assumption, and the usual one."""
+"""Real records from the same source as the target's, but none of them: the strongest assumption, and the usual one."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -10,7 +10,7 @@ from umbrameter.typing import Floats, Ints
 
 
 class Real(ShadowData):
-    """The pool as it is.
+    """The pool, unchanged.
 
     References
     ----------
@@ -23,7 +23,7 @@ class Real(ShadowData):
 
     @property
     def assumption(self) -> str:
-        """What the attacker has."""
+        """The data that the attacker is assumed to have."""
         return "records of the same source, apart from members and non-members"
 
     def n_drawn(self, wanted: int, n_pool: int) -> int:

@@ -1,7 +1,7 @@
-"""Algorithm 1 of Shokri et al. (2017) for many searches side by side: one query for all of them a step.
+"""Algorithm 1 of Shokri et al. (2017) for many searches side by side: each step queries the target for all of them.
 
-Each search has a stream of random numbers of its own, so that its course depends on nothing but its seed: not on how
-many run beside it, nor on which.
+Each search has its own stream of random numbers, so that its course depends on its seed alone: not on how many searches
+run beside it, nor on which.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,13 +21,13 @@ class Search:
     Parameters
     ----------
     iter_max
-        Queries of one search, at most.
+        Most queries of one search.
     conf_min
-        A record is returned only where the target's confidence in the class is above it.
+        A record is accepted only if the target's confidence in the class is higher.
     rej_max
-        Proposals turned down in a row after which fewer features are changed.
+        Rejected proposals in a row before fewer features are changed.
     k_max, k_min
-        Features changed for a proposal, at first and at last.
+        Features that a proposal changes at first, and fewest features that it changes.
     """
 
     iter_max: int
@@ -39,18 +39,18 @@ class Search:
 
 @dataclass(frozen=True)
 class Found:
-    """How some searches ended.
+    """The outcome of searches that ended in the same step.
 
     Parameters
     ----------
     searches
-        Their places among all, shape (n_ended,).
+        Their positions among all searches, shape (n_ended,).
     records
-        The records of those that succeeded, float32, shape (n_ended, n_features); of others the best so far.
+        The record that each search found, or its best one if it failed; float32, shape (n_ended, n_features).
     is_found
-        Whether each succeeded, shape (n_ended,).
+        Whether each search succeeded, shape (n_ended,).
     queries
-        Of each, shape (n_ended,).
+        Queries that each search took, shape (n_ended,).
     """
 
     searches: Ints
@@ -62,23 +62,23 @@ class Found:
 def search(
     ask: Callable[[Floats], Floats], classes: Ints, seeds: Array, domain: Domain, how: Search, side_by_side: int
 ) -> Iterator[Found]:
-    """Run Algorithm 1 once for each of some classes, and yield searches as they end.
+    """Run Algorithm 1 once for each entry of `classes`, and yield searches as they end.
 
     Parameters
     ----------
     ask
-        From records to the target's prediction vectors, shapes (n, n_features) and (n, n_classes); the records are
-        overwritten afterwards.
+        Function from records to the target's prediction vectors, shapes (n, n_features) and (n, n_classes); it must
+        not keep the records, whose array is overwritten afterwards.
     classes
-        The class each search is for, shape (n_searches,).
+        The class that each search is for, shape (n_searches,).
     seeds
-        Of each search's random numbers, uint64, shape (n_searches,).
+        Seed of each search's random numbers, uint64, shape (n_searches,).
     domain
-        What values features can have.
+        The values that features can have.
     how
-        The parameters.
+        The parameters of Algorithm 1.
     side_by_side
-        Searches that run at once, at most; a new one begins where one has ended.
+        Most searches that run at once; a new one begins as soon as another has ended.
 
     References
     ----------
@@ -91,15 +91,15 @@ def search(
         is_found, is_ended = running.step(ask(running.proposed))
         ended = np.flatnonzero(is_ended)
         if len(ended):
-            yield running.of(ended, is_found)
-            more = np.arange(begun, min(begun + len(ended), len(classes)))
-            running.begin(ended[: len(more)], more, classes, seeds)
-            running.close(ended[len(more) :])
-            begun += len(more)
+            yield running.outcome(ended, is_found)
+            following = np.arange(begun, min(begun + len(ended), len(classes)))
+            running.begin(ended[: len(following)], following, classes, seeds)
+            running.close(ended[len(following) :])
+            begun += len(following)
 
 
 class _Running:
-    """The searches that run, in the first rows of their state: one that begins takes the place of one that ended."""
+    """The running searches, in the first n rows of their state; a new one takes the row of one that ended."""
 
     def __init__(self, n: int, domain: Domain, how: Search):
         width = len(domain.low)
@@ -111,6 +111,7 @@ class _Running:
         self._rows = kernels.Rows(searches, classes, queries, rejects, k, streams, confidence, order, proposed, best)
         low, span = (np.asarray(values, dtype=np.float64) for values in (domain.low, domain.span))
         self._values = kernels.Values(low, span, domain.is_whole)
+        # Answers are float32, so the confidence is compared with a float32, too.
         self._limits = kernels.Limits(how.iter_max, np.float32(how.conf_min), how.rej_max, how.k_max, how.k_min)
 
     @property
@@ -126,19 +127,19 @@ class _Running:
         kernels.begin(self._rows, rows, self._values, self._limits)
 
     def step(self, answers: Floats) -> tuple[Bools, Bools]:
-        """Take in the answers on the proposals; return which searches end with a record, and which end."""
+        """Process the answers to the proposals; return which searches succeed, and which end."""
         is_found, is_ended = np.empty(self.n, np.bool_), np.empty(self.n, np.bool_)
         answers = np.ascontiguousarray(answers, np.float32)
         kernels.step(self._rows, answers, self._values, self._limits, is_found, is_ended)
         return is_found, is_ended
 
-    def of(self, ended: Ints, is_found: Bools) -> Found:
-        """Return how some searches ended."""
-        drawing = self._rows
-        return Found(drawing.searches[ended], drawing.best[ended], is_found[ended], drawing.queries[ended])
+    def outcome(self, ended: Ints, is_found: Bools) -> Found:
+        """Return the outcome of searches that ended, copied out of the rows."""
+        rows = self._rows
+        return Found(rows.searches[ended], rows.best[ended], is_found[ended], rows.queries[ended])
 
     def close(self, rows: Ints) -> None:
-        """Leave out some rows: the last ones that run take their places."""
+        """Remove some rows; the last running ones move into their places."""
         kept = self.n - len(rows)
         moved = np.setdiff1d(np.arange(kept, self.n), rows)
         for column in self._rows:

@@ -1,1 +1,1 @@
-"""What a user may ask for: an audit, a sweep, an audit of stored predictions, limits; and what is wrong with it."""
+"""The specs that users write: an audit, a sweep, an audit of stored predictions, limits; and their error messages."""

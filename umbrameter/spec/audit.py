@@ -1,6 +1,6 @@
-"""What to audit and how: `AuditSpec`, read from YAML.
+"""The specification of an audit: `AuditSpec`, read from YAML.
 
-Belongs here: the fields, their limits, and errors that show the YAML path. Does not belong here: any work.
+Belongs here: the settings, their ranges, and checks across settings. Does not belong here: any work.
 """
 
 from collections.abc import Iterable
@@ -28,39 +28,42 @@ from umbrameter.targets import AnyTarget
 
 
 class SplitSpec(BaseModel):
-    """How many records the target is trained on, and how many more it is audited with."""
+    """How many members and non-members the target is audited with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    members: int = Field(ge=2, description="Records the target is trained on.")
+    members: int = Field(ge=2, description="Records that the target is trained on.")
     nonmembers: int | None = Field(
         None,
         ge=2,
-        description="Records it is not trained on; as many as members if unset, or all where it is known who they are.",
+        description="Records that the target is not trained on; as many as members if unset, or all of them if "
+        "membership is known.",
     )
 
 
 class ShadowSpec(BaseModel):
-    """How many shadow models there are and what they are trained on."""
+    """The shadow models: how many, of which kind, and what they are trained on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(16, ge=1, description="Number of shadow models.")
-    size: int | None = Field(None, ge=2, description="IN records of each; as many as the target's members if unset.")
+    size: int | None = Field(
+        None, ge=2, description="IN records of each model; as many as the target's members if unset."
+    )
     estimator: Estimator | None = Field(
-        None, description="What they are; the target's estimator if unset, where the target is trained here."
+        None, description="Their estimator; the target's if unset, which a target trained elsewhere does not have."
     )
     data: AnyShadowData = Field(
-        default_factory=lambda: Real(), description="Where their records come from; the pool as it is if unset."
+        default_factory=lambda: Real(), description="Where their records come from; the unchanged pool if unset."
     )
     records: int | None = Field(
-        None, ge=4, description="How many records are drawn, where they are made; twice the IN records if unset."
+        None, ge=4, description="How many records to draw, if they are made; twice the IN records if unset."
     )
     design: Design = Field(
         "disjoint",
-        description="`disjoint`: records from the pool, apart from the target's members and non-members, as an "
-        "attacker has them. `audit`: halves of members and non-members together, so that each is IN half of the "
-        "models, as only the model's owner can. `mixed`: two models of the one kind, two of the other, by turns.",
+        description="`disjoint`: records from the pool, without the target's members and non-members, as an attacker "
+        "has them. `audit`: a random half of members and non-members, so that each is IN half of the models, as "
+        "only the model's owner can arrange. `mixed`: alternately two models of one design and two of the other.",
     )
 
 
@@ -82,21 +85,21 @@ class AuditSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.")
-    seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.")
     repeats: int = Field(
         1,
         ge=1,
         le=100,
-        description="How often the whole audit is done, each time with another split and other seeds; figures are the "
-        "first's, and their spread is over all.",
+        description="How often to run the whole audit, each time with another split and other seeds; figures are from "
+        "the first run, and their spread is over all runs.",
     )
     data: Annotated[CatalogueData | ParquetData | SidesData | GeneratedData, Field(discriminator="kind")] = Field(
         description="The records."
     )
     split: SplitSpec | None = Field(
         None,
-        description="How many members and non-members; the rest of the records is the pool. May be left out, or take "
-        "fewer, where it is known who they are.",
+        description="How many members and non-members; all other records are the pool. If membership is known, this "
+        "may be left out, or ask for fewer than there are.",
     )
     target: AnyTarget = Field(description="The audited model.")
     shadows: ShadowSpec = Field(default_factory=lambda: ShadowSpec(), description="The shadow models.")
@@ -106,17 +109,18 @@ class AuditSpec(BaseModel):
         min_length=1,
         description="The attacks.",
     )
-    limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against; presets are sets.")
+    limits: tuple[AnyLimit, ...] = Field((), description="Limits on the figures; a preset is a set of limits.")
     mitigations: tuple[AnyMitigation, ...] = Field(
-        (), description="Mitigations to measure beside none; a list within the list is several at once, in order."
+        (), description="Mitigations to compare with no mitigation; a list within the list combines several, in order."
     )
     accepted_loss: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="The loss of test accuracy, a fraction, up to which a mitigation may be recommended.",
+        description="The largest loss of test accuracy, a fraction, at which a mitigation may be recommended.",
     )
 
+    # Lists become compositions before pydantic looks for the kind of each mitigation.
     _compositions = field_validator("mitigations", mode="before")(composed)
 
     @model_validator(mode="after")
@@ -135,6 +139,7 @@ class AuditSpec(BaseModel):
         estimator = self.target.estimator_here
         for plan in map(MitigationPlan, self.mitigations):
             if estimator is not None:
+                # Built and thrown away, to refuse mitigations that do not fit the estimator.
                 wrapped(estimator.build(0), plan.training)
             elif plan.training:
                 raise ValueError(
@@ -150,6 +155,7 @@ class AuditSpec(BaseModel):
         names_ids = isinstance(self.data, ParquetData) and self.data.id
         has_table = isinstance(self.data, ParquetData) and self.data.membership
         if self.target.membership is not None:
+            # Two sources of membership could contradict each other.
             if not names_ids or has_table:
                 raise ValueError(
                     f"target.kind={self.target.kind}: stored answers name records by data.id and say which are "
@@ -157,19 +163,19 @@ class AuditSpec(BaseModel):
                 )
         elif not self.target.trained_here and not self.is_known:
             raise ValueError(
-                f"target.kind={self.target.kind}: who is in its training set has to be given: data of kind sides "
-                "(members and nonmembers), or of kind parquet with id and membership"
+                f"target.kind={self.target.kind}: say which records are in its training set: give data of kind "
+                "sides (members and nonmembers), or of kind parquet with id and membership"
             )
         if has_table and not names_ids:
-            raise ValueError("data.membership names records by id; set data.id to the column that holds it")
+            raise ValueError("data.membership names records by id; set data.id to the column with the ids")
         return self
 
     @model_validator(mode="after")
     def _shadowed(self) -> "AuditSpec":
         if self.n_shadows and self.estimator is None:
             raise ValueError(
-                f"shadows.estimator is missing: the target, of kind {self.target.kind}, is not trained here; say what "
-                "shadow models are, as near to the target as is known"
+                f"shadows.estimator is missing: the target, of kind {self.target.kind}, is not trained here; give "
+                "the shadow models an estimator as similar to the target as is known"
             )
         data = self.shadows.data
         if data.is_drawn and self.shadows.design != "disjoint":
@@ -179,8 +185,8 @@ class AuditSpec(BaseModel):
             )
         if data.asks and not self.target.can_be_queried:
             raise ValueError(
-                f"shadows.data.kind={data.kind} asks the target, and of it only stored answers are there; choose other "
-                "shadow data"
+                f"shadows.data.kind={data.kind} queries the target, of which only stored answers are available; "
+                "choose other shadow data"
             )
         return self
 
@@ -212,47 +218,48 @@ class AuditSpec(BaseModel):
         return self
 
     def repeated(self) -> tuple["AuditSpec", ...]:
-        """Return this spec once for each repeat, with a seed of its own; the first has the audit's."""
+        """Return one spec per repeat, each with its own seed; the first keeps the audit's."""
+        # The first repeat shares its artefacts with an audit without repeats.
         seeds = [self.seed, *(integer(self.seed, "repeat", i) for i in range(1, self.repeats))]
         return tuple(self.model_copy(update={"seed": seed, "repeats": 1}) for seed in seeds)
 
     @property
     def membership(self) -> Membership | None:
-        """The table that says who is member, if one does."""
+        """The table that says which records are members, if there is one."""
         if self.target.membership is None and isinstance(self.data, ParquetData) and self.data.membership:
             return Membership(self.data.membership, str(self.data.id), "data.membership")
         return self.target.membership
 
     @property
     def is_known(self) -> bool:
-        """Whether it is known who is member: the records are not dealt at random."""
+        """Whether membership is known; otherwise the records are split at random."""
         return self.target.membership is not None or self.data.knows_members
 
     @property
     def n_members(self) -> int | None:
-        """Members asked for; None for all that are known."""
+        """Number of members to audit; None for all known ones."""
         return self.split.members if self.split else None
 
     @property
     def n_nonmembers(self) -> int | None:
-        """Non-members asked for; None for all that are known."""
+        """Number of non-members to audit; None for all known ones."""
         if self.split is None or self.is_known:
             return self.split.nonmembers if self.split else None
         return self.split.nonmembers or self.split.members
 
     @property
     def shadow_size(self) -> int | None:
-        """IN records of each shadow model; None for as many as there are members."""
+        """Number of IN records of each shadow model; None for as many as there are members."""
         return self.shadows.size or self.n_members
 
     @property
     def estimator(self) -> Estimator | None:
-        """What shadow models are."""
+        """The shadow models' estimator; None if the spec gives none."""
         return self.shadows.estimator or self.target.estimator_here
 
     @property
     def required_attacks(self) -> tuple[AnyAttack, ...]:
-        """The attacks, and those that every mitigation has to face; see `spec.required_attacks`."""
+        """The attacks, including those that every mitigation must face; see `spec.required_attacks`."""
         return required_attacks(self.attacks, self.mitigations)
 
     @property
@@ -262,7 +269,7 @@ class AuditSpec(BaseModel):
 
     @property
     def n_shadows(self) -> int:
-        """Shadow models that attacks and mitigations need: 0 when none needs any."""
+        """Number of shadow models; 0 if neither attacks nor mitigations need any."""
         is_needed = self.learns_from_shadows or any(attack.needs_shadows for attack in self.required_attacks)
         return self.shadows.count if is_needed else 0
 
@@ -279,12 +286,12 @@ class AuditSpec(BaseModel):
         text
             The YAML.
         overrides
-            `key=value` settings that replace what the text says; a dotted key reaches into parts and lists.
+            `key=value` settings that replace those of the text; a dotted key reaches into nested settings and lists.
 
         Raises
         ------
         SpecError
-            When it is not YAML, or not a spec: the text gives the path, the value and what is allowed.
+            When the text is not YAML or not a spec; the error gives the path, the value and what is allowed.
         """
         return checked(cls, read_yaml(text, cls, overrides))
 

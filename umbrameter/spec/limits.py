@@ -1,4 +1,4 @@
-"""Limits on an audit's figures, and published sets of them."""
+"""Limits on an audit's figures, and presets: published sets of limits."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -33,45 +33,45 @@ PRESETS: dict[str, tuple[dict[str, object], ...]] = {
 
 
 class Limit(BaseModel):
-    """The largest value of a figure that is accepted."""
+    """The largest accepted value of a figure."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str = Field(description=f"The figure: one of {', '.join(METRICS)}.")
-    attack: str = Field(ANY, description="The attack whose figure it is, as reports name it; `any`: each attack.")
-    limit: float = Field(description="The largest value that is accepted.")
-    warn: float | None = Field(None, description="A value below the limit from which on to warn.")
+    attack: str = Field(ANY, description="The attack, as reports name it; `any` stands for every attack.")
+    limit: float = Field(description="The largest accepted value.")
+    warn: float | None = Field(None, description="A value below the limit; larger figures give a warning.")
     source: str = Field(min_length=1, description="Who set the limit and why; printed beside it.")
 
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
         if metric not in METRICS:
-            raise ValueError(f"is no figure of an audit; the figures are {', '.join(METRICS)}")
+            raise ValueError(f"is not a figure of an audit; the figures are {', '.join(METRICS)}")
         return metric
 
 
 class Preset(BaseModel):
-    """A set of limits that others have published."""
+    """A published set of limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["owasp_aisvs"] = Field(description="The set's name.")
 
     def limits(self) -> tuple[Limit, ...]:
-        """Return its limits."""
+        """Return the limits of the set."""
         return tuple(Limit.model_validate(entry) for entry in PRESETS[self.preset])
 
 
 def _which(entry: object) -> str:
-    """Return whether an entry of a spec's limits is meant as a preset, so that errors are about the one alone."""
+    """Return the class that an entry of a spec's limits is meant as, so that errors concern only that one."""
     is_preset = isinstance(entry, Preset) or (isinstance(entry, dict) and "preset" in entry)
     return "Preset" if is_preset else "Limit"
 
 
 def expand(limits: Sequence[Limit | Preset]) -> tuple[Limit, ...]:
-    """Return limits with presets replaced by what they hold."""
-    return tuple(found for entry in limits for found in (entry.limits() if isinstance(entry, Preset) else (entry,)))
+    """Return limits with each preset replaced by its limits."""
+    return tuple(limit for entry in limits for limit in (entry.limits() if isinstance(entry, Preset) else (entry,)))
 
 
 AnyLimit = Annotated[

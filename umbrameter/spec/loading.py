@@ -1,4 +1,4 @@
-"""Specs read from YAML text and files."""
+"""Read specs from YAML text and files."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,14 +19,14 @@ def read_text(path: str | Path, name: str = "SPEC") -> str:
     Parameters
     ----------
     path
-        Of the file.
+        The file's path.
     name
-        What the caller calls it, for errors.
+        The caller's name for the file, for errors.
 
     Raises
     ------
     SpecError
-        When it cannot be read.
+        When the file cannot be read.
     """
     try:
         return Path(path).read_text(encoding="utf8")
@@ -35,21 +35,21 @@ def read_text(path: str | Path, name: str = "SPEC") -> str:
 
 
 def read_yaml(text: str, model: type[BaseModel], overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the mapping that a spec's YAML holds, with settings replaced.
+    """Return the mapping in a spec's YAML, with settings replaced.
 
     Parameters
     ----------
     text
         The YAML.
     model
-        What the mapping is meant to be, for errors.
+        The kind of spec that is expected, for errors.
     overrides
-        `key=value` settings that replace what the text says; a dotted key reaches into parts and lists.
+        `key=value` settings that replace those of the text; a dotted key reaches into nested settings and lists.
 
     Raises
     ------
     SpecError
-        When it is no YAML or no mapping, or an override does not fit.
+        When the text is not YAML or not a mapping, or an override does not fit.
     """
     try:
         content = yaml.safe_load(text)
@@ -63,19 +63,19 @@ def read_yaml(text: str, model: type[BaseModel], overrides: Iterable[str] = ()) 
 
 
 def checked(model: type[AnyModel], content: Mapping[str, Any]) -> AnyModel:
-    """Return the spec that a mapping says.
+    """Return the spec that a mapping describes.
 
     Parameters
     ----------
     model
-        What the mapping is meant to be.
+        The kind of spec.
     content
-        As `read_yaml` returns it.
+        The mapping, as `read_yaml` returns it.
 
     Raises
     ------
     SpecError
-        When it is none: a line for each cause, with the YAML path, the value and what is allowed.
+        When the mapping is not such a spec; one line per cause, with the YAML path, the value and what is allowed.
     """
     try:
         return model.model_validate(content)
@@ -92,6 +92,7 @@ def _override(content: dict[str, Any], setting: str) -> None:
     place: Any = content
     try:
         for name in parents:
+            # A section that the text leaves out is created.
             place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
         if isinstance(place, list):
             place[int(last)] = yaml.safe_load(value)

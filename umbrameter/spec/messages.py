@@ -1,4 +1,4 @@
-"""Say what is wrong with a spec: the place as in the YAML, the value, what is allowed."""
+"""Error messages for invalid specs: the path as in the YAML, the value, and what is allowed."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -7,28 +7,31 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeIs
 
 SECRETS = ("target.token", "target.url", "target.request", "target.tracking_uri")
-"""Settings whose values are not repeated, since somebody may have put a secret there."""
+"""Settings whose values are never shown, since a user may have put a secret there."""
 
 
 def explained(model: type[BaseModel], error: ValidationError) -> str:
-    """Return what is wrong, a line for each cause."""
-    found = error.errors()
-    causes = [e for e in found if not any(_is_below(other["loc"], e["loc"]) for other in found)]
+    """Return an error's text, one line per cause.
+
+    An error is left out if another lies within its place, since it is then only a consequence.
+    """
+    errors = error.errors()
+    causes = [e for e in errors if not any(_is_below(other["loc"], e["loc"]) for other in errors)]
     return "\n".join(_explain(model, e) for e in causes)
 
 
-def _is_below(loc: tuple[Any, ...], of: tuple[Any, ...]) -> bool:
-    """Say whether one error's place lies within another's, which then only follows from it."""
-    return len(loc) > len(of) and loc[: len(of)] == of
+def _is_below(loc: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+    """Return whether one error's place lies within another's, which is then only its consequence."""
+    return len(loc) > len(outer) and loc[: len(outer)] == outer
 
 
 def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
-    """Return one validation error as: YAML path, value, what is wrong, what is allowed."""
+    """Return one validation error as text: YAML path, value, what is wrong, what is allowed."""
     path, owner, here = _place(model, error["loc"])
     value = error.get("input")
     hidden = error["type"] == "missing" or isinstance(value, dict | BaseModel) or path.startswith(SECRETS)
     shown = "" if hidden else f"={value!r}"
-    text = error["msg"].removeprefix("Value error, ")
+    text = error["msg"].removeprefix("Value error, ")  # pydantic puts it before the texts of our validators
     if error["type"] == "extra_forbidden":
         text = "there is no such setting"
     elif error["type"] == "union_tag_invalid":
@@ -42,14 +45,14 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any]) -> str:
 
 
 def _place(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[str, Any, Any]:
-    """Return an error's path as in the YAML (without union tags), the model that owns its last key, and its type."""
+    """Return an error's path as in the YAML (without union tags), the model that has its last key, and its type."""
     path: list[str] = []
     owner: Any = model
     here: Any = model
     for step in loc:
         choices = {_kind(m) or m.__name__: m for m in _models(here)}
         if isinstance(step, str) and step in choices and not (_is_model(here) and step in here.model_fields):
-            here = choices[step]
+            here = choices[step]  # a union's tag, which pydantic puts into the path and the YAML does not
             owner = here
             continue
         path.append(f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step))

@@ -1,4 +1,4 @@
-"""The attacks that every mitigation has to face."""
+"""The attacks that every mitigation must face."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from umbrameter.mitigations import Mitigation
 
 
 def required_attacks(attacks: tuple[AnyAttack, ...], mitigations: Sequence[Mitigation]) -> tuple[AnyAttack, ...]:
-    """Return the attacks of a spec; with mitigations, at least one with per-class thresholds and one on labels alone.
+    """Return a spec's attacks; with mitigations, at least one with per-class thresholds and one on labels alone.
 
-    That a mitigation stops the attacks it was made against says little about others.
+    A mitigation that stops the attacks it was designed against may still fail against these.
 
     Parameters
     ----------
     attacks, mitigations
-        Of the spec.
+        Those of the spec.
 
     References
     ----------
-    Song, Mittal (2021), arXiv 2003.10595, section 5: such thresholds undo what MemGuard seems to achieve.
+    Song, Mittal (2021), arXiv 2003.10595, section 5: per-class thresholds undo what MemGuard seems to achieve.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What to measure of stored predictions."""
+"""The specification of an audit of stored predictions."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from umbrameter.spec.required_attacks import required_attacks
 
 
 class ScoreSpec(BaseModel):
-    """What to measure of stored predictions; an audit's spec serves, too."""
+    """What to measure on stored predictions; the spec of an audit can be used, too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("stored-predictions", description="The audited model's name.")
-    seed: int = Field(0, ge=0, lt=2**32, description="The one seed of the audit.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.")
     attacks: tuple[AnyAttack, ...] = Field(
         default=(
             {"kind": "gap"},
@@ -38,32 +38,33 @@ class ScoreSpec(BaseModel):
         min_length=1,
         description="The attacks; those that lack data are reported as not measured.",
     )
-    limits: tuple[AnyLimit, ...] = Field((), description="What the figures are held against.")
-    mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to measure beside none.")
-    accepted_loss: float = Field(0.01, ge=0, le=1, description="The loss of test accuracy that is accepted.")
+    limits: tuple[AnyLimit, ...] = Field((), description="Limits on the figures.")
+    mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to compare with no mitigation.")
+    accepted_loss: float = Field(0.01, ge=0, le=1, description="The largest accepted loss of test accuracy.")
 
     _compositions = field_validator("mitigations", mode="before")(composed)
 
     @property
     def required_attacks(self) -> tuple[AnyAttack, ...]:
-        """The attacks, and those that every mitigation has to face; see `spec.required_attacks`."""
+        """The attacks, including those that every mitigation must face; see `spec.required_attacks`."""
         return required_attacks(self.attacks, self.mitigations)
 
     @classmethod
     def load(cls, path: str | Path | None) -> "ScoreSpec":
-        """Read a spec from a YAML file; the defaults without one.
+        """Read a spec from a YAML file, or return the default without one.
 
-        An audit's spec is checked as a whole; what it says of data, target and shadow models is then left out.
+        The spec of an audit is checked as a whole; its data, target and shadow models are then ignored.
 
         Raises
         ------
         SpecError
-            When the file is missing or is no spec; unknown settings are refused.
+            When the file is missing, is not a spec, or has an unknown setting.
         """
         if path is None:
             return cls()
         text = read_text(path, "--spec")
         content = read_yaml(text, cls)
+        # Read as an audit's spec first, so that errors in its other settings are reported as well.
         if {"data", "target"} & content.keys():
             if not isinstance(sweep.from_yaml(text), AuditSpec):
                 raise SpecError(f"--spec={str(path)!r} is a sweep: a setting is a list; give each a single value")

@@ -1,6 +1,6 @@
-"""A spec of which one setting is a list: the same audit at each point, to be compared.
+"""A spec with a list for one setting: the same audit at each of its values, for comparison.
 
-Belongs here: how such a spec is read. Does not belong here: what is compared (`report.compared`).
+Belongs here: how such a spec is read. Does not belong here: how the audits are compared (`report.sweep_model`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ AXES = {
     "data.distinctness": "distinctness of classes",
     "seed": "seed",
 }
-"""Settings that may be lists, and what they are called in figures."""
+"""Settings that may be lists, and their names in figures."""
 
 
 class Point(BaseModel):
@@ -33,7 +33,9 @@ class Point(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str = Field(description="The value in a few words.")
-    step: int = Field(description="The value where all are whole numbers, else its place in the list: a series' step.")
+    step: int = Field(
+        description="The step of an MLflow series: the value if all are integers, else its position in the list."
+    )
     spec: AuditSpec = Field(description="The audit at this point.")
 
 
@@ -54,13 +56,13 @@ class Sweep(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(description="The sweep's name, and of each audit in it.")
+    name: str = Field(description="The name of the sweep and of each of its audits.")
     axis: str = Field(description="The setting that varies, as a dotted path.")
-    points: tuple[Point, ...] = Field(min_length=1, description="Its values, in order.")
+    points: tuple[Point, ...] = Field(min_length=1, description="The audits, in order of the list.")
 
     @property
     def title(self) -> str:
-        """What varies, in words."""
+        """The name in figures of the setting that varies."""
         return AXES[self.axis]
 
     def digest(self) -> str:
@@ -69,18 +71,18 @@ class Sweep(BaseModel):
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
-    """Read a spec from a YAML file: an audit, or a sweep where a setting is a list.
+    """Read a spec from a YAML file: an audit, or a sweep if a setting is a list.
 
     Raises
     ------
     SpecError
-        When the file is missing or is no spec.
+        When the file is missing or is not a spec.
     """
     return from_yaml(read_text(path), overrides)
 
 
 def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
-    """Read a spec from YAML text; as of `load`."""
+    """Read a spec from YAML text; see `load`."""
     content = read_yaml(text, AuditSpec, overrides)
     lists = [axis for axis in AXES if isinstance(_at(content, axis), list)]
     if not lists:
@@ -89,10 +91,10 @@ def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
         raise SpecError(f"{' and '.join(lists)} are lists; let one setting vary at a time, and run a sweep for each")
     values = _at(content, lists[0])
     if not values:
-        raise SpecError(f"{lists[0]}=[]: the list is empty; give the values that the audit is to be made at")
+        raise SpecError(f"{lists[0]}=[]: the list is empty; give the values to audit")
     specs = [checked(AuditSpec, _with(content, lists[0].split("."), value)) for value in values]
-    each = zip(_steps(values), specs, strict=True)
-    points = [Point(label=_label(lists[0], spec), step=step, spec=spec) for step, spec in each]
+    steps = zip(_steps(values), specs, strict=True)
+    points = [Point(label=_label(lists[0], spec), step=step, spec=spec) for step, spec in steps]
     labels = [point.label for point in points]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
@@ -114,11 +116,13 @@ def _with(content: dict[str, Any], path: Sequence[str], value: Any) -> dict[str,
 def _label(axis: str, spec: AuditSpec) -> str:
     if axis == "shadows.data":
         return spec.shadows.data.label
-    found: Any = spec
+    value: Any = spec
     for name in axis.split("."):
-        found = getattr(found, name)
-    return f"{found:,}" if isinstance(found, int) and axis != "seed" else str(found)
+        value = getattr(value, name)
+    # A seed is a name rather than a quantity, so it gets no thousands separators.
+    return f"{value:,}" if isinstance(value, int) and axis != "seed" else str(value)
 
 
 def _steps(values: Sequence[Any]) -> list[int]:
+    # `type`, since True and False are instances of int.
     return [*values] if all(type(value) is int for value in values) else [*range(len(values))]

@@ -1,1 +1,1 @@
-"""Every step of an audit, one file a kind of artefact; `layout` lays them all out."""
+"""The steps of an audit, one file per kind of artefact; `layout` puts them together."""

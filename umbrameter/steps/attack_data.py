@@ -1,6 +1,6 @@
-"""Merge shadow models' answers into labelled IN/OUT vectors, one file a class, checked; and read them back.
+"""Merge shadow models' answers into labelled IN/OUT vectors, one file per class, and read them back.
 
-Shokri et al. (2017), section V-D: the attack's training set, partitioned by class.
+These are the attack's training sets, partitioned by class: Shokri et al. (2017), section V-D.
 """
 
 from collections import Counter
@@ -27,29 +27,29 @@ from umbrameter.store.schemas import shadow_predictions
 from umbrameter.store.steps import key_of
 
 CHUNK_BYTES = 64 * 2**20
-"""Vectors that one merge writes, about; with `CHUNK_CLASSES` it decides how the classes are chunked."""
+"""Approximate size of the vectors that one merge writes; with `CHUNK_CLASSES` it determines the chunks of classes."""
 
 CHUNK_CLASSES = 64
-"""Files that one merge has open, at most."""
+"""Most files that one merge has open."""
 
 THRESHOLD_ROWS = 200_000
-"""Shadow vectors from which a global threshold is chosen, at most: more would move it by less than it matters."""
+"""Most shadow vectors from which a global threshold is chosen; more would hardly move it."""
 
 KEPT_BYTES = 256 * 2**20
-"""Shadow vectors that one process keeps, those read last: one mitigation and attack after another asks for the same."""
+"""Size of the shadow vectors that one process keeps, since successive attacks and mitigations read the same ones."""
 
 _KEPT: LRUCache[tuple[object, ...], dict[int, Vectors]] = LRUCache(
     KEPT_BYTES, getsizeof=lambda by_label: sum(map(_n_bytes, by_label.values()))
 )
 
-_LOCK = Lock()
+_LOCK = Lock()  # threads of one worker share the cache, which is not thread-safe
 
 ALL = -1
-"""Stands for all classes, where one set of vectors is of them together."""
+"""Stands for all classes together, in place of a label."""
 
 
 class Counts(BaseModel):
-    """IN and OUT vectors of one class."""
+    """Numbers of IN and OUT vectors of one class."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,14 +58,14 @@ class Counts(BaseModel):
 
 
 class AttackDataMetadata(Metadata):
-    """How many vectors each class has."""
+    """The number of vectors of each class."""
 
     counts: dict[int, Counts]
 
 
 @dataclass(frozen=True)
 class AttackData:
-    """Merge some classes' vectors of all shadow models.
+    """Merge the vectors of a chunk of classes over all shadow models.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class AttackData:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the merged vectors."""
+        """Everything that determines the merged vectors."""
         return Recipe("attack_data", {"shadows": [key_of(s) for s in self.shadows], "labels": list(self.labels)})
 
     @property
@@ -92,12 +92,12 @@ class AttackData:
         return self.shadows
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write one file a class, one row group a shadow model, and the counts of IN and OUT."""
+        """Write one file per class, with one row group per shadow model, and the counts of IN and OUT."""
         schema = shadow_predictions(self.n_classes)
         n_in, n_all = Counter[int](), Counter[int]()
         with ExitStack() as stack:
             writers = {label: stack.enter_context(draft.writer(_name(label), schema)) for label in self.labels}
-            earlier: set[int] = set()
+            earlier: set[int] = set()  # models of the artefacts read so far: a copied artefact would count twice
             for source in map(store.open, self.shadows):
                 models: set[int] = set()
                 for label, table in _classes(source, self.labels, schema):
@@ -111,8 +111,9 @@ class AttackData:
 
 
 def class_chunks(n_classes: int, n_vectors: int) -> list[tuple[int, ...]]:
-    """Return the classes in chunks of some work each; independent of the number of workers."""
-    total = 4 * n_classes * n_vectors
+    """Return the classes in chunks of similar work, which do not depend on the number of workers."""
+    total = 4 * n_classes * n_vectors  # bytes, as float32
+    # -(-a // b) rounds up.
     n_chunks = min(n_classes, max(-(-total // CHUNK_BYTES), -(-n_classes // CHUNK_CLASSES)))
     return [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_chunks)]
 
@@ -127,7 +128,7 @@ def read_class(data: Artefact, label: int, limit: int | None = None) -> Vectors:
     label
         The class.
     limit
-        Rows after which no further shadow model is read.
+        Stop reading further shadow models after this many rows; None reads all.
     """
     with data.parquet(_name(label)) as source:
         rows = np.cumsum([0, *(source.metadata.row_group(i).num_rows for i in range(source.num_row_groups))])
@@ -140,7 +141,7 @@ def read_class(data: Artefact, label: int, limit: int | None = None) -> Vectors:
 
 
 def read_classes(data: Artefact, labels: Sequence[int], mitigations: Sequence[PostHoc] = ()) -> dict[int, Vectors]:
-    """Return some classes' shadow vectors after they passed through mitigations.
+    """Return the given classes' shadow vectors after they passed through mitigations.
 
     Parameters
     ----------
@@ -149,7 +150,11 @@ def read_classes(data: Artefact, labels: Sequence[int], mitigations: Sequence[Po
     labels
         The classes.
     mitigations
-        In order.
+        The mitigations, in order.
+
+    Returns
+    -------
+    Vectors by class.
     """
     key = (data.store.root, data.path, *labels)
     by_label = _kept(key, lambda: {label: read_class(data, label) for label in labels})
@@ -157,15 +162,16 @@ def read_classes(data: Artefact, labels: Sequence[int], mitigations: Sequence[Po
 
 
 def read_sample(data: Sequence[Artefact], mitigations: Sequence[PostHoc] = ()) -> Vectors:
-    """Return shadow vectors of all classes after mitigations, enough of them to choose a global threshold from.
+    """Return a sample of all classes' shadow vectors after mitigations, to choose a global threshold from.
 
     Parameters
     ----------
     data
         The `attack_data` artefacts, which hold all classes together.
     mitigations
-        In order.
+        The mitigations, in order.
     """
+    # The unmitigated sample is kept as well, since every mitigation starts from it.
     whole = tuple((part.store.root, part.path) for part in data)
     if not mitigations:
         return _kept((ALL, *whole), lambda: {ALL: _read_sample(data)})[ALL]
@@ -174,16 +180,16 @@ def read_sample(data: Sequence[Artefact], mitigations: Sequence[PostHoc] = ()) -
 
 
 def through(vectors: Vectors, mitigations: Sequence[PostHoc]) -> Vectors:
-    """Return vectors that passed through mitigations, in order."""
+    """Return vectors after they passed through mitigations, in order."""
     return replace(vectors, predictions=answered(vectors.predictions, mitigations))
 
 
 def _kept(key: tuple[object, ...], read: Callable[[], dict[int, Vectors]]) -> dict[int, Vectors]:
-    """Return what was read before under a key, read now where it is not kept."""
+    """Return the vectors kept under a key; read them if they are not kept."""
     with _LOCK:
         if key in _KEPT:
             return _KEPT[key]
-    by_label = read()
+    by_label = read()  # outside the lock, so that others need not wait for the disk
     with _LOCK:
         if sum(map(_n_bytes, by_label.values())) <= KEPT_BYTES:
             _KEPT[key] = by_label
@@ -209,7 +215,7 @@ def _name(label: int) -> str:
 
 
 def _classes(source: Artefact, labels: Sequence[int], schema: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
-    """Yield one shadow model's vectors of each of some classes that it has."""
+    """Yield one shadow model's vectors, class by class, of those classes in `labels` that it has."""
     with source.parquet(PREDICTIONS) as file:
         if file.schema_arrow != schema:
             expected = ", ".join(f"{field.name} {field.type}" for field in schema)
@@ -220,13 +226,13 @@ def _classes(source: Artefact, labels: Sequence[int], schema: pa.Schema) -> Iter
 
 
 def _checked_models(table: pa.Table, source: Artefact, label: int, earlier: set[int]) -> set[int]:
-    """Return which model these vectors are of; refuse another class, a model met before, or a record twice."""
+    """Return the number of a table's model, as a set; refuse another class, an earlier model, or a repeated record."""
     models = set(pc.unique(table["model_id"]).to_pylist())
-    twice = table.num_rows - pc.count_distinct(table["record_id"]).as_py()
-    other = pc.any(pc.not_equal(table["label"], label)).as_py()
-    if len(models) != 1 or models & earlier or twice or other:
+    n_twice = table.num_rows - pc.count_distinct(table["record_id"]).as_py()
+    has_other_label = pc.any(pc.not_equal(table["label"], label)).as_py()
+    if len(models) != 1 or models & earlier or n_twice or has_other_label:
         raise StoreError(
-            f"{source.path}: class {label} holds models {sorted(models)}, {twice} records twice; expected one new "
+            f"{source.path}: class {label} holds models {sorted(models)}, {n_twice} records twice; expected one new "
             "model with each record once; remove that folder and run again"
         )
     return models

@@ -1,4 +1,4 @@
-"""Fit the attack models of some classes; read them back."""
+"""Fit attack models, one per class, and read them back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from umbrameter.store.steps import key_of
 from umbrameter.typing import Classifier
 
 SMALL_MODEL = 128 * 2**10
-"""Bytes of an attack model's file, up to which it is kept in memory: networks are, forests are not."""
+"""Largest file, in bytes, of an attack model that is kept in memory: networks fit, forests do not."""
 
 MOST_KEPT = 256
-"""Such models that one process keeps, 32 MiB of files at most."""
+"""Most small models that one process keeps: at most 32 MiB of files."""
 
 
 class AttackModelsMetadata(Metadata):
-    """Which classes have an attack model, and how many vectors they were fitted on.
+    """The classes that have an attack model, and the number of vectors that these were fitted on.
 
     Parameters
     ----------
     labels
-        Those of the classes that have both IN and OUT vectors.
+        The classes with both IN and OUT vectors.
     n_vectors
-        Of all classes together.
+        The number of vectors of all classes together.
     """
 
     labels: tuple[int, ...]
@@ -38,17 +38,17 @@ class AttackModelsMetadata(Metadata):
 
 
 class PerClassAttack(Protocol):
-    """An attack with the input `AttackModels`: what the step that fits them asks of it."""
+    """The interface that an attack with the input `AttackModels` provides to the step that fits them."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of the libraries that decide a fitted attack model."""
+        """Versions of the libraries that a fitted attack model depends on."""
 
     def fit(self, shadows: Mapping[int, Vectors], seed: int) -> dict[int, Classifier]:
-        """Return the fitted attack models of some classes; none for a class without IN or without OUT vectors."""
+        """Return fitted attack models by class; a class without IN or without OUT vectors gets none."""
 
     def at_once(self, n_bytes: int) -> int:
-        """Return how many classes are fitted together, where each has so many bytes of vectors."""
+        """Return how many classes to fit in one step, if each has `n_bytes` of vectors."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """Return the attack's settings."""
@@ -56,14 +56,14 @@ class PerClassAttack(Protocol):
 
 @dataclass(frozen=True)
 class AttackFit:
-    """Fit the attack models of some classes on shadow vectors that are mitigated like the target's answers.
+    """Fit the attack models of a chunk of classes on shadow vectors that are mitigated like the target's answers.
 
     Parameters
     ----------
     attack
         The attack.
     mitigations
-        What the answers pass through, in order; the attacker knows it.
+        The mitigations that the answers pass through, in order; the attacker knows them.
     data
         Path of the `attack_data` artefact that holds the classes.
     labels
@@ -80,7 +80,7 @@ class AttackFit:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the attack models."""
+        """Everything that determines the attack models."""
         facts = {
             "attack": self.attack.model_dump(mode="json"),
             "mitigations": as_settings(self.mitigations),
@@ -117,13 +117,13 @@ def model_files(artefacts: Sequence[Artefact]) -> dict[int, bytes]:
 
 
 def read_models(artefacts: Sequence[Artefact]) -> LazyModels:
-    """Return the attack models of the classes that have one, each loaded when it is first wanted."""
+    """Return the attack models by class, each loaded on first use."""
     by_label = {label: artefact for artefact in artefacts for label in fitted_labels(artefact)}
     return LazyModels([*by_label], lambda label: _loaded(by_label[label].data(_file(label))))
 
 
 def _loaded(content: bytes) -> Classifier:
-    """Return a model; a small one is kept, since one mitigation after another asks it."""
+    """Return a model; a small one is kept, since successive mitigations use it."""
     model: Classifier = _small(content) if len(content) <= SMALL_MODEL else load_model(content)
     return model
 

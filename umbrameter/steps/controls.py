@@ -1,4 +1,4 @@
-"""Run the controls of an audit on its artefacts."""
+"""Run the controls of an audit: checks that its data and scores can be trusted."""
 
 import json
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class CheckControls:
     Parameters
     ----------
     scores
-        Paths of the `scores` artefacts, one an attack.
+        Paths of the `scores` artefacts, one per attack.
     answers
         Path of the `target_predictions` artefact.
     records, split
-        Paths of the artefacts.
+        Paths of the `records` and `split` artefacts.
     seed
         The audit's seed.
     """
@@ -44,7 +44,7 @@ class CheckControls:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the outcomes."""
+        """Everything that determines the outcomes."""
         facts = {"scores": [key_of(s) for s in self.scores], "answers": key_of(self.answers), "seed": self.seed}
         return Recipe("controls", facts)
 
@@ -57,10 +57,10 @@ class CheckControls:
         """Write `controls.json`."""
         answers = read_answers(store.open(self.answers))
         target, is_member, rows = answers.vectors, answers.is_member, answers.rows
-        records, scored = Records.open(store, self.records), [store.open(path) for path in self.scores]
+        records, score_artefacts = Records.open(store, self.records), [store.open(path) for path in self.scores]
         outcomes = {
-            **of_scores([read_scores(artefact).scores for artefact in scored], is_member, self.seed),
-            "row_order": controls.row_order(all(ScoresMetadata.read(artefact).follows_rows for artefact in scored)),
+            **of_scores([read_scores(artefact).scores for artefact in score_artefacts], is_member, self.seed),
+            "row_order": controls.row_order(all(ScoresMetadata.read(a).follows_rows for a in score_artefacts)),
             "orientation": controls.orientation(target.confidence(), is_member),
             "answers_fit_labels": controls.answers_fit_labels(
                 target.predictions.argmax(axis=1), target.labels, target.predictions.shape[1]
@@ -87,21 +87,23 @@ def _blind(records: Records, rows: Ints, is_member: Bools, seed: int) -> Control
 
 
 def _near(records: Records, rows: Ints, is_member: Bools, pool: Ints, seed: int) -> dict[str, Control]:
-    """Return the controls of nearness; of the pool, where there is one."""
+    """Return the controls for near copies of members: among the non-members, and in the pool if there is one."""
     rng = generator(seed, "near-copies")
     parts = {"members": rows[is_member], "non-members": rows[~is_member], "records of the pool": pool}
-    some = {name: records.take(rng.permutation(own)[:NEIGHBOURS])[0] for name, own in parts.items() if len(own)}
-    scaled = {name: _scaled(records, X) for name, X in some.items()}
+    samples = {name: records.take(rng.permutation(part)[:NEIGHBOURS])[0] for name, part in parts.items() if len(part)}
+    scaled = {name: _scaled(records, X) for name, X in samples.items()}
     names = {"near_copies": "non-members", "near_copies_in_pool": "records of the pool"}
     members = scaled["members"]
     return {k: controls.near_copies(scaled[v], members, v, rng) for k, v in names.items() if v in scaled}
 
 
 def _scaled(records: Records, X: Floats) -> Floats:
-    """Return records with every feature on a scale of 0 to 1; a category counts as one feature, equal or not."""
+    """Return records with every feature scaled to 0 .. 1; two different categories are at distance 1."""
     domain, is_category = records.domain, np.isin(np.arange(records.n_features), records.categorical)
+    # A constant feature has no range to divide by.
     width = np.where(domain.high > domain.low, domain.high - domain.low, 1)
     numbers = ((X - domain.low) / width)[:, ~is_category]
+    # One-hot columns of sqrt(1/2): two categories differ in two of them, hence by a distance of 1.
     flags = [(X[:, [i]] == np.arange(domain.high[i] + 1)) * np.sqrt(0.5) for i in records.categorical]
     return np.column_stack([numbers, *flags]).astype(np.float32)
 

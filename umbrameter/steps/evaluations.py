@@ -1,4 +1,4 @@
-"""Measure an attack's scores."""
+"""Compute an attack's figures from its scores."""
 
 from dataclasses import dataclass
 
@@ -16,25 +16,25 @@ from umbrameter.typing import Floats
 
 
 class EvaluationFigures(AttackFigures):
-    """An attack's figures, and how they differ from the same attack's on the unmitigated target."""
+    """An attack's figures, and their change from the same attack on the unmitigated target."""
 
     change: dict[str, Metric] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EvaluateAttack:
-    """Measure an attack's scores.
+    """Compute an attack's figures from its scores.
 
     Parameters
     ----------
     scores
         Path of the `scores` artefact.
     unmitigated
-        Path of the same attack's scores on the unmitigated target, to compare with; None for these themselves.
+        Path of the same attack's scores on the unmitigated target, for comparison; None if `scores` are these.
     records
-        Path of the `records` artefact, for the names of the classes.
+        Path of the `records` artefact, for the names of the classes and the slices.
     in_groups
-        Whether to measure classes and slices, too.
+        Whether to compute figures for each class and slice, too.
     """
 
     scores: str
@@ -44,8 +44,9 @@ class EvaluateAttack:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the figures."""
+        """Everything that determines the figures."""
         unmitigated = self.unmitigated and key_of(self.unmitigated)
+        # The names of facts are part of the key: renaming `base` would make every stored artefact stale.
         facts = {"scores": key_of(self.scores), "base": unmitigated, "in_groups": self.in_groups}
         return Recipe("evaluations", facts)
 

@@ -1,4 +1,4 @@
-"""Hold attacks against a claim of privacy."""
+"""Check a privacy guarantee against attacks."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from umbrameter.store.steps import key_of
 
 @dataclass(frozen=True)
 class CheckGuarantee:
-    """Hold attacks against a claim.
+    """Check whether any attack contradicts the privacy that a mitigation claims.
 
     Parameters
     ----------
     label
-        The mitigation's.
+        The mitigation's label.
     target
-        Path of the `targets` artefact, whose training made the claim.
+        Path of the `targets` artefact, whose training makes the claim.
     scores
-        Names of attacks and paths of their `scores` artefacts.
+        The attacks' names with the paths of their `scores` artefacts.
     """
 
     label: str
@@ -29,7 +29,7 @@ class CheckGuarantee:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the outcome."""
+        """Everything that determines the outcome."""
         scores = [[name, key_of(path)] for name, path in self.scores]
         return Recipe("guarantees", {"label": self.label, "target": key_of(self.target), "scores": scores})
 
@@ -49,5 +49,5 @@ class CheckGuarantee:
 
 
 def read_guarantee(artefact: Artefact) -> Guarantee:
-    """Return the outcome."""
+    """Return the outcome of the check."""
     return Guarantee.model_validate_json(artefact.data("guarantee.json"))

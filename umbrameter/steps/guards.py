@@ -1,6 +1,6 @@
-"""Learned mitigations of the answer: fitted on shadow models' answers, then stored answers pass through them.
+"""Fit learned mitigations on shadow models' answers, and pass stored answers through them.
 
-Guarded answers have the files of the answers that they come from, so that all that follows reads them alike.
+An artefact of guarded answers has the same files as the original answers, so that later steps read both alike.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
 
 MODEL = "guard.skops"
-"""The file that holds what a mitigation learned."""
+"""The file with what a mitigation learned."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class GuardFit:
     Parameters
     ----------
     mitigation
-        Which.
+        The mitigation to fit.
     data
-        Paths of the `attack_data` artefacts: the shadow models' answers as they are.
+        Paths of the `attack_data` artefacts: the shadow models' unmitigated answers.
     seed
         The audit's seed.
     """
@@ -41,7 +41,7 @@ class GuardFit:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the fitted mitigation."""
+        """Everything that determines the fitted mitigation."""
         facts = {"mitigation": self.mitigation.model_dump(mode="json"), "data": [key_of(path) for path in self.data]}
         return Recipe("guards", facts | {"seed": self.seed})
 
@@ -51,7 +51,7 @@ class GuardFit:
         return self.data
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write what was learned as a skops file."""
+        """Write the fitted mitigation as a skops file."""
         shadow = read_sample([store.open(path) for path in self.data])
         draft.data(MODEL, dump_model(self.mitigation.fit(shadow, guard_seed(self.seed)).model))
 
@@ -63,10 +63,9 @@ class GuardedAnswers:
     Parameters
     ----------
     guard
-        Which.
+        The step that fits the mitigation.
     answers
-        Path of the artefact with the answers: of `target_predictions`, `population_predictions` or
-        `shadow_predictions`.
+        Path of the artefact of answers: `target_predictions`, `population_predictions` or `shadow_predictions`.
     """
 
     guard: GuardFit
@@ -74,7 +73,7 @@ class GuardedAnswers:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the guarded answers."""
+        """Everything that determines the guarded answers."""
         return Recipe("guarded_answers", {"guard": self.guard.recipe.key, "answers": key_of(self.answers)})
 
     @property
@@ -83,19 +82,20 @@ class GuardedAnswers:
         return self.guard.recipe.path, self.answers
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write each table of answers again, row group by row group."""
+        """Rewrite each table of answers, one row group at a time, since readers rely on the groups."""
         source, fitted = store.open(self.answers), read_guard(store, self.guard)
         for name in (PREDICTIONS, COMPARED):
             if name in source.files:
                 with source.parquet(name) as file, draft.writer(name, file.schema_arrow) as writer:
                     for group in range(file.num_row_groups):
                         writer.write_table(_guarded(file.read_row_group(group, use_threads=False), fitted))
+        # Readers of shadow models' answers also need the order of the classes.
         if source.kind == "shadow_predictions":
             ShadowMetadata.read(source).write(draft)
 
 
 def guard_seed(seed: int) -> int:
-    """Return the seed of a learned mitigation, from the audit's."""
+    """Return a learned mitigation's seed, derived from the audit's."""
     return integer(seed, "guard")
 
 
@@ -105,9 +105,9 @@ def read_guard(store: Store, guard: GuardFit) -> FittedPostHoc:
     Parameters
     ----------
     store
-        Where it is.
+        The store of the artefact.
     guard
-        The step that fitted it.
+        The step that fitted the mitigation.
     """
     model = load_model(guard_file(store.open(guard.recipe.path)))
     return guard.mitigation.restore(model, guard_seed(guard.seed))

@@ -1,7 +1,7 @@
-"""Where an attack's inputs come from: which steps make each, and how each is read into signals.
+"""The sources of attacks' inputs: which steps make each input, and how it is read into signals.
 
-Belongs here: one pair of functions an input, both registered by its type. Does not belong here: what an input says
-(`umbrameter.attacks.inputs`). An input from outside registers its own pair, in the module that defines it.
+Belongs here: one pair of functions per input, both registered by its type. Does not belong here: the inputs themselves
+(`umbrameter.attacks.inputs`). An input of another package registers its pair in the module that defines it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ Sources = tuple[tuple[Input, tuple[str, ...]], ...]
 
 @dataclass(frozen=True)
 class Available:
-    """What there is to make an attack's inputs from.
+    """Everything that an attack's inputs can be made from.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ class Available:
     seed
         The audit's seed.
     mitigations, through
-        What the target's answers pass through, and what the attacker's own models' answers do: the same for an adaptive
-        attacker.
+        The mitigations that the target's answers pass through, and those that the attacker's own models' answers pass
+        through: the same ones for an adaptive attacker.
     population, noisy
-        The target's answers on other records and on changed copies.
+        The steps that ask the target about other records and about changed copies.
     trained
-        The attacker's shadow models as they were trained.
+        The steps that train the attacker's shadow models.
     shadows
-        Paths of their answers, which may have passed through a learned mitigation.
+        Paths of these models' answers, which may have passed through a learned mitigation.
     merges, references
-        The steps that merge and gather these answers.
+        The steps that merge these answers by class, and that gather them on the audited records.
     """
 
     attack: Attack
@@ -77,24 +77,24 @@ class Available:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps that are there for all attacks."""
+        """The steps that attacks share."""
         return (*self.population, *self.noisy, *self.trained, *self.merges, *self.references)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What an input is read with.
+    """The context that an input is read in.
 
     Parameters
     ----------
     store
-        Where the artefacts are.
+        The store of the artefacts.
     target
-        The target's answers on the audited records, mitigated.
+        The target's answers on the audited records, after mitigations.
     mitigations, through
         See `Available`.
     records
-        Path of the records.
+        Path of the `records` artefact.
     seed
         The audit's seed.
     """
@@ -109,56 +109,57 @@ class Reading:
 
 @singledispatch
 def steps_of(entry: Input, available: Available) -> tuple[Step, ...]:
-    """Return the steps that make what an input is read from.
+    """Return the steps that make the artefacts that an input is read from.
 
     Parameters
     ----------
     entry
         The input.
     available
-        What there is to make it from.
+        The artefacts and steps that it can be made from.
     """
     raise TypeError(f"no steps are registered for the input {type(entry).__name__}: use steps_of.register")
 
 
 @singledispatch
 def read_input(entry: Input, artefacts: Sequence[Artefact], reading: Reading) -> dict[str, Any]:
-    """Return an input as fields of `Signals`; mappings are merged with those of other inputs.
+    """Return an input as fields of `Signals`; fields that are mappings are merged with those of other inputs.
 
     Parameters
     ----------
     entry
         The input.
     artefacts
-        What `steps_of` made, in the same order; at least one.
+        The artefacts of the steps that `steps_of` returned, in the same order; at least one.
     reading
-        What it is read with.
+        The context that it is read in.
     """
     raise TypeError(f"no reader is registered for the input {type(entry).__name__}: use read_input.register")
 
 
 def sources_of(available: Available) -> tuple[Sources, tuple[Step, ...]]:
-    """Return where an attack's inputs are read from, and the steps that it needs beside those that are there."""
+    """Return the artefacts that an attack's inputs are read from, and the steps that this attack alone needs."""
+    # Sorted, since a set has no order and the recipe needs one.
     steps = {entry: steps_of(entry, available) for entry in sorted(available.attack.inputs, key=repr)}
     sources = tuple((entry, paths_of(needed)) for entry, needed in steps.items())
-    there = {id(step) for step in available.steps}
-    return sources, tuple(step for needed in steps.values() for step in needed if id(step) not in there)
+    shared = {id(step) for step in available.steps}  # by identity, which is faster than comparing long tuples of paths
+    return sources, tuple(step for needed in steps.values() for step in needed if id(step) not in shared)
 
 
 def source_facts(sources: Sources) -> list[list[Any]]:
-    """Return what decides an attack's inputs, for a recipe."""
+    """Return the facts that determine an attack's inputs, for a recipe."""
     return [[entry.label, [key_of(path) for path in paths]] for entry, paths in sources if paths]
 
 
 def read_signals(sources: Sources, reading: Reading) -> Signals:
-    """Return all that an attack looks at.
+    """Return all signals that an attack uses.
 
     Parameters
     ----------
     sources
-        Its inputs with their artefacts; one without any is left out.
+        The attack's inputs with their artefacts; an input without artefacts is left out.
     reading
-        What they are read with.
+        The context that they are read in.
     """
     signals = Signals(reading.target.vectors, seed=reading.seed)
     for entry, paths in sources:
@@ -169,9 +170,9 @@ def read_signals(sources: Sources, reading: Reading) -> Signals:
 
 
 def _merged(signals: Signals, name: str, value: Any) -> Any:
-    """Return a field with a new value; a mapping keeps the entries that it had."""
+    """Return the new value of a field; a mapping keeps its earlier entries."""
     if name not in {field.name for field in fields(signals)}:
-        raise TypeError(f"signals have no field {name!r}; put what an input from outside reads into `extra`")
+        raise TypeError(f"signals have no field {name!r}; an input of another package puts its values into `extra`")
     old = getattr(signals, name)
     return {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value
 
@@ -191,7 +192,7 @@ def _attack_models(entry: AttackModels, available: Available) -> tuple[Step, ...
     if not available.trained:
         return ()
     attack = cast(PerClassAttack, available.attack)
-    # A class has its share of the vectors, whose length is that of classes.
+    # With n_classes classes, a class has n_vectors / n_classes vectors of n_classes float32 numbers each.
     at_once = attack.at_once(4 * available.trained[0].plan.n_vectors)
     return tuple(
         AttackFit(attack, available.through, merge.recipe.path, tuple(labels.tolist()), available.seed)
@@ -207,8 +208,8 @@ def _read_attack_models(entry: AttackModels, artefacts: Sequence[Artefact], read
 
 @steps_of.register
 def _reference_logits(entry: ReferenceLogits, available: Available) -> tuple[Step, ...]:
-    found = (available.through, entry.temperature)
-    return tuple(step for step in available.references if (step.mitigations, step.temperature) == found)
+    way = (available.through, entry.temperature)
+    return tuple(step for step in available.references if (step.mitigations, step.temperature) == way)
 
 
 @read_input.register
@@ -244,6 +245,7 @@ def _noisy_labels(entry: NoisyLabels, available: Available) -> tuple[Step, ...]:
 
 @read_input.register
 def _read_noisy_labels(entry: NoisyLabels, artefacts: Sequence[Artefact], reading: Reading) -> dict[str, Any]:
+    # `steps_of` returned both kinds in one sequence.
     asked = [artefact for artefact in artefacts if artefact.kind == "noisy_answers"]
     shadows = [artefact for artefact in artefacts if artefact.kind != "noisy_answers"]
     return {

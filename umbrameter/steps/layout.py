@@ -1,7 +1,7 @@
-"""Every step of an audit and where its result will lie, before the first one is taken.
+"""Lay out every step of an audit, and the path of its artefact, before any work is done.
 
 An artefact's path follows from its recipe, and a recipe from the spec and the paths of its inputs; so the whole audit
-can be laid out at once, checked, and looked up in the store. Nothing here does any work.
+can be laid out at once, checked, and looked up in the store. No step is performed here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,12 +37,12 @@ from umbrameter.store.artefacts import Artefact
 from umbrameter.store.steps import paths_of
 
 FEWEST_POPULATION = 100
-"""Records of the pool that an attack can learn from, at least."""
+"""Fewest records of the pool that an attack can learn from."""
 
 
 @dataclass(frozen=True)
 class AuditInputs:
-    """What an audit is laid out from.
+    """Everything that an audit is laid out from.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class AuditInputs:
     split
         The opened `split` artefact.
     target
-        The target, where it was trained elsewhere.
+        The target's identity, if it was trained elsewhere.
     repeat
-        Which repeat of the audit this is; the spec has its seed.
+        Number of this repeat of the audit, from 0; the spec has its seed.
     unusable_shadow_data
-        Paths of shadow data of which too few could be drawn, with the reason.
+        Paths of `shadow_records` artefacts with too few records, each with the reason.
     """
 
     spec: AuditSpec
@@ -69,7 +69,7 @@ class AuditInputs:
 
     @property
     def sizes(self) -> SplitMetadata:
-        """How many records each part of the split has."""
+        """Sizes of the split's parts."""
         return SplitMetadata.read(self.split)
 
     @property
@@ -79,23 +79,23 @@ class AuditInputs:
 
     @property
     def shadow_size(self) -> int:
-        """IN records of each shadow model."""
+        """Number of IN records of each shadow model."""
         return self.spec.shadows.size or self.sizes.n_members
 
     @property
     def n_drawn(self) -> int:
-        """Records that shadow models can draw from, at most."""
-        wanted = self.spec.shadows.records or 2 * self.shadow_size
-        return self.spec.shadows.data.n_drawn(wanted, self.sizes.n_pool)
+        """Largest number of records that shadow models can take theirs from."""
+        n_records = self.spec.shadows.records or 2 * self.shadow_size
+        return self.spec.shadows.data.n_drawn(n_records, self.sizes.n_pool)
 
     @property
     def attack_inputs(self) -> frozenset[Input]:
-        """What any of the attacks looks at."""
+        """The inputs of all attacks."""
         return frozenset[Input]().union(*(attack.inputs for attack in self.spec.required_attacks))
 
 
 def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
-    """Lay out an audit: the unmitigated target first, then one variant for each other way of training or guarding it.
+    """Lay out an audit: the unmitigated target first, then one variant per other way of training or guarding it.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     """
     spec = inputs.spec
     plans = (MitigationPlan(), *map(MitigationPlan, spec.mitigations))
-    for plan in plans:
+    for plan in plans:  # on a uniform vector, so that a setting such as top_k's k is refused before any work
         answered(np.full((1, inputs.n_classes), 1 / inputs.n_classes, dtype=np.float32), _through(spec, plan))
     shadow_plan = _shadow_plan(inputs)
     variants: list[TrainedVariant] = []
@@ -115,7 +115,7 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
         alike = [plan for plan in plans if plan.training == mitigations]
         served = [plan for plan in alike if plan.learned == learned]
         variant = _unguarded(inputs, training, shadow_plan, [plan for plan in alike if plan.learned is None])
-        if learned is not None and variant.merges:  # it learns from shadow models, of which there may be none
+        if learned is not None and variant.merges:  # without usable shadow models it cannot learn
             variant = _guarded(inputs, variant, learned, served)
         variants.append(_with_measurements(inputs, variant, variants[0] if variants else variant, served))
     return tuple(variants)
@@ -140,7 +140,7 @@ def _shadow_plan(inputs: AuditInputs) -> ShadowPlan | None:
 
 
 def _through(spec: AuditSpec, plan: MitigationPlan) -> tuple[PostHoc, ...]:
-    """Return what answers pass through: what the target does to them, then the mitigation."""
+    """Return the mitigations that answers pass through: the target's own, then the plan's."""
     return (*spec.target.released_answers, *plan.answers)
 
 
@@ -153,15 +153,16 @@ def _temperatures(inputs: AuditInputs) -> list[float]:
 
 
 def _ways(plans: Sequence[MitigationPlan]) -> list[tuple[tuple[InTraining, ...], LearnedPostHoc | None]]:
-    """Return the distinct ways of training and guarding, each unguarded one before those that are guarded."""
+    """Return the distinct ways of training and guarding, each unguarded one before its guarded ones."""
     ways = [way for plan in plans for way in ((plan.training, None), (plan.training, plan.learned))]
+    # Not a set, whose order would change from run to run.
     return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
 def _unguarded(
     inputs: AuditInputs, training: Training, shadow_plan: ShadowPlan | None, plans: Sequence[MitigationPlan]
 ) -> TrainedVariant:
-    """Return a variant whose measurements are still to come."""
+    """Return a variant without a guard and without its measurements."""
     spec, can_query = inputs.spec, inputs.spec.target.can_be_queried
     target = inputs.target or TargetFit(training)
     places = (target.recipe.path, training.records, training.split)
@@ -195,18 +196,19 @@ def _unguarded(
 
 
 def _drawing(inputs: AuditInputs, target: str) -> tuple[tuple[Synthesis, ...], ShadowRecords | None]:
-    """Return the steps that draw the shadow models' records, if any are drawn; those of all variants are one."""
+    """Return the steps that draw the shadow models' records, if any; variants with the same target share them."""
     spec = inputs.spec
     if not spec.shadows.data.is_drawn:
         return (), None
     source = (inputs.records.artefact.path, inputs.split.path, inputs.n_drawn, inputs.n_classes)
+    # A target trained elsewhere is queried by a single process, so its searches run together.
     return drawing_steps(spec.shadows.data, target, *source, spec.seed, apart=spec.target.trained_here)
 
 
 def _guarded(
     inputs: AuditInputs, unguarded: TrainedVariant, learned: LearnedPostHoc, plans: Sequence[MitigationPlan]
 ) -> TrainedVariant:
-    """Return a variant with all its answers passed through a learned mitigation; measurements are still to come."""
+    """Return a variant with all answers passed through a learned mitigation, without its measurements."""
     guard = GuardFit(learned, paths_of(unguarded.merges), inputs.spec.seed)
     shadows = tuple(GuardedAnswers(guard, path) for path in paths_of(unguarded.shadows))
     return replace(
@@ -223,7 +225,7 @@ def _guarded(
 def _references(
     inputs: AuditInputs, trained: Sequence[ShadowFit], paths: tuple[str, ...], plans: Sequence[MitigationPlan]
 ) -> tuple[ReferenceData, ...]:
-    """Return what answers are compared with, for each way that they pass and each temperature."""
+    """Return the steps that gather shadow models' logits, one per way through mitigations and temperature."""
     if not trained:
         return ()
     shadow_plan, drawn, split = trained[0].plan, trained[0].drawn, inputs.split.path
@@ -236,7 +238,7 @@ def _with_measurements(
 ) -> TrainedVariant:
     """Return a variant with its measurements: each attack on each mitigation, by an adaptive and a static attacker.
 
-    `unmitigated` is the unmitigated target's variant, which may be this one; then it has no measurements yet.
+    `unmitigated` is the unmitigated target's variant; it may be `variant` itself, then still without measurements.
     """
     spec, is_unmitigated = inputs.spec, variant is unmitigated
     measurements: list[Measurement] = []
@@ -253,10 +255,12 @@ def _with_measurements(
                 continue
             for attacker in _attackers(attack, plan, variant, unmitigated):
                 is_static = attacker == "static"
+                # A static attacker trains shadow models as if there were no mitigation.
                 known = (unmitigated, _through(spec, MitigationPlan())) if is_static else (variant, through)
                 sources, steps = sources_of(_available(attack, variant, through, *known))
                 scoring = Scoring(attack, through, known[1], answers, sources, records, spec.seed)
                 base = before.get(attack.label) if plan.mitigation else None
+                # In the unmitigated variant, the first plan has no mitigation: later plans compare with its scores.
                 before.setdefault(attack.label, scoring.recipe.path)
                 evaluation = EvaluateAttack(scoring.recipe.path, base, records, in_groups=not is_static)
                 measurements.append(Measurement(attack, plan, attacker, steps, scoring, evaluation, utility))
@@ -284,9 +288,9 @@ def _guarantees(variant: TrainedVariant, measurements: Sequence[Measurement]) ->
 def _attackers(
     attack: AnyAttack, plan: MitigationPlan, variant: TrainedVariant, unmitigated: TrainedVariant
 ) -> tuple[Attacker | None, ...]:
-    """Return who attacks: one kind alone where the attack learns nothing from shadow models.
+    """Return the kinds of attacker: a static one only if the attack learns from shadow models.
 
-    A static attacker has the shadow models of the unmitigated target, where there are any.
+    A static attacker has the shadow models of the unmitigated target, if there are any.
     """
     if plan.mitigation is None:
         return (None,)
@@ -296,15 +300,15 @@ def _attackers(
 
 
 def _unmeasurable(inputs: AuditInputs, variant: TrainedVariant, attack: AnyAttack, plan: MitigationPlan) -> str | None:
-    """Say why an attack cannot be measured on such a target, or with such shadow data, or return None."""
+    """Return why an attack cannot be measured on this target or with this shadow data, or None if it can."""
     target, drawn = inputs.spec.target, variant.drawn
     reason = None if drawn is None else inputs.unusable_shadow_data.get(drawn.recipe.path)
     if reason is not None and (attack.needs_shadows or plan.learned):
         return reason
     if not target.can_be_queried and any(entry.asks_target for entry in attack.inputs):
-        return f"{attack.label} needs answers on other records, and of this target only stored answers are there"
+        return f"{attack.label} needs answers on other records, but only stored answers of this target are available"
     if attack.uses_confidences and any(part.hides_confidences for part in target.released_answers):
-        return f"the target answers labels alone, and {attack.label} looks at confidences; gap and label_only do not"
+        return f"the target answers labels alone, and {attack.label} uses confidences; gap and label_only do not"
     return None
 
 
@@ -315,7 +319,7 @@ def _available(
     known: TrainedVariant,
     through: tuple[PostHoc, ...],
 ) -> Available:
-    """Return what there is for an attack on a variant, where the attacker's shadow models are those of `known`."""
+    """Return what an attack on a variant can use; the attacker's shadow models are those of the variant `known`."""
     return Available(
         attack=attack,
         target=variant.target.recipe.path,

@@ -1,4 +1,4 @@
-"""Gather shadow models' answers on the audited records: what attacks on single records compare the target's with."""
+"""Gather shadow models' logits of the audited records, with which some attacks compare the target's."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,14 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 
 
 class ReferenceMetadata(Metadata):
-    """What logits are of.
+    """Facts about gathered logits.
 
     Parameters
     ----------
     n_audited
-        How many of the records are audited; they come first, and records to choose thresholds on follow.
+        The number of audited records, which come first; records to choose thresholds on follow.
     temperature
-        Of the logits.
+        Temperature of the logits.
     """
 
     n_audited: int
@@ -43,15 +43,15 @@ class ReferenceData:
     shadows
         Paths of the `shadow_predictions` artefacts, by model number.
     mitigations
-        What the answers pass through, in order; the attacker's models answer through it, too.
+        The mitigations that the shadow models' answers pass through, in order.
     temperature
-        Of the logits.
+        Temperature of the logits.
     split
         Path of the `split` artefact.
     plan
-        Which records the models were asked about.
+        The plan, which says which records are compared.
     drawn
-        Path of the `shadow_records` artefact, where shadow models were trained on drawn records.
+        Path of the `shadow_records` artefact, if shadow models were trained on drawn records.
     """
 
     shadows: tuple[str, ...]
@@ -63,13 +63,13 @@ class ReferenceData:
 
     @property
     def title(self) -> str:
-        """What tells it from others, in words."""
+        """A title, such as `unmitigated at temperature 1`."""
         through = " + ".join(mitigation.label for mitigation in self.mitigations) or "unmitigated"
         return f"{through} at temperature {self.temperature:g}"
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the logits."""
+        """Everything that determines the logits."""
         facts = {
             "shadows": [key_of(path) for path in self.shadows],
             "mitigations": as_settings(self.mitigations),
@@ -85,7 +85,7 @@ class ReferenceData:
         return (self.split, *self.shadows, *drawn)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write one row a record: its logit under each model, and which models were trained on it."""
+        """Write one row per record: its logit under each model, and which models were trained on it."""
         split = store.open(self.split)
         audited = audited_rows(split)
         rows = self.plan.compared(audited, pool_rows(store, split, self.drawn))
@@ -98,7 +98,7 @@ class ReferenceData:
         ReferenceMetadata(n_audited=len(audited), temperature=self.temperature).write(draft)
 
     def _of_model(self, source: Artefact, rows: Ints) -> tuple[Floats, Bools]:
-        """Return one model's logits of some records, and which it was trained on."""
+        """Return one model's logits of some records, and which of them it was trained on."""
         table = source.table(COMPARED if COMPARED in source.files else PREDICTIONS)
         place = places(np.asarray(table["record_id"]), rows)
         predictions = answered(vectors(table["prediction"])[place], self.mitigations)
@@ -108,13 +108,13 @@ class ReferenceData:
 
 
 def read_references(artefact: Artefact) -> tuple[References, References | None]:
-    """Return the references of the audited records, and those of records to choose thresholds on, if there are any."""
+    """Return the references of the audited records, and of the records to choose thresholds on, if there are any."""
     table, n = artefact.table("references.parquet"), ReferenceMetadata.read(artefact).n_audited
     logits, is_in = vectors(table["logit"]).T, _bools(table["is_in"]).T
-    rest = None if logits.shape[1] == n else References(logits[:, n:], is_in[:, n:])
-    return References(logits[:, :n], is_in[:, :n]), rest
+    calibration = None if logits.shape[1] == n else References(logits[:, n:], is_in[:, n:])
+    return References(logits[:, :n], is_in[:, :n]), calibration
 
 
 def _bools(column: pa.ChunkedArray) -> Array:
-    """Return a column of lists of booleans, which Arrow keeps as bits, as an array."""
+    """Return a column of fixed-size lists of booleans, which Arrow keeps as bits, as an array."""
     return np.asarray(column.combine_chunks().flatten()).reshape(-1, column.type.list_size)

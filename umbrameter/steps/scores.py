@@ -17,18 +17,18 @@ from umbrameter.store.steps import key_of
 from umbrameter.typing import Bools, Floats, Ints
 
 SAMPLE = 500
-"""Records that are scored again in another order, at most, by attacks that look at one record at a time."""
+"""Most records to score again in another order, for attacks that look at one record at a time."""
 
 
 class ScoresMetadata(Metadata):
-    """How an attack scored.
+    """Facts about an attack's scores.
 
     Parameters
     ----------
     follows_rows
-        Whether records keep their scores in another order.
+        Whether records keep their scores when they come in another order.
     chosen
-        The attack that scored, where it was chosen among several; None otherwise.
+        Label of the attack that scored, if it was chosen among several; None otherwise.
     """
 
     follows_rows: bool
@@ -44,7 +44,7 @@ class Scores:
     scores
         Higher for more likely a member.
     is_member, labels, rows
-        Of each record.
+        Membership, label and row number of each record.
     is_predicted_member
         Whether the attack's own decision calls the record a member; None without a threshold.
     """
@@ -63,13 +63,14 @@ class Scoring:
     Parameters
     ----------
     attack, mitigations
-        Which attack on answers that pass through what, in order.
+        The attack, and the mitigations that the target's answers pass through, in order.
     through
-        What the attacker's own models' answers pass through: the same for an adaptive attacker, less for a static one.
+        The mitigations that the attacker's own models' answers pass through: the same ones for an adaptive attacker,
+        fewer for a static one.
     answers
         Path of the `target_predictions` artefact.
     sources
-        What else the attack looks at.
+        The attack's other inputs, with the artefacts that they are read from.
     records
         Path of the `records` artefact.
     seed
@@ -86,7 +87,7 @@ class Scoring:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the scores."""
+        """Everything that determines the scores."""
         facts = {
             "attack": self.attack.model_dump(mode="json"),
             "mitigations": as_settings(self.mitigations),
@@ -111,6 +112,7 @@ class Scoring:
         signals = attack.prepared(signals)
         scores, threshold = attack.score(signals), attack.threshold(signals)
         is_predicted_member = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
+        # Score again in another order, for the control `row_order`.
         order = generator(self.seed, "row-order").permutation(len(scores))
         order = order if attack.compares_records else order[:SAMPLE]
         ScoresMetadata(

@@ -1,4 +1,4 @@
-"""Train the shadow models, and ask each about its IN and its OUT records."""
+"""Train the shadow models, and ask each about its IN and OUT records."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,21 +25,21 @@ from umbrameter.targets.querying import ask, robustness_to_noise
 from umbrameter.typing import Bools, Classifier, Floats, Ints
 
 MOST_NOISY = 250
-"""IN records, and OUT records, of which each shadow model is asked about changed copies, at most."""
+"""Most IN records, and most OUT records, about whose changed copies each shadow model is asked."""
 
 COMPARED = "compared.parquet"
-"""The file that holds answers on the audited records, where these are not among the model's own."""
+"""The file of answers on compared records, if these are not among the model's IN and OUT records."""
 
 
 class ShadowMetadata(Metadata):
-    """What is known of a shadow model; also of its answers after they passed through a learned mitigation.
+    """Facts about a shadow model that also hold after its answers passed through a learned mitigation.
 
     Parameters
     ----------
     labels
         The classes of its records, in the order of the row groups of its answers.
     train_accuracy, test_accuracy
-        On its IN and its OUT records, fractions.
+        Its accuracy on its IN and OUT records, fractions.
     """
 
     labels: tuple[int, ...]
@@ -48,14 +48,14 @@ class ShadowMetadata(Metadata):
 
 
 class ShadowFitMetadata(ShadowMetadata):
-    """What is known of a shadow model that was trained.
+    """Facts about a trained shadow model.
 
     Parameters
     ----------
     n_in
-        Its IN records.
+        The number of its IN records.
     noises
-        Under which its labels were looked at.
+        The noises that the robustness of its labels was measured under.
     """
 
     n_in: int
@@ -64,20 +64,20 @@ class ShadowFitMetadata(ShadowMetadata):
 
 @dataclass(frozen=True)
 class ShadowFit:
-    """Train one shadow model and ask it about its IN and its OUT records.
+    """Train one shadow model and ask it about its IN and OUT records.
 
     Parameters
     ----------
     training
-        How it is trained.
+        How the model is trained.
     plan, model_id
-        Which of the planned models it is.
+        The plan of all shadow models, and the number of this one.
     noises
-        Under which its labels are looked at.
+        The noises to measure the robustness of its labels under.
     drawn
-        Path of the `shadow_records` artefact, where its records are not those of the pool.
+        Path of the `shadow_records` artefact, if its records do not come from the pool.
     model
-        The fitted model, where it was trained side by side with others.
+        The fitted model, if it was trained side by side with others.
     """
 
     training: Training
@@ -89,8 +89,9 @@ class ShadowFit:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the model and its answers; the number of shadow models does not."""
+        """Everything that determines the model and its answers; the number of shadow models does not."""
         facts: dict[str, Any] = self.training.facts | self.plan.facts(self.model_id)
+        # Left out when empty, so that models without noises or drawn records keep their keys.
         facts |= {"noises": [noise.model_dump(mode="json") for noise in self.noises]} if self.noises else {}
         facts |= {"drawn": key_of(self.drawn)} if self.drawn else {}
         return Recipe("shadow_predictions", facts)
@@ -102,7 +103,7 @@ class ShadowFit:
         return (self.training.records, self.training.split, *drawn)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the prediction vectors by class, one row group a class; and what else it was asked about."""
+        """Write the prediction vectors, one row group per class, and the model's other answers."""
         records = with_drawn(store, self.training.records, self.drawn)
         rows = self.rows(store)
         model = self.model or self.training.fit(records, rows.rows_in, self.seed)
@@ -131,7 +132,7 @@ class ShadowFit:
         return pa.table(columns, schema=shadow_predictions(predictions.shape[1])), is_correct
 
     def _write_robustness(self, draft: Draft, model: Classifier, records: RecordReader, rows: ShadowRows) -> None:
-        """Write how well the model's labels of some IN and OUT records withstand each noise."""
+        """Write how well the model's labels of a sample of IN and OUT records withstand each noise."""
         sample = np.concatenate([rows.rows_in[:MOST_NOISY], rows.rows_out[:MOST_NOISY]])
         for i, noise in enumerate(self.noises):
             robustness = robustness_to_noise(model, records, sample, noise, self.training.seed)
@@ -150,7 +151,7 @@ class ShadowFit:
 
     @staticmethod
     def together(store: Store, steps: Sequence["ShadowFit"]) -> Iterator["ShadowFit"]:
-        """Yield the steps, their networks trained side by side where there is a GPU."""
+        """Yield the steps; on a GPU, networks are trained side by side first."""
         training = steps[0].training
         records = with_drawn(store, training.records, steps[0].drawn)
         networks = [training.build(records, step.seed) for step in steps]
@@ -158,6 +159,7 @@ class ShadowFit:
             yield from steps
             return
         rows = [step.rows(store).rows_in for step in steps]
+        # Networks share one matrix of the records that any of them needs, and have positions in it.
         union = np.unique(np.concatenate(rows))
         X, y = records.take(union)
         fit_side_by_side(networks, X, y, [np.searchsorted(union, r) for r in rows])
@@ -170,11 +172,11 @@ def read_shadow_robustness(artefacts: Sequence[Artefact]) -> dict[Noise, tuple[F
     Parameters
     ----------
     artefacts
-        Of `shadow_predictions`, all of the same noises.
+        `shadow_predictions` artefacts, all with the same noises.
 
     Returns
     -------
-    Robustness and IN by noise, shape (n_models * n_records,) each.
+    For each noise, robustness and whether the record was IN, shape (n_models * n_records,) each.
     """
     by_noise: dict[Noise, list[pa.Table]] = {}
     for artefact in artefacts:
@@ -185,27 +187,28 @@ def read_shadow_robustness(artefacts: Sequence[Artefact]) -> dict[Noise, tuple[F
 
 
 def unusable_shadow_data(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | None:
-    """Say why shadow models cannot be trained on what was drawn, or return None.
+    """Return why shadow models cannot be trained on drawn records, or None if they can.
 
     Parameters
     ----------
     store
-        Where the artefacts are.
+        The store of the artefacts.
     drawn
         Path of the `shadow_records` artefact.
     shadows
-        The shadow models that are to be trained on it.
+        The steps that would train shadow models on these records.
     """
     labels, meta = Records.open(store, drawn).labels(), DrawnMetadata.read(store.open(drawn))
-    shortage = f"of {meta.n_wanted} records of shadow data that were to be drawn, {len(labels)} were"
+    shortage = f"only {len(labels)} of {meta.n_wanted} records of shadow data could be drawn"
+    # Two records IN and two OUT, each of two classes, are the least to train and attack a shadow model with.
     if len(labels) < 4:
         return f"{shortage}; shadow models need two classes, IN and OUT"
     split = store.open(shadows[0].training.split)
     audited, pool = audited_rows(split), pool_rows(store, split, drawn)
     for shadow in shadows:
         rows_in = shadow.plan.rows(audited, pool, shadow.model_id).rows_in
-        if len(np.unique(labels[rows_in - pool[0]])) < 2:
-            return f"{shortage}, of so few classes that shadow model {shadow.model_id} would be trained on one alone"
+        if len(np.unique(labels[rows_in - pool[0]])) < 2:  # drawn records are numbered after the real ones
+            return f"{shortage}, of so few classes that shadow model {shadow.model_id} would be trained on a single one"
     return None
 
 

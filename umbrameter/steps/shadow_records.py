@@ -1,4 +1,4 @@
-"""Draw the records of shadow models, where they are not those of the pool, as an artefact like any other records."""
+"""Draw the records of shadow models, if they do not come from the pool, and store them like any other records."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from umbrameter.targets.querying import aligned_answers
 from umbrameter.typing import Floats, Ints
 
 SEARCHES = 1024
-"""Of one step, about."""
+"""Approximate number of searches per step."""
 
 RECORDS = "records.parquet"
 
@@ -36,9 +36,9 @@ class ClassSearches(BaseModel):
     n_found, n_failed
         Searches that ended with a record, and without one.
     queries
-        That they took together, failed ones too.
+        Queries of all searches for the class, including failed ones.
     seconds
-        Their share of the time.
+        Their share of the step's time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +51,7 @@ class ClassSearches(BaseModel):
 
 
 class SynthesisMetadata(QueryMetadata):
-    """What some searches found."""
+    """Facts about the outcome of searches."""
 
     n_found: int
     by_class: tuple[ClassSearches, ...]
@@ -63,11 +63,11 @@ class DrawnMetadata(RecordsMetadata, QueryMetadata):
     Parameters
     ----------
     n_wanted
-        How many were to be drawn.
+        The number of records that should have been drawn.
     queries
-        That drawing them took here; searches have queries of their own.
+        Queries of this step; those of searches are counted by the steps that searched.
     by_class
-        How the searches ended, where there were any.
+        How the searches ended, if there were any.
     """
 
     n_wanted: int
@@ -81,11 +81,11 @@ class Synthesis(QueryStep):
     Parameters
     ----------
     data
-        How.
+        The settings of the searches.
     n_records
-        Searches for all classes together.
+        Number of searches for all classes together.
     labels
-        The classes to search for.
+        The classes that this step searches for.
     seed
         The audit's seed.
     """
@@ -97,19 +97,19 @@ class Synthesis(QueryStep):
     seed: int
 
     def n_queries(self, store: Store) -> int:
-        """Return how many records the target is asked about, at most."""
+        """Return the largest number of records that the target is asked about."""
         n_classes = len(Records.open(store, self.records).classes)
         return self.data.most_queries(-(-self.n_records // n_classes) * len(self.labels))
 
     @property
     def recipe(self) -> Recipe:
-        """What decides what is found; how many searches run at once may decide the last bit of answers."""
+        """Everything that determines the records found, `side_by_side` too: it may change an answer's last bit."""
         how = self.data.model_dump(mode="json")
         facts = {"data": how, "target": key_of(self.target), "records": key_of(self.records), "seed": self.seed}
         return Recipe("synthesised", facts | {"n_records": self.n_records, "labels": list(self.labels)})
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the records found, and class by class how the searches ended."""
+        """Write the records found, and how the searches for each class ended."""
         records = Records.open(store, self.records)
         ask = aligned_answers(self.model(store), len(records.classes))
         drawing = Drawing(records, np.empty(0, dtype=np.int64), self.n_records, self.seed, ask)
@@ -124,9 +124,9 @@ class Synthesis(QueryStep):
         ).write(draft)
 
     def most_calls(self, store: Store, n: int) -> int:
-        """Return in how many calls the target is asked about `n` records, at most.
+        """Return the largest number of calls in which the target is asked about `n` records.
 
-        A search that waits for a place begins once one of the others has ended.
+        All running searches ask in one call; a waiting search begins once another has ended.
         """
         most, n_searches = self.data.iter_max, n // self.data.iter_max
         return most + max(0, n_searches - 1) * most // self.data.side_by_side
@@ -139,17 +139,17 @@ class ShadowRecords(QueryStep):
     Parameters
     ----------
     data
-        How.
+        How the records are drawn.
     split
-        Path of the `split` artefact, whose pool may be drawn from.
+        Path of the `split` artefact, whose pool may be used.
     n_records
-        How many, at most.
+        Most records to draw.
     seed
         The audit's seed.
     parts
-        Paths of the `synthesised` artefacts, where records were searched for.
+        Paths of the `synthesised` artefacts, if the records were searched for.
     file
-        The digest of the file that the data are made from, if there is one.
+        Digest of the file that the records are made from, if there is one.
     """
 
     purpose = "labels of shadow records"
@@ -167,21 +167,22 @@ class ShadowRecords(QueryStep):
         return (self.records, self.split, *target, *self.parts)
 
     def n_queries(self, store: Store) -> int:
-        """Return how many records the target is asked about here: where records are searched for, none."""
+        """Return the largest number of records that the target is asked about; 0 after searches, which asked before."""
         return 0 if self.parts else self.data.most_queries(self.n_records)
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the records."""
+        """Everything that determines the records."""
         if self.parts:
             return Recipe("shadow_records", {"parts": [key_of(part) for part in self.parts]})
+        # The file's digest counts, not its path.
         how = self.data.model_dump(mode="json", exclude={"file"})
         facts = {"data": how, "file": self.file, "records": key_of(self.records), "split": key_of(self.split)}
         asked = {"target": key_of(self.target)} if self.data.asks else {}
         return Recipe("shadow_records", facts | asked | {"n_records": self.n_records, "seed": self.seed})
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the records, as many at a time as are drawn at once."""
+        """Write the records, one block at a time, numbered from 0."""
         records = Records.open(store, self.records)
         counts, start = np.zeros(len(records.classes), dtype=np.int64), 0
         schema = _schema(records)
@@ -192,15 +193,16 @@ class ShadowRecords(QueryStep):
                 writer.write_table(table.set_column(0, "record_id", ids), row_group_size=ROW_GROUP)
                 counts += np.bincount(labels, minlength=len(counts))
                 start += len(labels)
+        # Drawn records have the real ones' columns and classes.
         DrawnMetadata(
             **records.metadata.model_dump() | {"n_records": start, "label_counts": counts.tolist()},
             n_wanted=self.n_records,
-            queries=start if self.data.asks and not self.parts else 0,  # others are those of the parts
+            queries=start if self.data.asks and not self.parts else 0,  # the parts count their own
             by_class=tuple(entry for path in self.parts for entry in _with_seconds(store.open(path))),
         ).write(draft)
 
     def most_calls(self, store: Store, n: int) -> int:
-        """Return in how many calls the target is asked about `n` records, at most."""
+        """Return the largest number of calls in which the target is asked about `n` records."""
         drawing = Drawing(Records.open(store, self.records), np.empty(0, dtype=np.int64), n, self.seed)
         return -(-n // drawing.block)
 
@@ -219,21 +221,21 @@ class ShadowRecords(QueryStep):
 def drawing_steps(
     data: AnyShadowData, target: str, records: str, split: str, n_records: int, n_classes: int, seed: int, apart: bool
 ) -> tuple[tuple[Synthesis, ...], ShadowRecords]:
-    """Return the steps that draw records: searches, where there are any, and what puts them together.
+    """Return the steps that draw records: searches, if the data need any, and the step that writes all records.
 
     Parameters
     ----------
     data
         How records are drawn; not `Real`.
     target, records, split
-        Paths of the artefacts.
+        Paths of the `targets`, `records` and `split` artefacts.
     n_records, n_classes, seed
-        How many records of how many classes, and the audit's seed.
+        The number of records to draw and of classes, and the audit's seed.
     apart
-        Whether searches for some classes may run apart from those for others, on other workers.
+        Whether searches for different classes may run on different workers.
     """
     searches: tuple[Synthesis, ...] = ()
-    if isinstance(data, ModelBased):  # what it finds for some classes does not depend on the others
+    if isinstance(data, ModelBased):  # what it finds for one class does not depend on the others
         n_parts = max(1, min(n_classes, n_records // SEARCHES)) if apart else 1
         classes = [tuple(part.tolist()) for part in np.array_split(np.arange(n_classes), n_parts)]
         searches = tuple(Synthesis(target, records, data, n_records, part, seed) for part in classes)
@@ -253,7 +255,7 @@ def _searches(synthesised: Synthesised, label: int) -> ClassSearches:
 
 
 def _with_seconds(part: Artefact) -> list[ClassSearches]:
-    """Return how the searches for each class ended, with its share of the time, by queries."""
+    """Return how the searches for each class ended; each class's share of the time is that of its queries."""
     meta, seconds = SynthesisMetadata.read(part), Cost.read(part).seconds
     per_query = seconds / max(1, meta.queries)
     return [entry.model_copy(update={"seconds": per_query * entry.queries}) for entry in meta.by_class]

@@ -1,4 +1,4 @@
-"""Members, non-members and pool: who is in the target's training data, who is not, who is left for shadow models."""
+"""Split the records: members, on which the target is trained, non-members, and the pool for shadow models."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ from umbrameter.store.steps import key_of
 from umbrameter.typing import Ints
 
 PARTS = ("member", "nonmember", "pool", "unused")
-"""What a record can be; `unused` is a known member or non-member beyond what the audit asks for."""
+"""The parts of a split; `unused` are known members and non-members in excess of those that the audit asks for."""
 
 
 class SplitMetadata(Metadata):
-    """How many records each part of a split has."""
+    """The number of records in each part of a split."""
 
     n_members: int
     n_nonmembers: int
@@ -28,20 +28,20 @@ class SplitMetadata(Metadata):
 
     @property
     def n_audited(self) -> int:
-        """Members and non-members."""
+        """Number of members and non-members."""
         return self.n_members + self.n_nonmembers
 
 
 @dataclass(frozen=True)
 class Split:
-    """Deal the records into members, non-members and the pool: at random, or as it is known.
+    """Divide the records into members, non-members and the pool: at random, or by known membership.
 
     Parameters
     ----------
     records
         Path of the `records` artefact.
     n_members, n_nonmembers
-        How many of each; all, where it is known who they are and the numbers are unset.
+        The number of each; None for all, if membership is known.
     seed
         The audit's seed.
     """
@@ -53,7 +53,7 @@ class Split:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the split."""
+        """Everything that determines the split."""
         facts = {"records": key_of(self.records), "members": self.n_members, "nonmembers": self.n_nonmembers}
         return Recipe("split", facts | {"seed": self.seed})
 
@@ -63,7 +63,7 @@ class Split:
         return (self.records,)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the part of every record.
+        """Write every record's part.
 
         Raises
         ------
@@ -75,14 +75,14 @@ class Split:
         records = Records.open(store, self.records)
         order = generator(self.seed, "split").permutation(records.n_records)
         known = records.known_parts()
-        part = self._dealt(order) if known is None else self._chosen(known, order)
+        part = self._at_random(order) if known is None else self._as_known(known, order)
         _check_classes(records, part, known is not None)
         names = pa.DictionaryArray.from_arrays(part, list(PARTS)).cast(pa.string())
         draft.table("split.parquet", pa.table([pa.array(np.arange(len(part))), names], schema=SPLIT))
         members, nonmembers, pool, unused = np.bincount(part, minlength=len(PARTS)).tolist()
         SplitMetadata(n_members=members, n_nonmembers=nonmembers, n_pool=pool, n_unused=unused).write(draft)
 
-    def _dealt(self, order: Ints) -> Ints:
+    def _at_random(self, order: Ints) -> Ints:
         n_members, n_nonmembers = self.n_members or 0, self.n_nonmembers or 0
         asked = n_members + n_nonmembers
         if asked > len(order):
@@ -90,19 +90,19 @@ class Split:
                 f"split asks for {n_members} members + {n_nonmembers} non-members = {asked} records, but "
                 f"there are {len(order)}; lower split.members or split.nonmembers"
             )
-        part = np.full(len(order), 2, dtype=np.int8)
+        part = np.full(len(order), 2, dtype=np.int8)  # codes are positions in `PARTS`
         part[order[:n_members]] = 0
         part[order[n_members:asked]] = 1
         return part
 
-    def _chosen(self, known: Ints, order: Ints) -> Ints:
+    def _as_known(self, known: Ints, order: Ints) -> Ints:
         part = known.copy()
         for code, (name, asked) in enumerate([("members", self.n_members), ("nonmembers", self.n_nonmembers)]):
-            own = order[known[order] == code]
-            if not len(own) or (asked or 0) > len(own):
-                text = f"lower split.{name} ({asked})" if len(own) else f"give data with {name}"
-                raise PlanError(f"the data have {len(own)} known {name}; {text}")
-            part[own[asked:] if asked else own[:0]] = PARTS.index("unused")
+            rows = order[known[order] == code]
+            if not len(rows) or (asked or 0) > len(rows):
+                text = f"lower split.{name} ({asked})" if len(rows) else f"give data with {name}"
+                raise PlanError(f"the data have {len(rows)} known {name}; {text}")
+            part[rows[asked:] if asked else rows[:0]] = PARTS.index("unused")
         return part
 
 
@@ -110,6 +110,7 @@ def _check_classes(records: Records, part: Ints, is_known: bool) -> None:
     labels = records.labels()
     for code, name in enumerate(PARTS[:2]):
         missing = np.flatnonzero(np.bincount(labels[part == code], minlength=len(records.classes)) == 0)
+        # A known split may lack a class, and the user cannot change it.
         if len(missing) and not is_known:
             worst = int(missing[0])
             raise DataError(

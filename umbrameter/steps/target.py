@@ -1,4 +1,4 @@
-"""The target: trained here, or found elsewhere."""
+"""The target: trained by the audit, or trained elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
 
 MODEL = "model.skops"
-"""The file that holds a target that was trained here."""
+"""The file of a target that the audit trained."""
 
 
 class TargetMetadata(Metadata):
-    """What is known of a target.
+    """Facts about a target.
 
     Parameters
     ----------
     description
-        What it is, in a line.
+        A line about the target, for the report.
     is_trained_here
         Whether the artefact holds the fitted model.
     guarantee
-        What its training guarantees; None without differential privacy.
+        The privacy that its training guarantees; None without differential privacy.
     """
 
     description: str
@@ -42,14 +42,14 @@ class TargetFit:
     Parameters
     ----------
     training
-        How.
+        How it is trained.
     """
 
     training: Training
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the target."""
+        """Everything that determines the target."""
         return Recipe("targets", self.training.facts)
 
     @property
@@ -58,32 +58,33 @@ class TargetFit:
         return self.training.records, self.training.split
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the fitted target as a skops file, and what its training guarantees."""
+        """Write the fitted target as a skops file, and the privacy that its training guarantees."""
         records = Records.open(store, self.training.records)
         members = rows_of(store.open(self.training.split), "member")
         model = self.training.fit(records, members, integer(self.training.seed, "target"))
         draft.data(MODEL, dump_model(model))
         claims = [m.guarantee(model) for m in self.training.mitigations if m.claims_privacy]
+        # There is seldom more than one claim; the first counts.
         guarantee = next((claim for claim in claims if claim is not None), None)
         description = self.training.describe()
         TargetMetadata(description=description, is_trained_here=True, guarantee=guarantee).write(draft)
 
 
 def model_file(artefact: Artefact) -> bytes:
-    """Return the skops file of a target that was trained here."""
+    """Return the skops file of a target that the audit trained."""
     return artefact.data(MODEL)
 
 
 @dataclass(frozen=True)
 class TargetIdentity:
-    """A target that was trained elsewhere: who it is.
+    """The identity of a target trained elsewhere.
 
     Parameters
     ----------
     facts
-        What tells it from every other.
+        JSON-able facts that distinguish it from every other target.
     description
-        What it is, in a line.
+        A line about the target, for the report.
     """
 
     facts: Mapping[str, Any]
@@ -91,7 +92,7 @@ class TargetIdentity:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the target's answers."""
+        """Everything that determines the target's answers."""
         return Recipe("targets", {"external": dict(self.facts)})
 
     @property
@@ -100,5 +101,5 @@ class TargetIdentity:
         return ()
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write who it is."""
+        """Write the description; the facts are in the manifest already."""
         TargetMetadata(description=self.description, is_trained_here=False).write(draft)

@@ -1,6 +1,6 @@
-"""The target's answers: on the audited records, on others, on changed copies; and stored answers looked up.
+"""The target's answers: on the audited records, on the pool, on changed copies; and stored answers.
 
-Belongs here: steps that ask the target. Does not belong here: how a model is asked (`umbrameter.targets.querying`).
+Belongs here: steps that query the target. Does not belong here: how a model is queried (`umbrameter.targets.querying`).
 """
 
 from abc import ABC, abstractmethod
@@ -30,27 +30,27 @@ from umbrameter.targets.querying import BATCH, ask, robustness_to_noise
 from umbrameter.typing import Answering, Bools, Floats, Ints
 
 MOST_POPULATION = 20_000
-"""Records of the pool that a target is asked about, at most, for attacks that need answers on non-members."""
+"""Most records of the pool to ask a target about, for attacks that need answers on non-members."""
 
 PREDICTIONS = "predictions.parquet"
-"""The file that holds a model's answers."""
+"""The file of a model's answers."""
 
 
 class QueryMetadata(Metadata):
-    """How many records a step asked the target about; 0 for a step that does not ask."""
+    """The number of records that a step asked the target about; 0 for a step that does not ask."""
 
     queries: int = 0
 
 
 class NoisyMetadata(QueryMetadata):
-    """How records were changed, and how many queries that took."""
+    """The noise that records were changed by, and the number of queries."""
 
     noise: Noise
 
 
 @dataclass(frozen=True)
 class QueryStep(ABC):
-    """A step that asks the target.
+    """A step that queries the target.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ class QueryStep(ABC):
     records
         Path of the `records` artefact.
     connection
-        The target, where it was not trained here.
+        The connection to a target trained elsewhere; None for one that the audit trained.
     """
 
     purpose: ClassVar[str]
-    """What the answers are for, in words for the ledger of an endpoint."""
+    """The purpose that an endpoint's ledger records for the queries."""
 
     target: str
     records: str
@@ -72,7 +72,7 @@ class QueryStep(ABC):
     @property
     @abstractmethod
     def recipe(self) -> Recipe:
-        """What decides the answers."""
+        """Everything that determines the answers."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -81,18 +81,18 @@ class QueryStep(ABC):
 
     @abstractmethod
     def make(self, store: Store, draft: Draft) -> None:
-        """Write what is made of the answers."""
+        """Write the answers, or what is made from them."""
 
     @abstractmethod
     def n_queries(self, store: Store) -> int:
-        """Return how many records the target is asked about, at most."""
+        """Return the largest number of records that the target is asked about."""
 
     def most_calls(self, store: Store, n: int) -> int:
-        """Return in how many calls the target is asked about `n` records, at most."""
+        """Return the largest number of calls in which the target is asked about `n` records."""
         return -(-n // max(1, BATCH // Records.open(store, self.records).n_features))
 
     def model(self, store: Store) -> Answering:
-        """Return the target."""
+        """Return the target's model, or its stored answers."""
         if self.connection is not None:
             external: Answering = self.connection.model
             return external
@@ -114,7 +114,7 @@ class _Query(QueryStep):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What decides which target is asked, and about what it can be."""
+        """The facts that queries have in common: the target, and the records it can be asked about."""
         return {"target": key_of(self.target), "records": key_of(self.records), "split": key_of(self.split)}
 
     @property
@@ -127,13 +127,23 @@ class _Query(QueryStep):
         return SplitMetadata.read(store.open(self.split)).n_audited
 
     def answer(self, store: Store, draft: Draft, rows: Ints, is_member: Bools) -> None:
-        """Ask about some rows and write the target's prediction vectors."""
+        """Ask the target about some rows and write its prediction vectors.
+
+        Parameters
+        ----------
+        store
+            The store of the artefacts.
+        draft
+            The artefact to write.
+        rows, is_member
+            Row numbers, and which of them are members, shape (n_rows,).
+        """
         predictions, labels = ask(self.model(store), Records.open(store, self.records), rows)
         write_answers(draft, rows, labels, is_member, predictions)
         QueryMetadata(queries=len(rows)).write(draft)
 
     def audited(self, store: Store) -> tuple[Ints, Bools]:
-        """Return the rows of members, then of non-members, and which are members."""
+        """Return the rows of members and then of non-members, and which of them are members."""
         split = store.open(self.split)
         meta = SplitMetadata.read(split)
         return audited_rows(split), np.repeat([True, False], [meta.n_members, meta.n_nonmembers])
@@ -151,7 +161,7 @@ class TargetQuery(_Query):
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the answers."""
+        """Everything that determines the answers."""
         return Recipe("target_predictions", self.facts)
 
     def make(self, store: Store, draft: Draft) -> None:
@@ -171,7 +181,7 @@ class StoredQuery(_Query):
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the answers."""
+        """Everything that determines the answers."""
         return Recipe("target_predictions", self.facts)
 
     def make(self, store: Store, draft: Draft) -> None:
@@ -192,7 +202,7 @@ class PopulationQuery(_Query):
     Parameters
     ----------
     seed
-        Of the choice among them.
+        Seed of the choice among them.
     """
 
     purpose = "records of the pool"
@@ -204,7 +214,7 @@ class PopulationQuery(_Query):
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the answers."""
+        """Everything that determines the answers."""
         return Recipe("population_predictions", self.facts | {"seed": self.seed})
 
     def make(self, store: Store, draft: Draft) -> None:
@@ -221,7 +231,7 @@ class NoisyQuery(_Query):
     Parameters
     ----------
     noise, seed
-        How they are changed, and the seed of the changes.
+        How much to change them, and the seed of the changes.
     """
 
     purpose = "changed copies"
@@ -233,35 +243,36 @@ class NoisyQuery(_Query):
         return self.n_audited(store) * (1 + self.noise.copies)
 
     def most_calls(self, store: Store, n: int) -> int:
-        """Return in how many calls the target is asked about `n` records, at most: each copy is a call of its own."""
+        """Return the largest number of calls in which the target is asked about `n` records, each copy apart."""
         copies = 1 + self.noise.copies
         return super().most_calls(store, n // copies) * copies
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the answers."""
+        """Everything that determines the answers."""
         return Recipe("noisy_answers", self.facts | {"noise": self.noise.model_dump(mode="json"), "seed": self.seed})
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write the share of copies that keep the record's label, record by record."""
+        """Write each record's share of copies that keep its label."""
         rows = audited_rows(store.open(self.split))
         records = Records.open(store, self.records)
         robustness = robustness_to_noise(self.model(store), records, rows, self.noise, self.seed)
         draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": robustness}))
+        # Each record is asked about unchanged, too.
         NoisyMetadata(queries=len(rows) * (1 + self.noise.copies), noise=self.noise).write(draft)
 
 
 def write_answers(draft: Draft, rows: Ints, labels: Ints, is_member: Bools, predictions: Floats) -> None:
-    """Write a target's prediction vectors with the records that they are of.
+    """Write a target's prediction vectors with their records' rows, labels and membership.
 
     Parameters
     ----------
     draft
-        The artefact.
+        The artefact to write.
     rows, labels, is_member
-        Of each record, shape (n_records,).
+        Row number, label and membership of each record, shape (n_records,).
     predictions
-        Shape (n_records, n_classes).
+        Prediction vectors, shape (n_records, n_classes).
     """
     columns = [rows, labels, is_member, vector_column(predictions)]
     draft.table(PREDICTIONS, pa.table(columns, schema=target_predictions(predictions.shape[1])))
@@ -276,7 +287,7 @@ class Answers:
     vectors
         Prediction vectors with labels.
     is_member, rows
-        Of each record: whether it is a member, and its row; shape (n_records,).
+        Membership and row number of each record, shape (n_records,).
     """
 
     vectors: Vectors
@@ -290,9 +301,9 @@ def read_answers(artefact: Artefact, mitigations: Sequence[PostHoc] = ()) -> Ans
     Parameters
     ----------
     artefact
-        Of `target_predictions`, `population_predictions`, or these passed through a learned mitigation.
+        `target_predictions` or `population_predictions`, or one of these passed through a learned mitigation.
     mitigations
-        In order.
+        The mitigations, in order.
     """
     table = artefact.table(PREDICTIONS)
     predictions = answered(vectors(table["prediction"]), mitigations)
@@ -301,5 +312,5 @@ def read_answers(artefact: Artefact, mitigations: Sequence[PostHoc] = ()) -> Ans
 
 
 def read_robustness(artefact: Artefact) -> Floats:
-    """Return the shares that `NoisyQuery` wrote, shape (n_records,)."""
+    """Return each record's share of copies that keep its label, shape (n_records,); see `NoisyQuery`."""
     return np.asarray(artefact.table("robustness.parquet")["robustness"])

@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""How the target and the shadow models are trained."""
 
 import warnings
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from umbrameter.typing import Classifier, Ints
 
 @dataclass(frozen=True)
 class Training:
-    """On which records a model is trained, by which estimator, under which mitigations, with which seed.
+    """The records, estimator, mitigations and seed of a training.
 
     Parameters
     ----------
     records, split
-        Paths of the artefacts.
+        Paths of the `records` and `split` artefacts.
     estimator
-        None where the target was trained elsewhere and no attack needs shadow models.
+        The estimator; None if the target was trained elsewhere and no attack needs shadow models.
     mitigations
-        Of the training, in order.
+        The mitigations that act in the training, in order.
     seed
         The audit's seed.
     """
@@ -44,7 +44,7 @@ class Training:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What decides a model trained so."""
+        """The facts that determine a trained model, besides its rows."""
         return {
             "records": key_of(self.records),
             "split": key_of(self.split),
@@ -60,9 +60,9 @@ class Training:
         Parameters
         ----------
         records
-            Their columns decide what is encoded and scaled.
+            The records, whose columns determine what is encoded and scaled.
         seed
-            Of the model.
+            The model's own seed.
         """
         meta = records.metadata
         model: Classifier = wrapped(self._estimator.build(seed, meta.categorical, meta.binary), self.mitigations)
@@ -78,24 +78,25 @@ class Training:
         Parameters
         ----------
         records, rows
-            The training records; shape (n_rows,).
+            The records, and the rows to train on, shape (n_rows,).
         seed
-            Of the model.
+            The model's own seed.
 
         Raises
         ------
         DataError
-            When the estimator cannot be trained on them; the text has its parameters and the cause.
+            When the estimator cannot be trained on them; the message has its parameters and the cause.
         """
         model = self.build(records, seed)
         X, y = records.take(rows)
         with warnings.catch_warnings():
+            # How many iterations to run is the choice of whoever set the parameters, so no warning about it.
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:
                 model.fit(X, y)
             except (MemoryError, UmbrameterError):
                 raise  # another worker may have more memory; our own errors say what to do
-            except Exception as error:  # whatever somebody's estimator raises will be raised again
+            except Exception as error:  # a user's estimator may raise anything, and would again
                 raise DataError(
                     f"estimator={self.describe()} could not be trained on {len(rows)} "
                     f"records: {type(error).__name__}: {error}; change its parameters or the data"

@@ -1,4 +1,4 @@
-"""Measure how good a target's answers are, and what a mitigation changes about them."""
+"""Measure the utility of a target's answers, and what a mitigation costs."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from umbrameter.store.steps import key_of
 
 
 class UtilityFigures(BaseModel):
-    """How good answers are, how they differ from the unmitigated target's, and what has to be known about that."""
+    """The utility of answers, its change from the unmitigated target, and notes for the reader."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,16 +25,16 @@ class UtilityFigures(BaseModel):
 
 @dataclass(frozen=True)
 class MeasureUtility:
-    """Measure how good answers are.
+    """Measure the utility of answers.
 
     Parameters
     ----------
     answers
         Path of the answers on members and non-members.
     mitigations
-        What they pass through, in order.
+        The mitigations that they pass through, in order.
     unmitigated
-        Path of the unmitigated target's answers; None for these themselves.
+        Path of the unmitigated target's answers, for comparison; None if `answers` are these.
     """
 
     answers: str
@@ -43,7 +43,7 @@ class MeasureUtility:
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the figures."""
+        """Everything that determines the figures."""
         facts = {
             "answers": key_of(self.answers),
             "mitigations": as_settings(self.mitigations),
@@ -65,6 +65,7 @@ class MeasureUtility:
             distances = paired.distortion(answers.vectors.predictions, before.predictions)
         base = None if self.unmitigated is None else AnswerQuality.of(before)
         figures = utility_and_change(quality, answers.is_member, base, distances)
+        # One-hot answers say nothing about confidence, and a wrong one would have an infinite log-loss.
         if base is None and any(mitigation.hides_confidences for mitigation in self.mitigations):
             why = NotMeasured(not_measured="the target answers labels alone, without confidences")
             figures["utility"] |= {"log_loss": why, "calibration_error": why}
@@ -73,5 +74,5 @@ class MeasureUtility:
 
 
 def read_utility(artefact: Artefact) -> UtilityFigures:
-    """Return how good answers are."""
+    """Return the utility of a target's answers, and its change."""
     return UtilityFigures.model_validate_json(artefact.data("utility.json"))

@@ -1,4 +1,4 @@
-"""What an audit is laid out as: its measurements, and the trained variants of the target that they are made on."""
+"""The parts of an audit's layout: trained variants of the target, and the measurements made on each."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from umbrameter.store.steps import Step
 
 @dataclass(frozen=True)
 class Measurement:
-    """One attack on the target under one mitigation by one attacker: what becomes one of the report's results.
+    """One attack on the target under one mitigation by one kind of attacker: one of the report's results.
 
     Parameters
     ----------
@@ -32,11 +32,11 @@ class Measurement:
     plan
         The mitigation, or none.
     attacker
-        None on the unmitigated target, where there is nothing to know about.
+        Adaptive or static; None on the unmitigated target, where there is no mitigation to know of.
     input_steps
-        The steps that it needs beside those of its variant, such as for attack models.
+        Steps that the attack needs in addition to its variant's, such as those that fit attack models.
     scoring, evaluation, utility
-        The steps that score, measure the attack, and measure the target's answers.
+        The steps that score the records, compute the attack's figures, and measure the utility of the answers.
     """
 
     attack: AnyAttack
@@ -54,14 +54,14 @@ class Measurement:
 
     @property
     def attack_models(self) -> tuple[AttackFit, ...]:
-        """The steps that fit attack models for it."""
+        """The steps that fit the attack's models."""
         return tuple(step for step in self.input_steps if isinstance(step, AttackFit))
 
     @property
     def title(self) -> str:
-        """The measurement in words, such as `loss on rounding(1)`."""
-        who = " by a static attacker" if self.attacker == "static" else ""
-        return f"{self.attack.label} on {self.mitigation or 'the unmitigated target'}{who}"
+        """A title, such as `loss on rounding(1)`."""
+        attacker = " by a static attacker" if self.attacker == "static" else ""
+        return f"{self.attack.label} on {self.mitigation or 'the unmitigated target'}{attacker}"
 
 
 @dataclass(frozen=True)
@@ -76,34 +76,34 @@ class Unmeasurable:
 
 @dataclass(frozen=True)
 class TrainedVariant:
-    """The target, unmitigated or trained or guarded otherwise, with all that follows from it.
+    """The target trained and guarded in one way, with all steps that depend on it.
 
     Parameters
     ----------
     training
-        How target and shadow models are trained.
+        How the target and the shadow models are trained.
     guard
         The learned mitigation that all answers pass through, if there is one.
     target, query
-        The target, and its answers on the audited records.
+        The steps that make the target and ask it about the audited records.
     population
-        Its answers on other records: one step where an attack learns from them, else none.
+        The step that asks it about other records, if an attack learns from them.
     noisy
-        Its labels of changed copies, one step for each noise.
+        The steps that ask it about changed copies, one per noise.
     trained, shadows
-        The shadow models, and what makes their answers: the same, or these passed through the guard.
+        The steps that train shadow models, and those that make their answers: the same, or guarded answers.
     merges, references
-        Their answers merged class by class, and gathered on the audited records.
+        The steps that merge these answers by class, and that gather them on the audited records.
     searches, drawn
-        What draws the shadow models' records, where they are not those of the pool.
+        The steps that draw the shadow models' records, if they do not come from the pool.
     measurements, unmeasurable
-        Each attack on each mitigation that this variant serves.
+        Every attack on every mitigation that this variant serves.
     controls
-        Of the unmitigated target, one; of others, none.
+        The step that checks the audit; only for the unmitigated target.
     guarantees
-        One where the training claims privacy, else none.
+        The steps that check privacy guarantees, one per mitigation that claims privacy.
     repeat
-        Which repeat of the audit this is of.
+        Number of the repeat of the audit, from 0.
     """
 
     training: Training
@@ -126,22 +126,22 @@ class TrainedVariant:
 
     @property
     def title(self) -> str:
-        """The variant in words."""
+        """A title, such as `the target with params(max_depth=3)`."""
         mitigations = [m.label for m in (*self.training.mitigations, *([self.guard.mitigation] if self.guard else []))]
-        with_them = f" with {', '.join(mitigations)}" if mitigations else ""
-        return f"the target{with_them}{f', repeat {self.repeat}' if self.repeat else ''}"
+        suffix = f" with {', '.join(mitigations)}" if mitigations else ""
+        return f"the target{suffix}{f', repeat {self.repeat}' if self.repeat else ''}"
 
     @property
     def has_own_models(self) -> bool:
-        """Whether target and shadow models are its own; a guarded variant has those of another."""
+        """Whether the variant trains its own models; a guarded one uses those of the unguarded variant."""
         return self.guard is None
 
     @property
     def entries(self) -> tuple[Measurement | Unmeasurable, ...]:
-        """What becomes an entry of the report's results each."""
+        """The entries of the report's results."""
         return (*self.measurements, *self.unmeasurable)
 
     @property
     def input_steps(self) -> dict[str, Step]:
-        """The steps, by path, that single attacks need beside those of the variant."""
+        """The steps that single attacks need in addition to the variant's, by path."""
         return {step.recipe.path: step for measurement in self.measurements for step in measurement.input_steps}

@@ -1,1 +1,1 @@
-"""Artefacts: where they lie, their schemas, and how one is made."""
+"""Artefacts on disk, their schemas and metadata, and the steps that make them."""

@@ -1,4 +1,4 @@
-"""Arrays as Arrow columns, and back."""
+"""Convert between arrays and Arrow columns."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,18 +13,19 @@ def vectors(column: pa.ChunkedArray) -> Array:
     Parameters
     ----------
     column
-        Fixed-size lists, or bytes of one size, which are uint8.
+        Fixed-size lists, or fixed-size binary, which is read as uint8.
     """
     whole = column.combine_chunks()
     if pa.types.is_fixed_size_binary(column.type):
         width, start = column.type.byte_width, whole.offset
+        # The buffer ignores the slice that a column may be, hence the offset.
         flat = np.frombuffer(whole.buffers()[1], np.uint8)
         return flat.reshape(-1, width)[start : start + len(whole)]
     return np.asarray(whole.flatten()).reshape(-1, column.type.list_size)
 
 
 def places(ids: Ints, wanted: Ints) -> Ints:
-    """Return where each of some ids stands among others, which hold it once.
+    """Return the position in `ids`, which are distinct, of each of the ids `wanted`.
 
     Examples
     --------
@@ -41,7 +42,7 @@ def vector_column(array: Array) -> pa.FixedSizeListArray:
 
 
 def byte_column(array: Array) -> pa.FixedSizeBinaryArray:
-    """Return a uint8 array of shape (n_rows, width) as a column of bytes, which is read ten times faster than lists."""
+    """Return a uint8 array of shape (n_rows, width) as a fixed-size binary column, read ten times faster than lists."""
     content = pa.py_buffer(np.ascontiguousarray(array, dtype=np.uint8))
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(array.shape[1]), len(array), [None, content])
 

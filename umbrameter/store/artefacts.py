@@ -1,7 +1,7 @@
-"""Artefacts on disk: content-keyed folders whose manifest is written last.
+"""Artefacts on disk: folders named by what determines their content, with a manifest that is written last.
 
-Belongs here: where an artefact lies, whether it is there, how it is written so that a kill at any moment leaves either
-the whole artefact or none. Does not belong here: what is in it (`tables`), or what makes it (`records`, `shadow`, ...).
+Belongs here: where an artefact lies, whether it is finished, and how it is written so that a kill at any moment leaves
+either the whole artefact or none. Does not belong here: its schema (`schemas`), or what makes it (`records`, `steps`).
 """
 
 import errno
@@ -47,14 +47,14 @@ def sha256(fs: pafs.FileSystem, path: str) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides an artefact's content: its kind and the facts it is made from.
+    """Everything that determines an artefact's content: its kind and the facts that it is made from.
 
     Parameters
     ----------
     kind
-        One of `umbrameter.store.schemas.VERSIONS`, or a name of one's own for a step from outside.
+        One of `umbrameter.store.schemas.VERSIONS`, or another name for a step of another package.
     facts
-        JSON-able: the relevant part of the spec, the keys of the inputs, seeds, versions of what computes it.
+        JSON-able: the relevant part of the spec, the keys of the inputs, seeds, and versions of libraries.
     """
 
     kind: str
@@ -67,13 +67,13 @@ class Recipe:
 
     @property
     def path(self) -> str:
-        """The folder of the artefact, finished or not, relative to the store's root."""
+        """The artefact's folder, whether it is finished or not, relative to the store's root."""
         return f"store/{self.kind}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A finished artefact: its folder, what it was made from and the files that belong to it."""
+    """A finished artefact: its folder, the facts that it was made from, its files, and metadata on its content."""
 
     store: "Store"
     kind: str
@@ -97,7 +97,7 @@ class Artefact:
             return source.read(columns=columns, use_threads=False)
 
     def parquet(self, name: str) -> pq.ParquetFile:
-        """Open one Parquet file of the artefact, to be read by row groups."""
+        """Open one Parquet file of the artefact, for reading by row groups."""
         return pq.ParquetFile(self.store.fs.open_input_file(self.file(name)), pre_buffer=False)
 
     def data(self, name: str) -> bytes:
@@ -108,7 +108,7 @@ class Artefact:
 
 @dataclass
 class Draft:
-    """An artefact being written: files under names of their own, so that two writers never meet."""
+    """An artefact being written, under file names of this attempt alone, so that two writers never collide."""
 
     store: "Store"
     recipe: Recipe
@@ -122,13 +122,24 @@ class Draft:
             out.write(content)
 
     def table(self, name: str, table: pa.Table, row_group_size: int | None = None) -> None:
-        """Write one Parquet file of the artefact from a table."""
+        """Write one Parquet file of the artefact from a table.
+
+        Parameters
+        ----------
+        name
+            The file's name within the artefact.
+        table
+            Its content.
+        row_group_size
+            Most rows of a row group; pyarrow's default if None.
+        """
         with self.writer(name, table.schema) as out:
             out.write_table(table, row_group_size=row_group_size)
 
     @contextmanager
     def writer(self, name: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-        """Give a writer that streams row groups into one Parquet file of the artefact."""
+        """Yield a writer that streams row groups into one Parquet file of the artefact."""
+        # Vectors hardly ever repeat, so that a dictionary of them would only cost time.
         repeating = [
             f.name for f in schema if not (pa.types.is_nested(f.type) or pa.types.is_fixed_size_binary(f.type))
         ]
@@ -140,7 +151,7 @@ class Draft:
 
     @contextmanager
     def sink(self, name: str) -> Iterator[pa.NativeFile]:
-        """Give an open file to write; when it closes, its size and digest are noted for the manifest."""
+        """Yield a file open for writing; after it closes, its size and digest are added to the manifest."""
         stem, dot, ending = name.partition(".")
         stored = f"{stem}-{self.attempt}{dot}{ending}"
         path = f"{self.recipe.path}/{stored}"
@@ -161,7 +172,7 @@ class Store:
     Raises
     ------
     StoreError
-        When the root cannot be made or written.
+        When the root cannot be created or written.
     """
 
     def __init__(self, root: str | Path):
@@ -177,15 +188,15 @@ class Store:
             self.fs = pafs.SubTreeFileSystem(base_path, base)
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
-        """Travel to workers as the root's address alone."""
+        """Pickle only the root's address: file systems do not travel to workers."""
         return Store, (self.root,)
 
     def find(self, recipe: Recipe) -> Artefact | None:
-        """Return the finished artefact of `recipe`, or None when there is none (or it is damaged)."""
+        """Return the finished artefact of `recipe`; None if there is none or it is damaged."""
         return self._read(recipe.kind, recipe.key)
 
     def read(self, path: str) -> bytes:
-        """Return a file of a run's folder.
+        """Return the content of a file in a run's folder.
 
         Raises
         ------
@@ -221,19 +232,26 @@ class Store:
         try:
             manifest = json.loads(text)
         except ValueError:
-            return None  # a kill in the middle of the manifest: as if it had never been written
+            return None  # killed in the middle of writing the manifest: the artefact is not finished
         artefact = Artefact(self, kind, key, manifest["facts"], manifest["files"], manifest["meta"])
         sizes = {f["stored"]: f["bytes"] for f in artefact.files.values()}
         infos = self.fs.get_file_info([f"{artefact.path}/{stored}" for stored in sizes])
         return artefact if all(i.size == size for i, size in zip(infos, sizes.values(), strict=True)) else None
 
     def put(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Write files that are no artefacts (a run's report) into a folder under the root, in the order given.
+        """Write files that are not artefacts, such as a run's report, into a folder under the root, in order.
+
+        Parameters
+        ----------
+        folder
+            Path relative to the root.
+        files
+            Content by file name.
 
         Raises
         ------
         StoreError
-            As of `write`.
+            When the disk is full or the root cannot be written.
         """
         with _plainly(self.root):
             for name, content in files.items():
@@ -243,12 +261,12 @@ class Store:
                     out.write(content)
 
     def claim(self, folder: str) -> bool:
-        """Make a folder under the root and return whether it is this caller's: false where it was there already.
+        """Create a folder under the root; return False if it exists already and belongs to another caller.
 
         Raises
         ------
         StoreError
-            As of `write`.
+            When the disk is full or the root cannot be written.
         """
         with _plainly(self.root):
             if "://" not in self.root:
@@ -257,18 +275,19 @@ class Store:
                 except FileExistsError:
                     return False
                 return True
+            # Object stores create folders without saying whether they existed, so two callers may race here.
             is_free = bool(self.fs.get_file_info(folder).type.name == "NotFound")
             self.fs.create_dir(folder)
             return is_free
 
     @contextmanager
     def write(self, recipe: Recipe) -> Iterator[Draft]:
-        """Give a draft to fill; the manifest follows when the block ends well, else its files are removed.
+        """Yield a draft to fill; its manifest is written if the block succeeds, otherwise its files are removed.
 
         Raises
         ------
         StoreError
-            When the disk is full or the root cannot be written; what was finished before is untouched.
+            When the disk is full or the root cannot be written; finished artefacts are untouched.
         """
         draft = Draft(self, recipe)
         with _plainly(self.root):
@@ -276,7 +295,7 @@ class Store:
                 self.fs.create_dir(draft.recipe.path)
                 yield draft
                 self._finish(draft)
-            except BaseException:
+            except BaseException:  # also when interrupted
                 self._discard(draft)
                 raise
 
@@ -300,7 +319,7 @@ class Store:
 
 @contextmanager
 def _plainly(root: str) -> Iterator[None]:
-    """Turn the operating system's errors about the root into texts that say what to do."""
+    """Turn the operating system's errors about the root into messages that say what to do."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What an artefact's manifest says of its content: a frozen model for each kind, so that no key is written twice."""
+"""Typed metadata of artefacts, kept in their manifests: one frozen model per kind, so that no key is spelt twice."""
 
 from typing import Self
 
@@ -8,29 +8,29 @@ from umbrameter.store.artefacts import Artefact, Draft
 
 
 class Metadata(BaseModel):
-    """Facts about an artefact's content; each kind of step has a class of its own beside it."""
+    """Facts about an artefact's content; each kind of artefact has a subclass, beside its step."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
     def read(cls, artefact: Artefact) -> Self:
-        """Return what a finished artefact's manifest says."""
+        """Return the metadata in a finished artefact's manifest."""
         return cls.model_validate(artefact.meta)
 
     def write(self, draft: Draft) -> None:
-        """Add the facts to the manifest of an artefact that is being written."""
+        """Add the metadata to the manifest of an artefact that is being written."""
         draft.meta |= self.model_dump(mode="json")
 
 
 class Cost(Metadata):
-    """What making an artefact took.
+    """The cost of making an artefact.
 
     Parameters
     ----------
     seconds, cpu_seconds
-        By the clock, and of the processor.
+        Wall-clock time and processor time.
     peak_rss_mb
-        The largest resident memory of the process that made it so far, in MiB; 0 where it was not measured.
+        The peak resident memory so far of the process that made it, in MiB; 0 if it was not measured.
     """
 
     seconds: float = 0.0

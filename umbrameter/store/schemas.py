@@ -1,6 +1,6 @@
-"""The Arrow schema and the version of every kind of artefact: what is in it, never how it is made.
+"""The Arrow schemas and the versions of artefacts, by kind.
 
-A kind's version is raised whenever the algorithm that makes it changes its numbers: no stale artefact is served.
+A kind's version is raised whenever the algorithm that makes it changes its numbers, so that no stale artefact is used.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ VERSIONS: Mapping[str, int] = {
 }
 
 OUTSIDE = 0
-"""The version of kinds that somebody else's steps make: these keep their own version in their recipes' facts."""
+"""The version of kinds made by steps of other packages, which keep their own version in their recipes' facts."""
 
 SPLIT = pa.schema([("record_id", pa.int64()), ("part", pa.string())])
 """Which part of the audit a record is in: `member`, `nonmember` or `pool`."""
@@ -51,7 +51,7 @@ def target_predictions(n_classes: int) -> pa.Schema:
 
 
 def shadow_predictions(n_classes: int) -> pa.Schema:
-    """Return the schema of shadow models' answers, one row a (model, record), marked IN or OUT."""
+    """Return the schema of shadow models' answers: one row per model and record, marked IN or OUT."""
     return pa.schema(
         [
             ("model_id", pa.int32()),
@@ -72,6 +72,6 @@ SCORES = pa.schema(
         ("is_predicted_member", pa.bool_()),
     ]
 )
-"""An attack's score of each audited record, higher for more likely a member, and whether it calls the record one.
+"""An attack's score of each audited record, higher for more likely a member, and the attack's decision.
 
-`is_predicted_member` is null throughout for an attack without a threshold."""
+`is_predicted_member` is null in every row for an attack without a threshold."""

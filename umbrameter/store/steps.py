@@ -1,6 +1,6 @@
-"""A step: what to make, and the one function that makes it, here or on a worker.
+"""Steps, each of which makes one artefact, and the function that performs them, here or on a worker.
 
-A step is a small frozen value (paths, specs, seeds) that travels to a worker; what it makes is an artefact.
+A step is a small frozen value (paths, specs, seeds) that can be sent to a worker.
 """
 
 import resource
@@ -17,15 +17,15 @@ from umbrameter.store.metadata import Cost
 
 
 class Step(Protocol):
-    """Something to make: its recipe says what, `make` fills the artefact's draft.
+    """A step that makes one artefact: `recipe` identifies the artefact, `make` writes it.
 
-    A class may also have a static method `together(store, steps)`, which yields the steps again, some of them with
-    costly parts made side by side.
+    A class may also have a static method `together(store, steps)`, which yields the steps again after it has done
+    their costly parts side by side.
     """
 
     @property
     def recipe(self) -> Recipe:
-        """What decides the artefact's content."""
+        """Everything that determines the artefact's content."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -36,18 +36,18 @@ class Step(Protocol):
 
 
 def perform(root: str, steps: Sequence[Step]) -> list[str]:
-    """Make what is not there yet and return the artefacts' paths, on one thread.
+    """Perform the steps whose artefacts are missing, on one thread, and return the paths of all artefacts.
 
     Parameters
     ----------
     root
         The store's root.
     steps
-        What to make, in order, all of one kind. What is finished is in the store at once, so that a kill costs one
-        step at most; steps that are made side by side (on a GPU) count as one.
+        The steps in order, all of one kind. Each artefact is in the store as soon as it is finished, so that a kill
+        costs at most one step; steps performed side by side (on a GPU) count as one.
     """
     store = Store(root)
-    with threadpool_limits(1):
+    with threadpool_limits(1):  # steps run in parallel already; BLAS threads of their own would compete
         missing = [step for step in steps if store.find(step.recipe) is None]
         together = getattr(missing[0], "together", None) if missing else None
         for step in missing if together is None else together(store, missing):
@@ -56,7 +56,7 @@ def perform(root: str, steps: Sequence[Step]) -> list[str]:
 
 
 def ensure(store: Store, step: Step) -> str:
-    """Return the path of the step's artefact, made now unless it is there."""
+    """Return the path of the step's artefact; perform the step if it is missing."""
     artefact = store.find(step.recipe)
     if artefact is not None:
         return artefact.path
@@ -69,11 +69,12 @@ def ensure(store: Store, step: Step) -> str:
 
 
 def peak_rss_mb() -> float:
-    """Return the largest resident memory of this process so far, in MiB."""
+    """Return the peak resident memory of this process so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says begins, in a process started by a larger one, with that one's memory
+    if status.exists():  # getrusage would include the memory of a larger process that started this one
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
+    # ru_maxrss is in bytes on macOS, in KiB elsewhere.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
@@ -88,5 +89,5 @@ def kind_of(path: str) -> str:
 
 
 def paths_of(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the paths of the artefacts that some steps make."""
+    """Return the paths of the artefacts that the steps make."""
     return tuple(step.recipe.path for step in steps)

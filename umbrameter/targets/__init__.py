@@ -1,4 +1,4 @@
-"""What is audited; a new kind of target is a file here and a name in `AnyTarget`."""
+"""The kinds of target, one file each; a new one is a file here and a name in `AnyTarget`."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ AnyTarget = Annotated[
     SerializeAsAny(),
     WrapValidator(or_from_outside(Target)),
 ]
-"""Any target; one from outside is named by its dotted path."""
+"""Any target; classes of other packages are named by their dotted path."""
 
 __all__ = [
     "AnyTarget",

@@ -1,7 +1,7 @@
-"""What every target is, and what the rest of an audit may ask about one.
+"""The base classes of all targets.
 
-Belongs here: properties that hold for a kind of target, so that nobody else has to know its class. Does not belong
-here: one kind of target (a file of its own), or how a target is asked (`querying`).
+Belongs here: the properties of a kind of target, so that no other code has to know its class. Does not belong here:
+one kind of target (a file of its own), or how a target is queried (`querying`).
 """
 
 from abc import ABC
@@ -18,7 +18,7 @@ from umbrameter.targets.connection import Connection, ConnectionContext
 Label: TypeAlias = str | int | bool
 
 ReleasedAnswers: TypeAlias = tuple[Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind")], ...]
-"""What a target does to its answers before anybody sees them, in order."""
+"""The mitigations that a target applies to its answers before it releases them, in order."""
 
 
 class Target(BaseModel, ABC):
@@ -34,21 +34,21 @@ class Target(BaseModel, ABC):
 
     @property
     def estimator_here(self) -> Estimator | None:
-        """The recipe that it is trained by here; None where it was trained elsewhere."""
+        """The estimator that the audit trains; None for a target trained elsewhere."""
         return None
 
     @property
     def released_answers(self) -> tuple[PostHoc, ...]:
-        """What it does to its answers before anybody sees them, in order."""
+        """The mitigations that it applies to its answers before it releases them, in order."""
         return ()
 
     @property
     def membership(self) -> Membership | None:
-        """The table that says which records are members, where the target itself brings one."""
+        """The table that says which records are members, if the target itself provides one."""
         return None
 
     def connect(self, context: ConnectionContext) -> Connection:
-        """Find a target that was trained elsewhere, and return it with what tells it from every other.
+        """Connect to a target trained elsewhere, and establish which model it is.
 
         Kinds that need a client library, such as one for HTTP, are connected in `tasks.external_targets` instead.
 
@@ -60,29 +60,31 @@ class Target(BaseModel, ABC):
             When its answers do not fit the data.
         """
         kind = getattr(self, "kind", type(self).__name__)
-        raise TargetError(f"target.kind={kind} is reached by the pipeline alone; run the audit with umbrameter audit")
+        raise TargetError(
+            f"target.kind={kind} can only be reached by the pipeline; run the audit with umbrameter audit"
+        )
 
 
 class ExternalTarget(Target):
-    """A target that was trained elsewhere."""
+    """A target trained elsewhere."""
 
     answers: ReleasedAnswers = Field((), description="What the model is known to do to its answers, in order.")
 
     @property
     def released_answers(self) -> tuple[PostHoc, ...]:
-        """What it does to its answers before anybody sees them, in order."""
+        """The mitigations that it applies to its answers before it releases them, in order."""
         return self.answers
 
     def does(self, *kinds: type[PostHoc]) -> bool:
-        """Return whether the target is known to do one of some things to its answers."""
+        """Return whether the target is known to apply any of these kinds of mitigation to its answers."""
         return any(isinstance(part, kinds) for part in self.answers)
 
 
 class QueriedTarget(ExternalTarget):
-    """An external target that is asked by the process that orders the work."""
+    """An external target that the orchestrating process queries, not the workers."""
 
     labels: tuple[Label, ...] | None = Field(
         None,
         min_length=2,
-        description="The labels in the order of the answers' columns; those that the model itself names, if unset.",
+        description="The labels in the order of the answers' columns; the model's own if unset.",
     )

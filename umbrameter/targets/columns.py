@@ -1,4 +1,4 @@
-"""What the columns of a feature matrix are outside: names, categories as text, whole numbers; and equal answers."""
+"""Records as an external target expects them, and its answers and messages: compared, and masked."""
 
 import json
 import re
@@ -14,16 +14,16 @@ from umbrameter.typing import Array, Floats
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a feature matrix are called outside, and what their numbers stand for.
+    """The columns of a feature matrix as an external target knows them.
 
     Parameters
     ----------
     names
-        Of every column, in order.
+        The name of every column, in order.
     categories
-        The texts that a column's codes 0, 1, ... stand for; of the columns that hold codes.
+        The texts that the codes 0, 1, ... of each categorical column stand for, by the column's name.
     integral
-        Whether a column is sent as integers, one for each column.
+        Whether each column is sent as integers.
     """
 
     names: tuple[str, ...]
@@ -41,19 +41,19 @@ def frame(X: Array, columns: Columns) -> Any:
     """Return records as a pandas data frame: categories as text, whole numbers as integers."""
     import pandas as pd
 
-    found = {}
+    values = {}
     for i, name in enumerate(columns.names):
         texts = columns.categories.get(name)
         if texts is not None:
-            found[name] = np.array(texts, dtype=object)[X[:, i].astype(np.int64)]
+            values[name] = np.array(texts, dtype=object)[X[:, i].astype(np.int64)]
         else:
             is_whole = columns.integral[i] and bool((np.rint(X[:, i]) == X[:, i]).all())
-            found[name] = X[:, i].astype(np.int64) if is_whole else X[:, i]
-    return pd.DataFrame(found)
+            values[name] = X[:, i].astype(np.int64) if is_whole else X[:, i]
+    return pd.DataFrame(values)
 
 
 def same(a: Floats, b: Floats) -> bool:
-    """Return whether two sets of answers are one model's: within 1e-4, and with equal labels.
+    """Return whether two sets of answers come from one model: equal labels, and numbers within 1e-4 for rounding.
 
     Examples
     --------
@@ -64,7 +64,9 @@ def same(a: Floats, b: Floats) -> bool:
 
 
 def masked(text: str, rows: Iterable[Iterable[Any]]) -> str:
-    """Return a text without the values of some records, which a model may repeat; all fractions count as such.
+    """Return a text with the values of some records replaced by #, since a model's message may repeat them.
+
+    All numbers with a fraction are replaced, because a message may round them.
 
     Examples
     --------
@@ -75,7 +77,8 @@ def masked(text: str, rows: Iterable[Iterable[Any]]) -> str:
     words = {form for value in values if isinstance(value, str) for form in (value, json.dumps(value)[1:-1]) if form}
     numbers = {value for value in values if not isinstance(value, str)}
     if words:
+        # Longest first, or a word that begins a longer one would leave the rest of it in the text.
         longest_first = sorted(map(re.escape, words), key=len, reverse=True)
         text = re.sub(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", "#", text)
     text = re.sub(r"-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+", "#", text)
-    return re.sub(r"(?<!\w)-?\d+(?!\w)", lambda found: "#" if int(found[0]) in numbers else found[0], text)
+    return re.sub(r"(?<!\w)-?\d+(?!\w)", lambda match: "#" if int(match[0]) in numbers else match[0], text)

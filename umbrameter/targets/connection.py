@@ -1,4 +1,4 @@
-"""A connection to a target that was trained elsewhere: what answers, who it is, and whether it is still the same.
+"""Connections to targets trained elsewhere: the model that answers, its identity, and whether it has changed.
 
 Belongs here: what all connections share, and canaries. Does not belong here: how one kind of target is reached.
 """
@@ -23,28 +23,28 @@ from umbrameter.targets.columns import same
 from umbrameter.typing import Answering, Floats
 
 N_CANARIES = 16
-"""Made-up records that a target is asked about at the beginning and at the end of an audit."""
+"""Made-up records that a target is asked about at the beginning and the end of an audit."""
 
 N_CANARIES_COARSE = 256
-"""The same of a target that answers labels, rounded or in part: two models often agree on such answers."""
+"""The same for a target that returns labels, rounded or partial answers, on which different models often agree."""
 
 
 @dataclass(frozen=True)
 class ConnectionContext:
-    """What a target may need to be found.
+    """Everything that a target may need in order to connect.
 
     Parameters
     ----------
     store
-        Where it is noted which models were met under a name.
+        The store, which remembers the models seen under a name.
     records
-        The data: their classes and columns are what the answers have to fit.
+        The data, whose classes and columns the answers have to fit.
     canaries
         Made-up records, shape (n_canaries, n_features).
     model
         The Python object, for a target that is one.
     tracking_uri
-        Where MLflow is, if the target does not say.
+        MLflow's address, if the target does not give one.
     """
 
     store: Store
@@ -55,89 +55,89 @@ class ConnectionContext:
 
 
 class Connection:
-    """A target that was trained elsewhere, as this run found it.
+    """A target trained elsewhere, as this run reached it.
 
-    A plain class: whatever passes it on does not look inside for values to serialise.
+    A plain class, so that whatever passes it on does not look inside for values to serialise.
 
     Parameters
     ----------
     facts
-        JSON-able: what tells the target from every other.
+        JSON-able facts that distinguish the target from every other.
     description
-        What it is, in a line.
+        A line about the target, for the report.
     model
-        What answers, or the stored answers.
+        The model that answers, or the stored answers.
     """
 
     budget: int | None = None
-    """Records that may ever be sent, if there is a limit."""
+    """Most records that may ever be sent; None without a limit."""
 
     n_canaries: int = 0
-    """Records that count against the budget at the end, to see that the target is still the same."""
+    """Records sent at the end to check that the target has not changed; they count against the budget."""
 
     def __init__(self, facts: Mapping[str, Any], description: str, model: Any):
         self.facts, self.description, self.model = dict(facts), description, model
 
     def querying(self, purpose: str) -> AbstractContextManager[object]:
-        """Return a context within which queries are noted under a purpose, where anybody notes them."""
+        """Return a context in which queries are recorded under a purpose, if the connection keeps a ledger."""
         return nullcontext()
 
     def n_witnesses(self, n_records: int, n_calls: int) -> int:
-        """Return how many known records go along with a query, at most.
+        """Return the largest number of records with known answers that are sent along with a query.
 
         Parameters
         ----------
         n_records
-            How many records are asked about.
+            Number of records that the target is asked about.
         n_calls
-            In how many calls.
+            Number of calls that they are divided into.
         """
         return 0
 
     def n_sent_ever(self) -> int:
-        """Return how many records were ever sent, where there is a ledger; else 0."""
+        """Return how many records were ever sent; 0 without a ledger."""
         return 0
 
     def n_sent(self) -> int | None:
-        """Return how many records this run has sent, where there is a ledger."""
+        """Return how many records this run has sent; None without a ledger."""
         return None
 
     def n_answered(self) -> Mapping[str, int]:
-        """Return how many records were answered before for each purpose, where there is a ledger."""
+        """Return how many records were answered before for each purpose; empty without a ledger."""
         return {}
 
     def verify_unchanged(self) -> None:
-        """Check that the target is still who it was; nothing where it cannot have changed.
+        """Check that the target is still the same model; by default, assume that it cannot change.
 
         Raises
         ------
         TargetError
-            When it has changed: some of the audit's answers may be another model's.
+            When it has changed, so that some of the audit's answers may be another model's.
         """
 
     def files(self) -> dict[str, bytes]:
-        """Return what goes into the run's folder, by name."""
+        """Return files for the run's folder, by name."""
         return {}
 
     def close(self) -> None:
-        """End connections."""
+        """Close network connections."""
 
 
 class MutableConnection(Connection):
-    """A target that may become another model while it is audited, or between two audits.
+    """A connection to a target that may be replaced by another model during an audit, or between two audits.
 
     Parameters
     ----------
     facts
-        What the target is called, as `identify` completes it: which model behind that name.
+        The identity that `identify` returned: the target's name, and which model behind it.
     description, model
         See `Connection`.
     store
-        Where it is noted which models were met under a name.
+        The store, which remembers the models seen under a name.
     canaries
-        Records that it is asked about again, shape (n_canaries, n_features).
+        Records to ask about again, shape (n_canaries, n_features).
     ask
-        From canaries to answers, always asked anew; the model's `predict_proba` if unset.
+        Function from canaries to answers that asks anew each time; the model's `predict_proba` if None.
     """
 
     def __init__(
@@ -163,6 +163,7 @@ class MutableConnection(Connection):
         """
         if same(known_answers(self.store, self.facts), np.asarray(self._ask(self.canaries), dtype=np.float32)):
             return
+        # An empty artefact marks the identity, so that its answers are never used again.
         with self.store.write(_spoilt(self.facts)):
             pass
         raise TargetError(
@@ -173,35 +174,39 @@ class MutableConnection(Connection):
 
 
 def draw_canaries(records: Records, split: Artefact, n: int) -> Floats:
-    """Return made-up records, each feature dealt anew among some non-members, shape (n, n_features) or fewer rows.
+    """Return made-up records: non-members whose values are shuffled among them, feature by feature.
 
     Parameters
     ----------
     records, split
         The opened artefacts.
     n
-        How many.
+        How many to make.
+
+    Returns
+    -------
+    Shape (n, n_features), or fewer rows if there are fewer non-members.
     """
-    rng = generator(0, "canaries")
+    rng = generator(0, "canaries")  # the same whatever the audit's seed, so that later audits recognise the model
     rows = rng.permutation(rows_of(split, "nonmember"))[:n]
     return rng.permuted(records.take(rows)[0], axis=0)
 
 
 def identify(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: Floats) -> dict[str, Any]:
-    """Return which of the models seen under a name this is, told by its answers; a new one is noted.
+    """Return the identity of the model behind a name, recognised by its answers; a new model is recorded.
 
     Parameters
     ----------
     store
-        Where earlier models are noted.
+        The store, which remembers the models seen under a name.
     facts
-        What the target is called.
+        The target's name and settings.
     canaries, answers
-        What was asked, shape (n_canaries, n_features), and the answers, shape (n_canaries, n_classes).
+        The canaries, shape (n_canaries, n_features), and the answers to them, shape (n_canaries, n_classes).
 
     Returns
     -------
-    The facts, with what tells this model from others of the same name.
+    The facts, completed by what distinguishes this model from others of the same name.
     """
     asked = hashlib.sha256(canaries.tobytes()).hexdigest()
     for generation in count():
@@ -211,6 +216,7 @@ def identify(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: 
             with store.write(_identity(identity)) as draft:
                 draft.table("answers.parquet", pa.table({"prediction": vector_column(answers)}))
             return identity
+        # A model that changed during an audit is never recognised again: its stored answers may be a mixture.
         is_spoilt = store.find(_spoilt(identity)) is not None
         if not is_spoilt and same(known_answers(store, identity), answers):
             return identity
@@ -218,7 +224,7 @@ def identify(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: 
 
 
 def known_answers(store: Store, identity: Mapping[str, Any]) -> Floats:
-    """Return the answers to the canaries that tell a model, shape (n_canaries, n_classes)."""
+    """Return the answers to the canaries by which a model is recognised, shape (n_canaries, n_classes)."""
     return vectors(store.open(_identity(identity).path).table("answers.parquet")["prediction"])
 
 
@@ -227,5 +233,5 @@ def _identity(identity: Mapping[str, Any]) -> Recipe:
 
 
 def _spoilt(identity: Mapping[str, Any]) -> Recipe:
-    """Return the mark of a model whose answers were not the same at the end."""
+    """Return the recipe of the mark for a model whose answers changed during an audit."""
     return Recipe("identities", {**identity, "is_spoilt": True})

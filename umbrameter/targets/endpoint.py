@@ -1,7 +1,7 @@
-"""A target behind HTTP(S): what is sent to it, and what its answers mean.
+"""A target behind HTTP(S): its settings, the requests it expects, and how its answers are read.
 
-Belongs here: the settings, and the pure way from records to a request's body and from an answer to prediction vectors.
-Does not belong here: sending anything, files, secrets (`tasks.external_targets.endpoint`).
+Belongs here: settings, and pure functions from records to a request's body and from an answer to prediction vectors.
+Does not belong here: sending requests, files, secrets (`tasks.external_targets.endpoint`).
 """
 
 import math
@@ -23,29 +23,33 @@ from umbrameter.targets.secrets import keys, looks_like_secret
 from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
-"""What stands for the list of records in the body of a request."""
+"""The placeholder for the list of records in a request's body."""
 
 
 class MlflowRequest(BaseModel):
-    """What MLflow's scoring server takes and gives: `dataframe_split` in, `predictions` out."""
+    """The format of MLflow's scoring server: `dataframe_split` in, `predictions` out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["mlflow"] = Field("mlflow", description="As MLflow's scoring server takes it.")
+    kind: Literal["mlflow"] = Field("mlflow", description="The format of MLflow's scoring server.")
 
 
 class JsonRequest(BaseModel):
-    """Any JSON that holds the records in one place, and their answers in one place."""
+    """Any JSON with one place for the records and one for their answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    kind: Literal["json"] = Field("json", description="JSON of a form of its own.")
-    body: JsonValue = Field(description='What is sent; the text "$records" in it becomes the list of records.')
-    record: Literal["row", "mapping"] = Field("row", description="A list of values, or a mapping from their names.")
+    kind: Literal["json"] = Field("json", description="JSON of any other form.")
+    body: JsonValue = Field(
+        description='The body to send; the text "$records" in it is replaced by the list of records.'
+    )
+    record: Literal["row", "mapping"] = Field(
+        "row", description="Each record as a list of values, or as a mapping from names to values."
+    )
     probabilities: str = Field(
         pattern=r"^[^.]+(\.[^.]+)*$",
-        description="Where the list of answers is: keys with dots between; a number is a place in a list, * goes over "
-        "a list, such as predictions.*.scores.",
+        description="The path to the list of answers: keys separated by dots, a number for an item of a list, * for "
+        "every item, such as predictions.*.scores.",
     )
 
     @field_validator("body")
@@ -56,20 +60,22 @@ class JsonRequest(BaseModel):
             raise ValueError(f"{RECORDS!r} is in the body {count} times; {text}")
         secret = next(filter(looks_like_secret, keys(body)), None)
         if secret is not None:
-            text = "leave it out, and set target.token, with its header where it goes into one of its own"
+            text = "leave it out, and set target.token, with its header if it has one of its own"
             raise ValueError(f"the body holds {secret!r}, which looks like a secret; {text}")
         return body
 
 
 class Token(BaseModel):
-    """Where the secret is that opens the endpoint; it is never part of a spec."""
+    """Where the endpoint's secret is kept; the secret itself is never in a spec."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     env: str | None = Field(None, min_length=1, description="The environment variable that holds it.")
     secret: str | None = Field(None, min_length=1, description="The name of the Prefect Secret block that holds it.")
-    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header it is sent in.")
-    scheme: str = Field("Bearer", pattern=r"^[A-Za-z0-9-]*$", description="The word before it; may be empty.")
+    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header that it is sent in.")
+    scheme: str = Field(
+        "Bearer", pattern=r"^[A-Za-z0-9-]*$", description="The word before it in the header; may be empty."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> "Token":
@@ -79,7 +85,7 @@ class Token(BaseModel):
 
 
 class EndpointTarget(QueriedTarget):
-    """A classifier that is asked over HTTP(S); its training records are known, it itself is not.
+    """A classifier queried over HTTP(S), whose training records are known but whose parameters are not.
 
     Examples
     --------
@@ -90,9 +96,11 @@ class EndpointTarget(QueriedTarget):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     kind: Literal["endpoint"] = Field("endpoint", description="A model behind HTTP(S).")
-    url: str = Field(pattern=r"^https?://", description="Where records are posted to; without user or password.")
+    url: str = Field(
+        pattern=r"^https?://", description="The address that records are posted to, without user or password."
+    )
     request: Annotated[MlflowRequest | JsonRequest, Field(discriminator="kind")] = Field(
-        default_factory=lambda: MlflowRequest(), description="How records are written, and answers read."
+        default_factory=lambda: MlflowRequest(), description="The format of requests and answers."
     )
     labels: tuple[Label, ...] | None = Field(
         None,
@@ -100,23 +108,31 @@ class EndpointTarget(QueriedTarget):
         description="The labels in the order of an answer's numbers; the data's classes, sorted, if unset.",
     )
     batch_size: int = Field(500, ge=1, description="Records in one request.")
-    concurrency: int = Field(4, ge=1, le=64, description="Requests under way at once.")
-    timeout: float = Field(30, gt=0, allow_inf_nan=False, description="Seconds that one request may take as a whole.")
-    retries: int = Field(5, ge=0, description="How often a request that found nobody is repeated.")
-    longest_wait: float = Field(
-        60, ge=0, allow_inf_nan=False, description="Seconds; an endpoint that says to wait longer ends the audit."
+    concurrency: int = Field(4, ge=1, le=64, description="Most requests at a time.")
+    timeout: float = Field(30, gt=0, allow_inf_nan=False, description="Most seconds that one request may take in all.")
+    retries: int = Field(
+        5, ge=0, description="How often a request is repeated that got no answer, or an error that may pass."
     )
-    ca: str | None = Field(None, description="PEM file of the authority to trust; the system's authorities if unset.")
-    token: Token | None = Field(None, description="Where the secret is that opens the endpoint.")
-    budget: int | None = Field(None, ge=1, description="Most records that may ever be sent, repetitions counted.")
+    longest_wait: float = Field(
+        60,
+        ge=0,
+        allow_inf_nan=False,
+        description="Most seconds that the endpoint may ask to wait; a longer wait ends the audit.",
+    )
+    ca: str | None = Field(
+        None, description="PEM file of the certificate authority to trust; the system's authorities if unset."
+    )
+    token: Token | None = Field(None, description="Where the endpoint's secret is kept.")
+    budget: int | None = Field(None, ge=1, description="Most records that may ever be sent, including repeated ones.")
 
-    @model_validator(mode="after")  # of the whole, since an error of the field alone would show the password
+    @model_validator(mode="after")  # on the whole model, since a field's error would show the password
     def _no_secrets(self) -> "EndpointTarget":
         parts = urlsplit(self.url)
         if "@" in parts.netloc:
             raise ValueError("url holds a user or password; leave them out, and set target.token")
         if "#" in self.url:
             raise ValueError("url holds a fragment, which is never sent; leave out # and what follows it")
+        # Some servers separate parameters with semicolons.
         names = [name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)]
         secret = next(filter(looks_like_secret, names), None)
         if secret is not None:
@@ -136,18 +152,27 @@ class EndpointTarget(QueriedTarget):
 
     @property
     def place(self) -> str:
-        """The address without its query, as it may be shown."""
+        """The address without its query, safe to show."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What decides the answers: JSON-able, without how fast or how often it is asked, and without secrets."""
+        """The settings that determine the answers, JSON-able: not those of speed or retries, and no secrets."""
         return self.model_dump(mode="json", include={"url", "request", "labels", "answers"})
 
 
 def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
-    """Return records, shape (n_records, n_features), as lists of plain Python values; `offset` numbers the first.
+    """Return records as lists of plain Python values, ready for JSON.
+
+    Parameters
+    ----------
+    X
+        Shape (n_records, n_features).
+    columns
+        The columns as the endpoint knows them.
+    offset
+        Number of the first record, for errors.
 
     Raises
     ------
@@ -172,11 +197,11 @@ def _plain(column: Array, name: str, texts: tuple[str, ...] | None, is_integral:
     if texts is None and not is_integral:
         _refuse(~np.isfinite(column), name, "a finite number", offset)
         return list(column.astype(np.float64).tolist())
-    whole = np.isfinite(column) & (column == np.floor(column))
+    is_whole = np.isfinite(column) & (column == np.floor(column))
     if texts is None:
-        _refuse(~whole, name, "an integer", offset)
+        _refuse(~is_whole, name, "an integer", offset)
         return [int(value) for value in column.tolist()]
-    _refuse(~whole | (column < 0) | (column >= len(texts)), name, f"a code 0 .. {len(texts) - 1}", offset)
+    _refuse(~is_whole | (column < 0) | (column >= len(texts)), name, f"a code 0 .. {len(texts) - 1}", offset)
     return [texts[code] for code in column.astype(np.int64).tolist()]
 
 
@@ -189,7 +214,17 @@ def _refuse(bad: Array, name: str, expected: str, offset: int) -> None:
 
 
 def body_of(request: MlflowRequest | JsonRequest, rows: Sequence[Sequence[Any]], columns: Columns) -> Any:
-    """Return what is sent for some records, as JSON-able values."""
+    """Return a request's body as JSON-able values.
+
+    Parameters
+    ----------
+    request
+        The format.
+    rows
+        Records as `encoded` returns them.
+    columns
+        The columns as the endpoint knows them.
+    """
     if isinstance(request, MlflowRequest):
         return {"dataframe_split": {"columns": list(columns.names), "data": [list(row) for row in rows]}}
     if request.record == "mapping":
@@ -212,21 +247,34 @@ def _count(template: Any) -> int:
 
 
 def answers_of(request: MlflowRequest | JsonRequest, content: Any, n: int, offset: int = 0) -> list[Any]:
-    """Return the answers in parsed JSON, one for each of `n` records from number `offset` on, as they came.
+    """Return the answers in a response, one per record, unchanged.
+
+    Parameters
+    ----------
+    request
+        The format.
+    content
+        The response, parsed from JSON.
+    n
+        Number of records in the request.
+    offset
+        Number of the first record, for errors.
 
     Raises
     ------
     DataError
-        When they are not there, or not as many as records.
+        When the response has no answers where they are expected, or not as many as records.
     """
     path = "predictions" if isinstance(request, MlflowRequest) else request.probabilities
     answers = _at(content, path.split("."), path)
     if not isinstance(answers, list):
-        raise DataError(f"the endpoint answered {_kind(answers)} at {path!r}; expected a list with one answer a record")
+        raise DataError(
+            f"the endpoint answered {_kind(answers)} at {path!r}; expected a list with one answer per record"
+        )
     if len(answers) != n:
         raise DataError(
             f"the endpoint answered {len(answers)} times for the {n} records {offset} .. {offset + n - 1}; expected one"
-            " answer a record: check target.request, or lower target.batch_size where the endpoint takes no more"
+            " answer per record: check target.request, or lower target.batch_size if the endpoint limits it"
         )
     return answers
 
@@ -234,13 +282,13 @@ def answers_of(request: MlflowRequest | JsonRequest, content: Any, n: int, offse
 def _at(value: Any, steps: Sequence[str], path: str) -> Any:
     if not steps:
         return value
-    step, rest = steps[0], steps[1:]
+    step, deeper = steps[0], steps[1:]
     if isinstance(value, list) and step == "*":
-        return [_at(item, rest, path) for item in value]
+        return [_at(item, deeper, path) for item in value]
     if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-        return _at(value[int(step)], rest, path)
+        return _at(value[int(step)], deeper, path)
     if isinstance(value, Mapping) and step in value:
-        return _at(value[step], rest, path)
+        return _at(value[step], deeper, path)
     raise DataError(
         f"the endpoint's answer has nothing at {step!r} of {path!r}, but {_kind(value)} there; expected the list of "
         "answers: set target.request to what it answers"
@@ -248,7 +296,7 @@ def _at(value: Any, steps: Sequence[str], path: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """Name a JSON value's kind and size: never what it holds, which may be an echo of the records."""
+    """Return a JSON value's kind and size, but never its content, which may echo the records."""
     if isinstance(value, Mapping):
         return f"a mapping with {', '.join(repr(str(key)[:40]) for key in list(value)[:5]) or 'nothing'}"
     if isinstance(value, list):
@@ -263,9 +311,9 @@ def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any
     Parameters
     ----------
     target
-        Says the order of the endpoint's labels, and what it does to its answers.
+        The endpoint's settings: the order of its labels, and what it does to its answers.
     parsed
-        As of `answers_of`: lists of numbers, mappings from label to number, or labels.
+        Answers as `answers_of` returns them: lists of numbers, mappings from label to number, or labels.
     classes
         The data's classes, in order.
     offset
@@ -278,7 +326,7 @@ def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any
     Raises
     ------
     DataError
-        When an answer is no prediction vector.
+        When an answer is not a prediction vector.
 
     Examples
     --------
@@ -289,6 +337,7 @@ def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any
     """
     reader = _Reader(target, tuple(classes))
     answers = np.array([reader.vector(answer, offset + i) for i, answer in enumerate(parsed)], dtype=np.float64)
+    # Without any answers, the array would have no second axis.
     answers = answers.reshape(len(parsed), len(classes))
     _check(target, answers, offset)
     return answers.astype(np.float32)
@@ -296,45 +345,46 @@ def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any
 
 @dataclass(frozen=True)
 class _Reader:
-    """Turns one answer into one vector."""
+    """Turn one answer into one vector."""
 
     target: EndpointTarget
     classes: tuple[Any, ...]
 
     @cached_property
-    def known(self) -> Sequence[Any]:
+    def labels(self) -> Sequence[Any]:
+        """The endpoint's labels, in the order of an answer's numbers."""
         return self.target.labels or self.classes
 
     @cached_property
     def places(self) -> Mapping[Any, int]:
-        """Which class a label is: by its text, unless by its value."""
+        """Each class's position, by its value and by its text."""
         return {_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
 
     def vector(self, answer: Any, record: int) -> list[float]:
         if isinstance(answer, Mapping):
             return self._spread(list(answer), list(answer.values()), record, self.target.does(TopK))
         if isinstance(answer, list):
-            return self._spread(self.known, answer, record, False)
+            return self._spread(self.labels, answer, record, False)
         if answer is not None and self.target.does(LabelOnly):
             return self._spread([answer], [1.0], record, True)
         raise DataError(
-            f"the endpoint answered {_kind(answer)} for record {record}; expected {len(self.known)} numbers, one a "
-            "class; where it answers labels alone, say target.answers: [{kind: label_only}]"
+            f"the endpoint answered {_kind(answer)} for record {record}; expected {len(self.labels)} numbers, "
+            "one per class; if it returns labels only, set target.answers: [{kind: label_only}]"
         )
 
     def _spread(self, labels: Sequence[Any], numbers: Sequence[Any], record: int, is_part: bool) -> list[float]:
-        """Put numbers under the classes of their labels."""
-        if len(numbers) > len(self.known) or (len(numbers) < len(self.known) and not is_part):
+        """Return a vector over the data's classes, with each number at its label's class."""
+        if len(numbers) > len(self.labels) or (len(numbers) < len(self.labels) and not is_part):
             raise DataError(
-                f"the endpoint answered {len(numbers)} numbers for record {record}; expected {len(self.known)}, one "
-                f"for each of {_some(self.known)}: say target.labels: [...] where it knows other classes, or, where it "
+                f"the endpoint answered {len(numbers)} numbers for record {record}; expected {len(self.labels)}, one "
+                f"for each of {_listed(self.labels)}: set target.labels: [...] if it knows other classes, or, if it "
                 f"leaves out all but the largest, target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
             )
         vector = [0.0] * len(self.classes)
         for label, number in zip(labels, numbers, strict=True):
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise DataError(
-                    f"the endpoint answered {_kind(number)} within that for record {record}; expected numbers"
+                    f"the endpoint answered {_kind(number)} within a vector for record {record}; expected numbers"
                 )
             vector[self._place(label, record)] = _float(number)
         return vector
@@ -344,7 +394,7 @@ class _Reader:
         if place is None:
             raise DataError(
                 f"the endpoint's label {str(label)[:40]!r} (record {record}) is none of the data's classes "
-                f"{_some(self.classes)}; set target.labels to the endpoint's, written as in the data"
+                f"{_listed(self.classes)}; set target.labels to the endpoint's, written as in the data"
             )
         return place
 
@@ -359,9 +409,7 @@ def _float(number: float) -> float:
 def _check(target: EndpointTarget, answers: Floats, offset: int) -> None:
     infinite, outside, unsummed = improbable(answers)
     unsummed &= not target.does(Rounding, TopK)
-    remedy = (
-        "where it rounds, or leaves out all but the largest, say target.answers: [{kind: rounding, decimals: 2}] or "
-    )
+    remedy = "if it rounds, or leaves out all but the largest, set target.answers: [{kind: rounding, decimals: 2}] or "
     for bad, expected in ((infinite, "finite numbers"), (outside, "numbers in [0, 1]"), (unsummed, "a sum of 1")):
         if bad.any():
             first = int(bad.argmax())
@@ -374,10 +422,10 @@ def _check(target: EndpointTarget, answers: Floats, offset: int) -> None:
 
 
 def _text(label: Any) -> str:
-    """Return a label as text; what is true or false as JSON writes it."""
+    """Return a label as text; true and false in JSON's spelling."""
     text = str(label)
     return text.lower() if text in ("True", "False") else text
 
 
-def _some(labels: Sequence[Any]) -> str:
+def _listed(labels: Sequence[Any]) -> str:
     return ", ".join(str(label)[:40] for label in labels[:8]) + (" ..." if len(labels) > 8 else "")

@@ -1,4 +1,4 @@
-"""A target whose answers are stored: nobody asks it."""
+"""A target whose answers are stored, and which is not queried."""
 
 from typing import ClassVar, Literal
 
@@ -15,10 +15,10 @@ from umbrameter.typing import Floats, Ints
 
 
 class StoredTarget(ExternalTarget):
-    """A target of which only its answers on members and non-members are there.
+    """A target of which only the answers on members and non-members are available.
 
-    The Parquet file or folder has `prediction` (or `p_0`, `p_1`, ...), `label`, `is_member`, and `record_id`, which is
-    what `data.id` calls the record. Records that it does not name are the pool.
+    The Parquet file or folder has `prediction` (or `p_0`, `p_1`, ...), `label`, `is_member`, and `record_id`, whose
+    values are those of the `data.id` column. Records that it does not name are the pool.
 
     Examples
     --------
@@ -28,22 +28,22 @@ class StoredTarget(ExternalTarget):
 
     can_be_queried: ClassVar[bool] = False
 
-    kind: Literal["predictions"] = Field("predictions", description="Stored answers; the target is not asked.")
+    kind: Literal["predictions"] = Field("predictions", description="Stored answers; the target is not queried.")
     path: str = Field(min_length=1, description="The Parquet file or folder of answers.")
     answers: ReleasedAnswers = Field((), description="What was done to the answers, in order.")
 
     @property
     def membership(self) -> Membership | None:
-        """The file itself: it says of each record that it names whether it is a member."""
+        """The file of answers itself, which says of each of its records whether it is a member."""
         return Membership(self.path, "record_id", "target.path")
 
     def connect(self, context: ConnectionContext) -> Connection:
-        """Read the answers.
+        """Read the stored answers, which take the place of a model.
 
         Raises
         ------
         DataError
-            When they cannot be read, or are of another number of classes.
+            When they cannot be read, or have another number of classes than the data.
         """
         records = context.records
         facts = {"kind": self.kind, "answers": as_settings(self.answers), "records": records.artefact.key}
@@ -51,12 +51,12 @@ class StoredTarget(ExternalTarget):
         return Connection(facts, f"stored answers of {name}", self.read(len(records.classes)))
 
     def read(self, n_classes: int) -> "StoredAnswers":
-        """Return the answers.
+        """Return the stored answers.
 
         Raises
         ------
         DataError
-            When they cannot be read, or are of another number of classes.
+            When they cannot be read, or have another number of classes.
         """
         stored = StoredPredictions(self.path, "target.path", rounded=bool(self.answers))
         if stored.n_classes != n_classes:
@@ -68,7 +68,7 @@ class StoredTarget(ExternalTarget):
 
 
 class StoredAnswers:
-    """Stored answers, in memory."""
+    """Stored answers in memory."""
 
     def __init__(self, stored: StoredPredictions):
         parts = [*stored.answers()]
@@ -77,18 +77,19 @@ class StoredAnswers:
         self.labels = np.concatenate([part.labels for part in parts])
 
     def at(self, places: Ints, labels: Ints) -> Floats:
-        """Return the answers of some rows, shape (n_rows, n_classes).
+        """Return the answers at some rows of the file, shape (n_rows, n_classes); `labels` are the records' labels.
 
         Raises
         ------
         DataError
-            When a row's label is not that of the record.
+            When a row's label differs from the record's.
         """
-        other = np.flatnonzero(self.labels[places] != labels)
-        if len(other):
-            row = int(places[other[0]])
+        mismatches = np.flatnonzero(self.labels[places] != labels)
+        if len(mismatches):
+            row = int(places[mismatches[0]])
             raise DataError(
                 f"target.path={self.path!r}: row {row} has label {self.labels[row]}, and the record of its record_id "
-                f"is of class {labels[other[0]]} ({len(other)} such rows); classes are numbered in sorted order from 0"
+                f"is of class {labels[mismatches[0]]} ({len(mismatches)} such rows); classes are numbered in sorted "
+                "order from 0"
             )
         return np.asarray(self.predictions[places])

@@ -1,4 +1,4 @@
-"""A target given from Python: any object that answers probabilities."""
+"""A target passed from Python: any object that returns probabilities."""
 
 import uuid
 from typing import Literal
@@ -15,7 +15,7 @@ from umbrameter.targets.connection import Connection, ConnectionContext, Mutable
 
 
 class GivenTarget(QueriedTarget):
-    """A fitted classifier handed to the audit as a Python object: scikit-learn's, skorch's, Keras's, one's own.
+    """A fitted classifier passed to the audit as a Python object: from scikit-learn, skorch, Keras or your own code.
 
     Examples
     --------
@@ -23,22 +23,22 @@ class GivenTarget(QueriedTarget):
     'object'
     """
 
-    kind: Literal["object"] = Field("object", description="A Python object, handed over with the spec.")
-    name: str = Field("the model", min_length=1, description="What it is called in reports.")
+    kind: Literal["object"] = Field("object", description="A Python object, passed along with the spec.")
+    name: str = Field("the model", min_length=1, description="Its name in reports.")
 
     def connect(self, context: ConnectionContext) -> Connection:
-        """Return the object, asked about the canaries.
+        """Connect to the object and ask it about the canaries.
 
         Raises
         ------
         TargetError
-            When there is no object, or it does not answer.
+            When no object was passed, or it does not answer.
         DataError
             When its classes are not those of the data.
         """
         if context.model is None:
             raise TargetError(
-                "target.kind=object: there is no object; hand it over: audit(spec, model=ModelHandle(classifier))"
+                "target.kind=object: no object was passed; pass it with audit(spec, model=ModelHandle(classifier))"
             )
         records = context.records
         model = Adapted(context.model, Columns.of(records), records.classes, self.labels, self.answers, self.name)
@@ -47,7 +47,7 @@ class GivenTarget(QueriedTarget):
             "name": self.name,
             "answers": as_settings(self.answers),
             "labels": self.labels and [*self.labels],
-            "run": uuid.uuid4().hex,  # an object has no name of its own, and asking it costs nothing
+            "run": uuid.uuid4().hex,  # an object cannot be recognised, and asking again costs nothing
         }
         answers = np.asarray(model.predict_proba(context.canaries), dtype=np.float32)
         identity = identify(context.store, facts, context.canaries, answers)

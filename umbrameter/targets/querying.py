@@ -1,4 +1,4 @@
-"""Ask any model for prediction vectors over the data's classes."""
+"""Query any model for prediction vectors over the data's classes, in batches."""
 
 from collections.abc import Callable
 
@@ -12,24 +12,24 @@ from umbrameter.seeds import integer
 from umbrameter.typing import Answering, Floats, Ints
 
 BATCH = 2**23
-"""Values of features that a model is asked about at once, so that a large query holds one batch of them."""
+"""Feature values that a model is asked about at once, so that a large query holds one batch in memory."""
 
 
 def robustness_to_noise(model: Answering, records: RecordReader, rows: Ints, noise: Noise, seed: int) -> Floats:
-    """Return how well a model's labels of some records withstand noise, in batches; see `records.noise.robustness`.
+    """Return how well a model's labels withstand noise, computed in batches; see `records.noise.robustness`.
 
     Parameters
     ----------
     model
-        Its labels alone are looked at.
+        Only its labels are used.
     records, rows
-        Which records; shape (n_rows,).
+        The records, and the rows to ask about, shape (n_rows,).
     noise, seed
-        How they are changed, and the seed of the changes.
+        How much to change the records, and the seed of the changes.
 
     Returns
     -------
-    Shares of changed copies that keep the record's label, shape (n_rows,).
+    The share of each record's changed copies that keep its label, shape (n_rows,).
     """
     robustness_by_batch, meta = [], records.metadata
     n = max(1, BATCH // meta.n_features)
@@ -40,9 +40,9 @@ def robustness_to_noise(model: Answering, records: RecordReader, rows: Ints, noi
 
 
 def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floats]:
-    """Return a model as a function from features to prediction vectors over all classes, float32.
+    """Return a function from features to the model's prediction vectors over all classes, float32.
 
-    One whose answers are rounded or cut off says so by `is_coarse`; they need not sum to 1.
+    A model whose answers are rounded or truncated has `is_coarse` set; they need not sum to 1.
     """
     is_coarse = bool(getattr(model, "is_coarse", False))
 
@@ -50,7 +50,7 @@ def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floa
         try:
             answers = model.predict_proba(X)
         except (MemoryError, UmbrameterError):
-            raise
+            raise  # another worker may have more memory; our own errors say what to do
         except Exception as error:
             raise DataError(
                 f"{type(model).__name__} could not answer {len(X)} records: {type(error).__name__}: {error}; "
@@ -62,26 +62,26 @@ def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floa
 
 
 def ask(model: Answering, records: RecordReader, rows: Ints) -> tuple[Floats, Ints]:
-    """Return a model's prediction vectors on some records, in batches, and the records' labels.
+    """Return a model's prediction vectors on some records, asked in batches, and the records' labels.
 
     Parameters
     ----------
     model
         A classifier of some or all of the data's classes.
     records, rows
-        Which records; shape (n_rows,).
+        The records, and the rows to ask about, shape (n_rows,).
 
     Returns
     -------
     predictions
-        float32, shape (n_rows, n_classes); a class that the model has never seen gets 0.
+        float32, shape (n_rows, n_classes); a class that the model does not know gets 0.
     labels
         Shape (n_rows,).
 
     Raises
     ------
     DataError
-        When the model cannot answer, or does not answer probabilities.
+        When the model fails, or does not return probabilities.
     """
     answers, labels, meta = [], [], records.metadata
     answer, n = aligned_answers(model, len(meta.classes)), max(1, BATCH // meta.n_features)

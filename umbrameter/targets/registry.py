@@ -17,12 +17,12 @@ class RegistryTarget(QueriedTarget):
     False
     """
 
-    kind: Literal["registry"] = Field("registry", description="A model of MLflow's registry.")
+    kind: Literal["registry"] = Field("registry", description="A model in MLflow's registry.")
     model: str = Field(
         pattern=r"^models:/[^/@]+(@[^/@]+|/[^/@]+)$", description="models:/NAME@ALIAS or models:/NAME/VERSION."
     )
     tracking_uri: str | None = Field(
-        None, description="Where the registry is; that of the audit's tracking if unset. Without user or password."
+        None, description="The registry's address; that of the audit's tracking if unset. Without user or password."
     )
 
     @field_validator("tracking_uri")
@@ -34,5 +34,5 @@ class RegistryTarget(QueriedTarget):
 
     trusted: bool = Field(
         False,
-        description="Whether a model that is stored as a pickle may be loaded, which runs whatever code is in it.",
+        description="Whether a model stored as a pickle may be loaded, which runs any code in it.",
     )

@@ -1,20 +1,20 @@
-"""Names of what looks like a secret: they belong in no address and no body that a spec holds."""
+"""Recognise secrets by their names; none belongs in an address or a request body that a spec holds."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-"""The words in a name such as `X-Api-Key`, `access_token` or `apiKey`."""
+"""A word in a name such as `X-Api-Key`, `access_token` or `apiKey`."""
 SECRETS = re.compile(
     r"(api|access|account|auth|client|private|secret|shared|subscription)?(key|token|secret|code)"
     r"|pass|passwd|password|passphrase|pwd|sig|o?auth|authentication|authori[sz]ation|creds?|credentials?|jwt"
 )
-"""Which words, in lower case, are in the names of what holds secrets."""
+"""A word, in lower case, that marks the name of a secret."""
 
 
 def looks_like_secret(name: str) -> bool:
-    """Return whether what has this name looks like a secret; a name may begin with `signature`, as TensorFlow's do.
+    """Return whether a name looks like that of a secret; `signature` counts only at its end, since TensorFlow uses it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A target that is trained here, from a recipe."""
+"""A target that the audit trains itself."""
 
 from typing import ClassVar, Literal
 
@@ -19,10 +19,10 @@ class TrainedTarget(Target):
 
     trained_here: ClassVar[bool] = True
 
-    kind: Literal["train"] = Field("train", description="Trained here on the members.")
+    kind: Literal["train"] = Field("train", description="Trained by the audit on the members.")
     estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
 
     @property
     def estimator_here(self) -> Estimator | None:
-        """The recipe that it is trained by."""
+        """The estimator that the audit trains."""
         return self.estimator
