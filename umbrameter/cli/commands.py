@@ -1,6 +1,6 @@
-"""The command line: `umbrameter audit spec.yaml` and what belongs to it.
+"""The command line: `umbrameter audit spec.yaml` and the other commands.
 
-Belongs here: arguments, what is printed where, exit codes. Does not belong here: any work.
+Belongs here: arguments, what is printed where, exit codes. Does not belong here: the work itself.
 
 Exit codes: 0 done and no limit exceeded, 1 the tool or its input failed, 2 a limit is exceeded, 3 something a limit
 needs was not measured, 130 stopped by Ctrl-C.
@@ -28,7 +28,7 @@ from umbrameter.cli.runs import is_sweep, print_found, read, root_and_folder, sh
 from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(
-    help="Measure how much a trained classifier gives away about who was in its training data.",
+    help="Measure how much a trained classifier gives away about which records it was trained on.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,21 +42,21 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "umbrameter",
 }
-"""Environment of an audit from the command line, where not set otherwise: our own lines on the terminal alone."""
+"""Environment variables, unless they are set already, that keep the libraries' own lines off the terminal."""
 
 STOPPED = 130
 """The exit code after Ctrl-C."""
 
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
-Root = Annotated[str, typer.Option(help="Where artefacts and run folders lie: a folder or a bucket's address.")]
+Root = Annotated[str, typer.Option(help="Folder or bucket address of the artefacts and run folders.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the spec.")
 ]
 TrackingUri = Annotated[
-    str | None, typer.Option("--tracking-uri", help="Where MLflow is; a SQLite file under the root if unset.")
+    str | None, typer.Option("--tracking-uri", help="Address of MLflow; a SQLite file under the root if unset.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print report.json on standard output, and nothing else there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print report.json, and nothing else, on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")]
 
 
@@ -66,28 +66,31 @@ def audit(
     root: Root = "runs",
     settings: Settings = None,
     workers: Annotated[
-        int | None, typer.Option(help="Local worker processes; one a core if unset; 0 works in this process.")
+        int | None,
+        typer.Option(help="Number of local worker processes; one per core if unset; 0 works in this process."),
     ] = None,
     dask: Annotated[str | None, typer.Option(help="Address of a Dask cluster: tcp://... or tls://...")] = None,
     memory: Annotated[
-        str | None, typer.Option(help="Memory of each local worker, such as 4GiB; an equal share of all if unset.")
+        str | None, typer.Option(help="Memory limit per local worker, such as 4GiB; an equal share of all if unset.")
     ] = None,
     resources: Annotated[
         list[str] | None,
-        typer.Option("--resource", metavar="NAME=N", help="What a task takes of a cluster's resources, such as GPU=1."),
+        typer.Option("--resource", metavar="NAME=N", help="Cluster resources that a task needs, such as GPU=1."),
     ] = None,
     models_a_task: Annotated[
         int | None,
-        typer.Option(help="Shadow models of one task; if unset, some seconds of work, or on GPUs a worker's share."),
+        typer.Option(help="Shadow models per task; if unset, a few seconds of work, or on GPUs a worker's share."),
     ] = None,
-    tls_ca: Annotated[str | None, typer.Option(help="For tls://: the authority's certificate (PEM).")] = None,
+    tls_ca: Annotated[
+        str | None, typer.Option(help="For tls://: the certificate authority's certificate (PEM).")
+    ] = None,
     tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option(help="For tls://: this client's key (PEM).")] = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run an audit from its spec to a report in MLflow; what an earlier run has finished is reused."""
+    """Run an audit from its spec to a report in MLflow; finished work of earlier runs is reused."""
     cluster: dict[str, Any] = {
         "workers": workers,
         "dask": dask,
@@ -117,27 +120,29 @@ def audit(
 
 @app.command()
 def score(
-    predictions: Annotated[str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of answers.")],
-    shadow: Annotated[str | None, typer.Option(help="The same of shadow models, with model_id.")] = None,
-    spec: Annotated[str | None, typer.Option(help="YAML with attacks and limits; an audit's spec serves.")] = None,
+    predictions: Annotated[
+        str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of the target's predictions.")
+    ],
+    shadow: Annotated[str | None, typer.Option(help="The same for shadow models, with model_id.")] = None,
+    spec: Annotated[str | None, typer.Option(help="YAML with attacks and limits, such as an audit's spec.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder for report.json, report.html and figures.")] = None,
-    rounded: Annotated[bool, typer.Option(help="Answers are rounded or cut off and need not sum to 1.")] = False,
+    rounded: Annotated[bool, typer.Option(help="Predictions are rounded or truncated and need not sum to 1.")] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Audit stored predictions: no model, no cluster, seconds."""
+    """Audit stored predictions within seconds, without a model or a cluster."""
     from umbrameter.predictions.parquet import StoredPredictions
     from umbrameter.spec.score import ScoreSpec
     from umbrameter.stored_predictions.audit import page_and_figures, score_stored
 
     target = StoredPredictions(predictions, rounded=rounded)
     others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
-    found, curves = score_stored(target, others, ScoreSpec.load(spec))
+    audit_report, curves = score_stored(target, others, ScoreSpec.load(spec))
     places = {}
     if out is not None:
-        write(out, page_and_figures(found, curves))
+        write(out, page_and_figures(audit_report, curves))
         places = {"Report": f"{out}/report.html"}
-    raise typer.Exit(print_found(found, places, found.model_dump_json(indent=1) if as_json else None))
+    raise typer.Exit(print_found(audit_report, places, audit_report.model_dump_json(indent=1) if as_json else None))
 
 
 @app.command()
@@ -149,21 +154,25 @@ def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
 
 @app.command()
 def records(run: Run, debug: Debug = False) -> None:
-    """Write single records' scores, under pseudonyms, into a run's folder; they go nowhere else."""
+    """Write per-record scores, under pseudonyms, into a run's folder and nowhere else."""
     from umbrameter.report.model import read_report
     from umbrameter.report.record_scores import exposure, record_key
     from umbrameter.store.artefacts import Store
 
     root, folder = root_and_folder(run)
-    found = read_report(read(root, folder, "report.json"))
+    audit_report = read_report(read(root, folder, "report.json"))
     store = Store(root)
     store.put(folder, {"records.parquet": exposure(store, folder, record_key())})
     typer.echo(f"Written: {root}/{folder}/records.parquet")
-    agreed = [r.rank_correlation for r in found.repeats if r.mitigation is None and r.rank_correlation is not None]
-    heard = f"repeats agree on ranks with a correlation of {min(agreed):.2f} to {max(agreed):.2f}" if agreed else None
-    typer.echo(
-        f"Of one record little can be said: {heard or 'without repeats nobody knows whether its score would hold'}."
+    correlations = [
+        r.rank_correlation for r in audit_report.repeats if r.mitigation is None and r.rank_correlation is not None
+    ]
+    agreement = (
+        f"the repeats' ranks correlate by {min(correlations):.2f} to {max(correlations):.2f}"
+        if correlations
+        else "without repeats, it is unknown whether its score would hold"
     )
+    typer.echo(f"A single record's score says little: {agreement}.")
 
 
 @app.command()
@@ -180,13 +189,13 @@ def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> N
 @app.command()
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(metavar="DIR", help="Folder to write; it must not be there yet.")],
+    to: Annotated[str, typer.Option(metavar="DIR", help="Folder to write; it must not exist yet.")],
     mitigation: Annotated[
-        str | None, typer.Option(help="As the report names it, or none; the recommended one if unset.")
+        str | None, typer.Option(help="The mitigation as the report names it, or none; the recommended one if unset.")
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a run's model under a mitigation as an MLflow model whose served answers are the mitigated ones."""
+    """Export a run's target under a mitigation as an MLflow model that serves mitigated predictions."""
     root, folder = root_and_folder(run)
     read(root, folder, "report.json")
     name = _pipeline("tasks.mlflow_client.export").export(root, folder, mitigation, to)
@@ -204,18 +213,21 @@ def ui(
     """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
     command = _pipeline("tasks.mlflow_client.runs").ui_command(root, tracking_uri, port)
     typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    # -2 and 130 are the codes after Ctrl-C, which is the way to end it.
     raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)
 
 
 @app.command()
 def datasets(root: Root = "runs", debug: Debug = False) -> None:
-    """List the data sets that a spec can name: size, licence, where each is, and how it is had."""
+    """List the data sets that a spec can name: size, licence, where each one is, and how to get it."""
     typer.echo(_pipeline("data.listing").listing(root, shutil.get_terminal_size().columns))
 
 
 @app.command()
 def schema(
-    of: Annotated[Literal["spec", "report"], typer.Argument(help="Of an audit's spec, or of report.json.")] = "spec",
+    of: Annotated[
+        Literal["spec", "report"], typer.Argument(help="The schema of an audit's spec, or of report.json.")
+    ] = "spec",
     debug: Debug = False,
 ) -> None:
     """Print a JSON schema."""
@@ -230,10 +242,10 @@ def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> Non
     """Check a spec without running it."""
     from umbrameter.spec.sweep import Sweep, load
 
-    found = load(spec, settings or ())
-    if isinstance(found, Sweep):
-        typer.echo(f"{spec} is a sweep over {found.title}: {', '.join(point.label for point in found.points)}")
-    checked = found.points[0].spec if isinstance(found, Sweep) else found
+    loaded = load(spec, settings or ())
+    if isinstance(loaded, Sweep):
+        typer.echo(f"{spec} is a sweep over {loaded.title}: {', '.join(point.label for point in loaded.points)}")
+    checked = loaded.points[0].spec if isinstance(loaded, Sweep) else loaded
     typer.echo(
         f"{spec} is valid: {checked.name}, {checked.n_shadows} shadow models, "
         f"attacks {', '.join(a.label for a in checked.attacks)}; "
@@ -259,7 +271,7 @@ def main() -> NoReturn:
     except Exception as error:
         _fail(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; run again with --debug", debug)
     if code == STOPPED:
-        _fail("stopped; what was finished is kept, and the same command continues from there", False, STOPPED)
+        _fail("stopped; finished work is kept, and the same command continues from there", False, STOPPED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -271,7 +283,7 @@ def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
 
 
 def _pipeline(module: str) -> Any:
-    """Import a module of the checkout: `flows`, `tasks` and `data` are no part of the installed package.
+    """Import a module of the checkout: `flows`, `tasks` and `data` are not part of the installed package.
 
     Raises
     ------
@@ -282,8 +294,8 @@ def _pipeline(module: str) -> Any:
     checkout = home if (home / "flows" / "audit.py").is_file() else Path.cwd()
     if not (checkout / "flows" / "audit.py").is_file():
         raise MissingRingError(
-            f"this command runs from a checkout of umbrameter, and {checkout} is none (it has no flows/audit.py); "
-            "change into one, or use umbrameter as a library"
+            f"this command runs from a checkout of umbrameter, and {checkout} is not one (it has no flows/audit.py); "
+            "change into a checkout, or use umbrameter as a library"
         )
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -292,7 +304,7 @@ def _pipeline(module: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        ring = (error.name or "").partition(".")[0]
+        ring = (error.name or "").partition(".")[0]  # another module that is missing is a bug
         if ring not in ("prefect", "dask", "distributed", "mlflow", "httpx"):
             raise
         raise MissingRingError(f"{ring} is not installed; run: pip install 'umbrameter[pipeline]'") from None
@@ -310,28 +322,28 @@ def _compute(settings: dict[str, Any]) -> Any:
 
 
 def _heed_ctrl_c() -> None:
-    """Let no Ctrl-C be lost: in a destructor or a garbage collector's callback Python only notes it and goes on."""
+    """Let no Ctrl-C be lost: in a destructor or a garbage collector's callback, Python only reports it and goes on."""
 
     def interrupt(_signal: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     def once_more(ignored: "sys.UnraisableHookArgs") -> None:
         if ignored.exc_type is KeyboardInterrupt:
-            threading.Timer(0.1, _thread.interrupt_main).start()  # at once, it would be lost in here too
+            threading.Timer(0.1, _thread.interrupt_main).start()  # right now it would be lost in here, too
         else:
             sys.__unraisablehook__(ignored)
 
-    signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow it
+    signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow Ctrl-C
     sys.unraisablehook = once_more
 
 
 def _amounts(settings: Iterable[str]) -> dict[str, float]:
     """Return `NAME=N` settings as numbers by name."""
-    found = {}
+    amounts = {}
     for setting in settings:
         name, _, number = setting.partition("=")
         try:
-            found[name] = float(number)
+            amounts[name] = float(number)
         except ValueError:
             raise SpecError(f"--resource {setting!r} must be NAME=N, such as GPU=1") from None
-    return found
+    return amounts

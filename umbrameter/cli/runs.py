@@ -1,4 +1,4 @@
-"""Show a run's report on the terminal, and find a run's files; what the command line's commands share."""
+"""What the commands share: find a run's files, and print its report."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def root_and_folder(run: str) -> tuple[str, str]:
-    """Return the root and, relative to it, the run's folder: `<root>/runs/<name>-<time>`."""
+    """Split the path of a run, `<root>/runs/<name>-<time>`, into the root and the run's folder relative to it."""
     parts = (run if "://" in run else str(Path(run).resolve())).rstrip("/").rsplit("/", 2)
     if len(parts) != 3 or parts[1] != "runs":
         raise StoreError(f"RUN={run!r} is not a run's folder; expected <root>/runs/<name>-<time>")
@@ -22,14 +22,29 @@ def root_and_folder(run: str) -> tuple[str, str]:
 
 
 def is_sweep(root: str, folder: str) -> bool:
-    """Say whether a run's folder is a sweep's."""
+    """Return whether a run is a sweep."""
     from umbrameter.store.artefacts import Store
 
     return bool(Store(root).fs.get_file_info(f"{folder}/sweep.json").is_file)
 
 
 def read(root: str, folder: str, name: str) -> bytes:
-    """Return a file of a finished run's folder."""
+    """Return the content of a file in a finished run's folder.
+
+    Parameters
+    ----------
+    root
+        A folder or a bucket's address.
+    folder
+        The run's folder, relative to the root.
+    name
+        The file's name.
+
+    Raises
+    ------
+    StoreError
+        When there is no such file.
+    """
     from umbrameter.store.artefacts import Store
 
     if "://" not in root and not Path(root, folder, name).is_file():
@@ -38,7 +53,22 @@ def read(root: str, folder: str, name: str) -> bytes:
 
 
 def show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
-    """Print a run's report and return the exit code that it means."""
+    """Print the report of a run or a sweep, and return the exit code that it means.
+
+    Parameters
+    ----------
+    root, folder
+        The root, and the run's folder relative to it.
+    tracking_uri
+        The address of MLflow to mention; None for the one under the root.
+    as_json
+        Whether to print the JSON file instead of the summary.
+
+    Raises
+    ------
+    StoreError
+        When the run has no report, or one of another version.
+    """
     from umbrameter.report.model import read_report
 
     if is_sweep(root, folder):
@@ -55,18 +85,28 @@ def _show_sweep(root: str, folder: str, tracking_uri: str | None, as_json: bool)
     from umbrameter.report.terminal import sweep_summary
 
     content = read(root, folder, "sweep.json")
-    found = SweepReport.model_validate_json(content)
+    sweep = SweepReport.model_validate_json(content)
     places = {"Report": f"{root}/{folder}/sweep.html", "MLflow UI": _ui_hint(root, tracking_uri)}
     if as_json:
         typer.echo(content)
     else:
-        Console().print(sweep_summary(found, places))
-    codes = {point.exit_code for point in found.points}
+        Console().print(sweep_summary(sweep, places))
+    codes = {point.exit_code for point in sweep.points}
     return next((code for code in (2, 3) if code in codes), 0)
 
 
 def print_found(found: "Report", places: dict[str, str], content: str | bytes | None) -> int:
-    """Print a report, as JSON where its content is given, and return the exit code that it means."""
+    """Print a report, and return the exit code that it means.
+
+    Parameters
+    ----------
+    found
+        The report.
+    places
+        The places to list at the end of the summary, by name.
+    content
+        The report as JSON, to print instead of the summary; None for the summary.
+    """
     from umbrameter.report.model import exit_code
     from umbrameter.report.terminal import summary
 
@@ -78,7 +118,7 @@ def print_found(found: "Report", places: dict[str, str], content: str | bytes | 
 
 
 def write(folder: str, files: dict[str, bytes]) -> None:
-    """Write a report's files into a folder of this machine."""
+    """Write a report's files into a local folder."""
     try:
         for name, content in files.items():
             path = Path(folder, name)
@@ -90,6 +130,6 @@ def write(folder: str, files: dict[str, bytes]) -> None:
 
 def _ui_hint(root: str, tracking_uri: str | None) -> str:
     program = sys.argv[0].removeprefix(f"{Path.cwd()}/") if "/" in sys.argv[0] else "umbrameter"
-    if tracking_uri is not None:
+    if tracking_uri is not None:  # without the password before the @
         return tracking_uri.rpartition("@")[2] if "@" in tracking_uri else tracking_uri
     return f"{program} ui" + ("" if root == "runs" else f" --root {root}") + ", then http://127.0.0.1:5000"

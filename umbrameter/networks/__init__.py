@@ -1,6 +1,6 @@
-"""Fast classifiers with the scikit-learn interface, in float32: what shadow models are made of.
+"""Fast neural networks with the scikit-learn interface, in float32, mainly for shadow models.
 
-They need the ring `umbrameter[networks]`; importing this package loads neither JAX nor numba, training does.
+They need `pip install 'umbrameter[networks]'`. Importing this package loads neither JAX nor numba; training does.
 """
 
 from umbrameter.networks.base import all_networks

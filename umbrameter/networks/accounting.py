@@ -1,6 +1,6 @@
-"""What a private training guarantees: from the noise to epsilon and back, by a library's accountant.
+"""Privacy accounting: from the noise multiplier to epsilon and back, by dp_accounting.
 
-Belongs here: questions to dp_accounting. Does not belong here: the training (`private`).
+Belongs here: calls of dp_accounting. Does not belong here: the training (`private`).
 """
 
 from functools import lru_cache
@@ -10,34 +10,35 @@ from typing import Any
 from umbrameter.errors import SpecError
 
 MOST_NOISE = 200.0
-"""The largest noise multiplier looked at: more noise than that leaves nothing to learn."""
+"""The largest noise multiplier tried: more noise than that leaves nothing to learn."""
 
 LEAST_NOISE = 0.1
-"""The smallest noise multiplier looked at."""
+"""The smallest noise multiplier tried."""
 
 TOLERANCE = 1e-4
-"""Of the noise multiplier that is found."""
+"""Largest error of the noise multiplier that is returned."""
 
 
 def accountant() -> str:
-    """Return who computes epsilon, and under which assumptions."""
+    """Return the accountant's name, version and assumptions, for reports."""
     return f"PLD accountant of dp_accounting {version('dp-accounting')}, Poisson sampling, one record more or less"
 
 
+# Cached, since all private networks of an audit ask the same; a search asks often and takes seconds.
 @lru_cache(maxsize=256)
 def epsilon_of(noise_multiplier: float, sampling_rate: float, n_steps: int, delta: float) -> float:
-    """Return the epsilon that a training has at a delta.
+    """Return the epsilon of a training at a given delta.
 
     Parameters
     ----------
     noise_multiplier
         Standard deviation of the noise, in clipping norms.
     sampling_rate
-        Chance of each record to be in a step's batch, independently of others.
+        Probability of each record to be in a step's batch, independently of the others.
     n_steps
-        Steps of the training.
+        Number of steps of the training.
     delta
-        Of the guarantee.
+        The delta of the guarantee.
 
     References
     ----------
@@ -54,19 +55,19 @@ def epsilon_of(noise_multiplier: float, sampling_rate: float, n_steps: int, delt
 
 @lru_cache(maxsize=256)
 def noise_multiplier_of(epsilon: float, delta: float, sampling_rate: float, n_steps: int) -> float:
-    """Return the smallest noise multiplier, within 1e-4, whose epsilon is at most that asked for.
+    """Return the smallest noise multiplier, to within 1e-4, whose epsilon is at most the requested one.
 
     Parameters
     ----------
     epsilon, delta
-        Of the guarantee.
+        The guarantee requested.
     sampling_rate, n_steps
-        As of `epsilon_of`.
+        See `epsilon_of`.
 
     Raises
     ------
     SpecError
-        When so many steps cannot have so small an epsilon; the text has the least that they can.
+        When so many steps cannot reach so small an epsilon; the message names the smallest that they can reach.
 
     Examples
     --------
@@ -85,10 +86,10 @@ def noise_multiplier_of(epsilon: float, delta: float, sampling_rate: float, n_st
         )
     low = MOST_NOISE
     while low > LEAST_NOISE and epsilon_of(low, sampling_rate, n_steps, delta) <= epsilon:
-        low /= 2  # from above: with little noise the accountant takes minutes
+        low /= 2  # from above, since with little noise the accountant takes minutes
     if low <= LEAST_NOISE:
         return low
-    found: float = dp_accounting.calibrate_dp_mechanism(
+    noise_multiplier: float = dp_accounting.calibrate_dp_mechanism(
         _accountant,
         lambda noise: _event(noise, sampling_rate, n_steps),
         epsilon,
@@ -96,7 +97,7 @@ def noise_multiplier_of(epsilon: float, delta: float, sampling_rate: float, n_st
         dp_accounting.ExplicitBracketInterval(low, 2 * low),
         tol=TOLERANCE,
     )
-    return found
+    return noise_multiplier
 
 
 def _accountant() -> Any:
@@ -106,7 +107,7 @@ def _accountant() -> Any:
 
 
 def _event(noise_multiplier: float, sampling_rate: float, n_steps: int) -> Any:
-    """Return the training as dp_accounting sees it: so many Gaussian mechanisms, each on a Poisson sample."""
+    """Return the training in dp_accounting's terms: a Gaussian mechanism on a Poisson sample, `n_steps` times."""
     import dp_accounting
 
     step = dp_accounting.PoissonSampledDpEvent(sampling_rate, dp_accounting.GaussianDpEvent(noise_multiplier))

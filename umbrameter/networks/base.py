@@ -1,4 +1,4 @@
-"""What every network classifier shares: parameters, checks, batches, and the answers' shape.
+"""The base class of the network classifiers: parameters, checks, batches and predictions.
 
 Belongs here: the scikit-learn interface. Does not belong here: how a network is trained (`engine` chooses a trainer).
 """
@@ -30,9 +30,9 @@ from umbrameter.typing import Array, Floats, Ints
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
-    """A network trained by Adam for a fixed number of passes over the data; the base of ours.
+    """Base class of networks that Adam trains for a fixed number of passes over the data.
 
-    Fitted attributes: `classes_`, `coefs_` and `intercepts_` (float32, one each a layer), `n_features_in_`.
+    Fitted attributes: `classes_`, `coefs_` and `intercepts_` (float32, one of each per layer), `n_features_in_`.
     """
 
     parameter_checks: ClassVar[Mapping[str, Check]] = {
@@ -47,6 +47,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         "random_state": random_state,
     }
     asked_at_once: ClassVar[int] = 8192
+    """Records per forward pass of `predict_proba`, which bounds the memory for hidden units."""
+
     epochs: int
     batch_size: int | str
     learning_rate: float
@@ -99,16 +101,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         return np.asarray(self.classes_[chosen])
 
     def batches(self, rng: np.random.RandomState, n_records: int) -> Iterator[Ints]:
-        """Yield each pass's rows, shuffled as scikit-learn's networks shuffle them, int32, shape (n_records,)."""
+        """Yield the rows of each pass, int32, shape (n_records,), shuffled as in scikit-learn's networks."""
         order = np.arange(n_records, dtype=np.int32)
         for _ in range(self.epochs):
             shuffle = np.arange(n_records)
             rng.shuffle(shuffle)
-            order = order[shuffle]
+            order = order[shuffle]  # scikit-learn shuffles the last pass's order, not the original one
             yield order
 
     def records_a_step(self, n_records: int) -> int:
-        """Return the records of one step of Adam."""
+        """Return the number of records in a step of Adam."""
+        # 200 is what `auto` means in scikit-learn.
         return min(200 if self.batch_size == "auto" else int(self.batch_size), n_records)
 
     def check_parameters(self) -> None:
@@ -117,7 +120,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            When one is out of range; the text names each that is.
+            When a value is out of range; the message names every such parameter.
         """
         check_parameters(type(self).__name__, self.get_params(), self.parameter_checks)
 
@@ -141,7 +144,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @property
     def trains_alone(self) -> bool:
-        """Whether the network cannot be trained side by side with others, since its training ends when it will."""
+        """Whether the network must be trained alone, since early stopping may end its training at any pass."""
         return self.early_stopping
 
     @property
@@ -154,11 +157,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _network(self) -> Any:
-        """Return the network's shape for JAX."""
+        """Return the network's architecture as a function for JAX."""
 
     @abstractmethod
     def _first_layers(self, X: Floats, n_networks: int) -> Any:
-        """Return the records with the first layers for `cpu_training`, or None where JAX is to train."""
+        """Return the first layers on these records for `cpu_training`, or None if JAX has to train."""
 
     @abstractmethod
     def _answerer(self) -> Callable[[Floats], Floats]:
@@ -166,16 +169,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
 
 class Best:
-    """The weights that do best on held-out records, and when to stop looking for better ones.
+    """Early stopping: holds out records, and keeps the weights with the smallest loss on them.
 
     Parameters
     ----------
     network
-        Whose training is watched.
+        The network being trained.
     X, codes
-        All training records.
+        Features and labels of all training records.
     rng
-        Chooses which are held out, of every class its share where it has enough.
+        Chooses the held-out records; stratified by class if there are enough of every class.
     """
 
     def __init__(self, network: NetworkClassifier, X: Floats, codes: Ints, rng: np.random.RandomState):
@@ -194,16 +197,17 @@ class Best:
         self.n_epochs = 0
 
     def __call__(self, layers: Layers) -> bool:
-        """Look at the weights after a pass, and say whether to stop."""
+        """Evaluate the weights after a pass, and return whether to stop."""
+        # `_answerer` reads the fitted attributes.
         self._network.coefs_, self._network.intercepts_ = [w for w, _ in layers], [b for _, b in layers]
         answers = probabilities(self._network._answerer()(self._X))
         loss = -np.log(np.maximum(answers[np.arange(len(answers)), self._codes], np.finfo(np.float32).tiny)).mean()
         self._passes, self._waited = self._passes + 1, self._waited + 1
-        if loss < self._least or self.n_epochs == 0:
+        if loss < self._least or self.n_epochs == 0:  # the first pass counts even if its loss is not finite
             self._least, self._waited, self.n_epochs, self.layers = loss, 0, self._passes, layers
         return self._waited >= self._network.patience
 
 
 def all_networks(models: Sequence[Any]) -> TypeGuard[Sequence[NetworkClassifier]]:
-    """Say whether all models are networks, none within a pipeline."""
+    """Return whether all models are networks themselves, rather than pipelines that end in one."""
     return all(isinstance(model, NetworkClassifier) for model in models)

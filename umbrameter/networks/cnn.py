@@ -18,21 +18,21 @@ class CNNClassifier(NetworkClassifier):
     Parameters
     ----------
     image
-        Height, width and channels of an image; a record is one, flattened.
+        Height, width and channels of an image; a record is a flattened image.
     filters
-        Of each convolution.
+        Number of filters of each convolution.
     kernel
-        Height and width of the convolutions; they keep an image's size.
+        Height and width of a filter; images are padded and keep their size.
     hidden
-        Units of the fully connected layer.
+        Number of units of the fully connected layer.
     activation
         `tanh` or `relu`.
     pixel_max
-        The brightest value of a pixel; the network sees 0 as -1 and this as 1.
+        The largest pixel value; pixels are scaled from [0, pixel_max] to [-1, 1].
     epochs, batch_size, learning_rate, l2
-        As of `MLPClassifier`.
+        See `MLPClassifier`.
     label_smoothing, early_stopping, validation_fraction, patience, random_state
-        As of `MLPClassifier`.
+        See `MLPClassifier`.
 
     References
     ----------
@@ -127,7 +127,7 @@ class CNNClassifier(NetworkClassifier):
         from umbrameter.networks.cpu_convolution import Images
 
         images = Images(X, self.image, self.filters, self.kernel, self.pixel_max, self.activation)
-        return images if n_networks == 1 else None
+        return images if n_networks == 1 else None  # on a CPU, JAX trains several side by side
 
     def _answerer(self) -> Callable[[Floats], Floats]:
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))

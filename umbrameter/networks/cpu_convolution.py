@@ -1,6 +1,7 @@
-"""The convolutions of a network on a CPU: matrix products over patches (im2col), some images at a time.
+"""Convolutions on a CPU, as matrix products over patches (im2col), a few images at a time.
 
-The patches of few images stay in the cache, which a whole batch's would not. Arrays are (image, row, column, channel).
+The patches of a few images fit in the cache, those of a whole batch would not. Arrays have the axes image, row, column,
+channel.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,17 @@ CHUNK = 5
 
 @fast
 def take_patches(padded, kernel, out):  # type: ignore[no-untyped-def]
-    """Set each row of `out` to the square of `kernel` by `kernel` pixels that begins at a pixel of a padded image."""
+    """Copy the square of `kernel` by `kernel` pixels that begins at each pixel into a row of `out`.
+
+    Parameters
+    ----------
+    padded
+        Images with a border, shape (n, height + kernel - 1, width + kernel - 1, channels).
+    kernel
+        Height and width of a patch.
+    out
+        Receives the patches, shape (n * height * width, kernel ** 2 * channels).
+    """
     n, rows, columns, channels = padded.shape
     flat, width, patch = padded.reshape(-1), kernel * channels, 0
     for image in range(n):
@@ -31,7 +42,15 @@ def take_patches(padded, kernel, out):  # type: ignore[no-untyped-def]
 
 @fast
 def add_patches(patches, kernel, out):  # type: ignore[no-untyped-def]
-    """Add patches up to padded images: the gradient of `take_patches`."""
+    """Sum patches back into padded images: the gradient of `take_patches`.
+
+    Parameters
+    ----------
+    patches, kernel
+        Patches as `take_patches` returns them, and their height and width.
+    out
+        Receives the images with their border; see `padded` of `take_patches`.
+    """
     n, rows, columns, channels = out.shape
     flat, width, patch = out.reshape(-1), kernel * channels, 0
     flat[:] = 0
@@ -47,7 +66,19 @@ def add_patches(patches, kernel, out):  # type: ignore[no-untyped-def]
 
 @fast
 def max_pool(x, biases, out, which):  # type: ignore[no-untyped-def]
-    """Take the largest of each 2 by 2 square, plus the bias, and note which it was; of equal ones, the first."""
+    """Take the largest pixel of each 2 by 2 square, plus the bias, and note which it was; of equal ones, the first.
+
+    Parameters
+    ----------
+    x
+        Images, shape (n, height, width, channels); an odd last row or column is left out.
+    biases
+        Shape (channels,).
+    out
+        Receives the largest pixels, shape (n, height // 2, width // 2, channels).
+    which
+        Receives the place of each within its square, 0 to 3, row by row; uint8, of `out`'s shape.
+    """
     n, rows, columns, channels = out.shape
     for image in range(n):
         for i in range(rows):
@@ -68,9 +99,17 @@ def max_pool(x, biases, out, which):  # type: ignore[no-untyped-def]
 
 @fast
 def unpool(errors, which, out):  # type: ignore[no-untyped-def]
-    """Give each error to the pixel that was the largest of its square, and nothing to the others."""
+    """Pass each error to the pixel that was the largest of its square, and 0 to the others.
+
+    Parameters
+    ----------
+    errors, which
+        Gradient by the pooled images, and the places that `max_pool` noted.
+    out
+        Receives the gradient by the images before the pool.
+    """
     n, rows, columns, channels = errors.shape
-    if out.shape[1] % 2 or out.shape[2] % 2:
+    if out.shape[1] % 2 or out.shape[2] % 2:  # an odd last row or column is in no square
         out[:] = 0
     for image in range(n):
         for i in range(rows):
@@ -83,21 +122,21 @@ def unpool(errors, which, out):  # type: ignore[no-untyped-def]
 
 
 class Convolution:
-    """One convolution with its bias and pool, of `CHUNK` images at a time at most.
+    """One convolution with its bias and max-pooling, for up to `CHUNK` images at a time.
 
     Parameters
     ----------
     image
-        Height, width and channels of what comes in.
+        Height, width and channels of an input image.
     kernel
-        Height and width of the convolution, which keeps an image's size.
+        Height and width of a filter; images are padded and keep their size.
     filters
-        Channels of what goes out.
+        Number of filters, which are the output's channels.
     """
 
     def __init__(self, image: tuple[int, int, int], kernel: int, filters: int):
         height, width, channels = image
-        before = (kernel - 1) // 2
+        before = (kernel - 1) // 2  # of an odd border the larger half comes last, as in JAX's "SAME"
         self._inner = (slice(None), slice(before, before + height), slice(before, before + width))
         self._kernel, self._n_pixels = kernel, height * width
         self._padded = aligned(CHUNK, height + kernel - 1, width + kernel - 1, channels)
@@ -106,23 +145,43 @@ class Convolution:
         self.pooled = (height // 2, width // 2, filters)
 
     def forward(self, x: Floats, weights: Floats, biases: Floats, out: Floats, which: Ints) -> None:
-        """Set `out` to the pooled sums of some images, and `which` to the places of the largest."""
+        """Convolve and pool images.
+
+        Parameters
+        ----------
+        x
+            Up to `CHUNK` images.
+        weights, biases
+            Shapes (kernel ** 2 * channels, filters) and (filters,).
+        out, which
+            Receive the pooled sums and the places of the largest; see `max_pool`.
+        """
         sums = self._sums[: len(x)]
         np.matmul(self._taken(x), weights, out=self._flat(sums))
         max_pool(sums, biases, out, which)
 
     def gradient(self, x: Floats, errors: Floats, which: Ints, by_weights: Floats) -> None:
-        """Add to the gradient by the weights; `errors` are those of the pooled sums."""
+        """Add to the gradient by the weights.
+
+        Parameters
+        ----------
+        x, which
+            The images, and the places that `forward` noted for them.
+        errors
+            Gradient by the pooled sums.
+        by_weights
+            The gradient to add to.
+        """
         unpool(errors, which, self._sums[: len(x)])
         by_weights += self._taken(x).T @ self._flat(self._sums[: len(x)])
 
     def errors_before(self, n: int, weights: Floats) -> Floats:
-        """Return the gradient by the `n` images of the last `gradient`."""
+        """Return the gradient by the `n` images of the last call of `gradient`."""
         rows = self._patches[: n * self._n_pixels]
         np.matmul(self._flat(self._sums[:n]), weights.T, out=rows)
         add_patches(rows, self._kernel, self._padded[:n])
         errors = self._padded[self._inner][:n].copy()
-        self._padded[:] = 0
+        self._padded[:] = 0  # the next images need a border of zeros
         return errors
 
     def _taken(self, x: Floats) -> Floats:
@@ -137,14 +196,14 @@ class Convolution:
 
 
 class Images:
-    """Images, and the work of two convolutions and the layer after them on some of the images at a time.
+    """The first three layers on images: two convolutions and the fully connected layer after them.
 
     Parameters
     ----------
     X
         Pixels, float32, shape (n_records, height * width * channels).
     image, filters, kernel, pixel_max, activation
-        As of `CNNClassifier`.
+        See `CNNClassifier`.
     """
 
     n_layers = 3
@@ -165,24 +224,36 @@ class Images:
         self._convolutions = one, Convolution(one.pooled, kernel, filters[1])
 
     def forward(self, rows: Ints, weights: Sequence[Floats], biases: Sequence[Floats], out: Floats) -> None:
-        """Set `out` to the fully connected units' inputs."""
+        """Set `out` to the inputs of the fully connected units.
+
+        Parameters
+        ----------
+        rows, weights, biases, out
+            See `FirstLayers.forward`.
+        """
         self._seen = [self._images[rows[0]] * self._scale - 1]
         self._which = []
         for convolution, w, b in zip(self._convolutions, weights, biases, strict=False):
             x = self._seen[-1]
-            found = np.empty((len(x), *convolution.pooled), np.float32)
-            which = np.empty(found.shape, np.uint8)
+            pooled = np.empty((len(x), *convolution.pooled), np.float32)
+            which = np.empty(pooled.shape, np.uint8)
             for part in _parts(len(x)):
-                convolution.forward(x[part], w[0], b[0], found[part], which[part])
-            self._seen.append(np.tanh(found, out=found) if self._tanh else np.maximum(found, 0, out=found))
+                convolution.forward(x[part], w[0], b[0], pooled[part], which[part])
+            self._seen.append(np.tanh(pooled, out=pooled) if self._tanh else np.maximum(pooled, 0, out=pooled))
             self._which.append(which)
-        np.matmul(found.reshape(len(found), -1), weights[2][0], out=out[0])
+        np.matmul(pooled.reshape(len(pooled), -1), weights[2][0], out=out[0])
         out += biases[2][:, None]
 
     def gradient(
         self, errors: Floats, weights: Sequence[Floats], by_weights: Sequence[Floats], by_biases: Sequence[Floats]
     ) -> None:
-        """Set the gradients of the images of the last `forward`."""
+        """Set the gradients for the images of the last `forward`.
+
+        Parameters
+        ----------
+        errors, weights, by_weights, by_biases
+            See `FirstLayers.gradient`.
+        """
         x = self._seen[-1]
         np.matmul(x.reshape(len(x), -1).T, errors[0], out=by_weights[2][0])
         e = (errors[0] @ weights[2][0].T).reshape(x.shape)
@@ -194,7 +265,7 @@ class Images:
             before = []
             for part in _parts(len(x)):
                 convolution.gradient(x[part], e[part], which[part], by_weights[i][0])
-                if i:
+                if i:  # nothing is trained before the first convolution
                     before.append(convolution.errors_before(len(x[part]), weights[i][0]))
             e = np.concatenate(before) if i else e
 

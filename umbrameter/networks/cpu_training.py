@@ -1,7 +1,7 @@
-"""Train fully connected networks on one CPU thread, by BLAS and loops that numba compiles; several side by side.
+"""Train networks on one CPU thread, several side by side, with BLAS and loops compiled by numba.
 
-Nothing is compiled for a shape, and next to nothing is allocated in a step. The same steps as `training` takes, to
-rounding. Arrays of several networks have them on the first axis.
+Nothing is compiled per shape, and a step allocates next to nothing. The steps are those of `jax_training`, up to
+rounding. The first axis of an array is the network.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,25 +16,42 @@ from umbrameter.typing import Floats, Ints
 
 
 class FirstLayers(Protocol):
-    """The records, and the first layers' work on some of them at a time."""
+    """The first layers of networks on fixed records, for some of the rows at a time."""
 
     n_layers: int
-    """How many layers that is."""
+    """The number of these layers."""
 
     def forward(self, rows: Ints, weights: Sequence[Floats], biases: Sequence[Floats], out: Floats) -> None:
         """Set `out` to the inputs of the units of the last of these layers.
 
-        Shapes: rows (m, n), and of each layer weights (m, n_inputs, n_units), biases (m, n_units), out (m, n, n_units).
+        Parameters
+        ----------
+        rows
+            Each network's records, shape (n_networks, n_rows).
+        weights, biases
+            For each layer, shapes (n_networks, n_inputs, n_units) and (n_networks, n_units).
+        out
+            Receives the inputs, shape (n_networks, n_rows, n_units).
         """
 
     def gradient(
         self, errors: Floats, weights: Sequence[Floats], by_weights: Sequence[Floats], by_biases: Sequence[Floats]
     ) -> None:
-        """Set the gradients of the rows of the last `forward`, all but that by the last of these layers' biases."""
+        """Set the gradients for the rows of the last `forward`, all but that by the last of these layers' biases.
+
+        Parameters
+        ----------
+        errors
+            Gradient by `out` of `forward`.
+        weights
+            As in `forward`.
+        by_weights, by_biases
+            Receive the gradients, layer by layer.
+        """
 
 
 class Dense:
-    """Records of any numbers.
+    """A dense first layer, for features of any values.
 
     Parameters
     ----------
@@ -48,7 +65,13 @@ class Dense:
         self._X = X
 
     def forward(self, rows: Ints, weights: Sequence[Floats], biases: Sequence[Floats], out: Floats) -> None:
-        """Set `out` to the units' inputs."""
+        """Set `out` to the units' inputs.
+
+        Parameters
+        ----------
+        rows, weights, biases, out
+            See `FirstLayers.forward`.
+        """
         self._taken = self._X[rows]
         np.matmul(self._taken, weights[0], out=out)
         out += biases[0][:, None]
@@ -56,7 +79,13 @@ class Dense:
     def gradient(
         self, errors: Floats, weights: Sequence[Floats], by_weights: Sequence[Floats], by_biases: Sequence[Floats]
     ) -> None:
-        """Set the gradient by the weights, of the rows of the last `forward`."""
+        """Set the gradient by the weights, for the rows of the last `forward`.
+
+        Parameters
+        ----------
+        errors, weights, by_weights, by_biases
+            See `FirstLayers.gradient`.
+        """
         np.matmul(self._taken.transpose(0, 2, 1), errors, out=by_weights[0])
 
 
@@ -68,20 +97,20 @@ def train(
     passes: Sequence[Iterable[Ints]],
     watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
-    """Train networks of one shape side by side on shared records, each on rows of its own.
+    """Train networks of one architecture side by side on shared records, each on its own rows.
 
     Parameters
     ----------
     models
         The networks' parameters, equal but for their seeds.
     layers
-        The weights that each begins with.
+        Each network's initial weights and biases.
     records, codes
-        All records and their labels, 0 to n_classes - 1.
+        The first layers on all records, and all labels, 0 .. n_classes - 1.
     passes
-        For each network, the rows of each pass, in order; their numbers may differ between networks.
+        For each network, the rows of each pass, in order; networks may have different numbers of rows.
     watch
-        Looks at the first network's layers after each pass; the training ends when it says so.
+        Called with the first network's layers after each pass; the training ends when it returns True.
 
     Returns
     -------
@@ -90,11 +119,12 @@ def train(
     first, n_models = models[0], len(models)
     shapes = [w.shape for w, _ in layers[0]] + [b.shape for _, b in layers[0]]
     n_weights = sum(w.size for w, _ in layers[0])
+    # Padded to 16 values, so that every network begins at a cache line.
     params, gradient, mean, square = (aligned(n_models, -(-_size(shapes) // 16) * 16) for _ in range(4))
     weights, biases = _views(params, shapes)
     by_weights, by_biases = _views(gradient, shapes)
-    for m, of_network in enumerate(layers):
-        for i, (w, b) in enumerate(of_network):
+    for m, initial in enumerate(layers):
+        for i, (w, b) in enumerate(initial):
             weights[i][m], biases[i][m] = w, b
     units: list[Floats] = []
     n_steps, tanh, n_first = np.zeros(n_models, np.int64), first.activation == "tanh", records.n_layers
@@ -104,7 +134,7 @@ def train(
         if not units:
             sizes = [b.shape[1] for b in biases[n_first - 1 :]]
             units, errors = ([aligned(n_models, max(widths), size) for size in sizes] for _ in range(2))
-            each = np.ones(max(widths), np.float32)
+            ones = np.ones(max(widths), np.float32)
         for rows, counts in zip(batches, (batches >= 0).sum(axis=2), strict=True):
             n = counts.max()
             U, E = [u[:, :n] for u in units], [e[:, :n] for e in errors]
@@ -121,7 +151,7 @@ def train(
                 times_slopes(E[i - 1], U[i - 1], tanh)
             records.gradient(E[0], weights, by_weights, by_biases)
             for e, by in zip(E, by_biases[n_first - 1 :], strict=True):
-                np.matmul(each[:n], e, out=by)
+                np.matmul(ones[:n], e, out=by)  # the sum over records
             adam(params, gradient, mean, square, n_weights, first.l2, first.learning_rate, counts, n_steps)
         if watch is not None and watch(_copied(0, weights, biases)):
             break
@@ -134,13 +164,13 @@ def _copied(m: int, weights: Sequence[Floats], biases: Sequence[Floats]) -> Laye
 
 
 def _output_errors(logits: Floats, codes: Ints, rows: Ints, counts: Ints, smoothing: float, out: Floats) -> None:
-    """Set `out` to the mean losses' gradients by the logits; rows of -1 fill up and have none."""
+    """Set `out` to the mean losses' gradients by the logits; rows of -1 fill up and get 0."""
     if logits.shape[2] == 1:
         truth = codes[rows] * (1 - smoothing) + smoothing / 2
-        found = (expit(logits[:, :, 0]) - truth) / np.maximum(counts, 1)[:, None]
-        out[:, :, 0] = np.where(rows >= 0, found, 0)
+        errors = (expit(logits[:, :, 0]) - truth) / np.maximum(counts, 1)[:, None]
+        out[:, :, 0] = np.where(rows >= 0, errors, 0)
         return
-    np.subtract(logits, logits.max(axis=2, keepdims=True), out=out)
+    np.subtract(logits, logits.max(axis=2, keepdims=True), out=out)  # or large logits overflow
     np.exp(out, out=out)
     softmax_errors(out, codes, rows, counts, float(smoothing))
 

@@ -1,4 +1,4 @@
-"""Who trains a network: JAX on a GPU, hand-written backpropagation on a CPU."""
+"""The choice of a trainer: JAX on a GPU, hand-written backpropagation on a CPU."""
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
@@ -9,11 +9,11 @@ from umbrameter.networks.layers import Layers, TrainableNetwork
 from umbrameter.typing import Floats, Ints
 
 GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin")
-"""Packages that bring JAX to a GPU; where none is installed, JAX need not be loaded to know that there is none."""
+"""Packages that let JAX use a GPU; where none is installed, JAX need not be loaded to find out."""
 
 
 def on_gpu() -> bool:
-    """Say whether JAX would run on a GPU; JAX is loaded only where a package for one is installed."""
+    """Return whether JAX runs on a GPU; JAX is loaded only where a package for one is installed."""
     if not any(map(find_spec, GPU_PLUGINS)):
         return False
     import jax
@@ -29,20 +29,20 @@ def trained(
     passes: Sequence[Iterable[Ints]],
     watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
-    """Train networks of one shape on shared records: by JAX on a GPU, by hand-written backpropagation on a CPU.
+    """Train networks of one architecture on shared records, each on its own rows.
 
     Parameters
     ----------
     networks
-        Equal but for their seeds.
+        The networks, with equal parameters except for their seeds.
     layers
-        The weights that each begins with.
+        Each network's initial weights and biases.
     X, codes
-        All records, and their labels 0 to n_classes - 1.
+        Features of all records, float32, and their labels, 0 .. n_classes - 1.
     passes
-        For each network, the rows of each pass, in order; their numbers may differ between networks.
+        For each network, the rows of each pass, in order; networks may have different numbers of rows.
     watch
-        Looks at one network's layers after each pass; the training ends when it says so.
+        Called with the layers after each pass, for a single network; the training ends when it returns True.
 
     Returns
     -------

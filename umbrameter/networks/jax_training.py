@@ -1,6 +1,6 @@
 """Train networks with JAX: one at a time, or many side by side as one program.
 
-Belongs here: the program that XLA compiles, once for each shape. Does not belong here: what scikit-learn sees.
+Belongs here: the program that XLA compiles, once per shape. Does not belong here: the scikit-learn interface (`base`).
 """
 
 import os
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-os.environ.setdefault("NPROC", "1")  # a worker is one thread; XLA reads this when JAX is first used
+os.environ.setdefault("NPROC", "1")  # a worker has one thread; XLA reads this when JAX is first used
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +24,10 @@ from umbrameter.typing import Array, Floats, Ints
 
 
 class Network(Protocol):
-    """A network's shape: hashable, so that XLA compiles it once."""
+    """A network's architecture; hashable, so that XLA compiles it once."""
 
     def __call__(self, layers: Any, x: jax.Array, key: jax.Array | None) -> jax.Array:
-        """Return the logits of some records, shape (n_records, n_outputs)."""
+        """Return the records' logits, shape (n_records, n_outputs); a `key` turns dropout on."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Dense:
     activation
         `tanh` or `relu`.
     dropout
-        Share of hidden units left out of a step.
+        Share of hidden units that are dropped in a step.
     """
 
     activation: str
@@ -67,7 +67,21 @@ def loss(
     key: jax.Array | None,
     smoothing: jax.Array | float = 0.0,
 ) -> jax.Array:
-    """Return the summed cross entropy of the records that count, a share of the labels spread over all classes."""
+    """Return the summed cross entropy of the records that count.
+
+    Parameters
+    ----------
+    network, layers
+        The network's architecture, and its weights and biases.
+    x, y
+        Features and labels, shapes (n_records, n_features) and (n_records,).
+    counts
+        Which records count, boolean, shape (n_records,); the others fill up.
+    key
+        Key of the dropout's random numbers, or None for none.
+    smoothing
+        Share of each label that is spread over all classes.
+    """
     logits = network(layers, x, key)
     if logits.shape[1] == 1:
         losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], y * (1 - smoothing) + smoothing / 2)
@@ -78,14 +92,14 @@ def loss(
 
 
 def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: jax.Array, settings: Any) -> Any:
-    """Take one pass of Adam over the batches.
+    """Train for one pass over the batches.
 
     Parameters
     ----------
     network
-        The network's shape.
+        The network's architecture.
     state
-        Layers, Adam's two moments, the steps taken, and the key of random numbers.
+        Layers, Adam's two moments, the number of steps taken, and the key of random numbers.
     X, y
         All records, on the device; shapes (n_records, n_features) and (n_records,).
     batches
@@ -101,19 +115,20 @@ def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: 
         rows = batches[i]
         counts = rows >= 0
         n = jnp.maximum(counts.sum(), 1).astype(jnp.float32)
-        own_key = jax.random.fold_in(key, count)
-        summed = jax.grad(partial(loss, network))(layers, X[rows], y[rows], counts, own_key, smoothing)
+        step_key = jax.random.fold_in(key, count)
+        summed = jax.grad(partial(loss, network))(layers, X[rows], y[rows], counts, step_key, smoothing)
         slope = [((dw + l2 * w) / n, db / n) for (dw, db), (w, _) in zip(summed, layers, strict=True)]
-        own_rate = rate * unbiased(count + 1)
+        step_rate = rate * unbiased(count + 1)
         new_mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, slope)
         new_square = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, square, slope)
-        moved = jax.tree.map(lambda p, m, v: p - own_rate * m / (jnp.sqrt(v) + EPSILON), layers, new_mean, new_square)
+        moved = jax.tree.map(lambda p, m, v: p - step_rate * m / (jnp.sqrt(v) + EPSILON), layers, new_mean, new_square)
         new, old = (moved, new_mean, new_square, count + 1), (layers, mean, square, count)
         return (*jax.tree.map(lambda a, b: jnp.where(counts.any(), a, b), new, old), key)
 
     return jax.lax.fori_loop(0, n_steps, step, state)
 
 
+# The old state is donated: XLA writes the new one into its memory.
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
 def _alone(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: jax.Array, settings: Any) -> Any:
     return one_pass(network, state, X, y, batches, settings)
@@ -134,29 +149,29 @@ def train(
     passes: Sequence[Iterable[Ints]],
     watch: Callable[[Layers], bool] | None = None,
 ) -> list[Layers]:
-    """Train networks of one shape side by side on shared records, each on rows of its own.
+    """Train networks of one architecture side by side on shared records, each on its own rows.
 
     Parameters
     ----------
     models
         The networks' parameters, equal but for their seeds.
     network
-        Their shape.
+        Their architecture.
     layers
-        The weights that each begins with.
+        Each network's initial weights and biases.
     X, codes
-        All records and their labels.
+        Features of all records, float32, and their labels, 0 .. n_classes - 1.
     passes
-        For each network, the rows of each pass, in order; their numbers may differ between networks.
+        For each network, the rows of each pass, in order; networks may have different numbers of rows.
     watch
-        Looks at the layers after each pass, where there is one network; the training ends when it says so.
+        Called with the layers after each pass, for a single network; the training ends when it returns True.
 
     Returns
     -------
-    Each network's trained layers, float32; several as one by one, to rounding.
+    Each network's trained layers, float32; up to rounding, as if each had been trained alone.
     """
     keep_programs()
-    states = [_begin(own, _key(model)) for own, model in zip(layers, models, strict=True)]
+    states = [_begin(initial, _key(model)) for initial, model in zip(layers, models, strict=True)]
     data = jnp.asarray(_longer(X, rounded(len(X)))), jnp.asarray(_longer(codes, rounded(len(X))))
     alone, first = len(models) == 1, models[0]
     run = _alone if alone else _side_by_side
@@ -174,7 +189,7 @@ def train(
 
 
 def rounded(n: int) -> int:
-    """Return the next number of four significant bits: sizes that are rounded up need few programs.
+    """Round up to four significant bits: with few different sizes, XLA compiles few programs.
 
     Examples
     --------
@@ -191,9 +206,9 @@ def _longer(array: Array, n: int) -> Array:
 
 
 def _begin(layers: Layers, key: jax.Array) -> Any:
-    own = [(jnp.asarray(w), jnp.asarray(b)) for w, b in layers]
-    zeros = [(jnp.zeros_like(w), jnp.zeros_like(b)) for w, b in own]
-    return own, zeros, jax.tree.map(jnp.copy, zeros), jnp.int32(0), key
+    on_device = [(jnp.asarray(w), jnp.asarray(b)) for w, b in layers]
+    zeros = [(jnp.zeros_like(w), jnp.zeros_like(b)) for w, b in on_device]
+    return on_device, zeros, jax.tree.map(jnp.copy, zeros), jnp.int32(0), key  # a buffer can be donated only once
 
 
 def _key(model: TrainableNetwork) -> jax.Array:
@@ -202,9 +217,10 @@ def _key(model: TrainableNetwork) -> jax.Array:
 
 
 def keep_programs() -> None:
-    """Keep compiled programs on disk, for this user's next process on this machine."""
+    """Cache compiled programs on disk, for the next process of this user on this machine."""
     config: Any = jax.config
     if config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        # Machines may share a home directory, but not each other's programs.
         config.update("jax_compilation_cache_dir", str(cache / "umbrameter" / "xla" / platform.node()))
         config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -12,42 +12,42 @@ from umbrameter.networks.parameters import Check, each, number, one_of, whole_nu
 from umbrameter.typing import Floats
 
 BITS_BELOW = 0.4
-"""Share of ones below which sums over set bits are faster than a dense product, as the benches measure it."""
+"""Share of ones below which sums over set bits are faster than a dense product, by the benchmarks."""
 
 
 class MLPClassifier(NetworkClassifier):
     """A fully connected network, trained by Adam for exactly `epochs` passes over the data.
 
-    It begins, shuffles and steps as `sklearn.neural_network.MLPClassifier` does, and so learns the same; in float32,
-    several times faster.
+    It initialises, shuffles and updates as `sklearn.neural_network.MLPClassifier` does, and so learns the same, but in
+    float32 and several times faster.
 
     Parameters
     ----------
     hidden
-        Units of each hidden layer.
+        Number of units of each hidden layer.
     activation
         `tanh` or `relu`.
     epochs
-        Passes over the training data; training never stops earlier.
+        Passes over the training data; only `early_stopping` ends the training earlier.
     batch_size
-        Records a step of Adam; `auto` is 200, or all records where there are fewer.
+        Records per step of Adam; `auto` is 200, or all records if there are fewer.
     learning_rate
         Adam's step size.
     l2
         Weight of the squared weights in the loss (scikit-learn's `alpha`).
     dropout
-        Share of each hidden layer's units that are left out of a step, at random.
+        Share of each hidden layer's units that are dropped in a step, at random.
     label_smoothing
         Share of each label that is spread over all classes.
     early_stopping
-        Whether to hold records out and end when they have not gained for some passes; then `n_epochs_` says how many
-        passes the kept weights took.
+        Whether to hold out records and to stop when their loss has not fallen for `patience` passes. The best weights
+        are kept; `n_epochs_` is the number of passes that they took.
     validation_fraction
         Share of the records that is held out.
     patience
-        How many passes without a gain are waited for.
+        Passes without a smaller loss before the training stops.
     random_state
-        Seed of initialisation, shuffling, dropout and of who is held out.
+        Seed of the initialisation, shuffling, dropout and choice of held-out records.
 
     References
     ----------
@@ -103,7 +103,7 @@ class MLPClassifier(NetworkClassifier):
         return [glorot(rng, m, n, (m, n)) for m, n in pairwise(units)]
 
     def _first_layers(self, X: Floats, n_networks: int) -> Any:
-        if self.dropout:
+        if self.dropout:  # only `jax_training` has dropout
             return None
         if np.size(self.hidden) and is_sparse_bits(X):
             from umbrameter.networks.cpu_bits import Bits
@@ -132,6 +132,6 @@ class MLPClassifier(NetworkClassifier):
 
 
 def is_sparse_bits(X: Floats) -> bool:
-    """Say whether all values are 0 or 1, with so few ones that summing over them is the faster way."""
+    """Return whether all values are 0 or 1, with so few ones that summing over them is faster."""
     n_set = np.count_nonzero(X)
     return bool(n_set < BITS_BELOW * X.size and np.count_nonzero(X == 1) == n_set)

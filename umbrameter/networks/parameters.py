@@ -1,4 +1,4 @@
-"""What values a network's parameters may have, and what is said of one that may not be."""
+"""Checks of a network's parameters, with messages that name the values allowed."""
 
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
 Check: TypeAlias = Callable[[Any, str], None]
-"""Takes a value and the parameter's name; raises `TypeError` or `ValueError` with a text for people."""
+"""Takes a value and the parameter's name; raises `TypeError` or `ValueError` with a message for people."""
 
 
 def whole_number(low: int) -> Check:
@@ -26,9 +26,9 @@ def number(low: float, high: float | None = None, ends: Literal["left", "right",
     Parameters
     ----------
     low, high
-        The ends of the range; without an upper end if None.
+        The ends of the range; no upper end if None.
     ends
-        Which of them belong to the range.
+        Which of the ends belong to the range.
     """
 
     def check(value: Any, name: str) -> None:
@@ -38,7 +38,7 @@ def number(low: float, high: float | None = None, ends: Literal["left", "right",
 
 
 def one_of(*choices: str) -> Check:
-    """Return a check for one of some texts."""
+    """Return a check for one of several strings."""
 
     def check(value: Any, name: str) -> None:
         if value not in choices:
@@ -48,9 +48,10 @@ def one_of(*choices: str) -> Check:
 
 
 def unset_or(other: Check, unset: Any = None) -> Check:
-    """Return a check for a value that stands for none, or for what another check allows."""
+    """Return a check for the value `unset`, or for whatever another check allows."""
 
     def check(value: Any, name: str) -> None:
+        # Only strings are compared by `==`: an array would compare element by element.
         if not (value is unset or (isinstance(unset, str) and value == unset)):
             other(value, name)
 
@@ -58,7 +59,7 @@ def unset_or(other: Check, unset: Any = None) -> Check:
 
 
 def each(other: Check, length: int | None = None) -> Check:
-    """Return a check for a single value or a list of them, of a given length where there is one."""
+    """Return a check for a single value or a sequence of them, of the given length if there is one."""
 
     def check(value: Any, name: str) -> None:
         entries = value if isinstance(value, tuple | list | np.ndarray) else (value,)
@@ -81,19 +82,19 @@ def random_state(value: Any, name: str) -> None:
 
 
 def check_parameters(owner: str, values: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
-    """Check all parameters, and say of all that are wrong what is.
+    """Check all parameters, and raise a single error for all that are wrong.
 
     Parameters
     ----------
     owner
-        Whose parameters they are.
+        The name of the class, for the message.
     values, checks
-        By name.
+        The parameters' values and checks, by name.
 
     Raises
     ------
     ValueError
-        When a value may not be; the text names each.
+        When a value is not allowed; the message names every such parameter.
     """
     wrong = []
     for name, check in checks.items():

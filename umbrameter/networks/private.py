@@ -1,11 +1,11 @@
-"""Networks that are trained with differential privacy.
+"""Networks trained with differential privacy.
 
-Each step takes every record with the same chance (Poisson sampling), clips the gradient of each record taken, all
-weights and biases together, adds Gaussian noise to their sum, and divides by the number of records expected, never by
-the number taken. Adam follows, which sees no record.
+Each step samples every record with the same probability (Poisson sampling), clips the gradient of each sampled record
+over all weights and biases together, adds Gaussian noise to the sum, and divides by the expected number of records,
+never by the number sampled. Adam only sees the result, and no record.
 
-Abadi et al. (2016), "Deep Learning with Differential Privacy", arXiv 1607.00133, algorithm 1. Of dense layers the norm
-of one record's gradient is |inputs| · |errors|, so that no record's gradient is ever written down: Goodfellow (2015),
+Abadi et al. (2016), "Deep Learning with Differential Privacy", arXiv 1607.00133, algorithm 1. In a dense layer, the
+norm of a record's gradient is |inputs| · |errors|, so that no single record's gradient is computed: Goodfellow (2015),
 "Efficient Per-Example Gradient Computations", arXiv 1510.01799; Li et al. (2022), arXiv 2110.05679 ("ghost clipping").
 """
 
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from umbrameter.networks.cpu_training import FirstLayers
 
 MICROBATCH = 16
-"""Records whose gradients the library holds at once, for layers that are not dense."""
+"""Records whose gradients jax_privacy holds at once, for networks with convolutions."""
 
 
 class PrivateNetwork(NetworkClassifier):
-    """What private networks share: the training, and what it guarantees.
+    """Base class of private networks: the training and its guarantee.
 
-    The guarantee is for adding or removing one record, against everybody who does not know the seed. The number of
-    records and their classes count as known. Noise is drawn in floating point, as everywhere in this field.
+    The guarantee is for adding or removing one record, against anyone who does not know the seed. The number of
+    records and the set of classes count as public. Noise is drawn in floating point, as is usual.
 
-    Fitted attributes, beside those of other networks: `epsilon_` (the accountant's, for the noise that was added; never
-    the request), `delta_`, `noise_multiplier_`, `clip_norm_`, `sampling_rate_`, `n_steps_`, `accountant_`.
+    Further fitted attributes: `epsilon_` (the accountant's, for the noise that was added; never the request),
+    `delta_`, `noise_multiplier_`, `clip_norm_`, `sampling_rate_`, `n_steps_`, `accountant_`.
     """
 
     parameter_checks: ClassVar[Mapping[str, Check]] = {
@@ -73,7 +73,7 @@ class PrivateNetwork(NetworkClassifier):
         ValueError
             When a parameter or the data are out of range.
         SpecError
-            When so many steps cannot have so small an epsilon.
+            When so many steps cannot reach so small an epsilon.
         """
         X, codes = self._checked(X, y)
         self._check_private()
@@ -86,21 +86,21 @@ class PrivateNetwork(NetworkClassifier):
 
     @property
     def trains_alone(self) -> bool:
-        """Its steps take other records than anybody else's."""
+        """Whether the network must be trained alone: always, since each step samples records of its own."""
         return True
 
     @abstractmethod
     def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
-        """Return the function from weights and rows to the sum of these records' clipped gradients."""
+        """Return the function from layers and rows to the sum of these records' clipped gradients."""
 
     def _account(self, n_records: int) -> None:
-        """Set what the training guarantees."""
+        """Set the fitted attributes that state the guarantee."""
         self.delta_, self.clip_norm_, self.accountant_ = float(self.delta), float(self.clip_norm), accountant()
         self.sampling_rate_ = float(self.sampling_rate or self.records_a_step(n_records) / n_records)
         self.n_steps_ = ceil(self.epochs / self.sampling_rate_)
         sampled = self.sampling_rate_, self.n_steps_
-        wanted = self.noise_multiplier or noise_multiplier_of(float(self.epsilon or 0), self.delta_, *sampled)
-        self.noise_multiplier_ = float(wanted)
+        noise_multiplier = self.noise_multiplier or noise_multiplier_of(float(self.epsilon or 0), self.delta_, *sampled)
+        self.noise_multiplier_ = float(noise_multiplier)
         self.epsilon_ = epsilon_of(self.noise_multiplier_, *sampled, self.delta_)
 
     def _trained(
@@ -113,21 +113,22 @@ class PrivateNetwork(NetworkClassifier):
         flat = np.concatenate([part.ravel() for part in (*(w for w, _ in layers), *(b for _, b in layers))])[None]
         gradient, mean, square = (np.zeros_like(flat) for _ in range(3))
         n_weights, n_steps = sum(w.size for w, _ in layers), np.zeros(1, np.int64)
-        expected, own = np.float32(self.sampling_rate_ * n_records), _layers(flat[0], shapes)
+        # Views into `flat`, which Adam changes in place.
+        expected, current = np.float32(self.sampling_rate_ * n_records), _layers(flat[0], shapes)
         noise, scale = np.empty_like(flat[0]), np.float32(self.noise_multiplier_ * self.clip_norm_)
         for _ in range(self.n_steps_):
             rows = np.flatnonzero(rng.random(n_records) < self.sampling_rate_).astype(np.int32)
-            summed = sums(own, rows)
+            summed = sums(current, rows)
             rng.standard_normal(dtype=np.float32, out=noise)
             np.multiply(noise, scale / expected, out=gradient[0])
             for (by_weights, by_biases), (weights, biases) in zip(_layers(gradient[0], shapes), summed, strict=True):
                 by_weights += weights * (1 / expected)
                 by_biases += biases * (1 / expected)
             adam(flat, gradient, mean, square, n_weights, self.l2, self.learning_rate, np.array([expected]), n_steps)
-        return [(w.copy(), b.copy()) for w, b in own]
+        return [(w.copy(), b.copy()) for w, b in current]
 
     def _check_private(self) -> None:
-        """Refuse what is outside the guarantee."""
+        """Refuse settings that the guarantee does not cover."""
         if (self.epsilon is None) == (self.noise_multiplier is None):
             raise ValueError(
                 f"epsilon={self.epsilon}, noise_multiplier={self.noise_multiplier}: give the one or the other"
@@ -142,17 +143,17 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
     Parameters
     ----------
     hidden, activation, epochs, batch_size, learning_rate, l2, label_smoothing, random_state
-        As of `MLPClassifier`; `epochs` passes on average. `random_state` must stay secret.
+        See `MLPClassifier`; `epochs` passes on average. `random_state` must stay secret.
     dropout, early_stopping, validation_fraction, patience
-        As of `MLPClassifier`, and not to be used: 0, False.
+        Not supported: leave `dropout` at 0 and `early_stopping` at False.
     epsilon, noise_multiplier
-        The guarantee asked for, or the standard deviation of the noise in clipping norms: one of the two.
+        Either the guarantee requested, or the standard deviation of the noise in clipping norms.
     delta
-        Of the guarantee.
+        The delta of the guarantee.
     clip_norm
         The largest norm of one record's gradient.
     sampling_rate
-        Chance of a record to be in a step's batch; `batch_size` over the number of records if None.
+        Probability of each record to be in a step's batch; `batch_size` over the number of records if None.
 
     Examples
     --------
@@ -209,7 +210,7 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
     def _check_private(self) -> None:
         super()._check_private()
         if self.dropout:
-            raise ValueError(f"dropout={self.dropout} is not there in private training; set it to 0")
+            raise ValueError(f"dropout={self.dropout} is not supported in private training; set it to 0")
 
     def _clipped_sums(self, X: Floats, codes: Ints) -> Callable[[Layers, Ints], Layers]:
         from umbrameter.networks.cpu_bits import Bits
@@ -230,11 +231,11 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
     Parameters
     ----------
     image, filters, kernel, hidden, activation, pixel_max, epochs, batch_size, learning_rate, l2, label_smoothing
-        As of `CNNClassifier`; `epochs` passes on average.
+        See `CNNClassifier`; `epochs` passes on average.
     early_stopping, validation_fraction, patience
-        As of `CNNClassifier`, and not to be used: False.
+        Not supported: leave `early_stopping` at False.
     epsilon, noise_multiplier, delta, clip_norm, sampling_rate, random_state
-        As of `PrivateMLPClassifier`.
+        See `PrivateMLPClassifier`.
     """
 
     parameter_checks: ClassVar[Mapping[str, Check]] = {
@@ -296,14 +297,16 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
         loss = partial(jax_training.loss, replace(self._network(), by_patches=True))
         smoothing = float(self.label_smoothing)
 
-        def of_one(layers: Any, x: Any, y: Any, counts: Any) -> Any:
+        def loss_of_record(layers: Any, x: Any, y: Any, counts: Any) -> Any:
             return loss(layers, x, y, counts, None, smoothing)
 
         options = {"l2_clip_norm": self.clip_norm_, "batch_argnums": (1, 2, 3), "microbatch_size": MICROBATCH}
-        summed = jax.jit(clipped_grad(of_one, **options))
+        summed = jax.jit(clipped_grad(loss_of_record, **options))
 
         def sums(layers: Layers, rows: Ints) -> Layers:
-            fill = -len(rows) % (4 * MICROBATCH) if len(rows) else MICROBATCH  # few sizes, few programs
+            fill = (
+                -len(rows) % (4 * MICROBATCH) if len(rows) else MICROBATCH
+            )  # few sizes, so that XLA compiles few programs
             filled = np.concatenate([rows, np.zeros(fill, rows.dtype)])
             counts = np.arange(len(filled)) < len(rows)
             return [(np.asarray(w), np.asarray(b)) for w, b in summed(layers, X[filled], codes[filled], counts)]
@@ -312,7 +315,17 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
 
 
 def targets(codes: Ints, n_outputs: int, smoothing: float) -> Floats:
-    """Return what a network should answer, shape (n_records, n_outputs)."""
+    """Return the smoothed labels that a network is trained towards, shape (n_records, n_outputs).
+
+    Parameters
+    ----------
+    codes
+        Labels 0 .. n_classes - 1, shape (n_records,).
+    n_outputs
+        Number of the network's outputs: 1 for two classes, else as many as classes.
+    smoothing
+        Share of each label that is spread over all classes.
+    """
     if n_outputs == 1:
         return (codes[:, None] * (1 - smoothing) + smoothing / 2).astype(np.float32)
     truth = np.full((len(codes), n_outputs), smoothing / n_outputs, dtype=np.float32)
@@ -329,22 +342,22 @@ def clipped_sum(
     activation: str,
     clip_norm: float,
 ) -> Layers:
-    """Return the sum of records' gradients of cross entropy, each clipped, by ghost norms.
+    """Return the sum of the records' clipped gradients of cross entropy, by ghost norms.
 
     Parameters
     ----------
     layers
         Weights and biases of a fully connected network.
     records, rows
-        All records with the first layer's work on them, and which of them are taken.
+        The first layer on all records, and the rows that are sampled.
     squares
-        The squared norms of these records' features, shape (n_rows,).
+        The squared norms of the sampled records' features, shape (n_rows,).
     truth
-        As of `targets`, of these records.
+        Their smoothed labels; see `targets`.
     activation
         `tanh` or `relu`.
     clip_norm
-        The largest norm of one record's gradient by all weights and biases together.
+        The largest norm of one record's gradient, over all weights and biases together.
 
     Returns
     -------
@@ -362,6 +375,7 @@ def clipped_sum(
         slopes = 1 - u * u if activation == "tanh" else u > 0
         errors.append(errors[-1] @ weights.T * slopes)
     errors = errors[::-1]
+    # |inputs|² · |errors|² for the weights and |errors|² for the biases, summed over the layers.
     norms = np.sqrt(sum(_squares(e) * (1 + s) for e, s in zip(errors, [squares, *map(_squares, units)], strict=True)))
     scales = np.float32(clip_norm) / np.maximum(norms, np.float32(clip_norm))
     scaled = [e * scales[:, None] for e in errors]

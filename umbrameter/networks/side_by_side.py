@@ -1,4 +1,4 @@
-"""Many networks of one shape as one program."""
+"""Train many networks of one architecture as one program."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from umbrameter.typing import Array, Floats, Ints
 
 
 class StackedMLP:
-    """Networks of one shape that are trained side by side, each on rows of its own; for the attack models of classes.
+    """Networks of one architecture, trained side by side, each on its own rows; used for per-class attack models.
 
     Parameters
     ----------
     networks
-        Unfitted, equal but for their `random_state`.
+        Unfitted networks, with equal parameters except for `random_state`.
 
     Examples
     --------
@@ -42,64 +42,66 @@ class StackedMLP:
         y
             All records' labels, shape (n_records,).
         rows
-            For each network, the rows of `X` it is trained on; their numbers may differ.
+            For each network, the rows of `X` that it is trained on; networks may have different numbers of rows.
 
         Raises
         ------
         ValueError
-            When the networks are not of one shape, or one's rows are out of range or of one class.
+            When the networks' parameters differ, or the rows of one are out of range or of a single class.
         """
         fit_side_by_side(self.networks, X, y, rows)
         return self
 
 
 def fit_side_by_side(networks: Sequence[NetworkClassifier], X: Floats, y: Array, rows: Sequence[Ints]) -> None:
-    """Train networks of one shape as one program, each on rows of its own, as if each were trained alone.
+    """Train networks of one architecture as one program, each on its own rows, as if each were trained alone.
 
     Networks whose rows hold fewer classes than the others' are trained in a program of their own.
 
     Parameters
     ----------
-    networks, X, y, rows
-        As of `StackedMLP.fit`.
+    networks
+        Unfitted networks, with equal parameters except for `random_state`; fitted afterwards.
+    X, y, rows
+        See `StackedMLP.fit`.
 
     Raises
     ------
     ValueError
-        As of `StackedMLP.fit`.
+        See `StackedMLP.fit`.
     """
     shapes = {str({**network.get_params(), "random_state": None}) for network in networks}
     if len(shapes) != 1:
         raise ValueError(f"the networks differ in their parameters: {'; '.join(sorted(shapes))}; stack equal ones")
     X, y = np.ascontiguousarray(X, dtype=np.float32), np.asarray(y)
     if any(network.trains_alone for network in networks):
-        for network, own in zip(networks, rows, strict=True):
-            network.fit(X[own], y[own])
+        for network, own_rows in zip(networks, rows, strict=True):
+            network.fit(X[own_rows], y[own_rows])
         return
     alike: dict[bytes, list[tuple[NetworkClassifier, Ints]]] = {}
-    for network, own in zip(networks, rows, strict=True):
-        network._checked(X[own], y[own])
-        alike.setdefault(network.classes_.tobytes(), []).append((network, np.asarray(own, dtype=np.int32)))
+    for network, own_rows in zip(networks, rows, strict=True):
+        network._checked(X[own_rows], y[own_rows])
+        alike.setdefault(network.classes_.tobytes(), []).append((network, np.asarray(own_rows, dtype=np.int32)))
     for group in alike.values():
-        _fit([network for network, _ in group], X, y, [own for _, own in group])
+        _fit([network for network, _ in group], X, y, [own_rows for _, own_rows in group])
 
 
 def _fit(networks: list[NetworkClassifier], X: Floats, y: Array, rows: list[Ints]) -> None:
-    """Train checked networks of the same classes as one program; in halves where memory does not take them all."""
+    """Train checked networks of the same classes as one program, or in halves where memory is short."""
     codes = np.searchsorted(networks[0].classes_, y).astype(np.int32)
     layers, passes = [], []
-    for network, own in zip(networks, rows, strict=True):
+    for network, own_rows in zip(networks, rows, strict=True):
         rng = check_random_state(network.random_state)
         layers.append(network._initial(rng))
-        passes.append(map(own.__getitem__, network.batches(rng, len(own))))
+        passes.append(map(own_rows.__getitem__, network.batches(rng, len(own_rows))))
     try:
-        found = trained(networks, layers, X, codes, passes)
-    except RuntimeError as error:
+        trained_layers = trained(networks, layers, X, codes, passes)
+    except RuntimeError as error:  # XLA has no exception of its own for a full memory
         if "RESOURCE_EXHAUSTED" not in str(error) or len(networks) == 1:
             raise
         half = len(networks) // 2
         _fit(networks[:half], X, y, rows[:half])
         _fit(networks[half:], X, y, rows[half:])
         return
-    for network, own_layers in zip(networks, found, strict=True):
+    for network, own_layers in zip(networks, trained_layers, strict=True):
         network._keep(own_layers)

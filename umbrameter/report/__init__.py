@@ -1,4 +1,4 @@
-"""The report of an audit: its model, its figures, and how it reads as HTML and on a terminal.
+"""The report of an audit: its data model, its figures, and its texts for HTML and the terminal.
 
 `figures` and `html` are imported by name, so that reading a `report.json` does not import matplotlib.
 """

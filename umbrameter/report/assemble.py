@@ -49,31 +49,31 @@ from umbrameter.store.metadata import Cost
 from umbrameter.store.steps import kind_of, paths_of
 
 FITTED = ("targets", "shadow_predictions")
-"""Kinds of artefacts that a model was trained for, unless the target was trained elsewhere."""
+"""Kinds of artefacts that take the training of a model, unless the target was trained elsewhere."""
 
 DESIGNS = {
-    "disjoint": "each draws its own IN and OUT records from the pool",
-    "audit": "each pair shares members and non-members among them, so that every record is IN half of the models",
-    "mixed": "two share members and non-members among them, the next two draw from the pool, and so on",
+    "disjoint": "each model draws its own IN and OUT records from the pool",
+    "audit": "each pair of models splits the audited records, so that every record is IN half of the models",
+    "mixed": "two models split the audited records, the next two draw from the pool, and so on",
 }
 
 SOURCES = {
-    "disjoint": "records of the same source, apart from members and non-members",
+    "disjoint": "records from the same source, apart from members and non-members",
     "audit": "the audited records themselves",
-    "mixed": "the audited records, and others of the same source",
+    "mixed": "the audited records and others from the same source",
 }
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage took.
+    """The cost of one stage.
 
     Parameters
     ----------
     seconds
-        By the clock.
+        Wall-clock time.
     made
-        Paths of the artefacts it made.
+        Paths of the artefacts that it made.
     """
 
     seconds: float
@@ -82,28 +82,28 @@ class StageCost:
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run took.
+    """The cost of a run.
 
     Parameters
     ----------
     started
-        ISO 8601, UTC.
+        Start time, ISO 8601, UTC.
     seconds
-        The whole run.
+        Wall-clock time of the whole run.
     stages
-        By stage.
+        The cost of each stage, by name.
     made
         Paths of the artefacts that this run made.
     reused
-        Paths of those that were in the store already.
+        Paths of the artefacts that it found in the store.
     cpu_seconds
-        Of this process, in all.
+        CPU time of this process, from start to end.
     works_here
-        Whether this process also does what workers do elsewhere.
+        Whether this process also does the workers' work.
     peak_rss_mb
-        Of this process, MiB.
+        Largest resident memory of this process, MiB.
     n_sent
-        Records that this run sent to an endpoint, by its ledger; None for other targets.
+        Number of records sent to an endpoint in this run, by the endpoint's ledger; None for other targets.
     """
 
     started: str
@@ -123,13 +123,13 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     Parameters
     ----------
     spec
-        The audit.
+        The audit's spec.
     store
-        Where its artefacts are.
+        The store that holds its artefacts.
     variants
-        Its steps, all of them taken.
+        Its variants, with every step done.
     cost
-        What they took.
+        The cost of the run.
     """
     records = SourceMetadata.read(store.open(variants[0].training.records))
     classes = [str(name) for name in records.classes]
@@ -138,6 +138,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     results = [_result(store, m, doubts[variant.title], classes) for variant in firsts for m in variant.measurements]
     results += [_not_measured(store, entry) for variant in firsts for entry in variant.unmeasurable]
     order = [None, *(mitigation.label for mitigation in spec.mitigations)]
+    # In the order of the spec, the unmitigated target first.
     results.sort(key=lambda result: order.index(result.mitigation))
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in firsts for g in variant.guarantees]
     limits, unmitigated = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
@@ -187,7 +188,9 @@ def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVarian
     curves = {m.attack.label: read_roc(store.open(m.evaluation.recipe.path)) for m in measured}
     classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
-        "roc": figures.roc(curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the target as it is"),
+        "roc": figures.roc(
+            curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the unmitigated target"
+        ),
         "class_precision": figures.class_precision(classes),
         "mitigations": figures.mitigations(report),
     }
@@ -195,14 +198,14 @@ def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVarian
 
 
 def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | None:
-    """Say why a variant's shadow models tell nothing: they know their own training records no better than by chance.
+    """Return why a variant's shadow models are of no use, or None if they beat chance on their own training records.
 
     Parameters
     ----------
     store, variant
         See `assemble`.
     n_classes
-        Of the target; chance is one in so many.
+        Number of classes; the accuracy of chance is 1 / n_classes.
     """
     accuracies = [ShadowMetadata.read(store.open(shadow.recipe.path)).train_accuracy for shadow in variant.shadows]
     if not accuracies or np.mean(accuracies) > 1 / n_classes:
@@ -216,10 +219,10 @@ def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | No
 
 def _repeats(store: Store, variants: Sequence[TrainedVariant], classes: Sequence[str]) -> list[Repeated]:
     """Compare each attack and mitigation over repeats."""
-    alike: dict[tuple[str, str | None], list[Measurement]] = {}
+    repeats: dict[tuple[str, str | None], list[Measurement]] = {}
     for measurement in (m for variant in variants for m in variant.measurements if m.attacker != "static"):
-        alike.setdefault((measurement.attack.label, measurement.mitigation), []).append(measurement)
-    return [_repeated(store, measurements, classes) for measurements in alike.values()]
+        repeats.setdefault((measurement.attack.label, measurement.mitigation), []).append(measurement)
+    return [_repeated(store, measurements, classes) for measurements in repeats.values()]
 
 
 def _repeated(store: Store, measurements: Sequence[Measurement], classes: Sequence[str]) -> Repeated:
@@ -278,32 +281,32 @@ def _source(spec: AuditSpec) -> str:
 
 
 def _drawn(store: Store, variant: TrainedVariant) -> DrawnInfo | None:
-    """Return what was drawn for the shadow models, where it was."""
+    """Return how the shadow data were drawn, or None for real records."""
     if variant.drawn is None:
         return None
     drawn = DrawnMetadata.read(store.open(variant.drawn.recipe.path))
-    searched = [QueryMetadata.read(store.open(path)).queries for path in paths_of(variant.searches)]
+    queries_of_searches = [QueryMetadata.read(store.open(path)).queries for path in paths_of(variant.searches)]
     by_class = [entry.model_dump() | {"label": str(drawn.classes[entry.label])} for entry in drawn.by_class]
     return DrawnInfo(
         kind=variant.drawn.data.label,
         n_wanted=drawn.n_wanted,
         n_records=drawn.n_records,
-        queries=drawn.queries + sum(searched),
+        queries=drawn.queries + sum(queries_of_searches),
         by_class=[DrawnClass(**entry) for entry in by_class],
     )
 
 
 def _not_measured(store: Store, entry: Unmeasurable) -> Result:
     reason = NotMeasured(not_measured=entry.reason)
-    figures = read_utility(store.open(entry.utility.recipe.path))
+    utility = read_utility(store.open(entry.utility.recipe.path))
     return Result(
         attack=entry.attack.label,
         mitigation=entry.plan.label,
         attacker="adaptive" if entry.plan.mitigation else None,
         params={"attack": entry.attack.model_dump(mode="json")} | entry.plan.params,
-        utility=figures.utility,
-        change=figures.change,
-        notes=figures.notes,
+        utility=utility.utility,
+        change=utility.change,
+        notes=utility.notes,
         assumption=entry.attack.assumption,
         n_queries=entry.attack.n_queries,
         metrics=dict.fromkeys(METRICS, reason),
@@ -341,8 +344,8 @@ def _result(store: Store, measurement: Measurement, doubt: str | None, classes: 
 
 
 def without_model(entry: ClassMetrics) -> ClassMetrics:
-    """Return the figures of a class of which there is no attack model: none is measured."""
-    reason = "there is no attack model of this class: shadow models had no records of it, or none both IN and OUT"
+    """Return a class's figures as not measured, since there is no attack model for the class."""
+    reason = "there is no attack model for this class: shadow models had no records of it, or not both IN and OUT"
     none = NotMeasured(not_measured=reason)
     return entry.model_copy(update=dict.fromkeys(("accuracy", "precision", "recall", "auc"), none))
 
@@ -352,6 +355,7 @@ def _ledger(store: Store, cost: RunCost) -> Ledger:
     costs = {path: Cost.read(artefact) for path, artefact in artefacts.items()}
     cpu = {name: sum(costs[path].cpu_seconds for path in stage.made) for name, stage in cost.stages.items()}
     asked = sum(QueryMetadata.read(artefact).queries for artefact in artefacts.values())
+    # Work done in this process already counts in its stage, so it is taken off the process's own time.
     here = sum(seconds for name, seconds in cpu.items() if cost.works_here or name == "prepare")
     worker = max((made.peak_rss_mb for made in costs.values()), default=0.0)
     return Ledger(

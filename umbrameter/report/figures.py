@@ -1,6 +1,6 @@
-"""The figures of a report, made with matplotlib's object interface: no pyplot, no global state, equal bytes each time.
+"""The figures of a report, made with matplotlib's object interface: no pyplot, no global state, equal bytes every time.
 
-Belongs here: one function a figure, from results to a `Figure`. Does not belong here: where figures go (MLflow, HTML).
+Belongs here: one function per figure, from results to a `Figure`. Does not belong here: where figures go, such as HTML.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 DASHES = ("-", "--", "-.", ":")
 
 MOST_NAMED_CLASSES = 40
-"""Up to this many classes each has its name at the axis."""
+"""Up to this many classes are named on the axis."""
 
 GREY = "0.45"
-"""Of what is no result: axes, guessing, floors."""
+"""Colour of everything that is not a result: axes, guessing, floors."""
 
 
 def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: str) -> Figure:
@@ -39,11 +39,11 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: s
     ----------
     curves
         False- and true-positive rates by the curve's name, from (0, 0) to (1, 1), as `metrics.roc_curve` returns them.
-        Between two points the line is what an attacker reaches by tossing a coin.
+        Rates between two points are reached by choosing between two thresholds at random.
     n_nonmembers
-        The number of audited non-members; below one in so many, a false-positive rate cannot be measured.
+        The number of audited non-members; false-positive rates below 1 / n_nonmembers cannot be measured.
     title
-        Printed above the figure.
+        The title above the figure.
 
     References
     ----------
@@ -68,7 +68,7 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: s
 
 
 def _dense(fpr: Floats, tpr: Floats, floor: float, low: float) -> tuple[Floats, Floats]:
-    """Return a curve's points from the floor on, and many between: lines that are straight bend on log axes."""
+    """Return a curve's points from the floor on, and many between, since straight lines bend on log axes."""
     grid = np.geomspace(floor, 1, 300)
     x, y = np.append(fpr, grid), np.append(tpr, np.interp(grid, fpr, tpr))
     order = np.lexsort((y, x))
@@ -77,7 +77,7 @@ def _dense(fpr: Floats, tpr: Floats, floor: float, low: float) -> tuple[Floats, 
 
 
 def class_precision(by_class_of: Mapping[str, Sequence[ClassMetrics]]) -> Figure:
-    """Draw each class's attack precision with its interval: one panel a series, classes in rising order.
+    """Draw each class's attack precision with its interval: one panel per series, classes in rising order.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def class_precision(by_class_of: Mapping[str, Sequence[ClassMetrics]]) -> Figure
 
 
 def _measured(entries: Sequence[ClassMetrics]) -> list[tuple[Interval, str]]:
-    """Return the precision and name of each class that has one, in rising order."""
+    """Return the precision and name of each class with a precision, in rising order."""
     pairs = [(entry.precision, entry.label) for entry in entries if isinstance(entry.precision, Interval)]
     return sorted(pairs, key=lambda pair: pair[0].value)
 
@@ -110,7 +110,7 @@ def _class_panel(axes: Axes, name: str, entries: Sequence[ClassMetrics], colour:
     measured = _measured(entries)
     missing = len(entries) - len(measured)
     axes.set_title(short(name, 40), fontsize=10, loc="left", parse_math=False)
-    axes.set_ylabel("attack precision (of 1)")
+    axes.set_ylabel("attack precision (0 to 1)")
     axes.axhline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 2)), label="guessing: 0.5")
     if measured:
         _class_dots(axes, [interval for interval, _ in measured], colour)
@@ -144,21 +144,21 @@ def _name_classes(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def mitigations(report: Report) -> Figure:
-    """Draw what each mitigation leaves of the leak against what it costs.
+    """Draw how much each mitigation lets leak against the accuracy that it keeps.
 
-    The vertical axis is the AUC of the strongest attack with its interval, by attackers who know of the mitigation and
-    who do not, the horizontal one the target's test accuracy; down and to the right is better. Rings mark the Pareto
-    front: mitigations that no other betters in both. Those whose AUC was not measured are not drawn.
+    The vertical axis is the AUC of the strongest attack, adaptive or static, with its interval; the horizontal axis is
+    the target's test accuracy. Down and to the right is better. Rings mark the Pareto front: mitigations that no other
+    beats in both. Mitigations whose AUC was not measured are not drawn.
 
     Parameters
     ----------
     report
         The audit's report.
     """
-    found = leaks(report.results).items()
-    points = {name or "none": entry for name, entry in found if remaining_utility(entry.result) is not None}
+    measured = leaks(report.results).items()
+    points = {name or "none": entry for name, entry in measured if remaining_utility(entry.result) is not None}
     size = (7.6, max(4.8, 0.4 * len(points)))
-    figure, axes = _one_panel("What each mitigation leaves and costs (low and right is best)", size)
+    figure, axes = _one_panel("Leak and accuracy under each mitigation (low and right is best)", size)
     axes.axhline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
     axes.set_ylabel("AUC of the strongest attack (dotted: guessing)")
     if points:
@@ -166,10 +166,10 @@ def mitigations(report: Report) -> Figure:
         shifts = _shifts([_accuracy(entry) for entry in points.values()], axes)
         _points(axes, points, shifts)
         ring: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 11, "markerfacecolor": "none"}
-        axes.plot([], [], color="0.15", label="Pareto front: no other betters both", **ring)
+        axes.plot([], [], color="0.15", label="Pareto front: no other beats both", **ring)
         legend(axes, loc="upper left")
         note = "\n(points at nearly the same accuracy are drawn side by side)" if any(shifts) else ""
-        axes.set_xlabel(f"test accuracy of the target (of 1){note}")
+        axes.set_xlabel(f"test accuracy of the target (0 to 1){note}")
     else:
         axes.text(0.5, 0.6, "not measured", transform=axes.transAxes, ha="center")
         axes.set(ylim=(0.4, 1), xticks=[])
@@ -177,16 +177,16 @@ def mitigations(report: Report) -> Figure:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> Floats:
-    """Return the points that no other betters in both: accuracy as high, AUC as low as can be.
+    """Return the Pareto front: the points that no other beats in both higher accuracy and lower AUC.
 
     Parameters
     ----------
     points
-        Accuracy and AUC of each.
+        Accuracy and AUC of each point.
 
     Returns
     -------
-    By rising accuracy, shape (n_front, 2).
+    The points in order of rising accuracy, shape (n_front, 2).
 
     Examples
     --------
@@ -228,6 +228,7 @@ def _points(axes: Axes, points: Mapping[str, Leak], shifts: Sequence[float]) -> 
 def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colour: str, is_best: bool = False) -> None:
     accuracy, auc = _accuracy(entry), entry.auc
     figure = axes.get_figure(root=True)
+    # Moved by points on paper, 72 to the inch, since data units would falsify the accuracy.
     aside = ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans) if figure else None
     moved = axes.transData + aside if aside else axes.transData
     axes.errorbar([accuracy], [auc.value], yerr=_arms([auc]), fmt="o", color=colour, capsize=3, transform=moved)
@@ -248,9 +249,10 @@ def _point(axes: Axes, name: str, entry: Leak, place: float, shift: float, colou
 
 
 def _shifts(values: Sequence[float], axes: Axes, step: float = 9.0) -> list[float]:
-    """Return by how many typographic points to move each point aside, so that equal accuracies do not cover another."""
+    """Return by how many typographic points to move each point aside, so that equal accuracies do not overlap."""
     low, high = axes.get_xlim()
     order = np.argsort(values, kind="stable")
+    # Accuracies closer than a fortieth of the axis would overlap.
     group = np.cumsum(np.diff(np.array(values)[order], prepend=-np.inf) > (high - low) / 40)
     shifts = np.empty(len(order))
     for number in np.unique(group):
@@ -260,7 +262,7 @@ def _shifts(values: Sequence[float], axes: Axes, step: float = 9.0) -> list[floa
 
 
 def _spread(heights: Floats, gap: float) -> Floats:
-    """Return heights at least `gap` apart, in the order of the given ones and near them, within 0 and 1 if they fit."""
+    """Return heights at least `gap` apart, in the same order and near the originals, within 0 and 1 if they fit."""
     order = np.argsort(heights, kind="stable")
     steps = gap * np.arange(len(heights))
     spread = np.maximum.accumulate(heights[order] - steps) + steps
@@ -286,14 +288,14 @@ def _one_panel(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
 
 
 def tidy(axes: Axes) -> None:
-    """Leave out what is no figure."""
+    """Remove the top and right spines, and draw a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis="y", color="0.9", linewidth=0.7)
     axes.set_axisbelow(True)
 
 
 def legend(axes: Axes, **where: Any) -> None:
-    """Draw a legend whose texts are taken as they are."""
+    """Draw a legend; its texts may contain `$`, which would otherwise start a formula."""
     legend = axes.legend(frameon=False, fontsize=8, **where)
     for text in legend.get_texts():
         text.set_parse_math(False)
@@ -307,5 +309,5 @@ def _arms(intervals: Sequence[Interval]) -> Floats:
 
 
 def short(text: str, most: int = 24) -> str:
-    """Return a text, cut where it is long."""
+    """Return a text, cut off with an ellipsis if it is too long."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,7 +1,7 @@
-"""The report as one HTML file for readers who were not there: no scripts, nothing fetched from anywhere.
+"""The report as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
 
-Belongs here: what goes into which table, as text. Does not belong here: markup and style (`templates`), what is said
-(`text`) or drawn (`figures`).
+Belongs here: what goes into which table, as text. Does not belong here: markup and style (`templates`), sentences
+(`text`) or drawings (`figures`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,44 +31,43 @@ from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.statistics.subgroups import Excess
 
 CAPTIONS = {
-    "roc": "True- against false-positive rate on logarithmic axes. The further a line lies above the dotted diagonal, "
-    "the more members an attacker finds at the price of few mistakes.",
-    "class_precision": "Of the records that an attack calls members, how many are, class by class, with 95 % "
-    "intervals. Classes far above the dotted line leak more than the figures over all classes say.",
-    "mitigations": "What each mitigation leaves of the strongest attack, and the test accuracy that the target keeps. "
-    "Bars are 95 % intervals. Rings mark mitigations that no other betters in both (Pareto front).",
+    "roc": "True-positive rate against false-positive rate on logarithmic axes. The further a line lies above the "
+    "dotted diagonal, the more members an attacker finds with few mistakes.",
+    "class_precision": "The share of records called members that are members, per class, with 95 % intervals. Classes "
+    "far above the dotted line leak more than the figures over all classes suggest.",
+    "mitigations": "The AUC of the strongest attack under each mitigation, and the test accuracy that the target "
+    "keeps. Bars are 95 % intervals. Rings mark mitigations that no other beats in both (Pareto front).",
 }
-"""What a figure of that name shows."""
+"""Captions, by the name of the figure."""
 
 _GROUP_COLUMNS = (
     "class",
     "members",
     "non-members",
     "AUC",
-    "attack accuracy (of 1)",
-    "attack precision (of 1)",
-    "attack recall (of 1)",
+    "attack accuracy (0 to 1)",
+    "attack precision (0 to 1)",
+    "attack recall (0 to 1)",
 )
 
-_WORTH = {
-    "test_accuracy": "test accuracy (of 1)",
+_UTILITY = {
+    "test_accuracy": "test accuracy (0 to 1)",
     "log_loss": "log loss (nats)",
-    "calibration_error": "calibration error (of 1)",
-    "label_agreement": "same label as without (of 1)",
-    "distortion": "distortion (mean L1, of 2)",
+    "calibration_error": "calibration error (0 to 1)",
+    "label_agreement": "same label as unmitigated (0 to 1)",
+    "distortion": "distortion (mean L1, 0 to 2)",
 }
 
 _CHANGES = {
-    "test_accuracy": "change of test accuracy, same records",
-    "log_loss": "change of log loss",
-    "calibration_error": "change of calibration error",
+    "test_accuracy": "change in test accuracy, same records",
+    "log_loss": "change in log loss",
+    "calibration_error": "change in calibration error",
 }
 
-_WORST_COLUMNS = ("attack", "worst", "AUC above that of all records", "p-value")
-
+_WORST_COLUMNS = ("attack", "worst group", "AUC minus AUC over all records", "p-value")
 
 _MAIN = ("auc", "accuracy", "tpr_at_fpr_0.01")
-"""The figures that are printed first."""
+"""The figures of the overview."""
 
 
 def render(report: Report, figures: Mapping[str, bytes]) -> str:
@@ -79,12 +78,12 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
     report
         The audit's report.
     figures
-        PNG files by name; the names in `CAPTIONS` are printed with what the figure shows, others with their name.
+        PNG files by name; a figure without an entry in `CAPTIONS` is captioned with its name.
 
     Returns
     -------
     str
-        The page. It loads nothing, runs nothing, and everything that comes from the report is escaped.
+        The page. It loads and runs nothing, and everything from the report is escaped.
     """
     is_mitigated = any(result.mitigation for result in report.results)
     return filled(
@@ -121,13 +120,13 @@ def _limit(outcome: LimitOutcome) -> tuple[str, ...]:
 def _summary(report: Report) -> list[str]:
     target, n_attacks = report.target, len({result.attack for result in report.results})
     asked = (
-        f"{n_attacks} {'attack' if n_attacks == 1 else 'attacks'} had to tell {target.n_members:,} records that the "
-        f"model was trained on (members) from {target.n_nonmembers:,} that it was not (non-members), by the model's "
-        f"answers. The model ({target.description}) is right on {100 * target.train_accuracy:.1f} % of the members and "
-        f"on {100 * target.test_accuracy:.1f} % of the non-members."
+        f"{n_attacks} {'attack' if n_attacks == 1 else 'attacks'} tried to tell {target.n_members:,} records that the "
+        f"model was trained on (members) from {target.n_nonmembers:,} that it was not trained on (non-members), by the "
+        f"model's answers. The model ({target.description}) classifies {100 * target.train_accuracy:.1f} % of the "
+        f"members and {100 * target.test_accuracy:.1f} % of the non-members correctly."
     )
     texts = [asked, summary_sentence(report), *_what_it_takes(report), NO_PROOF]
-    return [text.replace(" %", "\u00a0%") for text in texts]
+    return [text.replace(" %", "\u00a0%") for text in texts]  # no line break before the unit
 
 
 def _what_it_takes(report: Report) -> list[str]:
@@ -135,17 +134,17 @@ def _what_it_takes(report: Report) -> list[str]:
     unmitigated = leaks(report.results).get(None)
     if unmitigated is None:
         return []
-    text = f"This attack ({unmitigated.result.attack}) assumes that {unmitigated.result.assumption}."
+    text = f"The strongest attack, {unmitigated.result.attack}, assumes that {unmitigated.result.assumption}."
     tpr = unmitigated.result.metrics.get("tpr_at_fpr_0.01")
     if not isinstance(tpr, Interval):
         return [text]
     value, low, high = (f"{100 * share:.1f}" for share in (tpr.value, tpr.low, tpr.high))
-    found = f"When 1 % of the non-members may be called members by mistake, it finds {value} % of the members"
-    return [f"{text} {found} (between {low} and {high} %; guessing finds 1 %)."]
+    finds = f"At a false-positive rate of 1 %, it finds {value} % of the members"
+    return [f"{text} {finds} (between {low} and {high} %; guessing finds 1 %)."]
 
 
 def _overview(report: Report) -> dict[str, Any]:
-    """Return the table mitigation × attack: a group a mitigation, which heads the rows of its attacks."""
+    """Return the table of mitigations and attacks: one group of rows per mitigation, one row per attack."""
     groups = [
         {
             "mitigation": name,
@@ -156,12 +155,12 @@ def _overview(report: Report) -> dict[str, Any]:
     ]
     columns = (
         ("mitigation", ""),
-        ("test accuracy", "of 1"),
+        ("test accuracy", "0 to 1"),
         ("attack", ""),
-        ("attacker", "of the mitigation"),
-        ("AUC", "0.5 guessing, 1 certainty"),
-        ("attack accuracy", "of 1; 0.5 guessing"),
-        ("TPR at 1 % FPR", "of 1; 0.01 guessing"),
+        ("attacker", ""),
+        ("AUC", "0.5 is guessing, 1 certainty"),
+        ("attack accuracy", "0.5 is guessing"),
+        ("TPR at 1 % FPR", "0.01 is guessing"),
     )
     return {"columns": columns, "groups": groups}
 
@@ -176,29 +175,29 @@ def _all_figures(report: Report) -> dict[str, Any]:
         name: {m.method for r in report.results if isinstance(m := r.metrics.get(name), Interval | LowerBound)}
         for name in names
     }
-    stated = "; ".join(f"{metric_name(name)}: {', '.join(sorted(by))}" for name, by in methods.items() if by)
+    methods_text = "; ".join(f"{metric_name(name)}: {', '.join(sorted(by))}" for name, by in methods.items() if by)
     columns = ("mitigation", "attack", "attacker", *map(metric_name, names))
-    return {"columns": columns, "rows": rows, "methods": stated}
+    return {"columns": columns, "rows": rows, "methods": methods_text}
 
 
 def _costs(report: Report) -> dict[str, Any]:
-    """Return what each mitigation costs, and the paired differences from the unmitigated target."""
+    """Return the tables of each mitigation's utility and of its paired differences from the unmitigated target."""
     firsts = {name: results[0] for name, results in by_mitigation(report.results).items()}
-    utility = [(name, *(_there(r.utility, n) for n in _WORTH)) for name, r in firsts.items()]
-    changes = [(name, *(_there(r.change, n) for n in _CHANGES)) for name, r in firsts.items() if r.change]
+    utility = [(name, *(_or_blank(r.utility, n) for n in _UTILITY)) for name, r in firsts.items()]
+    changes = [(name, *(_or_blank(r.change, n) for n in _CHANGES)) for name, r in firsts.items() if r.change]
     tables = [
-        {"columns": ("mitigation", *_WORTH.values()), "rows": utility},
+        {"columns": ("mitigation", *_UTILITY.values()), "rows": utility},
         {"columns": ("mitigation", *_CHANGES.values()), "rows": changes},
     ]
     return {"tables": tables, "notes": [*dict.fromkeys(note for result in report.results for note in result.notes)]}
 
 
-def _there(metrics: Mapping[str, Metric], name: str) -> str:
+def _or_blank(metrics: Mapping[str, Metric], name: str) -> str:
     return unbroken(metrics[name]) if name in metrics else ""
 
 
 def _classes(report: Report) -> dict[str, Any]:
-    """Return the tables of the unmitigated target; mitigated ones would make the page long and are in report.json."""
+    """Return the tables of the unmitigated target; those of mitigations are in report.json, to keep the page short."""
     results = [result for result in report.results if result.mitigation is None and result.by_class]
     worst = [(r.attack, *_excess(r.worst_class)) for r in results if r.worst_class is not None]
     groups = [(f"{r.attack}: {len(r.by_class)} classes", _group_rows(r.by_class)) for r in results]
@@ -230,7 +229,7 @@ def _group_rows(groups: Sequence[ClassMetrics]) -> list[tuple[str, ...]]:
 
 
 def _repeats(report: Report) -> dict[str, Any]:
-    """Return what repeats agree on, of the figures that are printed first."""
+    """Return the table of the repeats' agreement, for the figures of the overview."""
     rows = [
         (
             r.mitigation or "none",
@@ -247,13 +246,13 @@ def _repeats(report: Report) -> dict[str, Any]:
 
 def _set_up(report: Report) -> dict[str, str]:
     audit, data, target, shadows = report.audit, report.data, report.target, report.shadows
-    made = f"{shadows.n_trained} trained now, {shadows.n_reused} taken from earlier runs"
-    right = f"right on {or_not(shadows.train_accuracy)} of IN and {or_not(shadows.test_accuracy)} of OUT records"
+    made = f"{shadows.n_trained} trained now, {shadows.n_reused} reused from earlier runs"
+    accuracy = f"accuracy {or_not(shadows.train_accuracy)} on IN and {or_not(shadows.test_accuracy)} on OUT records"
     size = f"{data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes"
     return {
         "Data": f"{data.name}: {size}",
         "Target": f"{target.kind}: {target.description}, {target.n_classes:,} classes",
-        "Shadow models": f"{shadows.n_models} models of {shadows.size:,} records each ({made}), {right}; design "
+        "Shadow models": f"{shadows.n_models} models of {shadows.size:,} records each ({made}), {accuracy}; design: "
         f"{shadows.design}; data: {shadows.data}"
         if shadows.n_models
         else "none needed",
@@ -265,7 +264,7 @@ def _set_up(report: Report) -> dict[str, str]:
 
 
 def _drawn(drawn: DrawnInfo) -> dict[str, Any]:
-    """Return how shadow data were made, class by class where they were searched for."""
+    """Return how shadow data were drawn, and the table by class if records were searched for."""
     rows = [
         (
             row.label,
@@ -285,10 +284,10 @@ def _ledger(report: Report) -> dict[str, Any]:
     entries = {
         "Time": f"{report.audit.seconds:,.1f} s from start to end",
         "Queries": f"{ledger.queries:,} records sent to the target",
-        "Models trained": f"{ledger.fits:,}, and {ledger.reused_fits:,} taken from earlier runs",
-        "Results taken from earlier runs": f"{ledger.reused:,}",
-        "Peak memory": f"{ledger.driver_peak_rss_mb:,.0f} MB in the process that orders the work, "
-        f"{ledger.worker_peak_rss_mb:,.0f} MB in the largest that does it",
+        "Models trained": f"{ledger.fits:,}, and {ledger.reused_fits:,} reused from earlier runs",
+        "Artefacts reused from earlier runs": f"{ledger.reused:,}",
+        "Peak memory": f"{ledger.driver_peak_rss_mb:,.0f} MB in the coordinating process, "
+        f"{ledger.worker_peak_rss_mb:,.0f} MB in the largest working one",
     }
     stages = {**dict.fromkeys(ledger.seconds), **dict.fromkeys(ledger.cpu_seconds)}
     rows = [(stage, *(_seconds(by.get(stage)) for by in (ledger.seconds, ledger.cpu_seconds))) for stage in stages]

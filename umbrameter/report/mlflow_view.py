@@ -1,6 +1,6 @@
-"""The report as a tracker wants it: names, flat numbers, Markdown.
+"""The report in the form that MLflow shows: run names, flat metrics, Markdown.
 
-Belongs here: what is told. Does not belong here: any tracker.
+Belongs here: the content of what is logged. Does not belong here: calls of MLflow (`tasks.mlflow_client`).
 """
 
 import re
@@ -15,18 +15,18 @@ from umbrameter.report.text import attacker_name, figure, mitigation_name, stron
 from umbrameter.statistics.estimates import Interval, LowerBound
 
 TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")
-"""The figures of the table of mitigations."""
+"""The figures in the table of mitigations."""
 
 
 def run_name(report: Report) -> str:
-    """Return the run's name: the result first, since lists cut names short, and when it was measured."""
+    """Return the run's name: the AUC first, since MLflow's lists cut names short, and then the time."""
     when = f"{datetime.fromisoformat(report.audit.started):%Y-%m-%d %H:%M}"
     worst = leaks(report.results).get(None)
     return f"AUC {worst.auc.value:.3f}, {when}" if worst is not None else when
 
 
 def note(report: Report) -> str:
-    """Return the run's description in Markdown: what was audited, the table, how it reads."""
+    """Return the run's description in Markdown: what was audited, the results, and how to read them."""
     target = report.target
     rows = [
         f"| {mitigation_name(r)} | {r.attack} | {attacker_name(r)} | {figure(r.metrics['auc'])} | "
@@ -50,7 +50,7 @@ def note(report: Report) -> str:
 
 
 def mitigation_table(report: Report) -> dict[str, list[Any]]:
-    """Return the matrix mitigation × attack × attacker as columns."""
+    """Return the results by mitigation, attack and attacker, as columns."""
     columns: dict[str, list[Any]] = {}
     for result in report.results:
         figures = {"auc": result.metrics["auc"], "tpr_at_fpr_0.01": result.metrics["tpr_at_fpr_0.01"], **result.utility}
@@ -62,16 +62,16 @@ def mitigation_table(report: Report) -> dict[str, list[Any]]:
 
 
 def mitigation_figures(report: Report, label: str) -> dict[str, float]:
-    """Return each attack's AUC under a mitigation, by the stronger attacker; claims of privacy and what is proved."""
+    """Return each attack's AUC under a mitigation, by the stronger attacker, and the epsilon claimed and proved."""
     shown = stronger(result for result in report.results if result.mitigation == label)
     figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
-    for found in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
-        figures |= {"epsilon_claimed": found.epsilon, "epsilon_proved": found.epsilon_lower_bound}
+    for guarantee in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
+        figures |= {"epsilon_claimed": guarantee.epsilon, "epsilon_proved": guarantee.epsilon_lower_bound}
     return figures
 
 
 def flat_metrics(result: Result) -> dict[str, float]:
-    """Return every measured figure with its bounds, what the target is worth, and differences from none."""
+    """Return every measured figure with its bounds: of the attack, of utility, and changes from no mitigation."""
     flat: dict[str, float] = {}
     changes = {f"change_of_{name}": metric for name, metric in result.change.items()}
     for name, metric in (result.utility | changes | result.metrics).items():
@@ -83,20 +83,20 @@ def flat_metrics(result: Result) -> dict[str, float]:
 
 
 def sweep_series(report: SweepReport) -> Iterator[tuple[str, float, int]]:
-    """Give a sweep's figures as name, value and step: of the target, and of each attack with medians over classes."""
+    """Yield a sweep's figures as name, value and step: the target's, and each attack's with medians over classes."""
     for point in report.points:
         yield "target_train_accuracy", point.train_accuracy, point.step
         yield "target_test_accuracy", point.test_accuracy, point.step
         if point.drawn is not None and point.drawn.n_records:
             yield "queries_a_record", point.drawn.queries / point.drawn.n_records, point.step
         for attack in point.attacks:
-            found = {k: m.value for k, m in attack.metrics.items() if isinstance(m, Interval)}
-            found |= {f"median_class_{k}": v for k, v in attack.medians.items() if v is not None}
-            yield from ((f"{allowed(attack.attack)}_{name}", value, point.step) for name, value in found.items())
+            values = {k: m.value for k, m in attack.metrics.items() if isinstance(m, Interval)}
+            values |= {f"median_class_{k}": v for k, v in attack.medians.items() if v is not None}
+            yield from ((f"{allowed(attack.attack)}_{name}", value, point.step) for name, value in values.items())
 
 
 def sweep_note(report: SweepReport) -> str:
-    """Return the description of a sweep's run in Markdown: which step is which value, and the table."""
+    """Return the description of a sweep's run in Markdown: the value of each step, and the table."""
     steps = ", ".join(f"{point.step} = {point.label}" for point in report.points)
     table = rows(report)
     head, rule = " | ".join(table[0]), " | ".join("---" for _ in table[0])
@@ -106,7 +106,7 @@ def sweep_note(report: SweepReport) -> str:
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Give a nested mapping's leaves by dotted path; what a spec leaves unset is left out."""
+    """Yield the leaves of a nested mapping by dotted path, except those that are None."""
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value)):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from flatten(inner, f"{path}.{key}" if path else str(key))
@@ -115,8 +115,8 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def allowed(name: str) -> str:
-    """Return a name with only what MLflow allows in names."""
-    return re.sub(r"[^\w./ -]", "_", name).rstrip("_")
+    """Return a name with `_` for every character that MLflow does not allow in names."""
+    return re.sub(r"[^\w./ -]", "_", name).rstrip("_")  # rounding(1) becomes rounding_1
 
 
 def without_secrets(text: str) -> str:

@@ -1,7 +1,7 @@
-"""What an audit found: the frozen models behind `report.json`.
+"""The report's data model: the frozen pydantic models behind `report.json`.
 
 Belongs here: names, types and meaning of every field, and the canonical bytes of the results. Does not belong here:
-how a figure is computed (`metrics`) or how a report looks (`html`, `terminal`, `figures`).
+how a figure is computed (`statistics`) or how a report looks (`html`, `terminal`, `figures`).
 """
 
 import json
@@ -19,11 +19,10 @@ from umbrameter.statistics.repeats import Repeated
 from umbrameter.statistics.subgroups import Excess
 
 SCHEMA_VERSION = 2
-"""Raised with every change of the report that an old reader would not understand."""
-
+"""Increased with every change of the report that an old reader would not understand."""
 
 AS_STORED = "as stored"
-"""The design of shadow models that somebody else trained."""
+"""The `design` of shadow models that were trained elsewhere, of which there are stored predictions."""
 
 
 class _Part(BaseModel):
@@ -39,124 +38,126 @@ class AuditInfo(_Part):
     version: str = Field(description="The version of umbrameter.")
     started: str = Field(description="When the audit started: ISO 8601, UTC.")
     seconds: float = Field(description="How long it took, in seconds.")
-    n_repeats: int = Field(default=1, description="How often the whole audit was done; results are the first's.")
+    n_repeats: int = Field(default=1, description="Number of repeats of the whole audit; `results` are the first's.")
 
 
 class DataInfo(_Part):
-    """The records that the audit drew from."""
+    """The data set that the audit used."""
 
     name: str = Field(description="The data set's name.")
     n_records: int = Field(description="Number of records.")
     n_features: int = Field(description="Number of features, before any encoding.")
     n_classes: int = Field(description="Number of classes.")
-    warnings: list[str] = Field(default=[], description="What is odd about the data but did not stop the audit.")
+    warnings: list[str] = Field(default=[], description="Oddities of the data that did not stop the audit.")
 
 
 class TargetInfo(_Part):
     """The audited model."""
 
     kind: str = Field(description="Where the target comes from, such as train.")
-    description: str = Field(description="What the target is, in a line.")
+    description: str = Field(description="A description of the target in a line.")
     train_accuracy: float = Field(description="Its accuracy on the members; a fraction.")
     test_accuracy: float = Field(description="Its accuracy on the non-members; a fraction.")
     n_members: int = Field(description="Number of audited records in its training set.")
     n_nonmembers: int = Field(description="Number of audited records not in its training set.")
-    n_classes: int = Field(description="Number of classes it tells apart.")
+    n_classes: int = Field(description="Number of classes.")
 
 
 class DrawnClass(_Part):
-    """How the search for records of one class ended."""
+    """The outcome of the searches for records of one class."""
 
     label: str = Field(description="The class.")
-    n_found: int = Field(description="Records that were found.")
-    n_failed: int = Field(description="Searches that ended without a record.")
-    queries: int = Field(description="Queries to the target that the searches took, failed ones too.")
+    n_found: int = Field(description="Number of records found.")
+    n_failed: int = Field(description="Number of searches that ended without a record.")
+    queries: int = Field(description="Number of queries to the target that the searches took, failed ones included.")
     seconds: float = Field(description="The searches' share of the time, in seconds.")
 
 
 class DrawnInfo(_Part):
-    """Shadow data that were made, not found."""
+    """Shadow data that were drawn rather than real."""
 
-    kind: str = Field(description="How, such as noisy(0.1).")
-    n_wanted: int = Field(description="Records that were to be drawn.")
-    n_records: int = Field(description="Records that were.")
-    queries: int = Field(description="Queries to the target that drawing them took, now or in an earlier run.")
-    by_class: list[DrawnClass] = Field(default=[], description="Class by class, where records were searched for.")
+    kind: str = Field(description="The kind of shadow data, such as noisy(0.1).")
+    n_wanted: int = Field(description="Number of records requested.")
+    n_records: int = Field(description="Number of records drawn.")
+    queries: int = Field(description="Number of queries to the target to draw them, in this run or an earlier one.")
+    by_class: list[DrawnClass] = Field(default=[], description="The searches by class; empty if there were none.")
 
 
 class ShadowInfo(_Part):
-    """The models trained by the auditor with known IN and OUT."""
+    """The shadow models."""
 
     n_models: int = Field(description="Number of shadow models; 0 when no attack needs any.")
-    n_trained: int = Field(description="How many of them this run trained, mitigated ones not counted.")
-    n_reused: int = Field(description="How many of them were in the store already.")
-    design: str = Field(description="How IN and OUT were drawn, in words.")
-    data: str = Field(description="Where the shadow models' records come from, in words.")
-    drawn: DrawnInfo | None = Field(default=None, description="How the records were made, where they were.")
-    size: int = Field(description="Number of IN records of one shadow model.")
+    n_trained: int = Field(description="How many of them this run trained, without mitigated ones.")
+    n_reused: int = Field(description="How many of them were reused from the store.")
+    design: str = Field(description="How IN and OUT records were chosen.")
+    data: str = Field(description="Where the shadow models' records come from.")
+    drawn: DrawnInfo | None = Field(default=None, description="How the records were drawn; null for real ones.")
+    size: int = Field(description="Number of IN records of a shadow model.")
     train_accuracy: float | None = Field(default=None, description="Mean accuracy on their IN records; a fraction.")
     test_accuracy: float | None = Field(default=None, description="Mean accuracy on their OUT records; a fraction.")
 
 
 class Result(_Part):
-    """One attack on the target, without or with one mitigation."""
+    """The figures of one attack on the target, under one mitigation or none."""
 
     attack: str = Field(description="The attack's name.")
     mitigation: str | None = Field(default=None, description="The mitigation, such as rounding(1); null for none.")
     attacker: Literal["adaptive", "static"] | None = Field(
         default=None,
-        description="adaptive: knows of the mitigation, and has shadow models mitigated alike; static: does not; null "
+        description="adaptive: knows of the mitigation and applies it to the shadow models; static: does not; null "
         "without a mitigation.",
     )
     params: dict[str, Any] = Field(default={}, description="The attack's and the mitigation's settings.")
-    assumption: str = Field(description="Which knowledge the attack assumes, in words.")
-    chosen: str | None = Field(default=None, description="The attack that a combined one chose on shadow models.")
-    n_queries: int = Field(default=1, description="Queries to the target that the attack takes for each record.")
-    metrics: dict[str, Metric] = Field(description="The figures by name, each with its interval or why it has none.")
+    assumption: str = Field(description="The knowledge that the attack assumes.")
+    chosen: str | None = Field(default=None, description="The attack that `combined` chose on shadow models.")
+    n_queries: int = Field(default=1, description="Queries to the target per record.")
+    metrics: dict[str, Metric] = Field(
+        description="The figures by name, each with its interval or the reason for none."
+    )
     utility: dict[str, Metric] = Field(
         default={},
-        description="What the mitigated target is worth: train_accuracy, test_accuracy, log_loss (nats), "
-        "calibration_error; and how near it is to the target as it is: label_agreement, distortion (mean L1 distance).",
+        description="Utility of the mitigated target: train_accuracy, test_accuracy, log_loss (nats), "
+        "calibration_error; and closeness to the unmitigated target: label_agreement, distortion (mean L1 distance).",
     )
     change: dict[str, Metric] = Field(
         default={},
-        description="Differences from the target as it is on the same records: auc, test_accuracy, log_loss, "
-        "calibration_error; positive where the mitigated one is higher.",
+        description="Differences from the unmitigated target on the same records: auc, test_accuracy, log_loss, "
+        "calibration_error; positive where the mitigated target is higher.",
     )
-    notes: list[str] = Field(default=[], description="What has to be known about the mitigation's figures.")
-    by_class: list[ClassMetrics] = Field(
-        default=[], description="The figures class by class; none for an attacker who does not know of the mitigation."
+    notes: list[str] = Field(default=[], description="What to know when reading the mitigation's figures.")
+    by_class: list[ClassMetrics] = Field(default=[], description="The figures by class; empty for a static attacker.")
+    worst_class: Excess | None = Field(
+        default=None, description="The class that leaks most, compared with all records."
     )
-    worst_class: Excess | None = Field(default=None, description="The class that leaks most, against all records.")
-    by_slice: dict[str, list[ClassMetrics]] = Field(default={}, description="The figures slice by slice, by column.")
-    worst_slice: dict[str, Excess] = Field(default={}, description="The slice that leaks most, by column.")
+    by_slice: dict[str, list[ClassMetrics]] = Field(default={}, description="The figures by slice, for each column.")
+    worst_slice: dict[str, Excess] = Field(default={}, description="The slice that leaks most, for each column.")
 
 
 class Recommendation(_Part):
     """Which mitigation to deploy."""
 
-    accepted_loss: float = Field(description="The loss of test accuracy that is accepted; a fraction.")
-    mitigation: str | None = Field(default=None, description="The mitigation; null when none suffices.")
-    reason: str = Field(description="Why, in a sentence.")
+    accepted_loss: float = Field(description="The accepted loss of test accuracy; a fraction.")
+    mitigation: str | None = Field(default=None, description="The recommended mitigation; null when none suffices.")
+    reason: str = Field(description="The reason, in a sentence.")
 
 
 class Ledger(_Part):
-    """What the audit cost."""
+    """The cost of the audit."""
 
     queries: int = Field(description="Number of records that this run sent to targets.")
     fits: int = Field(description="Number of target and shadow models that this run trained.")
     reused_fits: int = Field(default=0, description="Number of target and shadow models taken from the store instead.")
     reused: int = Field(description="Number of artefacts taken from the store instead of made.")
-    seconds: dict[str, float] = Field(default={}, description="Seconds by stage.")
+    seconds: dict[str, float] = Field(default={}, description="Wall-clock seconds by stage.")
     cpu_seconds: dict[str, float] = Field(
         default={},
-        description="CPU seconds of the work made, by stage, and of the process that orders it (orchestration).",
+        description="CPU seconds of the work by stage, and of the coordinating process (orchestration).",
     )
     driver_peak_rss_mb: float = Field(
-        default=0.0, description="The largest resident memory of the process that orders the work, in MB."
+        default=0.0, description="The largest resident memory of the coordinating process, in MB."
     )
     worker_peak_rss_mb: float = Field(
-        default=0.0, description="The largest resident memory of a process that did work, in MB; 0 when none did any."
+        default=0.0, description="The largest resident memory of a working process, in MB; 0 if no work was done."
     )
     peak_rss_mb: float = Field(description="The largest resident memory of any one process, in MB.")
 
@@ -169,16 +170,16 @@ class Report(_Part):
     data: DataInfo = Field(description="The records.")
     target: TargetInfo = Field(description="The model that was audited.")
     shadows: ShadowInfo = Field(description="The auditor's own models.")
-    results: list[Result] = Field(description="One entry for each attack and mitigation.")
-    repeats: list[Repeated] = Field(default=[], description="What the repeats agree on; empty without repeats.")
+    results: list[Result] = Field(description="One entry per attack, mitigation and attacker.")
+    repeats: list[Repeated] = Field(default=[], description="Agreement between repeats; empty without repeats.")
     controls: dict[str, Control] = Field(default={}, description="Checks of the audit itself, by name.")
-    guarantees: list[Guarantee] = Field(default=[], description="Claims of privacy, and what attacks prove.")
-    recommendation: Recommendation | None = Field(default=None, description="Which mitigation to deploy, by rule.")
-    verdict: Verdict = Field(description="What it comes to.")
-    ledger: Ledger = Field(description="What it cost.")
+    guarantees: list[Guarantee] = Field(default=[], description="Claimed privacy guarantees, and what attacks prove.")
+    recommendation: Recommendation | None = Field(default=None, description="The mitigation to deploy, by rule.")
+    verdict: Verdict = Field(description="The verdict on the limits.")
+    ledger: Ledger = Field(description="Queries, trainings, time and memory that the audit took.")
 
     def results_json(self) -> bytes:
-        """Return the canonical bytes of `results` alone: equal bytes for equal results, whatever the run took.
+        """Return the canonical bytes of `results` alone: equal bytes for equal results, whatever the cost of the run.
 
         Returns
         -------
@@ -191,8 +192,8 @@ class Report(_Part):
 
 
 def exit_code(report: Report) -> int:
-    """Return what a command leaves with: 0 no limit exceeded, 2 one is, 3 something a limit needs was not measured."""
-    if report.verdict.status == "not_measured":
+    """Return the exit code of a command: 0 if no limit is exceeded, 2 if one is, 3 if that could not be decided."""
+    if report.verdict.status == "not_measured":  # without limits there is nothing to decide, unless a control fails
         return 3 if report.verdict.limits or failures(report.controls) else 0
     return 2 if report.verdict.status == "fail" else 0
 
@@ -203,7 +204,7 @@ def read_report(content: bytes) -> Report:
     Raises
     ------
     StoreError
-        When it was written by another version.
+        When it is damaged or was written by another version.
     """
     try:
         version = json.loads(content)["schema_version"]

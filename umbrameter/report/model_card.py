@@ -1,4 +1,4 @@
-"""A model card: what an exported model is, what its mitigation stops and costs, and what the audit did not tell."""
+"""The model card of an exported model: what it is, how much it still leaks, and what its mitigation costs."""
 
 from umbrameter.report.model import Report, Result
 from umbrameter.report.recommendation import leak, leaks
@@ -18,14 +18,14 @@ FIGURES = ("auc", "accuracy", "tpr_at_fpr_0.01")
 
 
 def card(report: Report, mitigation: str) -> str:
-    """Return the card of a report's model under a mitigation, in Markdown.
+    """Return the model card of a report's target under a mitigation, in Markdown.
 
     Parameters
     ----------
     report
         The audit's report.
     mitigation
-        As the report names it, or `none`.
+        The mitigation as the report names it, or `none`.
 
     References
     ----------
@@ -54,14 +54,14 @@ def card(report: Report, mitigation: str) -> str:
 
 
 def _leak(report: Report, results: list[Result], label: str | None) -> str:
-    found, unmitigated = leak(results), leaks(report.results).get(None)
-    if found is None or unmitigated is None:
-        return "Not measured by every attack."
-    now = f"The strongest attack, {found.result.attack}, has AUC {figure(found.auc)} (0.5 is guessing)"
+    remaining, unmitigated = leak(results), leaks(report.results).get(None)
+    if remaining is None or unmitigated is None:
+        return "Not every attack was measured."
+    now = f"The strongest attack, {remaining.result.attack}, has AUC {figure(remaining.auc)} (0.5 is guessing)"
     return (
         f"{now}."
         if label is None
-        else f"{now}; on the model without mitigation the strongest has {figure(unmitigated.auc)}."
+        else f"{now}; on the model without mitigation, the strongest has {figure(unmitigated.auc)}."
     )
 
 

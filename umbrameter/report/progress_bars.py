@@ -1,4 +1,4 @@
-"""An audit's progress on a terminal: one bar a stage, the stage that is under way at the bottom.
+"""An audit's progress on a terminal: one bar per stage, the current one at the bottom.
 
 Belongs here: how progress looks on a screen. Does not belong here: what is counted (`tasks.progress`).
 """
@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class LiveProgress(logging.Handler):
-    """Draws records that have a `stage` as bars.
+    """A log handler that draws records with a `stage` as progress bars.
 
-    A stage has `name`, `total`, `done`, `n_reused` and `left`, the seconds that are left or None. Records that are a
-    notice (`is_notice`) are printed above the bars.
+    A stage has `name`, `total`, `done`, `n_reused` and `left`, the estimated seconds left or None. Records marked
+    `is_notice` are printed above the bars.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class LiveProgress(logging.Handler):
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[rest]}"),
+            TextColumn("{task.fields[remarks]}"),
             console=console,
         )
 
     def __enter__(self) -> "LiveProgress":
-        """Begin to draw."""
+        """Start drawing."""
         self._progress.start()
         return self
 
@@ -53,23 +53,23 @@ class LiveProgress(logging.Handler):
         self._progress.stop()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Move a stage's bar."""
+        """Draw or move a stage's bar, or print a notice."""
         stage = getattr(record, "stage", None)
         if stage is None:
             if getattr(record, "is_notice", False):
                 self._progress.console.print(f"  {record.getMessage()}")
             return
         if stage.name not in self._bars:
-            self._bars[stage.name] = self._progress.add_task(stage.name, total=stage.total, rest="")
+            self._bars[stage.name] = self._progress.add_task(stage.name, total=stage.total, remarks="")
         reused = f"{stage.n_reused} reused" if stage.n_reused else ""
         left = "" if stage.left is None or stage.done >= stage.total else f"about {stage.left:.0f} s left"
-        rest = ", ".join(filter(None, (reused, left)))
-        self._progress.update(self._bars[stage.name], completed=stage.done, rest=rest)
+        remarks = ", ".join(filter(None, (reused, left)))
+        self._progress.update(self._bars[stage.name], completed=stage.done, remarks=remarks)
 
 
 @contextmanager
 def progress_on_stderr(debug: bool) -> Iterator[None]:
-    """Show progress: bars on a terminal, lines elsewhere and when debugging."""
+    """Show progress: as bars on a terminal, as lines elsewhere or when debugging."""
     log = logging.getLogger("umbrameter")
     log.setLevel(logging.DEBUG if debug else logging.INFO)
     if debug:

@@ -1,6 +1,6 @@
-"""How much a target leaks under each mitigation, and which mitigation is recommended, by rule.
+"""How much a target leaks under each mitigation, and the rule that recommends one.
 
-Belongs here: what follows from the results. Does not belong here: how it is said (`words`) or shown.
+Belongs here: conclusions from the results. Does not belong here: other texts (`text`) and layout.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from umbrameter.spec.limits import Limit
 from umbrameter.statistics.estimates import Interval
 
 WORTHWHILE = 0.01
-"""How far a mitigation must lower the upper bound of AUC to be worth a word."""
+"""How much a mitigation must lower the upper bound of the AUC to be recommended."""
 
 
 class Leak(NamedTuple):
@@ -21,11 +21,11 @@ class Leak(NamedTuple):
     Parameters
     ----------
     result
-        The strongest attack's result: the one of highest AUC, by whichever attacker.
+        The strongest attack's result: the one with the highest AUC, by either attacker.
     auc
         Its AUC.
     upper
-        The highest upper bound of AUC over all attacks and attackers, the strongest or not.
+        The highest upper bound of the AUC over all attacks and attackers, not only the strongest.
     """
 
     result: Result
@@ -40,7 +40,7 @@ def measured_auc(result: Result) -> Interval | None:
 
 
 def leak(results: Sequence[Result]) -> Leak | None:
-    """Return the leak that results of one mitigation show, or None where the AUC of any of the attacks is missing."""
+    """Return the leak under one mitigation from its results, or None if any attack's AUC was not measured."""
     aucs = [auc for result in results if (auc := measured_auc(result))]
     if not results or len(aucs) < len(results):
         return None
@@ -49,37 +49,38 @@ def leak(results: Sequence[Result]) -> Leak | None:
 
 
 def leaks(results: Sequence[Result]) -> dict[str | None, Leak]:
-    """Return the leak under each mitigation where it was measured; under None that of the target as it is."""
+    """Return the leak under each mitigation for which it was measured; the key None is the unmitigated target."""
     labels = dict.fromkeys([None, *(result.mitigation for result in results)])
-    found = {label: leak([r for r in results if r.mitigation == label]) for label in labels}
-    return {label: entry for label, entry in found.items() if entry}
+    by_label = {label: leak([r for r in results if r.mitigation == label]) for label in labels}
+    return {label: entry for label, entry in by_label.items() if entry}
 
 
 def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss: float) -> Recommendation | None:
     """Return the mitigation to deploy, by rule.
 
-    Among those that are measured to cost no more test accuracy than is accepted, under which every attack was measured,
-    also by an attacker who knows of the mitigation, and no limit is shown to be exceeded: the one with the lowest upper
-    bound of AUC over all attacks and attackers, if that is worth a word. None of them is a possible answer.
+    A mitigation qualifies if its measured loss of test accuracy is accepted, if every attack on it was measured, also
+    by an adaptive attacker, and if no limit is shown to be exceeded. Of those, the one with the lowest upper bound of
+    the AUC over all attacks and attackers is recommended, provided that it lowers the bound by `WORTHWHILE`. If there
+    is none, the recommendation says why.
 
     Parameters
     ----------
     results
-        Of a report.
+        The results of a report.
     limits
-        Of the spec, presets expanded.
+        The limits of the spec, presets expanded.
     accepted_loss
-        Of test accuracy, a fraction.
+        The accepted loss of test accuracy, a fraction.
 
     Returns
     -------
-    None where there is nothing to choose from, or nothing that has to be stopped was shown.
+    None if there is no mitigation to choose from, or if the unmitigated target was not shown to leak.
     """
-    found = leaks(results)
-    unmitigated = found.pop(None, None)
+    by_mitigation = leaks(results)
+    unmitigated = by_mitigation.pop(None, None)
     if unmitigated is None or unmitigated.auc.low <= 0.5 or all(result.mitigation is None for result in results):
         return None
-    cheap = {name: entry for name, entry in found.items() if _loss(entry.result) <= accepted_loss}
+    cheap = {name: entry for name, entry in by_mitigation.items() if _loss(entry.result) <= accepted_loss}
     good = {n: e for n, e in cheap.items() if e.upper <= unmitigated.upper - WORTHWHILE and _faces_adaptive(results, n)}
     kept = {name: entry for name, entry in good.items() if not _exceeds(results, name, limits)}
     if not kept:
@@ -89,8 +90,8 @@ def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss:
         accepted_loss=accepted_loss,
         mitigation=name,
         reason=f"Of the mitigations measured to cost at most {accepted_loss:g} of test accuracy, {name} leaves the "
-        f"lowest upper bound of AUC over all attacks, by attackers who know of it and who do not: {best.upper:.3f} "
-        f"instead of {unmitigated.upper:.3f} ({best.result.attack} is the strongest). Test accuracy changes by "
+        f"lowest upper bound of AUC over all attacks, adaptive and static: {best.upper:.3f} instead of "
+        f"{unmitigated.upper:.3f} (the strongest attack is {best.result.attack}). Test accuracy changes by "
         f"{_change(best.result)}.",
     )
 
@@ -108,9 +109,9 @@ def _none(cheap: dict[str | None, Leak], good: dict[str | None, Leak], unmitigat
 
 
 def _loss(result: Result) -> float:
-    """Return what a mitigation costs of test accuracy."""
+    """Return how much test accuracy a mitigation costs."""
     change = result.change.get("test_accuracy")
-    return -change.value if isinstance(change, Interval) else 1.0
+    return -change.value if isinstance(change, Interval) else 1.0  # not measured is never accepted
 
 
 def _change(result: Result) -> str:
@@ -120,7 +121,7 @@ def _change(result: Result) -> str:
 
 
 def _faces_adaptive(results: Sequence[Result], name: str | None) -> bool:
-    """Say whether attackers who know of a mitigation attacked it."""
+    """Return whether an adaptive attacker attacked a mitigation."""
     return any(result.mitigation == name and result.attacker == "adaptive" for result in results)
 
 

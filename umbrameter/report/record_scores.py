@@ -1,4 +1,4 @@
-"""Single records' scores, for those who ask for them: under pseudonyms, in the run's folder, never in MLflow."""
+"""Per-record scores, on request: under pseudonyms, in the run's folder, never in MLflow."""
 
 import hmac
 import os
@@ -13,29 +13,29 @@ from umbrameter.steps.scores import read_scores
 from umbrameter.store.artefacts import Store
 
 KEY = "UMBRAMETER_RECORD_KEY"
-"""The environment variable that holds the secret of the pseudonyms."""
+"""The environment variable that holds the secret key of the pseudonyms."""
 
 SHORTEST = 16
-"""Characters that the secret must have, at least."""
+"""The smallest number of characters of the secret key."""
 
 
 def exposure(store: Store, folder: str, key: str) -> bytes:
-    """Return each audited record's scores by the attacks on the target as it is, under a pseudonym.
+    """Return the audited records' scores by every attack on the unmitigated target, under pseudonyms.
 
     Parameters
     ----------
     store
-        Where the run lies.
+        The store that holds the run.
     folder
         The run's folder, relative to the root.
     key
-        The secret of the pseudonyms.
+        The secret key of the pseudonyms.
 
     Returns
     -------
     bytes
         A Parquet file with columns `record` (HMAC-SHA256 of the record's number, in hexadecimal digits), `label`,
-        `is_member`, and `score_<attack>`; sorted by pseudonym, so that the order says nothing either.
+        `is_member`, and `score_<attack>`; sorted by pseudonym, so that the order reveals nothing either.
     """
     measured = read_run_artefacts(store, folder).without_mitigation()
     by_attack = {attack: read_scores(store.open(paths.scores)) for attack, paths in measured.items()}
@@ -52,28 +52,29 @@ def exposure(store: Store, folder: str, key: str) -> bytes:
 
 
 def pseudonym(record: int, key: str) -> str:
-    """Return a record's pseudonym: without the key nobody can tell whose it is, with it anybody can.
+    """Return a record's pseudonym: only someone with the key can tell which record it stands for.
 
     Examples
     --------
     >>> pseudonym(7, "a secret of some length") == pseudonym(7, "a secret of some length") != pseudonym(7, "another")
     True
     """
+    # A plain hash would not do: there are so few record numbers that all can be tried.
     return hmac.new(key.encode(), str(record).encode(), sha256).hexdigest()
 
 
 def record_key() -> str:
-    """Return the secret from the environment.
+    """Return the secret key from the environment.
 
     Raises
     ------
     SpecError
-        When there is none, or it is short.
+        When the key is missing or too short.
     """
     key = os.environ.get(KEY, "")
     if len(key) < SHORTEST:
         raise SpecError(
-            f"{KEY} has {len(key)} characters (needs {SHORTEST}): single records are given out under pseudonyms alone; "
-            "set it to a secret, such as from: openssl rand -hex 32"
+            f"{KEY} has {len(key)} characters (needs {SHORTEST}): per-record scores are written under pseudonyms only; "
+            "set it to a secret, such as the output of: openssl rand -hex 32"
         )
     return key

@@ -1,4 +1,4 @@
-"""The paths of the artefacts that a finished run was made of: `artefacts.json` in its folder."""
+"""The paths of a finished run's artefacts: `artefacts.json` in the run's folder."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,14 +17,14 @@ class _Part(BaseModel):
 
 
 class ModelPaths(_Part):
-    """Where the model under one mitigation lies.
+    """The paths of the target under one mitigation.
 
     Parameters
     ----------
     mitigation
-        Its name in the report; None for the unmitigated target.
+        The mitigation's name in the report; None for the unmitigated target.
     target, guard
-        The trained target, and what a learned mitigation has learned, if there is one.
+        The trained target, and the guard of a learned mitigation if there is one.
     """
 
     mitigation: str | None
@@ -33,14 +33,14 @@ class ModelPaths(_Part):
 
 
 class MeasurementPaths(_Part):
-    """What was made for one attack on the target under one mitigation by one attacker.
+    """The paths behind one result: one attack by one attacker on the target under one mitigation.
 
     Parameters
     ----------
     attack, mitigation, attacker
-        As the report names them.
+        Their names in the report.
     attack_models
-        One path for each chunk of classes; none for an attack without attack models.
+        One path per chunk of classes; empty for an attack without attack models.
     scores, evaluation
         The attack's scores of the audited records, and its figures.
     """
@@ -73,7 +73,7 @@ class RunArtefacts(_Part):
 
     @classmethod
     def of(cls, variants: Sequence[TrainedVariant]) -> "RunArtefacts":
-        """Return the paths of an audit that was laid out."""
+        """Return the paths of the artefacts of an audit's variants."""
         models: dict[str | None, ModelPaths] = {}
         for variant in variants:
             guard = None if variant.guard is None else variant.guard.recipe.path
@@ -98,12 +98,12 @@ class RunArtefacts(_Part):
         )
 
     def without_mitigation(self) -> dict[str, MeasurementPaths]:
-        """Return what was made for the attacks on the unmitigated target, by attack; of the first repeat."""
-        found: dict[str, MeasurementPaths] = {}
+        """Return the paths of the attacks on the unmitigated target, by attack; those of the first repeat."""
+        by_attack: dict[str, MeasurementPaths] = {}
         for paths in self.measurements:
             if paths.mitigation is None:
-                found.setdefault(paths.attack, paths)
-        return found
+                by_attack.setdefault(paths.attack, paths)
+        return by_attack
 
 
 def read_run_artefacts(store: Store, folder: str) -> RunArtefacts:
@@ -112,7 +112,7 @@ def read_run_artefacts(store: Store, folder: str) -> RunArtefacts:
     Parameters
     ----------
     store
-        Where the run lies.
+        The store that holds the run.
     folder
         The run's folder, relative to the root.
     """

@@ -1,4 +1,4 @@
-"""What the points of a sweep come to, side by side: `sweep.json`, its table, its page.
+"""A sweep's report, which compares its points: `sweep.json`, its tables and its page.
 
 Belongs here: which figures of the points' reports are compared. Does not belong here: any figure's computation.
 """
@@ -17,7 +17,7 @@ from umbrameter.spec.sweep import Sweep
 from umbrameter.statistics.estimates import Interval, Metric
 
 COMPARED = ("auc", "accuracy", "precision", "recall")
-"""Figures of each attack."""
+"""The figures of each attack that are compared."""
 
 
 class _Part(BaseModel):
@@ -25,36 +25,36 @@ class _Part(BaseModel):
 
 
 class AttackAt(_Part):
-    """One attack on the target as it is, at one point."""
+    """One attack on the unmitigated target at one point."""
 
     attack: str = Field(description="The attack's name.")
     metrics: dict[str, Metric] = Field(description="AUC, accuracy, precision and recall over all records.")
-    class_precision: list[float] = Field(description="Precision of each class where it was measured.")
-    class_recall: list[float] = Field(description="Recall of each class where it was measured.")
-    n_unmeasured: int = Field(description="Classes without a precision.")
+    class_precision: list[float] = Field(description="Precision of each class for which it was measured.")
+    class_recall: list[float] = Field(description="Recall of each class for which it was measured.")
+    n_unmeasured: int = Field(description="Number of classes without a precision.")
 
     @property
     def medians(self) -> dict[str, float | None]:
-        """Precision and recall as the paper gives them: the medians over classes."""
-        found = {"precision": self.class_precision, "recall": self.class_recall}
-        return {name: float(np.median(values)) if values else None for name, values in found.items()}
+        """The medians of precision and recall over classes, as Shokri et al. (2017) report them."""
+        by_name = {"precision": self.class_precision, "recall": self.class_recall}
+        return {name: float(np.median(values)) if values else None for name, values in by_name.items()}
 
 
 class PointReport(_Part):
-    """What was found at one value of the setting that varies."""
+    """The results at one value of the setting that varies."""
 
     label: str = Field(description="The value.")
-    step: int = Field(description="The value as a whole number, or its place.")
+    step: int = Field(description="The value as a whole number, or its position in the sweep.")
     run: str = Field(description="The folder of the audit's run, relative to the root.")
     train_accuracy: float = Field(description="The target's accuracy on its members; a fraction.")
     test_accuracy: float = Field(description="The target's accuracy on non-members; a fraction.")
-    n_members: int = Field(description="Records the target was trained on.")
-    n_shadows: int = Field(description="Shadow models.")
-    drawn: DrawnInfo | None = Field(default=None, description="How shadow data were made, where they were.")
+    n_members: int = Field(description="Number of records that the target was trained on.")
+    n_shadows: int = Field(description="Number of shadow models.")
+    drawn: DrawnInfo | None = Field(default=None, description="How shadow data were drawn; null for real records.")
     seconds: float = Field(description="How long the audit took, in seconds.")
     status: str = Field(description="The audit's verdict.")
-    exit_code: int = Field(description="What the audit alone would leave with.")
-    attacks: list[AttackAt] = Field(description="The attacks on the target as it is.")
+    exit_code: int = Field(description="The exit code of this audit alone.")
+    attacks: list[AttackAt] = Field(description="The attacks on the unmitigated target.")
 
 
 class SweepReport(_Part):
@@ -63,15 +63,15 @@ class SweepReport(_Part):
     schema_version: int = Field(default=1, description="The version of this schema.")
     name: str = Field(description="The sweep's name.")
     axis: str = Field(description="The setting that varies.")
-    title: str = Field(description="What varies, in words.")
+    title: str = Field(description="The name of the setting for readers.")
     spec_digest: str = Field(description="The SHA-256 of all points' specs.")
     version: str = Field(description="The version of umbrameter.")
     started: str = Field(description="When the first audit started: ISO 8601, UTC.")
-    points: list[PointReport] = Field(min_length=1, description="In the order of the spec.")
+    points: list[PointReport] = Field(min_length=1, description="The points in the order of the spec.")
 
 
 def compared(sweep: Sweep, runs: Sequence[str], reports: Sequence[Report]) -> SweepReport:
-    """Return what the reports of a sweep's points come to.
+    """Return the report of a sweep from the reports of its points.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def compared(sweep: Sweep, runs: Sequence[str], reports: Sequence[Report]) -> Sw
     runs, reports
         The run folder and the report of each point, in order.
     """
-    each = zip(sweep.points, runs, reports, strict=True)
+    points = zip(sweep.points, runs, reports, strict=True)
     return SweepReport(
         name=sweep.name,
         axis=sweep.axis,
@@ -88,7 +88,7 @@ def compared(sweep: Sweep, runs: Sequence[str], reports: Sequence[Report]) -> Sw
         spec_digest=sweep.digest(),
         version=__version__,
         started=reports[0].audit.started,
-        points=[_point(point.label, point.step, run, report) for point, run, report in each],
+        points=[_point(point.label, point.step, run, report) for point, run, report in points],
     )
 
 
@@ -121,7 +121,7 @@ def _attack(result: Result) -> AttackAt:
 
 
 def rows(report: SweepReport) -> list[dict[str, str]]:
-    """Return a table: a row for each point and attack."""
+    """Return the table of the page: one row per point and attack."""
     return [
         {
             report.title: point.label,
@@ -138,7 +138,7 @@ def rows(report: SweepReport) -> list[dict[str, str]]:
 
 
 def lines(report: SweepReport) -> list[dict[str, str]]:
-    """Return the table for a screen: a row for each point and attack, figures without intervals."""
+    """Return the table of the terminal: one row per point and attack, figures without intervals."""
     return [
         {
             report.title: point.label if i == 0 else "",
@@ -155,14 +155,14 @@ def lines(report: SweepReport) -> list[dict[str, str]]:
 
 
 def queries(report: SweepReport) -> list[dict[str, str]]:
-    """Return a table of shadow data that were made by asking the target, a row a point; empty where none were."""
+    """Return the table of shadow data made by querying the target: one row per point; empty if there are none."""
     return [
         {
             report.title: point.label,
             "records": f"{drawn.n_records:,} of {drawn.n_wanted:,}",
             "queries": f"{drawn.queries:,}",
-            "queries a record": number(drawn.queries / drawn.n_records) if drawn.n_records else "not measured",
-            "classes without any": str(sum(row.n_found == 0 for row in drawn.by_class)),
+            "queries per record": number(drawn.queries / drawn.n_records) if drawn.n_records else "not measured",
+            "classes without records": str(sum(row.n_found == 0 for row in drawn.by_class)),
         }
         for point in report.points
         if (drawn := point.drawn) is not None and drawn.queries
@@ -170,25 +170,25 @@ def queries(report: SweepReport) -> list[dict[str, str]]:
 
 
 CAPTION = (
-    "Attack precision of each class (dots) at each point, and the median over classes (line). Dotted: guessing, on as "
-    "many members as non-members."
+    "Attack precision of each class (dots) at each point, and the median over classes (line). The dotted line is "
+    "guessing, with as many members as non-members."
 )
-"""What a sweep's figure shows."""
+"""The caption of a sweep's figure."""
 
 
 def render(report: SweepReport, figure_png: bytes) -> str:
-    """Return a sweep as one self-contained HTML page, everything that comes from the report escaped.
+    """Return a sweep as one self-contained HTML page; everything from the report is escaped.
 
     Parameters
     ----------
     report
-        The sweep.
+        The sweep's report.
     figure_png
-        Its figure.
+        Its figure, a PNG file.
     """
     tables = {
         "Attacks on the unmitigated target": rows(report),
-        "Shadow data made by asking the target": queries(report),
+        "Shadow data made by querying the target": queries(report),
         "Run folders": [{report.title: point.label, "run": point.run} for point in report.points],
     }
     return filled("sweep.html.j2", report=report, caption=CAPTION, png=figure_png, tables=tables.items())

@@ -1,4 +1,4 @@
-"""Fill in the templates of pages and model cards; whatever comes from a report is escaped."""
+"""Render the templates of pages and model cards; everything from a report is escaped."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ def filled(template: str, **values: Any) -> str:
     Parameters
     ----------
     template
-        Its file's name in `umbrameter/report/templates`.
+        The template's file name in `umbrameter/report/templates`.
     values
-        What the template names; one that is missing is an error.
+        The variables of the template; a missing one is an error.
     """
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
 def unbroken(metric: Metric | None) -> str:
-    """Return a figure whose interval is not broken over two lines."""
+    """Return a figure as text whose interval stays on one line."""
     return "not measured" if metric is None else figure(metric).replace(", ", ",\u00a0")
 
 
 def or_not(value: float | None) -> str:
-    """Return a figure, or that it was not measured."""
+    """Return a figure as text, or `not measured`."""
     return "not measured" if value is None else number(value)
 
 
@@ -42,7 +42,7 @@ def _values_of(entry: Mapping[str, str]) -> list[str]:
 
 
 def _in_cell(text: str) -> str:
-    """Return a text that does not end a cell of a Markdown table."""
+    """Return a text with bars escaped, since a bar ends a cell of a Markdown table."""
     return text.replace("|", "\\|")
 
 
@@ -52,7 +52,7 @@ def _rule(_column: str) -> str:
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("umbrameter.report"),
-    autoescape=True,
+    autoescape=True,  # in Markdown, too, since it may contain HTML
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -1,6 +1,6 @@
-"""The report on a terminal: what an engineer reads after `umbrameter audit`, in one screen, colour or not.
+"""The report on a terminal: the summary after `umbrameter audit`, with or without colour.
 
-Belongs here: layout for a screen of 80 columns or more. Does not belong here: what is said (`words`).
+Belongs here: layout for a screen of 80 columns or more. Does not belong here: sentences (`text`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,23 +33,23 @@ from umbrameter.report.text import (
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan"}
 
 _FIGURES_WIDTH = 55
-"""The three columns of figures and the gaps between them."""
+"""The width of the three columns of figures and the gaps between them."""
 
 
 def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
-    """Return what `print` of a rich console shows of a report.
+    """Return the summary of a report, for a rich console to print.
 
     Parameters
     ----------
     report
         The audit's report.
     places
-        Where things are and how they are opened, by what they are, such as `{"Report": "runs/demo/report.html"}`.
+        The places to list at the end, by name, such as `{"Report": "runs/demo/report.html"}`.
 
     Returns
     -------
     RenderableType
-        Reads well from 80 columns on, and says nothing by colour alone.
+        Readable from 80 columns on; colour alone carries no information.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
         Padding(Text(verdict.reason), (0, 0, 0, 2)),
         *(_bullet(_limit(outcome)) for outcome in verdict.limits),
         *(_bullet(guarantee_sentence(guarantee)) for guarantee in report.guarantees),
-        Text("Reading", style="bold"),
+        Text("Summary", style="bold"),
         Padding(Text(f"{summary_sentence(report)} {NO_PROOF}"), (0, 0, 0, 2)),
         *([Text("Not measured", style="bold"), *(_bullet(note) for note in notes)] if notes else []),
         Text("Where", style="bold"),
@@ -77,13 +77,13 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
 
 
 def sweep_summary(report: SweepReport, places: Mapping[str, str]) -> RenderableType:
-    """Return what `print` of a rich console shows of a sweep: a line for each point and attack."""
+    """Return the summary of a sweep, for a rich console to print: one line per point and attack."""
     made = queries(report)
     parts: list[RenderableType] = [
         Text(f"umbrameter sweep over {report.title}: {report.name}", style="bold"),
         _table(lines(report)),
-        Text("medians are over classes; figures with intervals are in the report"),
-        *(_titled("Shadow data made by asking the target", made) if made else ()),
+        Text("medians are over classes; the report has the intervals"),
+        *(_titled("Shadow data made by querying the target", made) if made else ()),
         Text("Where", style="bold"),
         _pairs({**places, **{point.label: point.run for point in report.points}}),
     ]
@@ -108,11 +108,11 @@ def _audited(report: Report) -> dict[str, str]:
     reused = f"{shadows.n_trained} trained, {shadows.n_reused} reused"
     made = f"{shadows.n_models} models of {shadows.size:,} records each ({reused})"
     known = f"{shadows.n_models} models" if shadows.n_models else "models without model_id or record_id"
-    shadow = f"{made if shadows.size else known}; {shadows.design}: {shadows.data}"
+    shadow = f"{made if shadows.size else known}; {shadows.design}; data: {shadows.data}"
     return {
         "Data": f"{data.name}: {data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes",
         "Target": f"{target.description}; accuracy {number(target.train_accuracy)} on {target.n_members:,} members, "
-        f"{number(target.test_accuracy)} on {target.n_nonmembers:,} non-members (of 1)",
+        f"{number(target.test_accuracy)} on {target.n_nonmembers:,} non-members",
         "Shadows": shadow if shadows.n_models or shadows.design == AS_STORED else "none needed",
         **({} if shadows.drawn is None else {"Drawn": drawn_line(shadows.drawn)}),
         "Took": f"{report.audit.seconds:,.1f} s; {report.ledger.fits:,} models trained, "
@@ -123,26 +123,26 @@ def _audited(report: Report) -> dict[str, str]:
 
 
 def _limit(outcome: LimitOutcome) -> str:
-    """Return a limit, how it came out and who set it, in a line."""
-    found = (
+    """Return a limit, its outcome and its source, in a line."""
+    measured = (
         "" if outcome.bound is None else f" (measured {number(outcome.observed or 0)}, bound {number(outcome.bound)})"
     )
     return (
         f"{STATUS[outcome.status]}: {metric_name(outcome.metric)} of {outcome.attack} at most {number(outcome.limit)}"
-        f"{found}; {outcome.source}"
+        f"{measured}; {outcome.source}"
     )
 
 
 def _results(report: Report) -> list[RenderableType]:
-    """Return the table: a line a mitigation with the test accuracy it leaves, below it a line an attack."""
+    """Return the table: a line per mitigation with the test accuracy that it leaves, below it a line per attack."""
     shown = stronger(report.results)
     first = min(max(max((len(_name(result)) for result in shown), default=6) + 1, 14), 25)
-    head = _grid(first)
+    head = _grid(first)  # 25 columns and those of the figures fill a screen of 80
     head.add_row("mitigation", "AUC [low, high]", "attack accuracy", "TPR at")
     head.add_row(" attack", "0.5 is guessing", "0.5 is guessing", "1 % FPR")
-    notes = [f"[low, high]: {confidence(report)} interval; rates are fractions of 1"]
+    notes = [f"[low, high]: {confidence(report)} interval; rates are fractions from 0 to 1"]
     if any(result.attacker == "static" for result in shown):
-        notes.append("*: by an attacker who does not know of the mitigation, who did better here than one who does")
+        notes.append("*: the static attacker, who does not know of the mitigation, did better than the adaptive one")
     rule = Text("-" * (first + _FIGURES_WIDTH), no_wrap=True, overflow="crop")
     groups = [
         part
@@ -154,12 +154,12 @@ def _results(report: Report) -> list[RenderableType]:
 
 def _heading(mitigation: str, result: Result, width: int) -> RenderableType:
     accuracy = remaining_utility(result)
-    worth = "test accuracy not measured" if accuracy is None else f"test accuracy {number(accuracy)}"
+    utility = "test accuracy not measured" if accuracy is None else f"test accuracy {number(accuracy)}"
     line = Table.grid(expand=True)
     line.width = width
     line.add_column(overflow="fold")
     line.add_column(justify="right", no_wrap=True)
-    line.add_row(Text(mitigation, style="bold"), Text(worth, style="bold"))
+    line.add_row(Text(mitigation, style="bold"), Text(utility, style="bold"))
     return line
 
 
@@ -173,12 +173,12 @@ def _rows(results: Sequence[Result], first: int) -> Table:
 
 
 def _name(result: Result) -> str:
-    """Return an attack's name, marked where the attacker did not know of the mitigation."""
+    """Return an attack's name, marked if the attacker is static."""
     return f"{result.attack} *" if result.attacker == "static" else result.attack
 
 
 def _attack(name: str, width: int) -> str:
-    """Return an attack's name, broken before its attack model when it is too long for one line."""
+    """Return an attack's name, broken before its attack model if it is too long for one line."""
     return f" {name}" if len(name) < width else f" {name.replace('(', chr(10) + '(', 1)}"
 
 

@@ -1,4 +1,4 @@
-"""A report in words: numbers as text, names as people say them, and what the results come to in a sentence or two.
+"""The texts of a report: numbers, names as people say them, and sentences that sum up the results.
 
 Belongs here: plain text that the HTML page and the terminal share. Does not belong here: escaping, layout, colour.
 """
@@ -13,7 +13,7 @@ NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
     "not."
 )
-"""What every report has to say, however good its figures are."""
+"""Printed in every report, however good its figures are."""
 
 STATUS = {
     "pass": "pass",
@@ -21,7 +21,7 @@ STATUS = {
     "fail": "fail",
     "not_measured": "not measured",
 }
-"""A verdict's status as it is printed."""
+"""The printed form of a status."""
 
 _METRICS = {
     "auc": "AUC",
@@ -41,7 +41,7 @@ def number(value: float, near: float | None = None) -> str:
     value
         The figure, mostly a fraction.
     near
-        Take as many decimals as this figure would have; the figure itself if unset.
+        Use as many decimals as this figure would have; None for those of `value`.
 
     Examples
     --------
@@ -53,11 +53,11 @@ def number(value: float, near: float | None = None) -> str:
     if 0 < value < 0.00005:
         return "<0.0001"
     text = f"{value:.{4 if abs(value if near is None else near) < 0.01 else 3}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    return text.removeprefix("-") if float(text) == 0 else text  # rounding may leave -0.000
 
 
 def figure(metric: Metric) -> str:
-    """Return a figure with its interval, or that it was not measured.
+    """Return a figure with its interval as text, or `not measured`.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def figure(metric: Metric) -> str:
 
 
 def point(metric: Metric) -> str:
-    """Return a figure without its interval, or that it was not measured."""
+    """Return a figure without its interval as text, or `not measured`."""
     return "not measured" if isinstance(metric, NotMeasured) else number(metric.value)
 
 
@@ -105,14 +105,14 @@ def metric_name(name: str) -> str:
 
 
 def drawn_line(drawn: DrawnInfo) -> str:
-    """Return how many records of shadow data were made, and what they took, in a line."""
+    """Return how many shadow records were drawn, with how many queries, in a line."""
     made = f"{drawn.kind}: {drawn.n_records:,} of {drawn.n_wanted:,} records"
     if not drawn.queries:
         return made
-    each = f", {drawn.queries / drawn.n_records:,.1f} a record" if drawn.n_records else ""
-    gone = [row.label for row in drawn.by_class if not row.n_found]
-    lacking = f"; none of {len(gone)} classes: {_listed(gone)}" if gone else ""
-    return f"{made} by {drawn.queries:,} queries to the target{each}{lacking}"
+    per_record = f", {drawn.queries / drawn.n_records:,.1f} per record" if drawn.n_records else ""
+    missing = [row.label for row in drawn.by_class if not row.n_found]
+    without = f"; none of {len(missing)} classes: {_listed(missing)}" if missing else ""
+    return f"{made} by {drawn.queries:,} queries to the target{per_record}{without}"
 
 
 def control_name(name: str) -> str:
@@ -127,7 +127,7 @@ def control_name(name: str) -> str:
 
 
 def controls_line(report: Report) -> str:
-    """Return how the controls came out, in a line."""
+    """Return how many controls passed and which did not, in a line."""
     by_status = {s: [control_name(n) for n, c in report.controls.items() if c.status == s] for s in STATUS}
     parts = [f"{len(by_status['pass'])} of {len(report.controls)} passed"]
     parts += [f"failed: {', '.join(by_status['fail'])}"] if by_status["fail"] else []
@@ -141,18 +141,18 @@ def mitigation_name(result: Result) -> str:
 
 
 def attacker_name(result: Result) -> str:
-    """Return who attacks: one who knows of the mitigation, one who does not, or nothing without a mitigation."""
-    return {"adaptive": "knows of it", "static": "does not", None: ""}[result.attacker]
+    """Return `adaptive` or `static`, or an empty text without a mitigation."""
+    return result.attacker or ""
 
 
 def remaining_utility(result: Result, name: str = "test_accuracy") -> float | None:
-    """Return what a target is worth under a mitigation, or None when that was not measured."""
+    """Return a figure of the target's utility under a mitigation, or None if it was not measured."""
     metric = result.utility.get(name)
     return metric.value if isinstance(metric, Interval) else None
 
 
 def by_mitigation(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Return the results by mitigation, none first, else in the order given."""
+    """Return the results by mitigation: first `none`, then in the order given."""
     grouped: dict[str, list[Result]] = {"none": []}
     for result in results:
         grouped.setdefault(mitigation_name(result), []).append(result)
@@ -160,14 +160,14 @@ def by_mitigation(results: Iterable[Result]) -> dict[str, list[Result]]:
 
 
 def stronger(results: Iterable[Result]) -> list[Result]:
-    """Return of each attack on each mitigation the attacker with the higher AUC, in the order given.
+    """Return the stronger attacker's result for each attack and mitigation, by AUC, in the order given.
 
-    Where an AUC was not measured, the one who knows of the mitigation.
+    If an AUC was not measured, that is the adaptive attacker's, which comes first.
     """
     best: dict[tuple[str, str | None], Result] = {}
     for result in results:
-        known = best.setdefault((result.attack, result.mitigation), result)
-        old, new = measured_auc(known), measured_auc(result)
+        strongest_yet = best.setdefault((result.attack, result.mitigation), result)
+        old, new = measured_auc(strongest_yet), measured_auc(result)
         if old is not None and new is not None and new.value > old.value:
             best[result.attack, result.mitigation] = result
     return list(best.values())
@@ -176,19 +176,19 @@ def stronger(results: Iterable[Result]) -> list[Result]:
 def confidence(report: Report) -> str:
     """Return the confidence of a report's intervals, such as `95 %`."""
     metrics = [metric for result in report.results for metric in result.metrics.values()]
-    found = {percent(metric.confidence) for metric in metrics if isinstance(metric, Interval)}
-    return " or ".join(sorted(found)) or "95 %"
+    levels = {percent(metric.confidence) for metric in metrics if isinstance(metric, Interval)}
+    return " or ".join(sorted(levels)) or "95 %"
 
 
 def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
-    """Return the results of highest AUC on the target as it is, the strongest first.
+    """Return the results with the highest AUC on the unmitigated target, the strongest first.
 
     Parameters
     ----------
     results
-        Of a report.
+        The results of a report.
     most
-        How many, at most.
+        The largest number to return.
     """
     unmitigated = [
         (auc.value, -i, r) for i, r in enumerate(results) if r.mitigation is None and (auc := measured_auc(r))
@@ -197,20 +197,20 @@ def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
 
 
 def summary_sentence(report: Report) -> str:
-    """Return what the results come to: the strongest attack, and which mitigation is recommended."""
+    """Return the conclusion of a report: the strongest attack, and the recommended mitigation."""
     unmitigated = leaks(report.results).get(None)
     if unmitigated is None:
-        return "How much the target leaks as it is was not measured by every attack; the list of reasons says why."
+        return "Not every attack on the unmitigated target was measured; the list of what was not measured says why."
     auc = figure(unmitigated.auc)
     attack = f"the strongest attack, {unmitigated.result.attack}, has AUC {auc} (0.5 is guessing, 1 is certainty)"
     if unmitigated.auc.low <= 0.5:
-        return f"No attack was shown to do better than guessing on the target as it is: {attack}."
-    first = f"Members can be told from non-members: {attack} on the target as it is."
+        return f"No attack was shown to do better than guessing on the unmitigated target: {attack}."
+    first = f"Members can be told from non-members: {attack} on the unmitigated target."
     return f"{first} {report.recommendation.reason}" if report.recommendation else first
 
 
 def guarantee_sentence(found: Guarantee) -> str:
-    """Return a claim of privacy beside what was proved, in a line."""
+    """Return a claimed guarantee, and the epsilon that attacks prove, in a line."""
     return (
         f"{'BROKEN' if found.is_broken else 'not disproved'}: {found.mitigation} claims ε {number(found.epsilon)} at δ "
         f"{found.delta:g} ({found.accountant}; noise multiplier {number(found.noise_multiplier)}, {found.n_steps:,} "
@@ -220,10 +220,11 @@ def guarantee_sentence(found: Guarantee) -> str:
 
 
 def not_measured(report: Report) -> list[str]:
-    """Return what was not measured and why, a sentence for each reason, alike ones taken together."""
+    """Return what was not measured and why: one sentence per reason, with all figures it applies to."""
     places: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for result in report.results:
         reasons = {m.not_measured if isinstance(m, NotMeasured) else None for m in result.metrics.values()}
+        # One reason for all figures is told once, not figure by figure.
         whole = len(reasons) == 1 and len(result.metrics) > 1 and None not in reasons
         for name, metric in [*result.metrics.items()][: 1 if whole else None]:
             if isinstance(metric, NotMeasured):
@@ -232,10 +233,10 @@ def not_measured(report: Report) -> list[str]:
                 place.setdefault(result.attack, {})[mitigation_name(result)] = None
     n_mitigations = len(by_mitigation(report.results))
     n_attacks = len({result.attack for result in report.results})
-    said = {reason for _, reason in places}
+    listed = {reason for _, reason in places}
     return [
         *(f"{name} ({_where(place, n_attacks, n_mitigations)}): {reason}." for (name, reason), place in places.items()),
-        *(line for reason, line in _classes_not_measured(report).items() if reason not in said),
+        *(line for reason, line in _classes_not_measured(report).items() if reason not in listed),
         *(f"Limit on {metric_name(x.metric)} of {x.attack}." for x in _open_limits(report)),
     ]
 
@@ -243,15 +244,15 @@ def not_measured(report: Report) -> list[str]:
 def _where(place: dict[str, dict[str, None]], n_attacks: int, n_mitigations: int) -> str:
     if len(place) == n_attacks and all(len(mitigations) == n_mitigations for mitigations in place.values()):
         return "every attack"
-    alike: dict[str, list[str]] = {}
+    by_mitigations: dict[str, list[str]] = {}
     for attack, mitigations in place.items():
         names = "any mitigation or none" if len(mitigations) == n_mitigations else _listed(list(mitigations), 4)
-        alike.setdefault(names, []).append(attack)
-    return "; ".join(f"{_listed(attacks, 4)}: {mitigations}" for mitigations, attacks in alike.items())
+        by_mitigations.setdefault(names, []).append(attack)
+    return "; ".join(f"{_listed(attacks, 4)}: {mitigations}" for mitigations, attacks in by_mitigations.items())
 
 
 def _classes_not_measured(report: Report) -> dict[str, str]:
-    """Return a line for each reason why a class lacks a figure."""
+    """Return a line per reason why figures of a class were not measured, by reason."""
     classes: dict[str, dict[str, None]] = {}
     for result in report.results:
         for entry in result.by_class:

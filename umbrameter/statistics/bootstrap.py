@@ -15,23 +15,23 @@ def bootstrap_auc(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Return the AUC with a stratified bootstrap's percentile interval, which assumes no formula of its variance.
+    """Return the AUC with the percentile interval of a stratified bootstrap, which needs no variance formula.
 
     Parameters
     ----------
     members, nonmembers
         Scores, shapes (n_members,) and (n_nonmembers,); each side is resampled on its own.
     n_resamples
-        How often.
+        Number of bootstrap resamples.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
     seed
-        Of the resampling.
+        Seed of the resampling.
 
     Raises
     ------
     DataError
-        As of `intervals.auc`.
+        When a side is empty or not one-dimensional, or a score is NaN.
 
     References
     ----------
@@ -40,8 +40,8 @@ def bootstrap_auc(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> found = bootstrap_auc(rng.normal(1, 1, 500), rng.normal(0, 1, 500))
-    >>> round(found.low, 2), round(found.value, 2), round(found.high, 2)
+    >>> interval = bootstrap_auc(rng.normal(1, 1, 500), rng.normal(0, 1, 500))
+    >>> round(interval.low, 2), round(interval.value, 2), round(interval.high, 2)
     (0.75, 0.78, 0.81)
     """
     above, below = checked_side("members", members), checked_side("nonmembers", nonmembers)
@@ -53,16 +53,18 @@ def bootstrap_auc(
     low, high = np.quantile(aucs, [tail, 1 - tail])
     value = _auc_of_counts(*counts)
     method = f"stratified bootstrap, {n_resamples:,} resamples"
+    # A percentile interval need not contain the estimate, an `Interval` must.
     return Interval(
         value=value, low=min(float(low), value), high=max(float(high), value), confidence=confidence, method=method
     )
 
 
 def _auc_of_counts(above: Ints | Floats, below: Ints | Floats) -> float:
-    """Return the AUC from how many members and non-members there are at each level of score, in rising order."""
-    beaten = np.cumsum(below) - below / 2
+    """Return the AUC from the numbers of members and non-members at each distinct score, in rising order."""
+    beaten = np.cumsum(below) - below / 2  # ties count half
     return float((above * beaten).sum() / (above.sum() * below.sum()))
 
 
 def _resampled(counts: Ints, rng: np.random.Generator) -> Ints:
+    """Return the counts of a resample: n draws with replacement are one multinomial draw over distinct scores."""
     return rng.multinomial(counts.sum(), counts / counts.sum())

@@ -1,7 +1,7 @@
-"""Bounds that pay for having looked more than once: epsilon over many thresholds, groups over many groups.
+"""A lower bound of epsilon from an attack's scores, corrected for the many thresholds that it tries.
 
-Belongs here: corrections for several looks at the same scores, and resampling. Does not belong here: intervals of one
-figure (`intervals`). Higher scores mean more likely a member.
+Belongs here: what scores prove about differential privacy. Does not belong here: intervals of single figures
+(`intervals`), or epsilon from the noise of a training (`networks.accounting`). Higher scores mean more likely a member.
 """
 
 from math import log
@@ -22,21 +22,22 @@ DELTA = 1e-5
 def epsilon_lower_bound(
     members: ArrayLike, nonmembers: ArrayLike, delta: float = DELTA, confidence: float = 0.95
 ) -> LowerBound:
-    """Return an epsilon that the training does not stay below: no (epsilon, delta)-DP algorithm gives such scores.
+    """Return a lower bound of a training's epsilon, from the scores of an attack on it.
 
-    Under (epsilon, delta)-DP, TPR <= exp(epsilon) FPR + delta and TNR <= exp(epsilon) FNR + delta for every threshold.
-    Thresholds are those of rank 1, 2, 4, 8, ... among the non-members from above, and among the members from below. The
-    rate of the side that sets the threshold is bounded by its order statistic's Beta distribution, that of the other
-    side by Clopper-Pearson; alpha is shared by all of these bounds (Bonferroni), so that the best may be taken.
+    Under (epsilon, delta)-DP, TPR <= exp(epsilon) FPR + delta and TNR <= exp(epsilon) FNR + delta at every threshold.
+    The thresholds tried are the scores of rank 1, 2, 4, 8, ... among the non-members from above, and among the members
+    from below. The rate on the side that sets the threshold is bounded by the Beta distribution of its order statistic,
+    the rate on the other side by Clopper-Pearson. All these bounds share alpha (Bonferroni), so the best one may be
+    taken.
 
     Parameters
     ----------
     members, nonmembers
-        Scores, shapes (n_members,) and (n_nonmembers,); infinities are legal. Records are taken to be independent.
+        Scores, shapes (n_members,) and (n_nonmembers,); infinities are legal. Records are assumed independent.
     delta
-        A fraction from 0 to below 1.
+        The delta at which epsilon is bounded, a fraction from 0 to below 1.
     confidence
-        With which epsilon is at least what is returned.
+        Probability with which the true epsilon is at least the bound.
 
     Returns
     -------
@@ -77,10 +78,11 @@ def _ranks(n: int) -> Ints:
 
 
 def _epsilon(above: Floats, below: Floats, delta: float, alpha: float) -> float:
-    """Return the best bound over the thresholds that `below` sets; each bound fails in a share alpha of cases."""
+    """Return the best bound over the thresholds that `below` sets; each one fails with probability alpha."""
     n, ranks = len(below), _ranks(len(below))
     thresholds = np.sort(below)[n - ranks]
     called = len(above) - np.searchsorted(np.sort(above), thresholds, side="right")
+    # Of n scores, the share of the distribution above the one of rank r is Beta(r, n - r + 1).
     fpr = betaincinv(ranks, n - ranks + 1, 1 - alpha)
     tpr = np.where(called > 0, betaincinv(np.maximum(called, 1), len(above) - called + 1, alpha), 0.0)
     gains = tpr - delta

@@ -1,6 +1,6 @@
-"""What is measured: a figure with its interval, a figure with a lower bound alone, or why there is none.
+"""The result of a measurement: a figure with its interval, a figure with only a lower bound, or why there is none.
 
-Belongs here: the values. Does not belong here: how an interval is made (`intervals`, `bounds`).
+Belongs here: the value types. Does not belong here: how an interval is computed (`intervals`, `paired`, `epsilon`).
 """
 
 from pydantic import BaseModel
@@ -16,9 +16,9 @@ class Interval(BaseModel, frozen=True, extra="forbid"):
     low, high
         The bounds of the interval; `value` lies between them.
     confidence
-        The probability with which such intervals hold the true figure, such as 0.95.
+        The probability with which such intervals contain the true figure, such as 0.95.
     method
-        How the bounds were found, in a few words.
+        The method behind the bounds, in a few words.
     """
 
     value: float
@@ -34,25 +34,25 @@ class NotMeasured(BaseModel, frozen=True, extra="forbid"):
     Parameters
     ----------
     not_measured
-        Why, in a sentence for the reader of a report.
+        The reason, in a sentence for the reader of a report.
     """
 
     not_measured: str
 
 
 class LowerBound(BaseModel, frozen=True, extra="forbid"):
-    """A figure that scores can bound from below alone, such as epsilon: a stronger attack may show more.
+    """A figure that scores can only bound from below, such as epsilon: a stronger attack may show more.
 
     Parameters
     ----------
     value, low
-        The bound, twice.
+        The lower bound, in both fields.
     high
-        None: there is none.
+        Always None: there is no upper bound.
     confidence
-        The probability with which the true figure is at least that.
+        The probability with which the true figure is at least the bound.
     method
-        How the bound was found, in a few words.
+        The method behind the bound, in a few words.
     """
 
     value: float

@@ -1,6 +1,6 @@
 """Confidence intervals: each figure with the range that the number of records leaves open, by a stated method.
 
-Belongs here: one function a statistic, from two sets of scores or from counts. Does not belong here: which figures an
+Belongs here: one function per statistic, from two sets of scores or from counts. Does not belong here: which figures an
 audit reports (`metrics`). Higher scores mean more likely a member; all intervals are two-sided.
 """
 
@@ -16,7 +16,7 @@ from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
 from umbrameter.typing import Floats
 
 FEWEST_FOR_DELONG = 10
-"""Records a side below which DeLong's estimate of the variance is itself too uncertain to lean on."""
+"""Records per side below which DeLong's estimate of the variance is itself too uncertain to rely on."""
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -27,7 +27,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     successes, trials
         Counts, 0 <= successes <= trials and trials >= 1.
     confidence
-        How sure the interval is to hold the true proportion, at least; a fraction.
+        Probability, at least, with which the interval contains the true proportion; a fraction.
 
     Returns
     -------
@@ -57,7 +57,17 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
 
 
 def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """Return a proportion with its Clopper-Pearson interval; parameters and errors are those of `clopper_pearson`.
+    """Return a proportion with its Clopper-Pearson interval.
+
+    Parameters
+    ----------
+    successes, trials, confidence
+        See `clopper_pearson`.
+
+    Raises
+    ------
+    DataError
+        When the counts or the confidence are out of range.
 
     Examples
     --------
@@ -71,24 +81,24 @@ def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interva
 def auc(members: ArrayLike, nonmembers: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return the AUC: the probability that a member scores higher than a non-member, ties counting half.
 
-    The interval is DeLong's on the logit scale, in O(n log n) by midranks. Where it says nothing, a bound that
-    holds for every distribution stands in, and `method` says so:
+    The interval is DeLong's on the logit scale, in O(n log n) by midranks. Where it is uninformative, a bound
+    that holds for every distribution replaces it, and `method` says so:
 
-    - Every member above every non-member (or below, or all scores tied): DeLong's variance is 0. But k disjoint, hence
-      independent, pairs came out alike, k = min(n_members, n_nonmembers); so pairs do with a probability of at least
-      t = (alpha / 2) ** (1 / k), and the others may fall either way: [t, 1], [0, 1 - t] or [t / 2, 1 - t / 2].
-      All scores tied is thus no knowledge that the AUC is .5, only that differences are rare.
+    - Every member above every non-member (or below, or all scores tied): DeLong's variance is 0. But the k =
+      min(n_members, n_nonmembers) disjoint, hence independent, pairs came out alike; so a pair does with a probability
+      of at least t = (alpha / 2) ** (1 / k), and the others may fall either way: [t, 1], [0, 1 - t] or
+      [t / 2, 1 - t / 2]. Tied scores are thus no evidence that the AUC is .5, only that differences are rare.
     - Fewer than 10 records on a side: Hoeffding's bound for two-sample means, value +- sqrt(log(2 / alpha) / (2 k)).
 
     DeLong's interval is too narrow near 0 and 1 with few records on one side: at an AUC of .98, 50 members and 1,000
-    non-members, one at 95 % holds in about 90 %.
+    non-members, a 95 % interval contains the true AUC in about 90 % of cases.
 
     Parameters
     ----------
     members, nonmembers
         Scores, shapes (n_members,) and (n_nonmembers,); infinities are legal.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
@@ -139,7 +149,7 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     fpr
         The highest false-positive rate allowed, a fraction between 0 and 1.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Returns
     -------
@@ -149,7 +159,7 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     Raises
     ------
     DataError
-        As of `auc`, and when `fpr` is not between 0 and 1.
+        When a side is empty or not one-dimensional, a score is NaN, or `fpr` is not between 0 and 1.
 
     References
     ----------
@@ -186,11 +196,11 @@ def difference(k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95) -> 
     Parameters
     ----------
     k1, n1
-        Members called members, of how many: the TPR. In general, successes and trials of the first proportion.
+        Members called members, and all members: the TPR. In general, successes and trials of the first proportion.
     k2, n2
-        Non-members called members, of how many: the FPR.
+        Non-members called members, and all non-members: the FPR.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
@@ -230,13 +240,13 @@ def precision(
     Parameters
     ----------
     tp, n_members
-        Members called members, of how many.
+        Members called members, and all members.
     fp, n_nonmembers
-        Non-members called members, of how many.
+        Non-members called members, and all non-members.
     prior
         The share of members, a fraction between 0 and 1; 0.5 means as many members as non-members.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Returns
     -------
@@ -262,9 +272,9 @@ def precision(
     NotMeasured(not_measured='the attack called nobody a member')
     """
     _check_fraction("prior", prior)
-    each = sqrt(1 - fraction_left(confidence))
-    tpr_low, tpr_high = clopper_pearson(tp, n_members, each)
-    fpr_low, fpr_high = clopper_pearson(fp, n_nonmembers, each)
+    confidence_of_rate = sqrt(1 - fraction_left(confidence))  # two independent rates hold together at `confidence`
+    tpr_low, tpr_high = clopper_pearson(tp, n_members, confidence_of_rate)
+    fpr_low, fpr_high = clopper_pearson(fp, n_nonmembers, confidence_of_rate)
     if tp == fp == 0:
         return NotMeasured(not_measured="the attack called nobody a member")
     return Interval(
@@ -286,9 +296,9 @@ def checked_scores(name: str, scores: ArrayLike) -> Floats:
     """
     array = np.asarray(scores)
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} has dtype {array.dtype} (needs numbers): pass one number a record")
+        raise DataError(f"{name} has dtype {array.dtype} (needs numbers): pass one number per record")
     if array.ndim != 1:
-        text = f"{name} has shape {array.shape} (needs one score a record, shape (n_records,))"
+        text = f"{name} has shape {array.shape} (needs one score per record, shape (n_records,))"
         raise DataError(f"{text}: pass one attack's scores at a time")
     n_nan = np.isnan(array).sum()
     if n_nan:
@@ -332,7 +342,7 @@ def placements(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats]:
 
 
 def _delong(value: float, wins: Floats, losses: Floats, alpha: float) -> tuple[float, float]:
-    """Return DeLong's interval of the AUC `value`, made on the logit scale."""
+    """Return DeLong's interval of the AUC `value`, computed on the logit scale."""
     n_members, n_nonmembers = len(wins), len(losses)
     of_members = np.var(wins / n_nonmembers, ddof=1) / n_members
     of_nonmembers = np.var(losses / n_members, ddof=1) / n_nonmembers

@@ -1,7 +1,7 @@
-"""The figures an audit reports of one attack: from scores, membership and the attack's own decisions.
+"""The figures that an audit reports per attack, from its scores, the membership and its yes-or-no decisions.
 
 Belongs here: which figures, their names, the ROC curve, and the choice of a threshold on shadow data. Does not belong
-here: how an interval is made (`intervals`). A threshold calls a record a member when its score is at or above it.
+here: how an interval is computed (`intervals`). A record is called a member if its score is at or above the threshold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ FPRS = (0.1, 0.01, 0.001)
 """The false-positive rates at which the true-positive rate is reported."""
 
 PRIORS = (0.1, 0.01)
-"""The shares of members at which the precision is reported, besides as many members as non-members."""
+"""The shares of members at which the precision is reported, besides one half."""
 
 METRICS = (
     "auc",
@@ -33,7 +33,7 @@ METRICS = (
     "epsilon_lower_bound",
     *(f"precision_at_prior_{prior}" for prior in PRIORS),
 )
-"""The names of what `measure` returns, in the order of a report."""
+"""The names of the figures that `measure` returns, in the order of a report."""
 
 NO_THRESHOLD = "the attack has no threshold from shadow data"
 
@@ -46,9 +46,9 @@ class ClassMetrics(BaseModel, frozen=True, extra="forbid"):
     label
         The class's name.
     n_members, n_nonmembers
-        How many audited records of the class there are.
+        Numbers of audited records of the class.
     accuracy, precision, recall, auc
-        As of `measure`, on these records.
+        See `measure`; computed on these records alone.
     """
 
     label: str
@@ -63,8 +63,8 @@ class ClassMetrics(BaseModel, frozen=True, extra="forbid"):
 def measure(scores: ArrayLike, is_member: ArrayLike, is_predicted_member: ArrayLike | None) -> dict[str, Metric]:
     """Return every figure of one attack, each with a 95 % interval or the reason why it was not measured.
 
-    `accuracy`, `precision`, `recall` and `advantage` are of the attack's own decision, on as many members as
-    non-members: accuracy is (TPR + 1 - FPR) / 2, whatever the numbers of audited records.
+    `accuracy`, `precision`, `recall` and `advantage` judge the attack's own decisions as if there were as many members
+    as non-members: accuracy is (TPR + 1 - FPR) / 2, whatever the numbers of audited records.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def measure(scores: ArrayLike, is_member: ArrayLike, is_predicted_member: ArrayL
     is_member
         Boolean, shape (n_records,).
     is_predicted_member
-        Boolean, shape (n_records,): whom the attack calls a member, by a threshold chosen on shadow data only; None
-        when it has none.
+        Boolean, shape (n_records,): which records the attack calls members, by a threshold chosen on shadow data only.
+        None when the attack has no threshold.
 
     Returns
     -------
@@ -113,12 +113,12 @@ def measure_by_class(
     labels: ArrayLike,
     classes: Sequence[str],
 ) -> list[ClassMetrics]:
-    """Return an attack's figures class by class; a class without members or non-members is there, not measured.
+    """Return an attack's figures per class; a class without members or non-members is listed as not measured.
 
     Parameters
     ----------
     scores, is_member, is_predicted_member
-        As of `measure`.
+        See `measure`.
     labels
         Integers 0 .. n_classes - 1, shape (n_records,).
     classes
@@ -127,7 +127,7 @@ def measure_by_class(
     Raises
     ------
     DataError
-        As of `measure`, and when a label has no name.
+        When lengths differ, a mask is not boolean, a score is NaN, or a label has no name.
 
     Examples
     --------
@@ -140,8 +140,8 @@ def measure_by_class(
     decisions = None
     if is_predicted_member is not None:
         decisions = checked_mask("is_predicted_member", is_predicted_member, len(checked))
-    of_record = _labels(labels, len(checked), len(classes))
-    rows = [np.flatnonzero(of_record == label) for label in range(len(classes))]
+    codes = _labels(labels, len(checked), len(classes))
+    rows = [np.flatnonzero(codes == label) for label in range(len(classes))]
     return [
         _of_class(name, checked[row], member[row], None if decisions is None else decisions[row])
         for name, row in zip(classes, rows, strict=True)
@@ -180,7 +180,7 @@ def roc_curve(scores: ArrayLike, is_member: ArrayLike) -> tuple[Floats, Floats, 
 
 
 def best_threshold(scores: ArrayLike, is_in: ArrayLike) -> float:
-    """Return the threshold of best balanced accuracy on shadow scores; of equals, the one of smallest FPR.
+    """Return the threshold with the best balanced accuracy on shadow scores; of equals, the one with the smallest FPR.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ def best_threshold(scores: ArrayLike, is_in: ArrayLike) -> float:
     Returns
     -------
     float
-        Half-way between two neighbouring scores where both are finite, else the upper of the two. It is inf when
-        calling nobody is best: then the shadow data show nothing that could be told apart.
+        Half-way between two neighbouring scores if both are finite, else the upper of the two. It is inf when calling
+        nobody is best: then the scores do not tell IN from OUT.
 
     Raises
     ------
@@ -261,6 +261,7 @@ def _roc_counts(scores: Floats, is_member: Bools) -> tuple[Ints, Ints, Floats]:
     """Return how many non-members and members are called at each distinct score, from nobody to everybody."""
     order = np.argsort(-scores, kind="stable")
     descending = scores[order]
+    # No threshold splits a tie, so only the last record of each run of equal scores gives a point.
     last_of_tie = np.append(np.flatnonzero(descending[1:] != descending[:-1]), len(descending) - 1)
     tp = np.cumsum(is_member[order])[last_of_tie]
     fp = last_of_tie + 1 - tp
@@ -289,7 +290,16 @@ def _two_sides(scores: ArrayLike, name: str, mask: ArrayLike) -> tuple[Floats, B
 
 
 def checked_mask(name: str, mask: ArrayLike, n_records: int) -> Bools:
-    """Return a mask of shape (n_records,); `name` is what the caller calls it.
+    """Return a mask as an array of shape (n_records,).
+
+    Parameters
+    ----------
+    name
+        The caller's name of the mask, for error messages.
+    mask
+        Boolean, one entry per record.
+    n_records
+        The length that it must have.
 
     Raises
     ------
@@ -317,12 +327,12 @@ def _labels(labels: ArrayLike, n_records: int, n_classes: int) -> Ints:
 
 def _check_length(name: str, array: Array, n_records: int) -> None:
     if array.shape != (n_records,):
-        text = f"{name} has shape {array.shape} (needs ({n_records},), one entry a score)"
+        text = f"{name} has shape {array.shape} (needs ({n_records},), one entry per score)"
         raise DataError(f"{text}: pass arrays over the same records")
 
 
 def _missing(is_member: Bools) -> str | None:
-    """Return what keeps everything from being measured, or None."""
+    """Return why nothing can be measured, or None."""
     sides = {"members": is_member, "non-members": ~is_member}
     absent = [name for name, side in sides.items() if not side.any()]
     return f"there are no {' and no '.join(absent)}" if absent else None

@@ -1,7 +1,7 @@
-"""What two models' answers on the same records differ by, and what answers are worth, each with its interval.
+"""Paired differences between two models on the same records, and utility figures of one model, all with intervals.
 
-Belongs here: figures of one sample of records. Does not belong here: figures of members against non-members alone
-(`intervals`), or which figures an audit reports (`costs`).
+Belongs here: figures of one sample of records. Does not belong here: figures that only compare members with non-members
+(`intervals`), or which figures an audit reports (`evaluation.utility`).
 """
 
 from math import log, sqrt
@@ -18,13 +18,13 @@ from umbrameter.statistics.intervals import FEWEST_FOR_DELONG, checked_scores, c
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 EPSILON = float(np.finfo(np.float32).eps)
-"""The smallest confidence that log loss knows: a smaller one counts as this."""
+"""Smaller confidences count as this in the log loss, so that one answer of 0 does not make the mean infinite."""
 
 N_BINS = 15
-"""Of confidences, for calibration."""
+"""Number of bins of confidence in the calibration error."""
 
 N_DRAWS = 4000
-"""Of the bins' deviations; fixed, and so is their seed: the same records give the same interval."""
+"""Number of simulated deviations of the bins; fixed, like their seed, so that equal records give equal intervals."""
 
 
 def auc_difference(
@@ -34,10 +34,11 @@ def auc_difference(
     other_nonmembers: ArrayLike,
     confidence: float = 0.95,
 ) -> Interval:
-    """Return the AUC of other scores less that of some scores, on the same records.
+    """Return the AUC of the other scores minus the AUC of the first scores, on the same records.
 
-    DeLong's covariance of two correlated AUCs, by midranks. Where it says nothing (no record's placement differs, or
-    fewer than 10 records on a side), Hoeffding's bound for both AUCs together stands in, and `method` says so.
+    The interval uses DeLong's covariance of two correlated AUCs, by midranks. Where it is uninformative (no record's
+    placement differs, or fewer than 10 records on a side), Hoeffding's bound for both AUCs together replaces it, and
+    `method` says so.
 
     Parameters
     ----------
@@ -46,12 +47,12 @@ def auc_difference(
     other_members, other_nonmembers
         Other scores of the same records, in the same order.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
     DataError
-        As of `intervals.auc`, and when the lengths differ.
+        When a side is empty, not one-dimensional or of another length than its counterpart, or a score is NaN.
 
     References
     ----------
@@ -62,8 +63,8 @@ def auc_difference(
     >>> rng = np.random.default_rng(0)
     >>> members, others = rng.normal(1, 1, 500), rng.normal(0, 1, 500)
     >>> noisier = [side + rng.normal(0, 1, 500) for side in (members, others)]
-    >>> found = auc_difference(members, others, *noisier)
-    >>> round(found.low, 2), round(found.value, 2), round(found.high, 2)
+    >>> change = auc_difference(members, others, *noisier)
+    >>> round(change.low, 2), round(change.value, 2), round(change.high, 2)
     (-0.09, -0.06, -0.04)
     """
     sides = [checked_side(*side) for side in (("members", members), ("nonmembers", nonmembers))]
@@ -75,6 +76,7 @@ def auc_difference(
     gains, gaps = wins / len(sides[1]), losses / len(sides[0])
     value = float(gains.mean())
     if pairs < FEWEST_FOR_DELONG or not (np.ptp(gains) or np.ptp(gaps)):
+        # Twice the reach of one AUC's bound, as a difference of two ranges over [-1, 1].
         reach, method = sqrt(2 * log(2 / alpha) / pairs), "Hoeffding bound of both"
     else:
         variance = np.var(gains, ddof=1) / len(gains) + np.var(gaps, ddof=1) / len(gaps)
@@ -83,21 +85,22 @@ def auc_difference(
 
 
 def proportion_difference(is_so: ArrayLike, is_other_so: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return how a proportion differs between two answers about each of some records: the other less the one.
+    """Return the difference of two proportions on the same records: the second minus the first.
 
-    Tango's score interval: all differences that a score test does not reject. It is not empty where no record differs.
+    Tango's score interval holds all differences that a score test does not reject. It has a width even where no record
+    differs.
 
     Parameters
     ----------
     is_so, is_other_so
-        Shape (n_records,), such as whether a model is right, and whether another is.
+        Shape (n_records,), such as whether each of two models is right about the record.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
     DataError
-        When the lengths differ, or there is no record.
+        When the lengths differ or are 0.
 
     References
     ----------
@@ -106,15 +109,15 @@ def proportion_difference(is_so: ArrayLike, is_other_so: ArrayLike, confidence: 
 
     Examples
     --------
-    >>> found = proportion_difference([True] * 80 + [False] * 20, [True] * 70 + [False] * 30)
-    >>> round(found.value, 2), found.low < -0.1 < found.high < 0
+    >>> change = proportion_difference([True] * 80 + [False] * 20, [True] * 70 + [False] * 30)
+    >>> round(change.value, 2), change.low < -0.1 < change.high < 0
     (-0.1, True)
     """
     one, other = np.asarray(is_so, dtype=bool), np.asarray(is_other_so, dtype=bool)
     _check_lengths(one, other, "records")
     n, z = len(one), float(-ndtri(fraction_left(confidence) / 2))
     gained, lost = int(np.count_nonzero(other & ~one)), int(np.count_nonzero(one & ~other))
-    value, edge = (gained - lost) / n, 1 - 1e-12
+    value, edge = (gained - lost) / n, 1 - 1e-12  # at -1 and 1 the statistic's variance is 0
     low = -edge if value <= -edge else brentq(lambda d: _tango(gained, lost, n, d) - z, -edge, value)
     high = edge if value >= edge else brentq(lambda d: _tango(gained, lost, n, d) + z, value, edge)
     return Interval(
@@ -123,7 +126,7 @@ def proportion_difference(is_so: ArrayLike, is_other_so: ArrayLike, confidence: 
 
 
 def _tango(gained: int, lost: int, n: int, difference: float) -> float:
-    """Return the score statistic of a difference: 0 at the estimate, and falling."""
+    """Return the score statistic of a difference; it falls, and is 0 at the estimate."""
     b = -gained - lost + (2 * n - gained + lost) * difference
     c = -lost * difference * (1 - difference)
     share = max(0.0, (sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n))
@@ -133,24 +136,24 @@ def _tango(gained: int, lost: int, n: int, difference: float) -> float:
 
 
 def mean(values: ArrayLike, bounds: tuple[float, float], confidence: float = 0.95) -> Interval:
-    """Return the mean of a figure that each record has, with Student's interval.
+    """Return the mean of a per-record figure, with Student's interval.
 
-    Where all values are equal, their spread is not known; then a share of alpha ** (1 / n) of records at least is like
-    them, and the rest may be anywhere between the bounds.
+    Equal values say nothing about the spread. Then a share of at least (alpha / 2) ** (1 / n) of all records is like
+    them, and the others may lie anywhere between the bounds.
 
     Parameters
     ----------
     values
         Shape (n_records,).
     bounds
-        The smallest and the largest value that there can be.
+        The smallest and the largest possible value.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
     DataError
-        When there is no value, or one is not a number.
+        When there is no value, or one is NaN.
 
     References
     ----------
@@ -158,8 +161,8 @@ def mean(values: ArrayLike, bounds: tuple[float, float], confidence: float = 0.9
 
     Examples
     --------
-    >>> found = mean([0.1, 0.2, 0.3], bounds=(0, 2))
-    >>> round(found.low, 2), round(found.value, 2), round(found.high, 2)
+    >>> interval = mean([0.1, 0.2, 0.3], bounds=(0, 2))
+    >>> round(interval.low, 2), round(interval.value, 2), round(interval.high, 2)
     (0.0, 0.2, 0.45)
     >>> round(mean([0.0] * 1000, bounds=(0, 2)).high, 3)
     0.007
@@ -179,21 +182,21 @@ def mean(values: ArrayLike, bounds: tuple[float, float], confidence: float = 0.9
 def mean_difference(
     values: ArrayLike, others: ArrayLike, bounds: tuple[float, float], confidence: float = 0.95
 ) -> Interval:
-    """Return the mean by which other values of the same records exceed some values.
+    """Return the mean difference of two values per record: the other minus the first.
 
     Parameters
     ----------
     values, others
         Shape (n_records,).
     bounds
-        The smallest and the largest difference that there can be.
+        The smallest and the largest possible difference.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
     DataError
-        As of `mean`, and when the lengths differ.
+        When the lengths differ or are 0, or a value is NaN.
 
     Examples
     --------
@@ -208,24 +211,24 @@ def mean_difference(
 def calibration_error(confidences: ArrayLike, is_right: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return the expected calibration error: how far confidence and accuracy are apart, over bins of confidence.
 
-    With D_b = mean of (confidence - is_right) [in bin b], the error is sum |D_b|. No estimate of it differs from the
-    truth by more than the sum of the D_b's own deviations, whose distribution is about that of a Gaussian with the
-    bins' covariance; its quantile is the reach of the interval. Conservative, and honest where the error is 0, where
-    the estimate is too high and a bootstrap's interval misses.
+    With D_b = mean of (confidence - is_right) [in bin b], the error is sum |D_b|. Its estimate differs from the truth
+    by at most the sum of the deviations of the D_b, which are nearly Gaussian with the bins' covariance; a quantile of
+    that sum is the reach of the interval. The interval is conservative. It also holds where the true error is 0: there
+    the estimate is too high, and a bootstrap interval misses the truth.
 
     Parameters
     ----------
     confidences
-        In the predicted class, shape (n_records,); what lies outside [0, 1] counts as 0 or 1.
+        Confidence in the predicted class, shape (n_records,); clipped to [0, 1].
     is_right
-        Whether that class is the record's, shape (n_records,).
+        Whether the predicted class is the record's label, shape (n_records,).
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
     DataError
-        As of `mean`, and when the lengths differ.
+        When the lengths differ or are 0, or a confidence is NaN.
 
     References
     ----------
@@ -248,21 +251,21 @@ def calibration_error(confidences: ArrayLike, is_right: ArrayLike, confidence: f
 def calibration_error_difference(
     confidences: ArrayLike, is_right: ArrayLike, others: ArrayLike, is_other_right: ArrayLike, confidence: float = 0.95
 ) -> Interval:
-    """Return the calibration error of other answers less that of some answers, about the same records.
+    """Return the calibration error of the other answers minus that of the first, about the same records.
 
     Parameters
     ----------
     confidences, is_right
-        As of `calibration_error`.
+        See `calibration_error`.
     others, is_other_right
-        The same of the other answers.
+        The same for the other answers.
     confidence
-        Between 0 and 1.
+        Confidence level, between 0 and 1.
 
     Raises
     ------
     DataError
-        As of `calibration_error`.
+        When the lengths differ or are 0, or a confidence is NaN.
 
     Examples
     --------
@@ -278,7 +281,7 @@ def calibration_error_difference(
 
 
 def log_loss(predictions: Array, labels: Ints) -> Floats:
-    """Return each record's log loss in nats, shape (n_records,); confidences below float32's epsilon count as it.
+    """Return each record's log loss in nats, shape (n_records,); confidences below float32's epsilon count as that.
 
     Parameters
     ----------
@@ -297,7 +300,7 @@ def log_loss(predictions: Array, labels: Ints) -> Floats:
 
 
 def distortion(predictions: Array, others: Array) -> Floats:
-    """Return the L1 distance of each record's two prediction vectors, 0 to 2, shape (n_records,).
+    """Return the L1 distance between each record's two prediction vectors, 0 to 2, shape (n_records,).
 
     Parameters
     ----------
@@ -313,7 +316,7 @@ def distortion(predictions: Array, others: Array) -> Floats:
 
 
 def _by_bin(confidences: ArrayLike, is_right: ArrayLike) -> Floats:
-    """Return confidence - is_right of each record in its bin's column, else 0, shape (n_records, n_bins)."""
+    """Return confidence - is_right of each record in its bin's column, 0 in the others; shape (n_records, n_bins)."""
     sure = np.clip(checked_scores("confidences", confidences), 0.0, 1.0)
     right: Bools = np.asarray(is_right, dtype=bool)
     _check_lengths(sure, right, "confidences")
@@ -324,12 +327,13 @@ def _by_bin(confidences: ArrayLike, is_right: ArrayLike) -> Floats:
 
 
 def _reach(deviations: Floats, n_columns: int, confidence: float) -> float:
-    """Return a quantile of the summed absolute deviations of the columns' means; at least what one record can do."""
+    """Return a quantile of the summed absolute deviations of the columns' means, at least what n records can miss."""
     n = len(deviations)
     spread = np.cov(deviations, rowvar=False) / n if n > 1 else np.zeros((n_columns, n_columns))
+    # Empty bins have no variance, so that a Cholesky decomposition would fail.
     draws = np.random.default_rng(0).multivariate_normal(np.zeros(n_columns), spread, N_DRAWS, method="eigh")
-    fewest: float = 1 - fraction_left(confidence) ** (1 / n)
-    return max(float(np.quantile(np.abs(draws).sum(axis=1), confidence)), fewest)
+    missed: float = 1 - fraction_left(confidence) ** (1 / n)  # a larger share would show among n records
+    return max(float(np.quantile(np.abs(draws).sum(axis=1), confidence)), missed)
 
 
 def _clipped(value: float, reach: float, confidence: float, method: str, bounds: tuple[float, float]) -> Interval:
@@ -339,4 +343,5 @@ def _clipped(value: float, reach: float, confidence: float, method: str, bounds:
 
 def _check_lengths(one: Array, other: Array, name: str) -> None:
     if len(one) != len(other) or not len(one):
-        raise DataError(f"{name}: {len(one)} and {len(other)} (needs as many, at least 1): pass the same records twice")
+        text = f"{name} have lengths {len(one)} and {len(other)} (need equal ones, at least 1)"
+        raise DataError(f"{text}: pass the same records twice")

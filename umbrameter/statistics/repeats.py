@@ -1,6 +1,6 @@
-"""What repeats of an audit agree on: the spread of figures, and whether single records keep their rank.
+"""Agreement between repeats of an audit: the spread of each figure, and whether single records keep their rank.
 
-Belongs here: comparing results of the same attack over repeats. Does not belong here: making repeats (`steps`).
+Belongs here: comparing results of the same attack over repeats. Does not belong here: running repeats (`steps`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ EXPOSED = 0.01
 """The share of records that count as the most exposed."""
 
 FEWEST = 100
-"""Records that two repeats must have in common, on the same side, before their ranks are compared."""
+"""Records that two repeats must have in common on each side before their ranks are compared."""
 
 
 class Spread(BaseModel):
@@ -37,16 +37,18 @@ class Repeated(BaseModel):
 
     attack: str = Field(description="The attack's name.")
     mitigation: str | None = Field(default=None, description="The mitigation; null for none.")
-    spread: dict[str, Spread] = Field(description="The figures' spread by name; those measured twice or more.")
+    spread: dict[str, Spread] = Field(
+        description="The spread by figure, for figures that two repeats or more measured."
+    )
     rank_correlation: float | None = Field(
         default=None,
-        description="Spearman's, of the scores of records that two repeats have on the same side, the mean over pairs "
-        "of repeats; null when too few records are in common.",
+        description="Spearman's rank correlation of the scores of records that two repeats have on the same side; the "
+        "mean over pairs of repeats; null when two repeats have too few records in common.",
     )
     exposed_overlap: float | None = Field(
         default=None,
-        description="Of the one per cent of those records that score highest in one repeat, the share that does in the "
-        "other, the mean over pairs; null as above. By chance it is 0.01.",
+        description="Of the one per cent of those records that score highest in one repeat, the share that also does "
+        "in the other; the mean over pairs; null as for rank_correlation. Chance gives 0.01.",
     )
 
 
@@ -56,7 +58,7 @@ def spread(metrics: Sequence[Mapping[str, Metric]]) -> dict[str, Spread]:
     Parameters
     ----------
     metrics
-        Of each repeat.
+        The figures of each repeat, by name.
 
     Examples
     --------
@@ -65,14 +67,14 @@ def spread(metrics: Sequence[Mapping[str, Metric]]) -> dict[str, Spread]:
     >>> spread([auc(0.5), auc(0.75)])["auc"].mean
     0.625
     """
-    found: dict[str, list[float]] = {}
-    for one in metrics:
-        for name, metric in one.items():
+    values_by_name: dict[str, list[float]] = {}
+    for metrics_of_repeat in metrics:
+        for name, metric in metrics_of_repeat.items():
             if isinstance(metric, Interval | LowerBound):
-                found.setdefault(name, []).append(metric.value)
+                values_by_name.setdefault(name, []).append(metric.value)
     return {
         name: Spread(mean=float(np.mean(values)), sd=float(np.std(values, ddof=1)), values=values)
-        for name, values in found.items()
+        for name, values in values_by_name.items()
         if len(values) > 1
     }
 
@@ -83,7 +85,12 @@ def agreement(scored: Sequence[tuple[Ints, Bools, Floats]]) -> tuple[float | Non
     Parameters
     ----------
     scored
-        Of each repeat, the audited records' ids, who is a member, and the scores; shape (n_records,) each.
+        For each repeat: the audited records' ids, whether each is a member, and the scores; shape (n_records,) each.
+
+    Returns
+    -------
+    correlation, overlap
+        See `Repeated`; both None when no two repeats have enough records in common.
 
     Examples
     --------
@@ -92,16 +99,16 @@ def agreement(scored: Sequence[tuple[Ints, Bools, Floats]]) -> tuple[float | Non
     (1.0, 1.0)
     """
     pairs = [_compared(*pair) for pair in combinations(scored, 2)]
-    both = [pair for pair in pairs if pair is not None]
-    if not both:
+    measured = [pair for pair in pairs if pair is not None]
+    if not measured:
         return None, None
-    correlation, overlap = np.mean(both, axis=0)
+    correlation, overlap = np.mean(measured, axis=0)
     return float(correlation), float(overlap)
 
 
 def _compared(one: tuple[Ints, Bools, Floats], other: tuple[Ints, Bools, Floats]) -> tuple[float, float] | None:
-    """Return two repeats' agreement, the mean of members and non-members."""
-    found = []
+    """Return two repeats' correlation and overlap, each the mean of members and non-members."""
+    sides = []
     for side in (True, False):
         (ids, scores), (other_ids, other_scores) = ((i[m == side], s[m == side]) for i, m, s in (one, other))
         common, first, second = np.intersect1d(ids, other_ids, assume_unique=True, return_indices=True)
@@ -110,12 +117,13 @@ def _compared(one: tuple[Ints, Bools, Floats], other: tuple[Ints, Bools, Floats]
         a, b = scores[first], other_scores[second]
         n = max(1, round(EXPOSED * len(common)))
         top = [{*np.lexsort((ties, -x))[:n].tolist()} for x, ties in zip((a, b), _shuffles(len(common)), strict=True)]
+        # Constant scores have no rank correlation.
         correlation = 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
-        found.append((correlation, len(top[0] & top[1]) / n))
-    return tuple(np.mean(found, axis=0).tolist())
+        sides.append((correlation, len(top[0] & top[1]) / n))
+    return tuple(np.mean(sides, axis=0).tolist())
 
 
 def _shuffles(n: int) -> tuple[Ints, Ints]:
-    """Return two orders in which equal scores are taken, so that ties agree by chance alone."""
+    """Return two random orders to break ties by, so that tied records agree by chance alone."""
     rng = np.random.default_rng(n)
     return rng.permutation(n), rng.permutation(n)

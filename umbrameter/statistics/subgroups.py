@@ -1,6 +1,6 @@
-"""Whether some classes or slices leak more than all records together: differences of AUC, corrected for the looking.
+"""Whether some classes or slices leak more than all records together: differences of AUC, corrected for the search.
 
-Belongs here: comparing groups of records with all. Does not belong here: the figures of one group (`metrics`).
+Belongs here: comparing groups of records with all records. Does not belong here: the figures of one group (`metrics`).
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,12 @@ class Excess(BaseModel):
 
     group: str = Field(description="The class or the slice's value.")
     excess: Metric = Field(
-        description="AUC within the group less the AUC over all records; the intervals hold for all groups at once."
+        description="AUC within the group minus the AUC over all records; the intervals hold for all groups at once."
     )
     p_value: float | None = Field(
-        default=None, description="Of no difference, after Holm's correction for the number of groups; null as above."
+        default=None,
+        description="p-value of no difference, after Holm's correction for the number of groups; null when "
+        "the excess was not measured.",
     )
 
 
@@ -36,8 +38,9 @@ def excesses(
 ) -> list[Excess]:
     """Return how much more each group leaks than all records, the worst first.
 
-    The AUC within a group and the AUC over all share records; the variance of their difference follows from both
-    statistics' influence functions, record by record, as DeLong's variance does from one's. Intervals are Bonferroni's.
+    The AUC within a group and the AUC over all records share records. The variance of their difference therefore comes
+    from both influence functions, record by record, as DeLong's variance comes from one. Intervals are corrected by
+    Bonferroni, p-values by Holm.
 
     Parameters
     ----------
@@ -48,9 +51,9 @@ def excesses(
     groups
         Each record's group, 0 .. len(names) - 1, shape (n_records,).
     names
-        The groups' names.
+        The groups' names; entry i names group i.
     confidence
-        With which all intervals hold together.
+        Probability with which all intervals hold together.
 
     Raises
     ------
@@ -70,27 +73,27 @@ def excesses(
     >>> worst.group, worst.p_value < 0.001
     ('c', True)
     """
-    values, of = np.asarray(scores, dtype=np.float64), np.asarray(groups)
+    values, group_of_record = np.asarray(scores, dtype=np.float64), np.asarray(groups)
     member = checked_mask("is_member", is_member, len(values))
     if not member.any() or member.all():
         reason = NotMeasured(not_measured="there are no members or no non-members")
         return [Excess(group=name, excess=reason) for name in names]
     whole = _influence(values, member)
-    found = [_difference(values, member, of == g, whole) for g in range(len(names))]
-    measured = [i for i, entry in enumerate(found) if entry is not None]
+    differences = [_difference(values, member, group_of_record == g, whole) for g in range(len(names))]
+    measured = [i for i, difference in enumerate(differences) if difference is not None]
     alpha = fraction_left(confidence) / max(len(measured), 1)
-    p = dict(zip(measured, holm([2 * norm.sf(abs(d / s)) for d, s in (f for f in found if f)]), strict=True))
-    entries = [_entry(name, found[i], p.get(i), alpha, confidence) for i, name in enumerate(names)]
+    p = dict(zip(measured, holm([2 * norm.sf(abs(d / s)) for d, s in filter(None, differences)]), strict=True))
+    entries = [_entry(name, differences[i], p.get(i), alpha, confidence) for i, name in enumerate(names)]
     return sorted(entries, key=lambda e: -e.excess.value if isinstance(e.excess, Interval) else np.inf)
 
 
 def _entry(
-    name: str, found: tuple[float, float] | None, p_value: float | None, alpha: float, confidence: float
+    name: str, measured: tuple[float, float] | None, p_value: float | None, alpha: float, confidence: float
 ) -> Excess:
-    if found is None:
+    if measured is None:
         reason = f"the group has fewer than {FEWEST_FOR_DELONG} members or non-members, or their scores are all alike"
         return Excess(group=name, excess=NotMeasured(not_measured=reason))
-    difference, error = found
+    difference, error = measured
     reach = -norm.ppf(alpha / 2) * error
     bounds = {"low": max(-1.0, difference - reach), "high": min(1.0, difference + reach)}
     interval = Interval(value=difference, confidence=confidence, method="DeLong, Bonferroni over groups", **bounds)
@@ -98,21 +101,21 @@ def _entry(
 
 
 def _difference(
-    scores: Floats, is_member: Bools, own: Bools, whole: tuple[float, Floats]
+    scores: Floats, is_member: Bools, in_group: Bools, whole: tuple[float, Floats]
 ) -> tuple[float, float] | None:
-    """Return a group's AUC less the whole's, and the standard error; None when the group says too little."""
-    sides = int((own & is_member).sum()), int((own & ~is_member).sum())
+    """Return a group's AUC minus the overall AUC, and the standard error; None if the group is too small or tied."""
+    sides = int((in_group & is_member).sum()), int((in_group & ~is_member).sum())
     if min(sides) < FEWEST_FOR_DELONG:
         return None
-    auc, influence = _influence(scores[own], is_member[own])
+    auc, influence = _influence(scores[in_group], is_member[in_group])
     difference = -whole[1]
-    difference[own] += influence
+    difference[in_group] += influence  # these records move both AUCs
     variance = float((difference**2).sum())
     return None if variance <= 0 or not (influence != 0).any() else (auc - whole[0], sqrt(variance))
 
 
 def _influence(scores: Floats, is_member: Bools) -> tuple[float, Floats]:
-    """Return the AUC, and how much each record moves it: the squares sum to DeLong's variance, nearly."""
+    """Return the AUC and each record's influence on it; the squares sum to nearly DeLong's variance."""
     wins, losses = placements(scores[is_member], scores[~is_member])
     m, n = len(wins), len(losses)
     auc = float(wins.sum() / (m * n))
@@ -135,7 +138,7 @@ def numbered(values: Sequence[str]) -> tuple[Ints, list[str]]:
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """Return p-values adjusted for how many there are: any true null is below alpha in a share alpha of cases, at most.
+    """Return Holm's adjusted p-values: the chance that any true null hypothesis falls below alpha is at most alpha.
 
     Parameters
     ----------
