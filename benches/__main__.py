@@ -1,7 +1,7 @@
-"""Run the benches, print their tables, write docs/performance.md: `python -m benches [--full] [--write] [NAME ...]`.
+"""Run the benches and print their tables: `python -m benches [--full] [--write] [NAME ...]`.
 
-Each bench runs in a process of its own, on one thread, with its contestants in turn; ratios carry over to other
-machines, seconds do not.
+Each bench runs in its own process, on one thread, with its contestants in turn; ratios carry over to other machines,
+seconds do not. With `--write`, the tables go into docs/performance.md.
 """
 
 import argparse
@@ -27,8 +27,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"Which of {', '.join(NAMES + LONG)}; all if unset.")
-    parser.add_argument("--full", action="store_true", help="More rounds, and the long ones.")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"Which of {', '.join(NAMES + LONG)}; all short ones if unset."
+    )
+    parser.add_argument("--full", action="store_true", help="More rounds, and the long benches too.")
     parser.add_argument("--write", action="store_true", help=f"Put the tables into {PAGE.name}.")
     options = parser.parse_args()
     unknown = set(options.names) - {*NAMES, *LONG}
@@ -43,15 +45,15 @@ def main() -> None:
 
 
 def about(name: str) -> str:
-    """Return what a bench's module says of itself."""
+    """Return the docstring of a bench's module."""
     text = ast.get_docstring(ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf8")))
     return " ".join((text or "").split())
 
 
 def put(name: str, section: str) -> None:
-    """Replace one bench's section of the page, and the line about machine and day."""
-    head, _, rest = PAGE.read_text(encoding="utf8").partition(BEGIN)
-    old, _, tail = rest.partition(END)
+    """Replace one bench's section of the page, and the line with the day and the machine."""
+    head, _, after_begin = PAGE.read_text(encoding="utf8").partition(BEGIN)
+    old, _, tail = after_begin.partition(END)
     sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", old, flags=re.DOTALL | re.MULTILINE))
     sections[name] = section.partition("\n")[2]
     shown = [f"### {n}\n{sections[n].rstrip()}" for n in NAMES + LONG if n in sections]
@@ -68,7 +70,7 @@ def measured(name: str, full: bool) -> list[Row]:
 
 def machine() -> str:
     """Return the machine and the versions that decide the figures, in a line."""
-    import numpy  # noqa: F401  # loads the BLAS that is looked at
+    import numpy  # noqa: F401  # loads the BLAS whose kernels are listed
     import threadpoolctl
 
     kernels = {info["architecture"] for info in threadpoolctl.threadpool_info() if "architecture" in info}

@@ -1,4 +1,4 @@
-"""A whole audit of the purchases' kind, on two cores, beside the script and the package that a researcher would use.
+"""A whole audit of Purchase-like records on two cores, against the script and the package a researcher would use.
 
 20 shadow models of 10,000 records each, 600 bits, 100 classes, networks of 128 tanh units, 25 epochs in batches of 200.
 """
@@ -41,7 +41,19 @@ def spec(data: Path, attack: dict) -> dict:
 
 
 def command(folder: Path, settings: dict, root: str, workers: int) -> tuple[float, dict]:
-    """Run the command as a user does; return its wall seconds and its report."""
+    """Run the command as a user does; return its wall seconds and its report.
+
+    Parameters
+    ----------
+    folder
+        Where the spec and the root are written.
+    settings
+        The spec.
+    root
+        The root's name; runs of one root share its artefacts.
+    workers
+        Local worker processes.
+    """
     file = folder / "spec.yaml"
     file.write_text(yaml.safe_dump(settings), encoding="utf8")
     start = time.perf_counter()
@@ -51,15 +63,15 @@ def command(folder: Path, settings: dict, root: str, workers: int) -> tuple[floa
 
 
 def ours(folder: Path, data: Path, attack: dict) -> tuple[Time, float, float]:
-    """Run an audit in a root of its own; return its time, accuracy and AUC."""
-    wall, found = command(folder, spec(data, attack), f"root-{time.time_ns()}", 2)
-    metrics = found["results"][0]["metrics"]
-    cpu = sum(found["ledger"]["cpu_seconds"].values())
+    """Run an audit in a new root; return its time, accuracy and AUC."""
+    wall, content = command(folder, spec(data, attack), f"root-{time.time_ns()}", 2)
+    metrics = content["results"][0]["metrics"]
+    cpu = sum(content["ledger"]["cpu_seconds"].values())
     return Time(cpu, wall), metrics["accuracy"]["value"], metrics["auc"]["value"]
 
 
 def library(X, y) -> tuple[Time, float, float]:
-    """Do the same with our library alone, two processes, no orchestrator, store or report."""
+    """Run the same attack with our library alone: two processes, no orchestrator, store or report."""
     from joblib.externals.loky import get_reusable_executor
 
     from umbrameter import AttackModelBundle, ShadowModelBundle, prepare_attack_data
@@ -77,13 +89,13 @@ def library(X, y) -> tuple[Time, float, float]:
     target = MLPClassifier(**settings).fit(X[members], y[members])
     rows, is_member = prepare_attack_data(target, (X[members], y[members]), (X[others], y[others]))
     scores = attack.predict_proba(rows)[:, 1]
-    get_reusable_executor().shutdown(wait=True)
+    get_reusable_executor().shutdown(wait=True)  # only then is the CPU time of its processes counted
     taken = Time(_cpu() - cpu, time.perf_counter() - wall)
     return taken, float(((scores > 0.5) == is_member).mean()), float(roc_auc_score(is_member, scores))
 
 
 def script(bits, y) -> tuple[Time, float, float]:
-    """Write it down plainly with scikit-learn at its defaults; the attack models are those of the paper."""
+    """Run the attack as a plain script, with scikit-learn at its defaults and the paper's attack models."""
     cpu, wall = time.process_time(), time.perf_counter()
     rng = np.random.default_rng(0)
     members, others, pool = np.arange(N), np.arange(N, 2 * N), np.arange(2 * N, len(y))
@@ -102,15 +114,15 @@ def script(bits, y) -> tuple[Time, float, float]:
     answers, scores = target.predict_proba(bits[asked]), np.full(2 * N, 0.5)
     for c in range(N_CLASSES):
         attack = SklearnMLP((64,), random_state=c).fit(vectors[labels == c], is_in[labels == c])
-        own = y[asked] == c
-        scores[own] = attack.predict_proba(answers[own])[:, 1]
+        is_class = y[asked] == c
+        scores[is_class] = attack.predict_proba(answers[is_class])[:, 1]
     is_member = np.arange(2 * N) < N
     taken = Time(time.process_time() - cpu, time.perf_counter() - wall)
     return taken, float(((scores > 0.5) == is_member).mean()), float(roc_auc_score(is_member, scores))
 
 
 def mia_package(bits, y, attack_fn) -> tuple[Time, float, float]:
-    """Do it with `mia` 0.1.2 as its example does, its shadow models in float32."""
+    """Run the attack with `mia` 0.1.2 as its example does, with shadow models in float32."""
     from mia.estimators import AttackModelBundle, ShadowModelBundle, prepare_attack_data
 
     cpu, wall = time.process_time(), time.perf_counter()
@@ -118,7 +130,7 @@ def mia_package(bits, y, attack_fn) -> tuple[Time, float, float]:
     members, others, pool = slice(0, N), slice(N, 2 * N), slice(2 * N, None)
 
     class Network(SklearnMLP):
-        """A network that takes the one-hot labels which the package works with."""
+        """A network that takes the package's one-hot labels."""
 
         def __init__(self):
             super().__init__((128,), activation="tanh", batch_size=BATCH, max_iter=EPOCHS, random_state=0)
@@ -138,7 +150,7 @@ def mia_package(bits, y, attack_fn) -> tuple[Time, float, float]:
 
 
 def _cpu() -> float:
-    """Return the CPU seconds of this process and of those it has waited for."""
+    """Return the CPU seconds of this process and of the finished processes that it started."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -150,16 +162,16 @@ def main() -> None:
     forests = lambda: RandomForestClassifier(random_state=0)  # noqa: E731
     networks = lambda: SklearnMLP((64,), max_iter=20, random_state=0)  # noqa: E731
     bits, y = purchases(6 * N)
-    found = {}
+    measured = {}
 
     def run(name, contestant):
-        taken, accuracy, auc = found[name] = contestant()
+        taken, accuracy, auc = measured[name] = contestant()
         print(f"  {name}: {taken}, attack accuracy {accuracy:.3f}, AUC {auc:.3f}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), Path(name, "purchases.parquet")
         write(data, bits, y)
-        ours(folder, data, network)  # what numba compiles is on disk afterwards, as on any machine but a new one
+        ours(folder, data, network)  # leaves numba's compiled code on disk, as on any machine but a new one
         run("ours", lambda: ours(folder, data, network))
         run("script", lambda: script(bits, y))
         if has_mia := installed("mia"):
@@ -170,9 +182,9 @@ def main() -> None:
             run("ours, forests", lambda: ours(folder, data, forest))
 
     def row(what, our_name, other_name, *targets):
-        (own, *quality), (other, *other_quality) = found[our_name], found[other_name]
-        shown = [f"{t}, accuracy {q[0]:.3f}" for t, q in ((own, quality), (other, other_quality))]
-        return Row(what, *shown, other.wall / own.wall, *targets)
+        (our_time, *quality), (other_time, *other_quality) = measured[our_name], measured[other_name]
+        shown = [f"{t}, accuracy {q[0]:.3f}" for t, q in ((our_time, quality), (other_time, other_quality))]
+        return Row(what, *shown, other_time.wall / our_time.wall, *targets)
 
     rows = [
         row("script with scikit-learn at its defaults", "ours", "script", 6, 12),

@@ -1,4 +1,4 @@
-"""Time contestants in turn, and show what comes out."""
+"""Time contestants in turn, and tabulate the results."""
 
 import json
 import statistics
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: what ours took, what the other took, and how many times ours is better."""
+    """One comparison: our figure, the other's, their ratio, and the ratio that we require and aim at."""
 
     what: str
     ours: str
@@ -44,7 +44,7 @@ def full() -> bool:
 
 
 def installed(name: str) -> bool:
-    """Say whether a package is there; one that is not is named on standard error, and its rows are left out."""
+    """Return whether a package is installed; if not, say so on standard error, since its rows will be missing."""
     if find_spec(name) is None:
         print(f"  {name} is not installed: pip install '.[bench]'", file=sys.stderr, flush=True)
         return False
@@ -52,7 +52,7 @@ def installed(name: str) -> bool:
 
 
 def in_turn(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Time]:
-    """Run all contestants one after the other, several times over; return each one's median."""
+    """Run all contestants in turn, several times over, so that a slow phase hits all; return each one's median."""
     taken: dict[str, list[Time]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
@@ -67,7 +67,17 @@ def in_turn(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dic
 
 
 def versus(what: str, ours: Time, other: Time, at_least: float | None = None, reach: float | None = None) -> Row:
-    """Return a row with the ratio of CPU times."""
+    """Return a row with the ratio of CPU times.
+
+    Parameters
+    ----------
+    what
+        What is compared.
+    ours, other
+        The times.
+    at_least, reach
+        The ratio required, and the ratio aimed at; none if unset.
+    """
     return Row(what, str(ours), str(other), other.cpu / ours.cpu, at_least, reach)
 
 

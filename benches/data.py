@@ -1,4 +1,4 @@
-"""Data like the paper's purchases: bits of customers in classes."""
+"""Records like those of Purchase-100: bits of customers, in classes."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,15 @@ import pyarrow.parquet as pq
 
 
 def purchases(n_records: int, n_features: int = 600, n_classes: int = 100, seed: int = 0):
-    """Return bits (15 % ones) and labels: habits of all and of the class, each purchase made or not."""
+    """Return bits (15 % ones) and labels: each customer buys by the habits of the class and of all.
+
+    Parameters
+    ----------
+    n_records, n_features, n_classes
+        Number of each.
+    seed
+        Seed of all random numbers.
+    """
     rng = np.random.default_rng(seed)
     habits = 0.6 * rng.beta(0.3, 1.7, n_features) + 0.4 * rng.beta(0.3, 1.7, (n_classes, n_features))
     y = rng.integers(0, n_classes, n_records)
@@ -17,7 +25,7 @@ def purchases(n_records: int, n_features: int = 600, n_classes: int = 100, seed:
 
 
 def full_sets() -> Path:
-    """Return the folder of the full data sets, and let audits find it."""
+    """Return the folder of the full data sets, and set the variable by which audits find it."""
     folder = os.environ.setdefault("UMBRAMETER_DATA", str(Path(__file__).parents[2] / "shared" / "datasets"))
     return Path(folder)
 

@@ -1,4 +1,4 @@
-"""Audits of Location-30 whose worker or driver is killed at a random moment: each must end with the same results."""
+"""Audits of Location-30 whose worker or driver is killed at a random moment: all must end with the same results."""
 
 import json
 import signal
@@ -36,21 +36,33 @@ def workers(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 def killed(root: Path, who: str, moment: float, rng: np.random.Generator) -> tuple[str, bool]:
-    """Kill at a moment; return the results in the end, and whether there still was something to kill."""
+    """Kill a process of an audit; return the audit's final results, and whether there was still something to kill.
+
+    Parameters
+    ----------
+    root
+        The audit's root.
+    who
+        `driver`, which is then started again, or `worker`.
+    moment
+        Seconds after the start.
+    rng
+        Chooses the worker.
+    """
     process = started(root)
     time.sleep(moment)
-    there = process.poll() is None
-    if who == "driver" and there:
+    is_running = process.poll() is None
+    if who == "driver" and is_running:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         process = started(root)
-    elif there:
-        while not (found := workers(process)) and process.poll() is None:
+    elif is_running:
+        while not (candidates := workers(process)) and process.poll() is None:
             time.sleep(0.05)
-        there = bool(found)
-        if found:
-            found[rng.integers(len(found))].kill()
-    return results(process), there
+        is_running = bool(candidates)
+        if candidates:
+            candidates[rng.integers(len(candidates))].kill()
+    return results(process), is_running
 
 
 def main() -> None:
@@ -62,10 +74,11 @@ def main() -> None:
         usual = time.perf_counter() - start
         same = struck = 0
         for i in range(n):
+            # Not in the first or last moments, when there is nothing to lose.
             who, moment = ("worker", "driver")[i % 2], rng.uniform(0.15, 0.9) * usual
-            found, there = killed(Path(name, f"audit-{i}"), who, moment, rng)
-            same, struck = same + (found == expected), struck + there
-            text = "the same results" if found == expected else "OTHER RESULTS"
+            actual, was_running = killed(Path(name, f"audit-{i}"), who, moment, rng)
+            same, struck = same + (actual == expected), struck + was_running
+            text = "the same results" if actual == expected else "OTHER RESULTS"
             print(f"  {who} killed after {moment:.1f} s of {usual:.1f} s: {text}", file=sys.stderr, flush=True)
     report([Row(f"{n} audits, {struck} struck by kill -9: the same results", f"{same} of {n}", "", same / n, 1.0)])
 

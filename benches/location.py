@@ -1,4 +1,4 @@
-"""The paper's Location audit, 60 shadow models, beside the plain script with scikit-learn."""
+"""The paper's Location audit with 60 shadow models, against a plain script with scikit-learn."""
 
 import sys
 import tempfile
@@ -25,7 +25,7 @@ def network(seed: int) -> SklearnMLP:
 
 
 def script(X, y) -> tuple[Time, float, float]:
-    """Train, ask and attack as the paper says, one model after the other."""
+    """Train, query and attack as in the paper, one model after the other."""
     cpu, wall = time.process_time(), time.perf_counter()
     rng = np.random.default_rng(0)
     order = rng.permutation(len(y))
@@ -57,15 +57,15 @@ def main() -> None:
     alone, three = (settings | {"attacks": settings["attacks"][:n]} for n in (1, 3))
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        audit.command(Path(name), alone, "warm", 2)
-        found = {what: audit.command(Path(name), own, what, 2) for what, own in (("three", three), ("alone", alone))}
+        audit.command(Path(name), alone, "warm", 2)  # leaves numba's compiled code on disk
+        runs = {what: audit.command(Path(name), spec, what, 2) for what, spec in (("three", three), ("alone", alone))}
     other, *quality = script(X, y)
     print(f"  script: {other}, accuracy {quality[0]:.3f}, AUC {quality[1]:.3f}", file=sys.stderr)
     for what, name in (
         ("with networks, forests and the loss", "three"),
         ("with the attack of the script alone", "alone"),
     ):
-        wall, content = found[name]
+        wall, content = runs[name]
         metrics = content["results"][0]["metrics"]
         shown = f"{wall:.1f} s, accuracy {metrics['accuracy']['value']:.3f}, AUC {metrics['auc']['value']:.3f}"
         theirs = f"{other.wall:.1f} s, accuracy {quality[0]:.3f}, AUC {quality[1]:.3f}"

@@ -1,4 +1,4 @@
-"""Eleven mitigations of the answer on the Purchase-like audit, whose shadow models exist: share of their time."""
+"""Eleven mitigations of the answer on the Purchase-like audit with finished shadow models, in shares of their time."""
 
 import tempfile
 from pathlib import Path

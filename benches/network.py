@@ -17,6 +17,7 @@ def ours(X, y):
 
 
 def ours_dense(X, y):
+    # No share of ones is below 0, so the path for bits is never taken.
     below, mlp.BITS_BELOW = mlp.BITS_BELOW, 0.0
     try:
         return ours(X, y)
@@ -37,7 +38,7 @@ def torch_network():
 
 
 def torch_loader(X, y):
-    """Train as a tutorial does."""
+    """Train as tutorials do."""
     torch, model = torch_network()
     records = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
     loader = torch.utils.data.DataLoader(records, batch_size=BATCH, shuffle=True)
@@ -50,7 +51,7 @@ def torch_loader(X, y):
 
 
 def torch_slices(X, y):
-    """Train as somebody who looked at a profile does."""
+    """Train like someone who has looked at a profile."""
     torch, model = torch_network()
     x, t = torch.from_numpy(X), torch.from_numpy(y)
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
@@ -83,12 +84,12 @@ def main() -> None:
             "torch, DataLoader": lambda: torch_loader(X, y),
             "torch, slices and fused Adam": lambda: torch_slices(X, y),
         }
-    ours(X[:400], y[:400]), ours_dense(X[:400], y[:400])  # numba's kernels are loaded
+    ours(X[:400], y[:400]), ours_dense(X[:400], y[:400])  # loads numba's kernels
     times = in_turn(contestants, rounds=5 if full() else 3)
-    found = times["ours, bits"]
+    our_time = times["ours, bits"]
     rows = [
-        versus("scikit-learn MLP, float64", found, times["scikit-learn, integers (float64)"], 4.5, 6),
-        versus("scikit-learn MLP, float32", found, times["scikit-learn, float32"], 2.4, 3.8),
+        versus("scikit-learn MLP, float64", our_time, times["scikit-learn, integers (float64)"], 4.5, 6),
+        versus("scikit-learn MLP, float32", our_time, times["scikit-learn, float32"], 2.4, 3.8),
         versus(
             "dense data: scikit-learn MLP, float32",
             times["ours, dense"],
@@ -99,14 +100,14 @@ def main() -> None:
     ]
     if has_torch:
         rows += [
-            versus("torch, loop with DataLoader", found, times["torch, DataLoader"], 3.5, 5),
-            versus("torch, slices and fused Adam", found, times["torch, slices and fused Adam"]),
+            versus("torch, loop with DataLoader", our_time, times["torch, DataLoader"], 3.5, 5),
+            versus("torch, slices and fused Adam", our_time, times["torch, slices and fused Adam"]),
         ]
     report([*rows, *crossover(y)])
 
 
 def crossover(y) -> list[Row]:
-    """Compare both paths of ours by the share of ones."""
+    """Compare our paths for bits and for dense data, by the share of ones."""
     rows = []
     for share in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5):
         X = (np.random.default_rng(0).random((10_000, 600)) < share).astype(np.float32)

@@ -1,6 +1,6 @@
-"""What the shipped specs give, beside what was published: `python -m benches.results [SPEC ...]`; all of them if unset.
+"""Compare the shipped specs' results with published ones: `python -m benches.results [SPEC ...]`; all specs if unset.
 
-Writes each spec's table into docs/results.md, between its markers. Location audits are run over three seeds.
+Each spec's table is written into docs/results.md, between its markers. Location audits are run with three seeds.
 """
 
 import sys
@@ -44,7 +44,7 @@ PRIVATE = {
     "dp-mnist": {1: (0.762, 0.757), 2: (0.874, 0.870), 4: (0.909, 0.906), 8: (0.937, 0.932), None: (0.999, 0.970)},
     "dp-cifar10": {1: (0.247, 0.253), 2: (0.450, 0.450), 4: (0.608, 0.607), 8: (0.686, 0.681), None: (0.944, 0.737)},
 }
-"""Published train and test accuracy by epsilon; None is without."""
+"""Published train and test accuracy by epsilon; None is training without privacy."""
 
 
 def main() -> None:
@@ -63,21 +63,21 @@ def main() -> None:
         table = makers[name](name)
         print(f"\n{name}\n{table}", file=sys.stderr, flush=True)
         begin, end = (f"<!-- {name}: {mark} -->" for mark in ("begin", "end"))
-        head, _, rest = PAGE.read_text(encoding="utf8").partition(begin)
-        PAGE.write_text(f"{head}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}", encoding="utf8")
+        head, _, after_begin = PAGE.read_text(encoding="utf8").partition(begin)
+        PAGE.write_text(f"{head}{begin}\n\n{table}\n\n{end}{after_begin.partition(end)[2]}", encoding="utf8")
 
 
 def reports(name: str, seeds: Iterable[int]) -> list[dict]:
-    """Run a spec as a user does, with each seed, and return the reports, of audits or of sweeps."""
+    """Run a spec as a user does, once per seed, and return the reports of the audits or sweeps."""
     settings = yaml.safe_load((SPECS / f"{name}.yaml").read_text(encoding="utf8"))
     with tempfile.TemporaryDirectory() as folder:
         return [audit.command(Path(folder), settings | {"seed": seed}, "root", 2)[1] for seed in seeds]
 
 
-def over_seeds(found: list[dict]) -> str:
-    """Return each attack's mean and standard deviation over seeds, by falling AUC."""
+def over_seeds(audits: list[dict]) -> str:
+    """Return each attack's mean and standard deviation over seeds, in falling order of AUC."""
     rows = []
-    for results in zip(*(report["results"] for report in found), strict=True):
+    for results in zip(*(report["results"] for report in audits), strict=True):
         values = {m: [r["metrics"][m].get("value", np.nan) for r in results] for m in COLUMNS}
         rows.append((results[0]["attack"], values))
     rows.sort(key=lambda row: -np.mean(row[1]["auc"]))
@@ -85,29 +85,34 @@ def over_seeds(found: list[dict]) -> str:
 
 
 def guarded(report: dict) -> str:
-    """Return attack accuracy by mitigation, of attackers who do not know of it and who do."""
+    """Return attack accuracy by mitigation, for the static and the adaptive attacker."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    worth: dict[str, list[str]] = {}
+    utilities: dict[str, list[str]] = {}
     for result in report["results"]:
         name = result["mitigation"] or "none"
         accuracy = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**result["metrics"]["accuracy"])
         rows.setdefault((name, result["attack"]), {})[result["attacker"] or "adaptive"] = accuracy
         utility = result["utility"]
-        worth[name] = [f"{utility[m]['value']:.3f}" if m in utility else "" for m in ("test_accuracy", "distortion")]
-    cells = [[m, a, own.get("static", ""), own["adaptive"], *worth[m]] for (m, a), own in rows.items()]
+        utilities[name] = [
+            f"{utility[m]['value']:.3f}" if m in utility else "" for m in ("test_accuracy", "distortion")
+        ]
+    cells = [
+        [mitigation, attack, by_attacker.get("static", ""), by_attacker["adaptive"], *utilities[mitigation]]
+        for (mitigation, attack), by_attacker in rows.items()
+    ]
     return markdown(
-        ["mitigation", "attack", "does not know of it", "knows of it", "test accuracy", "distortion"], cells
+        ["mitigation", "attack", "static attacker", "adaptive attacker", "test accuracy", "distortion"], cells
     )
 
 
 def purchase(report: dict) -> str:
-    """Return the paper's table beside ours: the attack models, and the strongest of all attacks."""
+    """Return the paper's table beside ours: its attack models, and the strongest of all attacks."""
     rows = []
     for name, published in PURCHASE.items():
-        own = [r for r in report["results"] if (r["mitigation"] or "none") == name]
-        models = next(r for r in own if r["attack"].startswith("shokri") and r["attacker"] != "static")
+        results = [r for r in report["results"] if (r["mitigation"] or "none") == name]
+        models = next(r for r in results if r["attack"].startswith("shokri") and r["attacker"] != "static")
         figures = [models["metrics"][m].get("value", np.nan) for m in ("accuracy", "precision", "recall")]
-        best = max(own, key=lambda r: r["metrics"]["accuracy"].get("value", 0))
+        best = max(results, key=lambda r: r["metrics"]["accuracy"].get("value", 0))
         strongest = f"{best['metrics']['accuracy']['value']:.2f} ({best['attack']})"
         measured = [models["utility"]["test_accuracy"]["value"], *figures]
         rows.append([name, *map(two, published), *map(two, measured), strongest])
@@ -116,24 +121,24 @@ def purchase(report: dict) -> str:
 
 
 def private(name: str, report: dict) -> str:
-    """Return train and test accuracy beside the published ones, the strongest attack and what it proves."""
+    """Return train and test accuracy beside the published ones, the strongest attack, and the epsilon proved."""
     claims = {g["mitigation"]: g for g in report["guarantees"]}
     rows = []
     for epsilon, published in PRIVATE[name].items():
-        wanted = None if epsilon is None else next(m for m in claims if m.startswith(f"dp_sgd(epsilon={epsilon},"))
-        own = [r for r in report["results"] if r["mitigation"] == wanted]
-        best = max(own, key=lambda r: r["metrics"]["auc"]["value"])
+        mitigation = None if epsilon is None else next(m for m in claims if m.startswith(f"dp_sgd(epsilon={epsilon},"))
+        results = [r for r in report["results"] if r["mitigation"] == mitigation]
+        best = max(results, key=lambda r: r["metrics"]["auc"]["value"])
         auc = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**best["metrics"]["auc"])
-        worth = [own[0]["utility"][m]["value"] for m in ("train_accuracy", "test_accuracy")]
-        claim = claims.get(wanted)
-        proved = max(r["metrics"]["epsilon_lower_bound"]["value"] for r in own)
-        said = (
+        accuracies = [results[0]["utility"][m]["value"] for m in ("train_accuracy", "test_accuracy")]
+        claim = claims.get(mitigation)
+        proved = max(r["metrics"]["epsilon_lower_bound"]["value"] for r in results)
+        epsilons = (
             ["none", f"{proved:.2f}"]
             if claim is None
             else [f"{claim['epsilon']:.3f}", f"{claim['epsilon_lower_bound']:.2f}"]
         )
-        shown = [f"{p:.3f}" for p in published] + [f"{w:.3f}" for w in worth]
-        rows.append([str(epsilon or "without"), *shown, f"{auc} ({best['attack']})", *said])
+        shown = [f"{p:.3f}" for p in published] + [f"{a:.3f}" for a in accuracies]
+        rows.append([str(epsilon or "without"), *shown, f"{auc} ({best['attack']})", *epsilons])
     head = [
         "ε",
         "train, published",

@@ -1,4 +1,4 @@
-"""One worker and two, an audit again, memory by the number of shadow models, and 64 workers that only wait."""
+"""One worker against two, the same audit again, memory by number of shadow models, and 64 workers that only wait."""
 
 import sys
 import tempfile
@@ -15,17 +15,27 @@ N_WAITING, WAIT = 64, 5.0
 
 
 def measured(folder: Path, data: Path, root: str, workers: int, shadows: int, epochs: int) -> tuple[float, dict]:
-    """Run an audit; return its wall seconds and its report's ledger."""
+    """Run an audit; return its wall seconds and its report's ledger.
+
+    Parameters
+    ----------
+    folder, data
+        Where specs and roots are written, and the Parquet file of records.
+    root
+        The root's name; runs of one root share its artefacts.
+    workers, shadows, epochs
+        Worker processes, shadow models, and passes of each training.
+    """
     settings = audit.spec(data, {"kind": "shokri"})
     settings["target"]["estimator"]["params"]["epochs"] = epochs
     settings["shadows"]["count"] = shadows
-    wall, found = audit.command(folder, settings, root, workers)
+    wall, content = audit.command(folder, settings, root, workers)
     print(f"  {shadows} models, {workers} workers: {wall:.1f} s", file=sys.stderr, flush=True)
-    return wall, found["ledger"]
+    return wall, content["ledger"]
 
 
 def workers_and_again(folder: Path, data: Path) -> list[Row]:
-    """Audit with 200 shadow models, which two workers train in two minutes."""
+    """Run an audit with 200 shadow models, which two workers train in two minutes."""
     two, ledger = measured(folder, data, "two", 2, 200, 50)
     again, _ = measured(folder, data, "two", 2, 200, 50)
     one, _ = measured(folder, data, "one", 1, 200, 50)
@@ -59,7 +69,7 @@ def memory(folder: Path, data: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class Wait:
-    """A piece of work that takes its time and none of the processor's."""
+    """A step that takes time, but none of the processor's."""
 
     number: int
 
@@ -72,7 +82,7 @@ class Wait:
 
 
 def waiting() -> list[Row]:
-    """Order waiting on 64 workers as an audit orders its stages."""
+    """Run steps that only wait on 64 workers, in the way of an audit's stages."""
     import subprocess
 
     from prefect import flow
@@ -112,14 +122,14 @@ def waiting() -> list[Row]:
 
 
 def cluster() -> None:
-    """Run a cluster of waiting workers, until standard input ends."""
+    """Run a cluster of 64 workers until standard input ends."""
     import dask
     from distributed import LocalCluster
 
     dask.config.set({"distributed.worker.profile.enabled": False})
     options = {"processes": False, "protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
-    with LocalCluster(n_workers=N_WAITING, threads_per_worker=1, **options) as there:
-        print(there.scheduler_address, flush=True)
+    with LocalCluster(n_workers=N_WAITING, threads_per_worker=1, **options) as waiting_workers:
+        print(waiting_workers.scheduler_address, flush=True)
         sys.stdin.read()
 
 
@@ -129,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), Path(name, "purchases.parquet")
         write(data, bits, y)
-        measured(folder, data, "warm", 2, 2, 1)
+        measured(folder, data, "warm", 2, 2, 1)  # leaves numba's compiled code on disk
         rows = [*workers_and_again(folder, data), *memory(folder, data), *rows]
     report(rows)
 

@@ -1,4 +1,4 @@
-"""Stored predictions of 10,000 records a side, 64 shadow models, 100 classes, by all attacks that fit nothing."""
+"""Stored predictions of 10,000 records per side, 64 shadow models, 100 classes, by all attacks that fit nothing."""
 
 import resource
 import subprocess
@@ -40,7 +40,7 @@ def answers(rng: np.random.Generator, labels, hardness, is_in) -> np.ndarray:
 
 
 def write(folder: Path) -> None:
-    """Write a target's and shadow models' answers, each record IN half of the models."""
+    """Write the target's and the shadow models' answers, with half of the records IN each model."""
     rng = np.random.default_rng(0)
     labels, hardness = rng.integers(0, N_CLASSES, 2 * N), rng.normal(0, 2, 2 * N).astype(np.float32)
     common = {"label": labels, "record_id": np.arange(2 * N)}
@@ -69,6 +69,7 @@ def main() -> None:
         folder = Path(name)
         write(folder)
         (folder / "spec.yaml").write_text(SPEC, encoding="utf8")
+        # The fastest run: the first one reads all modules from the disk.
         started = min(seconds(IMPORT) for _ in range(3))
         files = (str(folder / "target.parquet"), "--shadow", str(folder / "shadow.parquet"))
         whole = min(seconds(SCORE, "score", *files, "--spec", str(folder / "spec.yaml")) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Sweeps beside what was published: one row a point, the attack models' figures over seeds."""
+"""Sweeps beside published results: one row per point, with the attack models' figures over seeds."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ LADDERS = {
     "location30-ladder": {"real": 0.678, "noisy(0.1)": 0.666, "noisy(0.2)": 0.613},
     "purchase-ladder": {"real": 0.935, "marginal(of all classes)": 0.795, "model_based": 0.896},
 }
-"""Attack precision by shadow data of Shokri et al. (2017), section VI, targets on a platform."""
+"""Attack precision by shadow data in Shokri et al. (2017), section VI, for targets on a cloud platform."""
 
 SIZES = {"cifar10-sizes": {2500: 0.78, 5000: 0.74, 10000: 0.72, 15000: 0.71}}
-"""Median attack precision over classes by training size, figure 4."""
+"""Median attack precision over classes by training size, figure 4 there."""
 
 
-def ladder(name: str, found: Sequence[dict]) -> str:
+def ladder(name: str, sweeps: Sequence[dict]) -> str:
     """Return precision and recall of the first attack by shadow data, beside the published precision."""
     rows = []
-    for points in zip(*(report["points"] for report in found), strict=True):
+    for points in zip(*(report["points"] for report in sweeps), strict=True):
         label = points[0]["label"]
         attacks = [point["attacks"][0] for point in points]
         figures = [
@@ -42,18 +42,18 @@ def ladder(name: str, found: Sequence[dict]) -> str:
     return markdown(head, rows)
 
 
-def sizes(name: str, found: dict) -> str:
+def sizes(name: str, report: dict) -> str:
     """Return the median over classes of each attack's precision by training size, beside the published one."""
     rows = []
-    for point in found["points"]:
-        worth = f"{point['train_accuracy']:.3f} / {point['test_accuracy']:.3f}"
+    for point in report["points"]:
+        accuracies = f"{point['train_accuracy']:.3f} / {point['test_accuracy']:.3f}"
         for attack in point["attacks"]:
             published = SIZES[name][point["step"]] if attack["attack"] == "shokri(mlp)" else None
             median = np.median(attack["class_precision"]) if attack["class_precision"] else np.nan
             shown = [attack["metrics"][m].get("value", np.nan) for m in ("precision", "recall", "accuracy", "auc")]
             cells = [f"{median:.3f}", *(f"{value:.3f}" for value in shown)]
             rows.append(
-                [point["label"], worth, attack["attack"], "–" if published is None else f"{published:.2f}", *cells]
+                [point["label"], accuracies, attack["attack"], "–" if published is None else f"{published:.2f}", *cells]
             )
     head = ["members", "train / test", "attack", "median, published", "median of classes", "precision", "recall"]
     return markdown([*head, "accuracy", "AUC"], rows)

@@ -1,4 +1,4 @@
-"""Shadow records by asking a target of 600 bits, 128 tanh units, 100 classes: searches side by side and one by one."""
+"""Shadow records by querying a target of 600 bits, 128 tanh units, 100 classes: searches in parallel and one by one."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ def target() -> MLPClassifier:
 
 
 def one_search(ask, label, rng):
-    """Run Algorithm 1 as one writes it down; return whether a record was found, and the queries."""
+    """Run Algorithm 1 as a plain loop; return whether a record was found, and the number of queries."""
     x = rng.integers(0, 2, N_FEATURES).astype(np.float32)
     best, confidence, rejects, k = x, 0.0, 0, HOW.k_max
     for query in range(1, HOW.iter_max + 1):
@@ -43,7 +43,7 @@ def one_search(ask, label, rng):
 
 
 def one_at_a_time(ask, a_class):
-    """Return the numbers of records and of queries, after searches until each class has its records."""
+    """Search until each class has its records; return the numbers of records and of queries."""
     rng, queries = np.random.default_rng(0), 0
     for label in range(N_CLASSES):
         n_found = 0
@@ -54,7 +54,7 @@ def one_at_a_time(ask, a_class):
 
 
 def side_by_side(ask, a_class):
-    """Return the numbers of records and of queries; searches that fail are made up for by others."""
+    """Do the same with searches side by side; those that fail are replaced in the next round."""
     missing, queries, rounds = np.full(N_CLASSES, a_class), 0, 0
     while missing.any():
         classes = np.repeat(np.arange(N_CLASSES), missing)
@@ -67,26 +67,36 @@ def side_by_side(ask, a_class):
 
 
 def compared(what: str, times: tuple[Time, Time], counts: tuple[int, int], at_least: float | None) -> Row:
-    """Return a row of the CPU time of each of so many."""
-    each = [time.cpu / n * 1e6 for time, n in zip(times, counts, strict=True)]
-    texts = [f"{one:.1f} µs ({n:,} in {time})" for one, n, time in zip(each, counts, times, strict=True)]
-    return Row(what, *texts, each[1] / each[0], at_least)
+    """Return a row with the CPU time per record or query.
+
+    Parameters
+    ----------
+    what
+        What is compared.
+    times, counts
+        Ours and the other's: total time, and number of records or queries.
+    at_least
+        The ratio required; none if unset.
+    """
+    microseconds = [time.cpu / n * 1e6 for time, n in zip(times, counts, strict=True)]
+    texts = [f"{one:.1f} µs ({n:,} in {time})" for one, n, time in zip(microseconds, counts, times, strict=True)]
+    return Row(what, *texts, microseconds[1] / microseconds[0], at_least)
 
 
 def main() -> None:
     ask = target().predict_proba
-    some = (np.random.default_rng(0).random((4096, N_FEATURES)) < 0.5).astype(np.float32)
-    side_by_side(ask, 1), one_search(ask, 0, np.random.default_rng(0))  # numba's kernels are loaded
-    found = {}
+    records = (np.random.default_rng(0).random((4096, N_FEATURES)) < 0.5).astype(np.float32)
+    side_by_side(ask, 1), one_search(ask, 0, np.random.default_rng(0))  # loads numba's kernels
+    counts = {}
     contestants = {
-        "one at a time, 4 a class": lambda: found.update(one=one_at_a_time(ask, 4)),
-        "side by side, 4 a class": lambda: found.update(few=side_by_side(ask, 4)),
-        "side by side, 40 a class": lambda: found.update(many=side_by_side(ask, 40)),
-        "answers alone": lambda: [ask(some) for _ in range(40)],
+        "one at a time, 4 a class": lambda: counts.update(one=one_at_a_time(ask, 4)),
+        "side by side, 4 a class": lambda: counts.update(few=side_by_side(ask, 4)),
+        "side by side, 40 a class": lambda: counts.update(many=side_by_side(ask, 40)),
+        "answers alone": lambda: [ask(records) for _ in range(40)],
     }
     one, few, many, alone = in_turn(contestants, rounds=7 if full() else 3).values()
-    (n, asked), rows = found["one"], []
-    for a_class, time, (n_ours, asked_ours) in ((4, few, found["few"]), (40, many, found["many"])):
+    (n, asked), rows = counts["one"], []
+    for a_class, time, (n_ours, asked_ours) in ((4, few, counts["few"]), (40, many, counts["many"])):
         title = f"one search at a time, {a_class} records a class side by side"
         rows += [
             compared(f"{title}: a query", (time, one), (asked_ours, asked), 20),
@@ -94,7 +104,7 @@ def main() -> None:
             Row(f"{title}: queries a record", *(f"{q / m:.1f}" for q, m in ((asked_ours, n_ours), (asked, n))), None),
         ]
     bound = compared(
-        "the target's answers alone, in batches of 4,096", (many, alone), (found["many"][1], 40 * 4096), None
+        "the target's answers alone, in batches of 4,096", (many, alone), (counts["many"][1], 40 * 4096), None
     )
     report([*rows, bound])
 

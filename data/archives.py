@@ -1,6 +1,6 @@
-"""Files of publishers, read as streams: each in a folder, or in a tar archive that is not unpacked.
+"""Publishers' files, read as streams: from a folder, or from a tar archive without unpacking it.
 
-Belongs here: opening a file by name, and saying what is wrong with it. Does not belong here: what is in it.
+Belongs here: opening a file by name, and reporting what is wrong with it. Does not belong here: the file's content.
 """
 
 import gzip
@@ -28,7 +28,7 @@ def member(place: Path, name: str) -> Iterator[IO[bytes]]:
     place
         A folder, a tar archive (compressed or not), or the file itself.
     name
-        The file's path in the folder, where `.gz` may follow, or the last part of its name in the archive.
+        The file's path in the folder, with or without `.gz`, or the last part of its path in the archive.
 
     Raises
     ------
@@ -56,6 +56,7 @@ def _in_folder(place: Path, name: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def _in_archive(place: Path, name: str) -> Iterator[IO[bytes]]:
     with tarfile.open(place) as tar:
+        # Read in place: with nothing unpacked, no path in the archive can lead elsewhere.
         inner = next((m for m in tar if m.isfile() and PurePosixPath(m.name).name == name), None)
         file = None if inner is None else tar.extractfile(inner)
         if file is None:

@@ -1,6 +1,6 @@
-"""Where data sets are kept that were downloaded, made or rewritten, and how they are written: whole or not at all.
+"""The cache of data sets that were downloaded, generated or rewritten; each file is written whole or not at all.
 
-Belongs here: the folder, the Parquet. Does not belong here: what is kept.
+Belongs here: the folder, and writing Parquet. Does not belong here: where the records come from.
 """
 
 import hashlib
@@ -17,36 +17,37 @@ import pyarrow.parquet as pq
 from umbrameter.errors import DataError, StoreError, brief
 
 FOLDER_VARIABLE = "UMBRAMETER_DATA"
-"""Environment variable: a folder with data sets that need not be downloaded."""
+"""The environment variable that names a folder with data sets, which then need no download."""
 
 GROUP_ROWS, GROUP_BYTES = 65_536, 2**24
-"""The most that one row group holds; while it is written, it takes some ten times the bytes of its records."""
+"""Most rows and bytes of one row group; writing it takes about ten times its records' bytes of memory."""
 
 
 def kept(name: str, root: str) -> Path:
-    """Return where a data set is kept: under a local root, else in the user's cache."""
+    """Return where a data set is kept: under a local root, or else in the user's cache."""
     folder = Path(pooch.os_cache("umbrameter")) if "://" in root else Path(root) / "datasets"
     return folder / f"{name}.parquet"
 
 
 def made_from(source: Path, *others: Path) -> str:
-    """Return what tells a file, or a folder of files, from another or a changed one: 12 digits (hexadecimal).
+    """Return a digest that differs for another or a changed file, or folder of files: 12 hexadecimal digits.
 
     Parameters
     ----------
     source
         The file or folder.
     others
-        Further files that are read with it, where they are there.
+        Further files that are read with it, if they exist.
     """
     places = {place.resolve() for place in (source, *others) if place.exists()}
     files = {file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()}
+    # The time of change stands for the content: reading gigabytes at the start of each audit would take too long.
     facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
 def rewritten(batches: Iterator[pa.RecordBatch], path: Path) -> Path:
-    """Return where records lie as plain Parquet, written now unless they are there.
+    """Write records as plain Parquet, unless the file exists, and return its path.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def rewritten(batches: Iterator[pa.RecordBatch], path: Path) -> Path:
 
 def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> None:
     """Write records in one step, so that a kill leaves the whole file or none."""
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # two audits may write the same data set at once
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(part, schema, compression="zstd") as writer:
@@ -83,7 +84,7 @@ def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> 
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """Yield what goes into one row group."""
+    """Yield the batches of each row group."""
     group: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:

@@ -1,8 +1,8 @@
-"""The data sets that a spec can name: where each is found, and how it is had when it is not there.
+"""The data sets that a spec can name: where to find each, and how to get it when it is missing.
 
-A data set is looked for in the folder that `UMBRAMETER_DATA` names, then under the root, where it is kept once it was
-downloaded, made or rewritten. The name of what was made from other files holds a digest of where and when these were
-written, so that other files, or changed ones, are read anew.
+A data set is looked up in the folder that `UMBRAMETER_DATA` names, then under the root, where it is kept after it was
+downloaded, generated or rewritten. The name of a file made from other files holds a digest of their paths and times of
+change, so that other or changed files are read anew.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ __all__ = [
 ]
 
 STANDIN_RECORDS = 60_000
-"""Of a generated stand-in."""
+"""Number of records in a generated stand-in."""
 
 
 def locate(name: str, root: str) -> ParquetData:
-    """Return where a data set's file is and how it is read, after a download when there is no other way.
+    """Return a data set's file and how to read it, after a download if there is no other way.
 
     Parameters
     ----------
     name
-        One of `CATALOGUE`.
+        A key of `CATALOGUE`.
     root
         The root of the audits, under which a download is kept.
 
@@ -51,9 +51,9 @@ def locate(name: str, root: str) -> ParquetData:
     SpecError
         When there is no such data set.
     DataError
-        When its file is nowhere and cannot be downloaded, or is not as published.
+        When its file cannot be found or downloaded, or is not as published.
     StoreError
-        When it cannot be kept.
+        When its file cannot be written.
     """
     if name not in CATALOGUE:
         raise SpecError(f"data.name={name!r} is not in the catalogue; expected one of {', '.join(CATALOGUE)}")
@@ -62,13 +62,14 @@ def locate(name: str, root: str) -> ParquetData:
     if source is not None and source.resolve() != path.resolve():
         return entry.data(source if read is None else _read(entry, source, read, root))
     has_base = entry.base is not None and _source(CATALOGUE[entry.base])[0] is not None
+    # Clusters of a base that is at hand are made from it, since it may not be the one that a kept file was made from.
     if path.is_file() and not has_base:
         return entry.data(path)
-    return _of_base(entry, entry.base, root) if entry.base else _had_otherwise(entry, root)
+    return _of_base(entry, entry.base, root) if entry.base else _downloaded_or_generated(entry, root)
 
 
 def _read(entry: Entry, source: Path, read: Reader, root: str) -> Path:
-    """Return where the records of somebody's files lie as plain Parquet."""
+    """Rewrite the user's own files of a data set as plain Parquet, and return the path."""
     names = [download.name for download in entry.layout.downloads] if entry.layout else []
     beside = [source.parent / part for name in names for part in (name, name.removesuffix(".gz"))]
     return rewritten(read(source), kept(f"{entry.name}-{made_from(source, *beside)}", root))
@@ -76,13 +77,14 @@ def _read(entry: Entry, source: Path, read: Reader, root: str) -> Path:
 
 def _of_base(entry: Entry, base: str, root: str) -> ParquetData:
     """Return a data set that is clustered from another, which may be a stand-in."""
-    found = locate(base, root)
-    of = made_from(Path(found.path)) if found.note is None else f"of-{Path(found.path).stem}"
-    path = rewritten(clustered(Path(found.path), entry.classes), kept(f"{entry.name}-{of}", root))
-    return entry.data(path, None if found.note is None else _note(entry))
+    source = locate(base, root)
+    origin = made_from(Path(source.path)) if source.note is None else f"of-{Path(source.path).stem}"
+    path = rewritten(clustered(Path(source.path), entry.classes), kept(f"{entry.name}-{origin}", root))
+    return entry.data(path, None if source.note is None else _note(entry))
 
 
-def _had_otherwise(entry: Entry, root: str) -> ParquetData:
+def _downloaded_or_generated(entry: Entry, root: str) -> ParquetData:
+    """Return a data set after a download or, if that fails, the generated records that stand in for it."""
     path = kept(entry.name, root)
     try:
         return entry.data(_downloaded(entry, path))
@@ -91,18 +93,19 @@ def _had_otherwise(entry: Entry, root: str) -> ParquetData:
             return entry.data(write_generated(entry.standin, STANDIN_RECORDS, root=root), _note(entry))
         raise DataError(
             f"data.name={entry.name!r}: there is no {entry.name}.parquet in the folder of {FOLDER_VARIABLE} "
-            f"({os.environ.get(FOLDER_VARIABLE) or 'not set'}), and it could not be had otherwise: {error}; either set "
+            f"({os.environ.get(FOLDER_VARIABLE) or 'not set'}), and it could not be downloaded: {error}; either set "
             f"{FOLDER_VARIABLE} to a folder that holds the file (or put it at {path}), or run again with a connection "
             "to that address"
         ) from None
 
 
 def _note(entry: Entry) -> str:
+    # Part of the records' key: other words would make other records.
     return f"generated records that stand in for {entry.title}: {entry.name} was not found, and figures are not of it"
 
 
 def _downloaded(entry: Entry, path: Path) -> Path:
-    """Return where a download is kept, after it was read in the layout of its publishers."""
+    """Download a data set, rewrite its publishers' files as plain Parquet, and return the path."""
     if entry.layout is None:
         raise DataError("it is not published for download")
     with tempfile.TemporaryDirectory(prefix="umbrameter-") as folder:
@@ -125,12 +128,12 @@ def write_generated(
     seed: int | None = None,
     root: str = "runs",
 ) -> Path:
-    """Write generated records as Parquet where downloads are kept, unless they are there, and return the file.
+    """Write generated records as Parquet where downloads are kept, unless the file exists, and return its path.
 
     Parameters
     ----------
     like, n_records, n_features, n_classes, density, distinctness, seed
-        As of `data.generated.parameters`; together they decide the file's name.
+        See `data.generated.parameters`; together they decide the file's name.
     root
         The root of the audits.
 
@@ -148,12 +151,12 @@ def write_generated(
 
 
 def available(root: str) -> list[tuple[Entry, Path | None]]:
-    """Return every data set with where it is, or None where it has to be had first."""
+    """Return every data set with its path, or None if it must be downloaded or generated first."""
     return [(entry, _here(entry, root)) for entry in CATALOGUE.values()]
 
 
 def _here(entry: Entry, root: str) -> Path | None:
-    """Return where a data set is, or what it is made from: shipped, in the folder, or kept."""
+    """Return the path of a data set or of its base: shipped, in the user's folder, or kept under the root."""
     source, path = _source(entry)[0], kept(entry.name, root)
     if source is not None or path.is_file():
         return source or path
@@ -161,13 +164,13 @@ def _here(entry: Entry, root: str) -> Path | None:
 
 
 def _source(entry: Entry) -> tuple[Path | None, Reader | None]:
-    """Return a data set's file, shipped or in the folder, or its publishers' own files, and how they are read."""
+    """Return a data set's file, shipped or in the user's folder, or its publishers' files, and how to read them."""
     if entry.sample is not None and entry.sample.is_file():
         return entry.sample, None
-    named, layout = os.environ.get(FOLDER_VARIABLE), entry.layout
-    if not named:
+    folder, layout = os.environ.get(FOLDER_VARIABLE), entry.layout
+    if not folder:
         return None, None
-    if (path := Path(named, f"{entry.name}.parquet")).is_file():
+    if (path := Path(folder, f"{entry.name}.parquet")).is_file():
         return path, entry.read
-    own = [path for name in layout.names if (path := Path(named, name)).exists()] if layout else []
-    return (own[0], layout.read) if layout and own else (None, None)
+    published = [path for name in layout.names if (path := Path(folder, name)).exists()] if layout else []
+    return (published[0], layout.read) if layout and published else (None, None)

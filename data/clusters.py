@@ -1,6 +1,6 @@
-"""Data sets of fewer classes, made as the paper made them: the records of one data set, clustered.
+"""Data sets with fewer classes, made as in Shokri et al. (2017): the records of another data set, clustered.
 
-Belongs here: from a Parquet file to records with the number of their cluster. No label of the file is used.
+Belongs here: from a Parquet file to records labelled with their cluster. The file's own labels are not used.
 """
 
 from collections.abc import Iterator
@@ -17,30 +17,31 @@ from umbrameter.store.arrow import vectors
 from umbrameter.typing import Array
 
 FITTED = 50_000
-"""Records, spread over the file, that the clusters' centres are fitted to; then every record is put to the nearest."""
+"""Number of records, spread over the file, that the centres are fitted to; every record then joins the nearest one."""
 
 SOME = 5000
-"""Records that are read at a time."""
+"""Number of records read at a time."""
 
 
 def clustered(path: Path, n_classes: int) -> Iterator[pa.RecordBatch]:
-    """Yield the records of a Parquet file, with the cluster (0 .. n_classes - 1) that each is in by k-means as `y`.
+    """Yield the records of a Parquet file, each with its k-means cluster, 0 .. n_classes - 1, as `y`.
 
     The same file gives the same clusters, whatever the number of threads.
 
     Parameters
     ----------
     path
-        Of a file with vectors in `x`.
+        A Parquet file with vectors in `x`.
     n_classes
-        How many clusters.
+        Number of clusters.
 
     Raises
     ------
     DataError
         When there are fewer records than clusters.
     """
-    with threadpool_limits(1):  # in mini-batches, some centres would stay with one record each
+    with threadpool_limits(1):
+        # Not in mini-batches, which leave some centres with a single record.
         model = KMeans(n_classes, n_init=3, max_iter=100, copy_x=False, random_state=2017)
         model.fit(_spread(path, n_classes))
     for x in _columns(path):
@@ -50,12 +51,13 @@ def clustered(path: Path, n_classes: int) -> Iterator[pa.RecordBatch]:
 
 
 def _spread(path: Path, n_classes: int) -> Array:
-    """Return every k-th record, about `FITTED` of them."""
+    """Return every k-th record, about `FITTED` in all."""
     n = pq.read_metadata(path).num_rows
     if n < n_classes:
         raise DataError(f"{path} holds {n} records, too few for {n_classes} clusters; put the whole data set there")
     step, first, parts = -(-n // FITTED), 0, []
     for x in _columns(path):
+        # Goes on counting across batches: the next record's number is a multiple of the step.
         parts.append(_floats(x.take(np.arange(-first % step, len(x), step))))
         first += len(x)
     return np.concatenate(parts)

@@ -1,6 +1,6 @@
-"""Downloads: a publisher's file on disk, checked.
+"""Download a publisher's file and check it.
 
-Belongs here: addresses, digests. Does not belong here: what a file holds.
+Belongs here: addresses and digests. Does not belong here: what a file holds.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Download:
-    """Where a file is published, and how it is known to be the one.
+    """A published file: its address, and the digest that it is checked by.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Download:
     digest
         `md5:` or `sha256:` and the digest (hexadecimal); None where none is known.
     inside
-        The file of the archive that the digest is of, where it is not the archive's.
+        The file within the archive that has this digest; None if the digest is the archive's own.
     """
 
     url: str
@@ -42,7 +42,7 @@ class Download:
 
 
 def fetch(download: Download, folder: Path) -> Path:
-    """Download a file into a folder and return its path, after a check of what was sent.
+    """Download a file into a folder, check it, and return its path.
 
     Parameters
     ----------
@@ -54,15 +54,16 @@ def fetch(download: Download, folder: Path) -> Path:
     Raises
     ------
     DataError
-        When the address does not answer, sends only a part, or not the published file.
+        When the address does not answer, or sends only a part of the file or another file.
     """
     pooch.get_logger().setLevel("WARNING")
+    # With `inside`, pooch is given no digest: it could only check the archive's own.
     downloader, known = pooch.HTTPDownloader(timeout=TIMEOUT), None if download.inside else download.digest
     try:
         path = Path(pooch.retrieve(download.url, known, fname=download.name, path=folder, downloader=downloader))
     except (RequestException, OSError) as error:
         raise DataError(f"{download.url} could not be downloaded ({brief(_root(error))})") from None
-    except ValueError as error:  # the digest
+    except ValueError as error:  # the digest differs
         raise DataError(f"{download.url} is not as published ({brief(error)})") from None
     if download.inside and download.digest:
         _check_inside(download, path, download.inside, download.digest)
@@ -70,14 +71,14 @@ def fetch(download: Download, folder: Path) -> Path:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the error that others were raised for: theirs say more of pools and retries than of the cause."""
+    """Return the first error of a chain: the later ones tell of pools and retries rather than of the cause."""
     while error.__context__ is not None:
         error = error.__context__
     return error
 
 
 def _check_inside(download: Download, path: Path, inside: str, digest: str) -> None:
-    """Check the digest of one file of an archive: what packs it anew changes the archive's own."""
+    """Check the digest of one file in an archive: the archive's own changes whenever it is packed anew."""
     algorithm, _, expected = digest.partition(":")
     try:
         with member(path, inside) as file:

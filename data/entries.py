@@ -1,6 +1,6 @@
-"""What the catalogue knows of each data set: its size, its terms, where it is published and how its files are read.
+"""The entries of the catalogue: each data set's size, licence, publishers and file layout.
 
-Belongs here: values. Does not belong here: looking for files (`catalogue`), reading them (`published`, `pictures`).
+Belongs here: values. Does not belong here: finding files (`catalogue`), reading them (`text_layouts`, `images`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data import images as pictures
-from data import text_layouts as published
+from data import images, text_layouts
 from data.downloads import Download
 from umbrameter.records.sources import ParquetData
 
 Reader = Callable[[Path], Iterator[pa.RecordBatch]]
-"""From a path to its records, some at a time."""
+"""A function that yields the records at a path in batches."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ class Layout:
     Parameters
     ----------
     names
-        The names under which they may lie in the folder, the first first: a file, an archive or a folder.
+        The possible names of the file, archive or folder, in order of preference.
     read
-        From one of these to its records.
+        Reads any of these.
     downloads
-        The files that have to be fetched for the same.
+        The files to download for the same records.
     """
 
     names: tuple[str, ...]
@@ -44,23 +43,23 @@ class Entry:
     Parameters
     ----------
     name, title
-        What a spec calls it, and what people call it.
+        Its name in specs, and its title in reports and lists.
     records, features, classes
-        How many of each.
+        Number of each.
     licence, source, citation
-        Its terms, the page of its publishers, and what to cite.
+        Its licence, its publishers' page, and what to cite.
     label, ignore, duplicates
-        As of `ParquetData`.
+        See `ParquetData`.
     sample
-        The file, where it is shipped.
+        The Parquet file, if umbrameter ships it.
     read
-        From the Parquet file's path to its records, where it cannot be read as it is.
+        Reads the Parquet file, if its columns need decoding.
     layout
-        The publishers' own files.
+        The layout of the publishers' own files.
     base
         The data set whose records are clustered into the classes of this one.
     standin
-        The kind of generated records that stand in where the data set is nowhere; reports say so.
+        The kind of generated records that stand in if the data set cannot be found; reports say so.
     """
 
     name: str
@@ -81,7 +80,7 @@ class Entry:
     standin: str | None = None
 
     def data(self, path: Path, note: str | None = None) -> ParquetData:
-        """Return how the file at a path is read, and what has to be said of it."""
+        """Return the settings for reading the file at a path, and a note for the report."""
         settings = {"label": self.label, "ignore": self.ignore, "duplicates": self.duplicates, "note": note}
         return ParquetData.model_validate({"path": str(path)} | settings)
 
@@ -122,7 +121,7 @@ LOCATION30 = Entry(
     duplicates="error",
     layout=Layout(
         names=("bangkok", "dataset_location.tgz"),
-        read=published.locations,
+        read=text_layouts.locations,
         downloads=(
             Download(
                 f"{AUTHORS}/raw/master/dataset_location.tgz",
@@ -146,7 +145,7 @@ MNIST = Entry(
     ignore=("split",),
     layout=Layout(
         names=("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
-        read=pictures.mnist,
+        read=images.mnist,
         downloads=(
             Download(f"{DIGITS}/train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"),
             Download(f"{DIGITS}/train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432"),
@@ -165,10 +164,10 @@ CIFAR10 = Entry(
     licence=UNSTATED,
     source=f"{TORONTO}/cifar.html",
     citation=KRIZHEVSKY,
-    read=published.images,
+    read=text_layouts.images,
     layout=Layout(
         names=("cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar-10-python.tar.gz", "cifar-10-batches-py"),
-        read=pictures.cifar10,
+        read=images.cifar10,
         downloads=(Download(f"{TORONTO}/cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530"),),
     ),
 )
@@ -180,7 +179,7 @@ CIFAR100 = replace(
     classes=100,
     layout=Layout(
         names=("cifar-100-binary.tar.gz", "cifar-100-binary", "cifar-100-python.tar.gz", "cifar-100-python"),
-        read=pictures.cifar100,
+        read=images.cifar100,
         downloads=(Download(f"{TORONTO}/cifar-100-binary.tar.gz", "md5:03b5dce01913d631647c71ecec9e9cb8"),),
     ),
 )
@@ -196,7 +195,7 @@ PURCHASE100 = Entry(
     citation=SHOKRI,
     layout=Layout(
         names=("dataset_purchase", "dataset_purchase.csv", "dataset_purchase.tgz"),
-        read=published.purchases,
+        read=text_layouts.purchases,
         downloads=(Download(f"{AUTHORS}/raw/master/dataset_purchase.tgz"),),
     ),
     standin="purchase",
@@ -214,7 +213,7 @@ FEWER = tuple(
     )
     for n in (2, 10, 20, 50)
 )
-"""Made in the paper's way, since its own clusters are not published: they are not the same."""
+"""Clustered as in the paper, whose own clusters are not published, so these are not the same."""
 
 TEXAS100 = Entry(
     name="texas100",
@@ -227,7 +226,7 @@ TEXAS100 = Entry(
     citation=SHOKRI,
     layout=Layout(
         names=("texas/100", "dataset_texas.tgz"),
-        read=published.hospitals,
+        read=text_layouts.hospitals,
         downloads=(Download(f"{AUTHORS}/raw/master/dataset_texas.tgz"),),
     ),
     standin="texas",

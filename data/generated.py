@@ -1,6 +1,6 @@
-"""Records that are made up, as many as wanted in constant memory: bits of customers, or of hospital stays, in classes.
+"""Generated records, any number of them in constant memory: bits of customers or of hospital stays, in classes.
 
-A record depends on the parameters and on its place alone: it is the same whatever the number of records.
+A record depends on the parameters and its position alone: it is the same whatever the number of records.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,26 +15,26 @@ from umbrameter.store.arrow import vector_column
 from umbrameter.typing import Array, Floats, Ints
 
 BLOCK = 1000
-"""Records that one stream of random numbers makes, so that a record does not depend on how many are asked for."""
+"""Number of records per stream of random numbers, so that none depends on how many are asked for."""
 
 STREAM = 2
-"""Raised when the same parameters come to give other records."""
+"""The generator's version: raise it when the same parameters come to give other records."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that decides generated records.
+    """The parameters that decide generated records.
 
     Parameters
     ----------
     n_records, n_features, n_classes
-        How many of each.
+        Number of each.
     density
-        The share of ones, about.
+        The approximate share of ones, a fraction.
     distinctness
-        The weight of a class's own habits, 0 (all alike) to 1; decides how hard it is to tell classes apart.
+        The weight of a class's own habits, from 0 (all alike) to 1; decides how hard classes are to tell apart.
     seed
-        Of all random numbers.
+        Seed of all random numbers.
 
     Raises
     ------
@@ -50,9 +50,9 @@ class Parameters:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuse what no records can be made of."""
-        most = np.iinfo(np.int16).max + 1
-        for name, good, wanted in (
+        """Raise if a value is out of its range."""
+        most = np.iinfo(np.int16).max + 1  # labels are stored as int16
+        for name, is_valid, expected in (
             ("n_records", self.n_records >= 1, "1 or more"),
             ("n_features", self.n_features >= 1, "1 or more"),
             ("n_classes", 1 <= self.n_classes <= most, f"1 to {most}"),
@@ -60,8 +60,8 @@ class Parameters:
             ("distinctness", 0 <= self.distinctness <= 1, "a weight from 0 to 1"),
             ("seed", self.seed >= 0, "0 or more"),
         ):
-            if not good:
-                raise SpecError(f"{name}={getattr(self, name)!r} of generated records must be {wanted}; change it")
+            if not is_valid:
+                raise SpecError(f"{name}={getattr(self, name)!r} of generated records must be {expected}; change it")
 
 
 def purchase_like(
@@ -72,16 +72,16 @@ def purchase_like(
     distinctness: float = 0.21,
     seed: int = 0,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of bits `x` and labels `y`, 0 to n_classes - 1: what customers of some kinds bought.
+    """Yield batches of bits `x` and labels `y`, 0 to n_classes - 1: what customers of several kinds bought.
 
-    Each class has habits of its own, mixed with the habits of all; a customer buys each thing with the chance that the
-    habits of the class say, independently. As they are, the paper's network of 128 tanh units learns 10,000 records by
-    heart and answers two thirds of others rightly.
+    Each class has its own habits, mixed with habits that all share; a customer buys each item independently, with the
+    probability that the habits of the class give. With the defaults, the network of Shokri et al. (2017), 128 tanh
+    units, memorises 10,000 records and classifies two thirds of other records correctly.
 
     Parameters
     ----------
     n_records, n_features, n_classes, density, distinctness, seed
-        As of `Parameters`.
+        See `Parameters`.
 
     Examples
     --------
@@ -100,14 +100,14 @@ def texas_like(
     distinctness: float = 0.06,
     seed: int = 0,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of bits `x` and labels `y`, 0 to n_classes - 1: what was noted of hospital stays, by procedure.
+    """Yield batches of bits `x` and labels `y`, 0 to n_classes - 1: notes on hospital stays, by procedure.
 
-    Made as `purchase_like` makes its records, but wide and sparse, and as hard for the paper's network.
+    Generated like `purchase_like`, but wide and sparse, and as hard for the paper's network.
 
     Parameters
     ----------
     n_records, n_features, n_classes, density, distinctness, seed
-        As of `Parameters`.
+        See `Parameters`.
 
     Examples
     --------
@@ -122,7 +122,7 @@ DEFAULTS: Mapping[str, Parameters] = {
     "purchase": Parameters(10_000, 600, 100, 0.15, 0.21, 0),
     "texas": Parameters(10_000, 6170, 100, 0.04, 0.06, 0),
 }
-"""Of each kind of generated records, as of the function that makes them."""
+"""The defaults of each kind of generated records, the same as those of its function."""
 
 
 def parameters(
@@ -134,14 +134,14 @@ def parameters(
     distinctness: float | None = None,
     seed: int | None = None,
 ) -> Parameters:
-    """Return all parameters of generated records: those given, else those of the kind.
+    """Return all parameters of generated records, with the kind's defaults for those not given.
 
     Parameters
     ----------
     like
         The kind, `purchase` or `texas`.
     n_records, n_features, n_classes, density, distinctness, seed
-        As of `Parameters`.
+        See `Parameters`.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def parameters(
     """
     if like not in DEFAULTS:
         raise SpecError(f"like={like!r} is no kind of generated records; expected one of {', '.join(DEFAULTS)}")
-    given = {
+    settings = {
         "n_records": n_records,
         "n_features": n_features,
         "n_classes": n_classes,
@@ -163,7 +163,7 @@ def parameters(
         "distinctness": distinctness,
         "seed": seed,
     }
-    return Parameters(**asdict(DEFAULTS[like]) | {name: value for name, value in given.items() if value is not None})
+    return Parameters(**asdict(DEFAULTS[like]) | {name: value for name, value in settings.items() if value is not None})
 
 
 def generated(
@@ -175,12 +175,12 @@ def generated(
     distinctness: float | None = None,
     seed: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of records of a kind, with the kind's defaults for what is not given.
+    """Yield batches of records of a kind, with the kind's defaults for parameters not given.
 
     Parameters
     ----------
     like, n_records, n_features, n_classes, density, distinctness, seed
-        As of `parameters`.
+        See `parameters`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def generated(
 
 
 def batches(parameters: Parameters) -> Iterator[pa.RecordBatch]:
-    """Yield the records that parameters decide, at most `BLOCK` at a time."""
+    """Yield the generated records, at most `BLOCK` at a time."""
     chances = _chances(parameters)
     for block, start in enumerate(range(0, parameters.n_records, BLOCK)):
         X, y = _block(chances, parameters.seed, block)
@@ -200,22 +200,23 @@ def batches(parameters: Parameters) -> Iterator[pa.RecordBatch]:
 
 
 def _chances(parameters: Parameters) -> Ints:
-    """Return the chance of each thing by class, in 65,536ths: few things are had often, most seldom."""
+    """Return the probability of each item by class, in 65,536ths: few items are common, most are rare."""
     rng = generator(parameters.seed, "habits")
     shape, weight = (2 * parameters.density, 2 * (1 - parameters.density)), parameters.distinctness
     shared = rng.beta(*shape, parameters.n_features)
-    own = rng.beta(*shape, (parameters.n_classes, parameters.n_features))
-    habits: Floats = (1 - weight) * shared + weight * own
+    of_class = rng.beta(*shape, (parameters.n_classes, parameters.n_features))
+    habits: Floats = (1 - weight) * shared + weight * of_class
+    # A probability of 1 would be 65,536, which does not fit into 16 bits.
     return np.minimum(np.rint(habits * 2**16), 2**16 - 1).astype(np.uint16)
 
 
 def _block(chances: Ints, seed: int, block: int) -> tuple[Array, Ints]:
     rng, width = generator(seed, "customers", block), chances.shape[1]
     y = rng.integers(len(chances), size=BLOCK)
-    # 16 random bits a feature, four features a draw: a fourth of the time that floats would take
+    # 16 random bits per feature, four features per draw: a quarter of the time that floats would take.
     draws = rng.integers(2**64, size=-(-BLOCK * width // 4), dtype=np.uint64).view(np.uint16)
     draws = draws[: BLOCK * width].reshape(BLOCK, width)
     X = np.empty((BLOCK, width), dtype=np.bool_)
-    for i, label in enumerate(y):
+    for i, label in enumerate(y):  # row by row, without a copy of the probabilities for each record
         np.less(draws[i], chances[label], out=X[i])
     return X.view(np.uint8), y

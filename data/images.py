@@ -1,7 +1,7 @@
-"""Images in the binary layouts in which they are published: the CIFAR archives, the idx files of MNIST.
+"""Images in their publishers' binary layouts: the CIFAR archives and the idx files of MNIST.
 
-Belongs here: one function a layout, from a path to batches of `x` and `y`, some records at a time. Does not belong
-here: where files are found (`catalogue`), text and Parquet (`published`).
+Belongs here: one function per layout, from a path to batches of `x` and `y`. Does not belong here: finding files
+(`catalogue`), text and Parquet (`text_layouts`).
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from umbrameter.typing import Array, Ints
 Batches = Iterator[pa.RecordBatch]
 
 PIXELS = 32 * 32 * 3
-"""Bytes of one image of CIFAR."""
+"""Number of bytes of one CIFAR image."""
 
 SOME = 5000
-"""Images that are read at a time."""
+"""Number of images read at a time."""
 
 TEN = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 HUNDRED = ("train", "test")
@@ -37,7 +37,7 @@ IDX = {
     "t10k-images-idx3-ubyte": (10_000, "2646ac647ad5339dbf082846283269ea"),
     "t10k-labels-idx1-ubyte": (10_000, "27ae3e4e09519cfbb04c329615203637"),
 }
-"""Records of each file of MNIST, and the MD5 sum of its content."""
+"""Number of records in each official file of MNIST, and the MD5 sum of its content."""
 
 
 def cifar10(path: Path) -> Iterator[pa.RecordBatch]:
@@ -46,12 +46,12 @@ def cifar10(path: Path) -> Iterator[pa.RecordBatch]:
     Parameters
     ----------
     path
-        Of the binary archive or the one for Python, or of the folder that it unpacks to; no pickle in it is run.
+        The binary archive or the one for Python, or the folder that it unpacks to; no pickle in it is run.
 
     Raises
     ------
     DataError
-        With the first record that is not of that form.
+        When a record is malformed; names the first one.
     """
     if _is_binary(path):
         return _all_of(path, [f"{name}.bin" for name in TEN], partial(_binary, n_labels=1, n_classes=10))
@@ -64,12 +64,12 @@ def cifar100(path: Path) -> Iterator[pa.RecordBatch]:
     Parameters
     ----------
     path
-        As of `cifar10`.
+        See `cifar10`.
 
     Raises
     ------
     DataError
-        With the first record that is not of that form.
+        When a record is malformed; names the first one.
     """
     if _is_binary(path):
         return _all_of(path, [f"{name}.bin" for name in HUNDRED], partial(_binary, n_labels=2, n_classes=100))
@@ -87,7 +87,7 @@ def _all_of(path: Path, names: Sequence[str], read: Callable[[IO[bytes], str], B
 
 
 def _binary(file: IO[bytes], where: str, n_labels: int, n_classes: int) -> Iterator[pa.RecordBatch]:
-    """Yield the images of a file of records: one or two label bytes, of which the last counts, then the pixels."""
+    """Yield the images of a binary file: per record one or two label bytes (the last counts), then the pixels."""
     size, first = n_labels + PIXELS, 0
     while content := file.read(SOME * size):
         if len(content) % size:
@@ -105,12 +105,12 @@ def _pickled(file: IO[bytes], where: str, key: str, n_classes: int) -> Iterator[
     except ValueError as error:
         raise DataError(f"{where} is no pickle of images as published ({error}); {REMEDY}") from None
     for first in range(0, len(y), SOME):
-        some = slice(first, first + SOME)
-        yield _images(rows[some], y[some], n_classes, where, first)
+        batch = slice(first, first + SOME)
+        yield _images(rows[batch], y[batch], n_classes, where, first)
 
 
 def _images(rows: Array, y: Ints, n_classes: int, where: str, first: int) -> pa.RecordBatch:
-    """Return images of channel by height by width bytes and their classes as records, channels last."""
+    """Return images, given as channel by height by width bytes, and their classes as records with channels last."""
     bad = (y < 0) | (y >= n_classes)
     if bad.any():
         at = int(np.argmax(bad))
@@ -121,17 +121,17 @@ def _images(rows: Array, y: Ints, n_classes: int, where: str, first: int) -> pa.
 def mnist(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield the digits of MNIST's four idx files, gzipped or not, with their `split`: `train` first, then `test`.
 
-    A file of the official number of records must have the official content.
+    A file with the official number of records must have the official content.
 
     Parameters
     ----------
     path
-        Of the folder with the files, or of one of them.
+        The folder with the files, or one of them.
 
     Raises
     ------
     DataError
-        With the file, and the byte or the record, that is not of that form.
+        When a file is malformed; names the file and the byte or record.
     """
     folder = path if path.is_dir() else path.parent
     for split, stem in (("train", "train"), ("test", "t10k")):
@@ -141,7 +141,7 @@ def mnist(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _digits(folder: Path, *names: str) -> Iterator[tuple[Array, Array]]:
-    """Yield images and labels, which are of two files, in step."""
+    """Yield images and labels from two files in step."""
     with member(folder, names[0]) as images, member(folder, names[1]) as labels:
         heads = _head(images, f"{folder}: {names[0]}", (28, 28)), _head(labels, f"{folder}: {names[1]}", ())
         n, n_labels = (int.from_bytes(head[4:8], "big") for head in heads)
@@ -158,24 +158,24 @@ def _digits(folder: Path, *names: str) -> Iterator[tuple[Array, Array]]:
 
 
 def _head(file: IO[bytes], where: str, shape: tuple[int, ...]) -> bytes:
-    """Return the head of a file of bytes: a magic number with how many dimensions there are, and each of them."""
-    head, magic = file.read(8 + 4 * len(shape)), 0x801 + len(shape)
+    """Return the header of an idx file: a magic number, then the number of records and the size of each dimension."""
+    head, magic = file.read(8 + 4 * len(shape)), 0x801 + len(shape)  # 0x08: unsigned bytes; then the dimensions
     if len(head) < 8 + 4 * len(shape):
         raise DataError(f"{where} ends at byte {len(head)}, in its head; {REMEDY}")
-    for at, wanted in ((0, magic), *((8 + 4 * i, size) for i, size in enumerate(shape))):
-        (found,) = struct.unpack_from(">I", head, at)
-        if found != wanted:
-            raise DataError(f"{where}: byte {at} begins the number {found}, expected {wanted}; {REMEDY}")
+    for at, expected in ((0, magic), *((8 + 4 * i, size) for i, size in enumerate(shape))):
+        (number,) = struct.unpack_from(">I", head, at)
+        if number != expected:
+            raise DataError(f"{where}: byte {at} begins the number {number}, expected {expected}; {REMEDY}")
     return head
 
 
 def _idx(file: IO[bytes], folder: Path, name: str, head: bytes, size: int) -> Iterator[Array]:
-    """Yield what follows a head, some records at a time."""
+    """Yield the content after the header in batches, and check it at the end."""
     n, digest, where = int.from_bytes(head[4:8], "big"), hashlib.md5(head, usedforsecurity=False), f"{folder}: {name}"
     for first in range(0, n, SOME):
-        wanted = min(SOME, n - first) * size
-        content = file.read(wanted)
-        if len(content) < wanted:
+        n_bytes = min(SOME, n - first) * size
+        content = file.read(n_bytes)
+        if len(content) < n_bytes:
             raise DataError(f"{where} ends in record {first + len(content) // size} of {n}; {REMEDY}")
         digest.update(content)
         yield np.frombuffer(content, np.uint8).reshape(-1, size)

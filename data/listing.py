@@ -1,4 +1,4 @@
-"""The catalogue as text: what each data set is, whether it is here, and how it is had."""
+"""The catalogue as text: what each data set is, whether it is here, and how to get it."""
 
 import textwrap
 
@@ -17,7 +17,7 @@ def listing(root: str, width: int) -> str:
     root
         The root of the audits, under which downloads are kept.
     width
-        Characters of a line; only an address or a path may be longer.
+        Longest line in characters; only an address or a path may be longer.
     """
     lines = [f"{'NAME':<14}{'RECORDS':>9}{'FEATURES':>10}{'CLASSES':>9}  HERE"]
     for entry, place in available(root):
@@ -30,7 +30,7 @@ def listing(root: str, width: int) -> str:
 
 
 def how(entry: Entry) -> list[str]:
-    """Return the ways in which a data set is had, the first first."""
+    """Return the ways to get a data set, in order of preference."""
     if entry.sample is not None:
         return ["from: comes with umbrameter"]
     names = f"{entry.name}.parquet" + "".join(f", {name}" for name in (entry.layout.names if entry.layout else ()))

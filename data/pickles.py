@@ -1,7 +1,7 @@
-"""What a pickle holds, read from its opcodes: nothing in it is ever run.
+"""Read a pickle from its opcodes, so that nothing in it is ever run.
 
-Belongs here: the pixels and the classes of the CIFAR archives made for Python. Its opcodes are walked as a list,
-numbers and strings are taken, and whatever an unpickler would look up or call is passed over.
+Belongs here: the pixels and classes of the CIFAR archives for Python. Numbers and strings are picked out of the list of
+opcodes, and whatever an unpickler would look up or call is skipped.
 """
 
 import pickletools
@@ -14,7 +14,7 @@ from umbrameter.typing import Array, Ints
 INTEGERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"}
 
 WITHIN_LIST = {"EMPTY_LIST", "LIST", "MARK", "APPEND", "APPENDS", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}
-"""Opcodes among which the numbers of a list stand."""
+"""Opcodes that may stand between the numbers of a list."""
 
 
 def pixels_and_classes(file: IO[bytes], key: str, least: int) -> tuple[Array, Ints]:
@@ -25,9 +25,9 @@ def pixels_and_classes(file: IO[bytes], key: str, least: int) -> tuple[Array, In
     file
         The pickle, of any protocol.
     key
-        What the list is called, such as `labels`.
+        The key of the list, such as `labels`.
     least
-        Bytes from which on a string is large.
+        Number of bytes from which on a string counts as large.
 
     Raises
     ------
@@ -50,5 +50,6 @@ def pixels_and_classes(file: IO[bytes], key: str, least: int) -> tuple[Array, In
         raise ValueError("it promises more bytes than there can be") from None
     if len(large) != 1 or not classes:
         raise ValueError(f"it holds {len(large)} strings of {least} bytes or more and {len(classes)} {key}")
+    # Python 2's strings, which are bytes, come out decoded as Latin-1.
     content = large[0].encode("latin-1") if isinstance(large[0], str) else large[0]
     return np.frombuffer(content, np.uint8), np.array(classes)

@@ -1,7 +1,7 @@
-"""Data sets in the text and Parquet layouts in which they are published or stored, read some records at a time.
+"""Data sets in their publishers' text and Parquet layouts, read in batches.
 
-Belongs here: one function a layout, from a path to batches of `x` and `y`. Does not belong here: where files are found
-(`catalogue`), binary layouts (`pictures`).
+Belongs here: one function per layout, from a path to batches of `x` and `y`. Does not belong here: finding files
+(`catalogue`), binary layouts (`images`).
 """
 
 import io
@@ -21,13 +21,13 @@ from umbrameter.store.arrow import vector_column
 from umbrameter.typing import Array
 
 LINES = 2000
-"""Of a text file that are read at a time."""
+"""Number of lines of a text file read at a time."""
 
 TEXAS_BITS: tuple[int, ...] = (6169, 6170)
-"""As published, and as in the paper."""
+"""Features per record: as published, and as in the paper."""
 
 LONGEST = 2**16
-"""Bytes of a line, so that a file of something else does not fill the memory."""
+"""Most bytes of one line, so that a file of another kind does not fill the memory."""
 
 
 def records(X: Array, y: Array) -> pa.RecordBatch:
@@ -36,49 +36,49 @@ def records(X: Array, y: Array) -> pa.RecordBatch:
 
 
 def purchases(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the records of the authors' Purchase-100: one a line, the class (1 .. 100) first, then 600 bits.
+    """Yield the records of the authors' Purchase-100: one per line, the class (1 .. 100) first, then 600 bits.
 
     Parameters
     ----------
     path
-        Of the file, or of the archive with it.
+        The file, or the archive with it.
 
     Raises
     ------
     DataError
-        With the first line that is not of that form.
+        When a line is malformed; names the first one.
     """
     return _classes_and_bits(path, "dataset_purchase", 600, 100)
 
 
 def locations(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the records of the authors' Location-30: one a line, the class (1 .. 30) first, then 446 bits.
+    """Yield the records of the authors' Location-30: one per line, the class (1 .. 30) first, then 446 bits.
 
     Parameters
     ----------
     path
-        Of the file, or of the archive with it.
+        The file, or the archive with it.
 
     Raises
     ------
     DataError
-        With the first line that is not of that form.
+        When a line is malformed; names the first one.
     """
     return _classes_and_bits(path, "bangkok", 446, 30)
 
 
 def hospitals(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the records of the authors' Texas-100: bits in one file, 6,169 or 6,170 a line, classes in another.
+    """Yield the records of the authors' Texas-100: bits in one file, 6,169 or 6,170 per line, classes in another.
 
     Parameters
     ----------
     path
-        Of the archive, or of the folder with the files `feats` and `labels` (1 .. 100).
+        The archive, or the folder with the files `feats` and `labels` (1 .. 100).
 
     Raises
     ------
     DataError
-        With the first line that is not of that form, or that only one of the files has.
+        When a line is malformed, or only one of the files has it; names the first one.
     """
     first, widths = 1, TEXAS_BITS
     with member(path, "feats") as bits, member(path, "labels") as classes:
@@ -120,8 +120,9 @@ def _lines(file: IO[bytes]) -> list[bytes]:
 
 
 def _bits(lines: Sequence[bytes], widths: tuple[int, ...], where: str, first: int, what: str = "") -> Array:
-    """Return lines of zeros and ones, separated by commas, as an array; the first line says which of the widths."""
+    """Return lines of comma-separated zeros and ones as an array; the first line decides between the widths."""
     width = (len(lines[0]) + 1) // 2
+    # Compared as bytes, all lines at once: parsing each number would take many times as long.
     size = 2 * (width if width in widths else widths[-1]) - 1
     bad = next((i for i, line in enumerate(lines) if len(line) != size), None)
     if bad is None:
@@ -149,12 +150,12 @@ def images(path: Path) -> Iterator[pa.RecordBatch]:
     Parameters
     ----------
     path
-        Of a file with encoded images in `x` (any lossless format that Pillow reads) and classes in `y`.
+        A Parquet file with encoded images in `x` (any lossless format that Pillow reads) and classes in `y`.
 
     Raises
     ------
     DataError
-        With the first row that is no image.
+        When a row holds no image; names the first one.
     """
     with pq.ParquetFile(path) as file:
         row = 0

@@ -13,8 +13,8 @@ from umbrameter.spec.audit import AuditSpec
 @flow(
     name="audit",
     flow_run_name=preparation.run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=256),  # type: ignore[arg-type]  # threads that only wait
-    description="Measure how much a trained classifier gives away about who was in its training data.",
+    task_runner=ThreadPoolTaskRunner(max_workers=256),  # type: ignore[arg-type]  # one waiting thread per chunk
+    description="Measure how much a trained classifier reveals about which records were in its training data.",
 )
 def audit(
     spec: AuditSpec | str,
@@ -31,11 +31,11 @@ def audit(
     spec
         What to audit, or the path of its YAML file.
     root
-        Where artefacts and run folders lie: a local path or a bucket's address.
+        Where artefacts and run folders are stored: a local path or a bucket's address.
     compute
-        Where the heavy work runs; local worker processes, one a core, if unset.
+        Where the heavy work runs; local worker processes, one per core, if unset.
     tracking_uri
-        Where MLflow is; a SQLite file under the root if unset.
+        MLflow's address; a SQLite file under the root if unset.
     model
         The fitted classifier, for a target of kind `object`: `ModelHandle(classifier)`.
     tracked
@@ -51,6 +51,7 @@ def audit(
             stages.query_targets(run, variants, connection)
             unusable = stages.draw_shadow_records(run, variants, connection)
             if unusable:
+                # Planned again without the attacks on shadow data with too few records.
                 variants = preparation.plan_audit(run, records, splits, connection, unusable)
             preparation.verify_unchanged(run, variants, connection)
             stages.fit_shadow_models(run, variants)

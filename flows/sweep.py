@@ -1,4 +1,4 @@
-"""The same audit at several values of one setting, and what they come to side by side."""
+"""The same audit at several values of one setting, and a comparison of the results."""
 
 from prefect import flow
 
@@ -11,7 +11,7 @@ from umbrameter.spec.sweep import Sweep
 @flow(
     name="sweep",
     flow_run_name=sweeps.run_name,
-    description="Audit at each value of the setting that varies, and compare.",
+    description="Run an audit at each value of the varying setting, and compare the results.",
 )
 def sweep(
     spec: Sweep | str, root: str = "runs", compute: Compute | None = None, tracking_uri: str | None = None
@@ -21,12 +21,13 @@ def sweep(
     Parameters
     ----------
     spec
-        What to audit, or the path of its YAML file: one setting is a list.
+        What to audit, with a list for one setting, or the path of its YAML file.
     root, compute, tracking_uri
-        As of `audit`.
+        See `audit`.
     """
-    found = sweeps.read_sweep(spec)
-    runs = [audit(point.spec, root, compute, tracking_uri, tracked=False) for point in found.points]
-    folder = sweeps.report(found, root, runs)
+    loaded = sweeps.read_sweep(spec)
+    # The points are logged with the sweep at the end, as its child runs.
+    runs = [audit(point.spec, root, compute, tracking_uri, tracked=False) for point in loaded.points]
+    folder = sweeps.report(loaded, root, runs)
     sweeps.track(root, folder, tracking_uri)
     return folder

@@ -1,7 +1,7 @@
-"""The one door to Dask: where heavy work runs, and what is said when it cannot.
+"""The only module that talks to Dask: where heavy work runs, and the errors when it cannot.
 
-Belongs here: starting, reaching, checking and closing a cluster. Does not belong here: what the work is, or what is
-in the store already.
+Belongs here: starting, connecting to, checking and closing a cluster. Does not belong here: what the work is, or what
+the store already holds.
 """
 
 import logging
@@ -27,24 +27,23 @@ log = logging.getLogger("umbrameter.cluster")
 QUIET = ("distributed", "tornado", "asyncio")
 """Loggers that would print a closing connection as a traceback."""
 
-
 LOST = "the cluster's scheduler went away while work was on it; finished models are kept"
 
 PROCESSES = {
-    # A worker's results are paths, so there is nothing to spill; one that outgrows its memory is stopped and replaced.
+    # Workers return paths, so there is nothing to spill; a worker that outgrows its memory is stopped and replaced.
     **{f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")},
-    "distributed.worker.profile.enabled": False,  # nobody looks at the profile, and it is taken every 10 ms
-    # The workers' clocks are looked at a hundred times a second otherwise, on the cores that they work on.
+    "distributed.worker.profile.enabled": False,  # a sample every 10 ms that nobody looks at
+    # By default the workers' clocks tick up to a hundred times a second, on the cores that do the work.
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.work-stealing-interval": "100ms",  # an idle worker should not wait a second for work
     # Ctrl-C is for the audit, which then stops its workers.
-    # What every audit needs is loaded while this process prepares the records.
+    # Modules that every audit needs are imported while this process prepares the records.
     "distributed.worker.preload": [
         "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n",
         "import skops.io, umbrameter.steps.shadow_models, umbrameter.steps.scores\n",
     ],
-    # Dask's own value gives memory back after every batch: five times the time of a small network's training.
+    # Dask's default returns memory to the system after every batch, and a small network then trains five times slower.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 """Dask's settings for local worker processes."""
@@ -56,30 +55,33 @@ class Compute(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int | None = Field(
-        None, ge=0, le=1024, description="Local worker processes, one thread each; one a core if unset; 0 for none."
+        None,
+        ge=0,
+        le=1024,
+        description="Local worker processes, one thread each; one per core if unset; 0 works in this process.",
     )
     dask: str | None = Field(
-        None, pattern=r"^(tcp|tls)://[^\s/]+$", description="Address of a cluster that exists: tcp://... or tls://..."
+        None, pattern=r"^(tcp|tls)://[^\s/]+$", description="Address of an existing cluster: tcp://... or tls://..."
     )
-    tls_ca: str | None = Field(None, description="Certificate of the authority that signed the cluster's.")
-    tls_cert: str | None = Field(None, description="This client's certificate.")
-    tls_key: str | None = Field(None, description="This client's key.")
+    tls_ca: str | None = Field(None, description="PEM file of the authority that signed the cluster's certificate.")
+    tls_cert: str | None = Field(None, description="PEM file of this client's certificate.")
+    tls_key: str | None = Field(None, description="PEM file of this client's key.")
     memory: str | None = Field(
         None,
         pattern=r"^\d+(\.\d+)? ?([kMGT]i?)?B$",
-        description="Memory of each local worker, such as 4GiB; one that takes more is stopped. An equal share of this "
-        "machine's, if unset.",
+        description="Memory limit of each local worker, such as 4GiB; a worker that exceeds it is stopped. An equal "
+        "share of this machine's memory if unset.",
     )
     resources: dict[str, float] = Field(
         {},
-        description="What each task takes of a cluster's resources by name, such as {GPU: 1}; a worker must have it.",
+        description="Resources that each task occupies on a worker of the cluster, by name, such as {GPU: 1}.",
     )
     models_a_task: int | None = Field(
         None,
         ge=1,
-        description="Shadow models of one task; if unset, some seconds of work, or on GPUs a worker's share.",
+        description="Shadow models per task; if unset, a few seconds of work, or on GPUs a worker's share.",
     )
-    patience: float = Field(30.0, gt=0, description="Seconds to wait for a cluster to answer and have a worker.")
+    patience: float = Field(30.0, gt=0, description="Seconds to wait for a cluster to answer and to have a worker.")
 
     @model_validator(mode="after")
     def _one_place(self) -> "Compute":
@@ -106,32 +108,32 @@ class Compute(BaseModel):
 
 
 class Cluster:
-    """Workers, started or reached when the first step comes, closed at the end of the `with` block.
+    """Dask workers, started or connected to at the first step, and closed at the end of the `with` block.
 
     Parameters
     ----------
     compute
-        Where they are.
+        Where the workers run.
     """
 
     def __init__(self, compute: Compute):
         self.compute = compute
         self._client: Client | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # many threads may ask for the workers first; one starts them
         self._open = ExitStack()
 
     def __enter__(self) -> "Cluster":
-        """Start nothing yet."""
+        """Return the cluster; nothing is started yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop what was started; work that still runs is given up when the block ends by an error."""
+        """Stop the workers; work that still runs after an error is abandoned."""
         self._open.close()
 
     def start(self) -> None:
-        """Start or reach the workers now.
+        """Start or connect to the workers now.
 
         Raises
         ------
@@ -141,14 +143,14 @@ class Cluster:
         self._connected()
 
     def perform(self, root: str, steps: Sequence[Step]) -> list[str]:
-        """Make some steps as one task on a worker, and wait for it.
+        """Run steps as one task on a worker, wait for it, and return the artefacts' paths.
 
         Raises
         ------
         ComputeError
             When the cluster cannot be reached, has no worker, or loses each worker that tries.
         UmbrameterError
-            What the step itself raises.
+            Whatever a step itself raises.
         """
         from distributed import CancelledError, KilledWorker
         from distributed.client import FutureCancelledError
@@ -156,14 +158,15 @@ class Cluster:
         client = self._connected()
         key = f"{steps[0].recipe.kind}-{digest([step.recipe.key for step in steps])[:24]}"
         resources = self.compute.resources or None
-        options = {"key": key, "resources": resources, "priority": len(steps)}  # longest first: all end together
+        # The longest chunks first, so that all workers end at about the same time.
+        options = {"key": key, "resources": resources, "priority": len(steps)}
         future = client.submit(perform, root, tuple(steps), pure=True, **options)
         try:
             paths: list[str] = future.result()
         except KilledWorker as error:
             raise ComputeError(
                 f"the worker died {error.allowed_failures + 1} times over one chunk of work ({key}), most likely for "
-                "want of memory; use fewer workers (--workers), give each more (--memory) or take machines with more, "
+                "lack of memory; use fewer workers (--workers), give each more (--memory) or take machines with more, "
                 "and run again: finished models are kept"
             ) from None
         except (CancelledError, FutureCancelledError) as error:
@@ -205,7 +208,8 @@ class Cluster:
         self._open.callback(_close, cluster)
         client: Client = self._open.enter_context(Client(cluster, set_as_default=False))
         if processes:
-            limits = [worker["memory_limit"] / 2**30 for worker in client.scheduler_info(-1)["workers"].values()]
+            workers = client.scheduler_info(-1)["workers"].values()  # -1: all workers, not only the first few
+            limits = [worker["memory_limit"] / 2**30 for worker in workers]
             log.info(f"{self.compute.n_workers} worker processes, up to {min(limits):.1f} GiB of memory each")
         return client
 
@@ -223,7 +227,7 @@ class Cluster:
         self._open.enter_context(client)
         try:
             client.wait_for_workers(1, timeout=compute.patience)
-            found = client.run(_version)
+            versions = client.run(_version)
         except TimeoutError:
             raise ComputeError(
                 f"dask={address!r}: the cluster has no worker after {compute.patience:g} s; start workers "
@@ -233,29 +237,29 @@ class Cluster:
             raise ComputeError(
                 f"dask={address!r}: a worker lacks what it needs ({error}); install umbrameter there"
             ) from None
-        other = sorted({version for version in found.values() if version != __version__})
-        if other:
+        other_versions = sorted({version for version in versions.values() if version != __version__})
+        if other_versions:
             raise ComputeError(
-                f"dask={address!r}: workers have umbrameter {', '.join(other)}, this is {__version__}; results would "
-                "not be comparable: install the same version everywhere"
+                f"dask={address!r}: workers have umbrameter {', '.join(other_versions)}, this is {__version__}; "
+                "results would not be comparable: install the same version everywhere"
             )
         self._check_resources(client)
         return client
 
     def _check_resources(self, client: "Client") -> None:
-        """Refuse resources that no worker has: Dask would wait for one for ever."""
-        wanted = self.compute.resources
+        """Raise if no worker has the requested resources: Dask would wait for one for ever."""
+        needed = self.compute.resources
         offers = [worker["resources"] for worker in client.scheduler_info(-1)["workers"].values()]
-        if not any(all(offer.get(name, 0) >= n for name, n in wanted.items()) for offer in offers):
+        if not any(all(offer.get(name, 0) >= n for name, n in needed.items()) for offer in offers):
             known = "; ".join(sorted({_resources(offer) for offer in offers}))
             raise ComputeError(
-                f"dask={self.compute.dask!r}: no worker has the resources {_resources(wanted)} ({len(offers)} workers "
-                f"have: {known}); start workers with --resources '{_resources(wanted)}', or ask for less"
+                f"dask={self.compute.dask!r}: no worker has the resources {_resources(needed)} ({len(offers)} workers "
+                f"have: {known}); start workers with --resources '{_resources(needed)}', or ask for less"
             )
 
 
 def _close(cluster: "LocalCluster") -> None:
-    """Stop a local cluster; Dask trips over a worker that is just being restarted, which ends with this process."""
+    """Stop a local cluster; ignore that Dask trips over a worker in mid-restart, which ends with us anyway."""
     with suppress(AssertionError):
         cluster.close(timeout=10)
 

@@ -1,6 +1,6 @@
-"""What comes before an audit's work: records, split, the connection to the target, and the plan of all steps.
+"""Prepare an audit: the records, the split, the connection to the target, and the plan of all steps.
 
-Belongs here: the first lines of the flow. Does not belong here: the stages that make what was planned (`tasks.stages`).
+Belongs here: the first lines of the flow. Does not belong here: the stages that carry out the plan (`tasks.stages`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ from umbrameter.targets.connection import (
 
 
 def run_name() -> str:
-    """Return a flow run's name: the audit's or the sweep's, as the spec or its path gives it."""
+    """Return a flow run's name: the spec's, or the name of the spec's file."""
     spec = flow_run.parameters["spec"]
     if isinstance(spec, str):
         return spec.rpartition("/")[2].removesuffix(".yaml")
@@ -42,7 +42,7 @@ def run_name() -> str:
 
 
 def prepare_records(session: Session) -> str:
-    """Write the records as Parquet parts, checked, and return their path."""
+    """Check the records, write them as Parquet parts, and return their path."""
     future = session.graph.submit(_prepare_records, [], session)
     path = future.result()
     session.graph.note(future, [path])
@@ -51,21 +51,21 @@ def prepare_records(session: Session) -> str:
 
 @task(name="prepare_records", task_run_name="prepare the records", cache_policy=NO_CACHE)
 def _prepare_records(session: Session) -> str:
-    """Write the records as Parquet parts, checked."""
+    """Check the records and write them as Parquet parts."""
     spec = session.spec
     with session.stage("prepare", 1):
         source = source_of(spec.data, session.store.root)
         recipe = records_recipe(source, spec.membership)
-        is_there = session.store.find(recipe) is not None
-        if not is_there:
+        is_stored = session.store.find(recipe) is not None
+        if not is_stored:  # else the whole audit may be in the store, and needs no cluster
             session.begin(CLUSTER, session.cluster.start)
         path = build(source, session.store, spec.membership).path
-        session.count({path}, set() if is_there else {path})
+        session.count({path}, set() if is_stored else {path})
     return path
 
 
 def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, root: str) -> ParquetData | SidesData:
-    """Return where records lie; those of the catalogue are found, or made, first."""
+    """Return the files with the records, after finding a catalogue's data set or generating records."""
     if isinstance(data, CatalogueData):
         return locate(data.name, root)
     if isinstance(data, GeneratedData):
@@ -76,7 +76,7 @@ def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, roo
 
 
 def split_records(session: Session, records: str) -> tuple[str, ...]:
-    """Deal the records into members, non-members and pool, once for each repeat, and return the splits' paths."""
+    """Divide the records into members, non-members and pool, once per repeat, and return the splits' paths."""
     steps = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
     chunks = [Chunk("split the records", [step]) for step in steps]
     run_stage(session, "split", [(stage_tasks.split_records, chunk) for chunk in chunks])
@@ -87,18 +87,18 @@ def split_records(session: Session, records: str) -> tuple[str, ...]:
 def connect_target(
     session: Session, records: str, splits: Sequence[str], model: ModelHandle | None, tracking_uri: str | None
 ) -> Iterator[Connection | None]:
-    """Find the target, where it was trained elsewhere: who it is, and how it is asked; close the connection after.
+    """Connect to a target that was trained elsewhere, and close the connection when the block ends.
 
     Parameters
     ----------
     session
-        The run.
+        The running audit.
     records, splits
         Paths of the artefacts.
     model
         The Python object, for a target of kind `object`.
     tracking_uri
-        Where MLflow is, if the target does not say.
+        MLflow's address, if the target does not name one.
 
     Yields
     ------
@@ -127,8 +127,8 @@ def _connect_target(
     model: ModelHandle | None,
     tracking_uri: str | None,
 ) -> Connection:
-    """Find a target that was trained elsewhere: who it is, and how it is asked."""
-    from tasks.external_targets.connectors import connect  # loads HTTP and, for a registered model, MLflow
+    """Connect to a target that was trained elsewhere, and store its identity."""
+    from tasks.external_targets.connectors import connect  # loads an HTTP client, which other audits do not need
 
     store, opened = session.store, Records.open(session.store, records)
     n_canaries = N_CANARIES_COARSE if target.released_answers else N_CANARIES
@@ -155,24 +155,24 @@ def plan_audit(
     connection: Connection | None,
     unusable: Mapping[str, str] | None = None,
 ) -> tuple[TrainedVariant, ...]:
-    """Lay out every step of every repeat, so that an impossible plan ends here.
+    """Plan every step of every repeat, so that an impossible audit fails before any work.
 
     Parameters
     ----------
     session
-        The run.
+        The running audit.
     records, splits
         Paths of the artefacts.
     connection
-        The target, where it was trained elsewhere.
+        The connection to a target trained elsewhere, else None.
     unusable
-        Paths of shadow data of which too few could be drawn, with the reason.
+        The path of each artefact of shadow data with too few records, and the reason.
     """
     target = None if connection is None else _identity(connection)
     paths = [records, *splits, *([] if target is None else [target.recipe.path])]
     future = session.graph.submit(_plan_audit, paths, session, records, splits, target, unusable or {})
     variants = future.result()
-    session.graph.note(future, paths)  # whatever reads these was planned
+    session.graph.note(future, paths)  # later tasks read these, so they wait for the plan
     return variants
 
 
@@ -184,7 +184,7 @@ def _plan_audit(
     target: TargetIdentity | None,
     unusable: Mapping[str, str],
 ) -> tuple[TrainedVariant, ...]:
-    """Lay out every step of every repeat, so that an impossible plan ends here."""
+    """Plan every step of every repeat, so that an impossible audit fails before any work."""
     opened = Records.open(session.store, records)
     repeats = enumerate(zip(session.spec.repeated(), map(session.store.open, splits), strict=True))
     inputs = [AuditInputs(spec, opened, split, target, repeat, unusable) for repeat, (spec, split) in repeats]
@@ -192,7 +192,22 @@ def _plan_audit(
 
 
 def announce_queries(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> None:
-    """Say how many queries the audit needs, before any is made, and hold that against the budget."""
+    """Log how many queries the audit needs, before any is made, and compare them with the budget.
+
+    Parameters
+    ----------
+    session
+        The running audit.
+    variants
+        The planned targets with their steps.
+    connection
+        The connection to a target trained elsewhere; without one, nothing is logged.
+
+    Raises
+    ------
+    TargetError
+        When the queries exceed the budget.
+    """
     if connection is not None:
         from tasks.external_targets.budget import announce
 
@@ -200,7 +215,22 @@ def announce_queries(session: Session, variants: Sequence[TrainedVariant], conne
 
 
 def verify_unchanged(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> None:
-    """Ask a target that was trained elsewhere about the same records as at the beginning: it must still be the same."""
+    """Check that a target that was trained elsewhere still gives the answers that it gave at the beginning.
+
+    Parameters
+    ----------
+    session
+        The running audit.
+    variants
+        The planned targets with their steps.
+    connection
+        The connection to a target trained elsewhere; without one, nothing is checked.
+
+    Raises
+    ------
+    TargetError
+        When its answers have changed.
+    """
     if connection is not None:
         answers = [step.recipe.path for variant in variants for step in queries_of(variant)]
         session.graph.submit(_verify_unchanged, answers, connection).result()
@@ -208,5 +238,5 @@ def verify_unchanged(session: Session, variants: Sequence[TrainedVariant], conne
 
 @task(name="verify_unchanged", task_run_name="verify that the target is unchanged", cache_policy=NO_CACHE)
 def _verify_unchanged(connection: Connection) -> None:
-    """Ask a target that was trained elsewhere about the same records as at the beginning."""
+    """Query a target that was trained elsewhere about its canaries again."""
     connection.verify_unchanged()

@@ -1,6 +1,6 @@
-"""How far an audit is: lines in the log, a bar on a terminal, an artefact in Prefect.
+"""The progress of an audit: lines in the log, a bar on a terminal, an artefact in Prefect.
 
-Belongs here: what is said about one stage while it goes on. Does not belong here: what is counted for the report.
+Belongs here: what is shown of a stage while it runs. Does not belong here: what is counted for the report.
 """
 
 import logging
@@ -15,27 +15,27 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 
 log = logging.getLogger("umbrameter.audit")
-log.setLevel(logging.INFO)  # Prefect adds its handler to our logger, but leaves the level at warnings
+log.setLevel(logging.INFO)  # Prefect adds its handler to our logger but leaves its level at warnings
 
 ticks = logging.getLogger("umbrameter.progress")
-"""Gets every step, as records with the attribute `stage`: for a terminal's bar, never for Prefect's logs."""
+"""Logs a record with the attribute `stage` after every step: for a terminal's bar, never for Prefect's logs."""
 
 ticks.setLevel(logging.INFO)
 ticks.propagate = False
 
 LOG_EVERY = 2.0
-"""Seconds between two lines about one stage, at least."""
+"""Minimum time between two log lines about one stage, in seconds."""
 
 
 class Stage:
-    """How far one stage is.
+    """The progress of one stage.
 
     Parameters
     ----------
     name
-        The stage.
+        The stage's name.
     total
-        Steps it has, those that are in the store already included.
+        Number of its steps, including those already in the store.
     """
 
     def __init__(self, name: str, total: int):
@@ -43,7 +43,7 @@ class Stage:
         self.total = total
         self.made: set[str] = set()
         self.n_made = self.n_reused = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # chunks of one stage finish in several threads
         self._start = self._logged = time.perf_counter()
         self._seconds: float | None = None
         self._artefact: UUID | None = None
@@ -51,7 +51,7 @@ class Stage:
             self._artefact = _create(name, total)
 
     def seconds(self) -> float:
-        """Return the seconds since the stage began, until it ended."""
+        """Return how long the stage has taken so far, or took in all once it has ended."""
         return time.perf_counter() - self._start if self._seconds is None else self._seconds
 
     def end(self) -> None:
@@ -65,26 +65,26 @@ class Stage:
 
     @property
     def left(self) -> float | None:
-        """Seconds left, by the pace of what was made; None before anything was."""
+        """Seconds left at the pace so far; None before the first step was made."""
         return self.seconds() / self.n_made * (self.total - self.done) if self.n_made else None
 
     @property
     def line(self) -> str:
-        """How far it is, in a line."""
+        """The progress in one line."""
         counts = f"{self.name}: {self.done} of {self.total} done ({self.n_made} made, {self.n_reused} reused)"
         if self.done >= self.total:
             return f"{counts}, {self.seconds():.1f} s"
         return counts if self.left is None else f"{counts}, about {self.left:.0f} s left"
 
     def step(self, finished: Set[str], made: Set[str]) -> None:
-        """Count some finished steps, and say so when it is time.
+        """Count finished steps, and log the progress unless the last line was too recent.
 
         Parameters
         ----------
         finished
             Paths of the finished artefacts.
         made
-            Those of them that were made now.
+            The paths among them that were made just now.
         """
         with self._lock:
             self.made |= made
@@ -101,7 +101,7 @@ class Stage:
 
 
 def _create(name: str, total: int) -> UUID | None:
-    """Return a new progress artefact, or None where Prefect does not take one: no work must fail for that."""
+    """Return a new progress artefact, or None if Prefect refuses it: a display must never fail the work."""
     key = "progress-" + re.sub(r"[^a-z0-9]+", "-", name.lower())
     try:
         return cast(UUID, create_progress_artifact(progress=0.0, key=key, description=f"{name}: 0 of {total} done"))
@@ -111,7 +111,7 @@ def _create(name: str, total: int) -> UUID | None:
 
 
 def _update(artefact: UUID, share: float, line: str) -> UUID | None:
-    """Say how far a stage is, and return the artefact; None once Prefect does not take it, so that nobody waits."""
+    """Update a progress artefact and return it; None once Prefect refuses it, so that no later step waits again."""
     try:
         return cast(UUID, update_progress_artifact(artefact, progress=share, description=line))
     except Exception:

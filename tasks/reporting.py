@@ -21,20 +21,21 @@ from umbrameter.targets.connection import Connection
 
 
 def write_report(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> str:
-    """Write the run's folder, and return its path under the root.
+    """Write the run's folder, and return its path relative to the root.
 
     Parameters
     ----------
     session
-        The run.
+        The running audit.
     variants
-        Its steps, all of them taken.
+        The planned targets with their steps, all of them made.
     connection
-        The target, where it was trained elsewhere.
+        The connection to a target trained elsewhere, else None.
     """
-    last = [path for v in variants for step in (v.guarantees, v.controls) for path in paths_of(step)]
-    last += [step.recipe.path for v in variants for m in v.measurements for step in (m.evaluation, m.utility)]
-    future = session.graph.submit(_write_report, last, session, quote(variants), connection)
+    results = [path for v in variants for step in (v.guarantees, v.controls) for path in paths_of(step)]
+    results += [step.recipe.path for v in variants for m in v.measurements for step in (m.evaluation, m.utility)]
+    # quote: Prefect would search every step of every variant for futures.
+    future = session.graph.submit(_write_report, results, session, quote(variants), connection)
     folder = future.result()
     session.graph.note(future, [folder])
     return folder
@@ -42,12 +43,12 @@ def write_report(session: Session, variants: Sequence[TrainedVariant], connectio
 
 @task(name="write_report", task_run_name="write the report", cache_policy=NO_CACHE)
 def _write_report(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> str:
-    """Write the run's folder: report, figures, spec and the list of artefacts; return its path under the root."""
+    """Write the run's folder: report, figures, spec and the list of artefacts; return its path."""
     store, spec, folder = session.store, session.spec, session.run_folder()
     n_sent = None if connection is None else connection.n_sent()
     with session.stage("report", 0):
         figures = drawn_figures(assemble(spec, store, variants, session.cost(n_sent)), store, variants)
-    report = assemble(spec, store, variants, session.cost(n_sent))
+    report = assemble(spec, store, variants, session.cost(n_sent))  # again, so that the figures' time is in its cost
     files = {
         "report.html": html.render(report, figures).encode(),
         "spec.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode(),
@@ -64,7 +65,22 @@ def _write_report(session: Session, variants: Sequence[TrainedVariant], connecti
 
 
 def log_to_mlflow(session: Session, folder: str, tracking_uri: str | None) -> str:
-    """Log the finished run to MLflow, and return the id of its run there."""
+    """Log the finished run to MLflow, and return the id of its run there.
+
+    Parameters
+    ----------
+    session
+        The finished audit.
+    folder
+        The run's folder, relative to the root.
+    tracking_uri
+        MLflow's address; a SQLite file under the root if unset.
+
+    Raises
+    ------
+    TrackingError
+        When MLflow cannot be reached; the audit is complete on disk all the same.
+    """
     return session.graph.submit(_log_to_mlflow, [folder], session.store.root, folder, tracking_uri).result()
 
 
@@ -75,12 +91,12 @@ def _log_to_mlflow(root: str, folder: str, tracking_uri: str | None) -> str:
 
 
 def _slug(name: str) -> str:
-    """Return a name as Prefect wants an artefact's key: lower case, digits, dashes."""
+    """Return a name as a valid key of a Prefect artefact: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _table(report: Report) -> list[dict[str, str]]:
-    """Return the results as rows for people."""
+    """Return the results as the rows of a readable table."""
     return [
         {
             "mitigation": mitigation_name(result),

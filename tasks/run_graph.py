@@ -11,7 +11,7 @@ Returned = TypeVar("Returned")
 
 
 class RunGraph:
-    """The task runs of one flow run, each after those that made what it reads."""
+    """The task runs of one flow run, and the artefacts that each has made."""
 
     def __init__(self) -> None:
         self._makers: dict[str, PrefectFuture[Any]] = {}
@@ -20,16 +20,16 @@ class RunGraph:
     def submit(
         self, task: Task[..., Returned], reads: Iterable[str], *arguments: Any, **more: Any
     ) -> PrefectFuture[Returned]:
-        """Submit a task run that waits for those that made what it reads.
+        """Submit a task run that waits for the runs that make its inputs.
 
         Parameters
         ----------
         task
             The task.
         reads
-            Paths of artefacts; one that no task run of this flow run made is not waited for.
+            Paths of the artefacts that it reads; those that no task run of this flow run makes are ignored.
         arguments, more
-            The task's.
+            Positional and keyword arguments of the task.
         """
         parents = self._parents(reads)
         future = task.submit(*arguments, return_state=False, wait_for=parents, **more)
@@ -38,13 +38,13 @@ class RunGraph:
         return future
 
     def note(self, future: PrefectFuture[Any], paths: Iterable[str]) -> None:
-        """Let a task run stand for the artefacts at some paths: whoever reads them waits for it from now on."""
+        """Record that a task run makes the artefacts at these paths: later tasks that read them wait for it."""
         self._makers.update(dict.fromkeys(paths, future))
 
     def _parents(self, paths: Iterable[str]) -> list[PrefectFuture[Any]]:
-        """Return the task runs that made some artefacts, without those that another of them waited for.
+        """Return the task runs that make these artefacts, without those that another of them waits for.
 
-        Every task reads the records, say: an edge from their making to each task would hide all other edges.
+        For example, every task reads the records: with an edge from `prepare_records` to each, no other would be seen.
         """
         makers = dict.fromkeys(self._makers[path] for path in paths if path in self._makers)
         implied = frozenset[UUID]().union(*(self._ancestors[maker.task_run_id] for maker in makers))

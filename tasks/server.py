@@ -1,7 +1,7 @@
-"""Prefect's temporary server, started while everything else is still being imported.
+"""Prefect's temporary server, started while other modules are still being imported.
 
-Without a server of one's own, Prefect starts a temporary one in the first flow and waits for it; that costs some eight
-seconds of every command. Started first, in a process that ends with this one however that ends, it costs next to none.
+If no server is configured, Prefect starts a temporary one in the first flow and waits for it, which costs about eight
+seconds per command. Started first, in a process that ends whenever and however this one does, it costs almost nothing.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 PATIENCE = 60.0
-"""Seconds after which the server is given up; the flow then starts one itself, and says what is wrong."""
+"""Seconds to wait for the server; the flow then starts one itself, and reports what is wrong."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def temporary_server() -> Iterator[Callable[[], AbstractContextManager[object]]]
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        if answered:  # else it is still starting, and has nothing to finish
+        if answered:  # otherwise it is still starting, and has nothing to finish
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(3)
         process.kill()
@@ -55,7 +55,7 @@ def temporary_server() -> Iterator[Callable[[], AbstractContextManager[object]]]
 
 
 def _start(listening: socket.socket) -> "subprocess.Popen[bytes]":
-    """Start the server on a socket that is bound already, so that no one else can take the port."""
+    """Start the server on a socket that is already bound, so that no other process can take the port."""
     settings = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return subprocess.Popen(
         [sys.executable, __file__, str(listening.fileno())],
@@ -89,7 +89,7 @@ def _talking_to(url: str) -> Iterator[None]:
     with temporary_settings({PREFECT_API_URL: url}):
         try:
             yield
-        finally:  # what is still in the queues is for a server that is about to stop
+        finally:  # queued logs and events must reach the server before it stops
             APILogHandler().flush()
             EventsWorker.drain_all(timeout=5)
 

@@ -1,6 +1,6 @@
-"""One audit while it runs: its spec, its store, its cluster, and the tally of what was made and what was there.
+"""A running audit: its spec, store and cluster, and the count of what was made and what was reused.
 
-Belongs here: the question to the store before any work, progress, and the count that the report's ledger is made of.
+Belongs here: looking into the store before any work, progress, and the counts for the report's ledger.
 Does not belong here: the order of the steps (`flows.audit`) or what they are (`umbrameter.steps`).
 """
 
@@ -27,26 +27,26 @@ from umbrameter.targets.connection import Connection
 log = logging.getLogger("umbrameter.audit")
 
 CLUSTER = "the cluster"
-"""What is begun in the background before it is needed."""
+"""Name of the background thread that starts the cluster before it is needed."""
 
 AnyStep = TypeVar("AnyStep", bound=Step)
 
 TASK_SECONDS = 5.0
-"""How long one chunk of shadow training takes at most, about: long against the overhead, short against the whole."""
+"""About the longest time of one chunk of shadow training: long beside the overhead, short beside the whole stage."""
 
 SHARE = 2
-"""A chunk is one in so many of a worker's share of what is left: the last ones are small, so that all end together."""
+"""A chunk is 1 / SHARE of a worker's share of the missing steps: the last ones are small, so that all end together."""
 
 
 class Chunk:
-    """Steps that one task makes, with a title for people; opaque, so that Prefect looks for no futures inside.
+    """Steps that one task makes, with a title; a plain class, since Prefect would search a dataclass for futures.
 
     Parameters
     ----------
     title
         The name of the task run.
     steps
-        What it makes, in order.
+        The steps, in order.
     """
 
     def __init__(self, title: str, steps: Sequence[Step]):
@@ -55,14 +55,14 @@ class Chunk:
 
 
 class Session:
-    """What the tasks of one run share.
+    """The state that the tasks of one run share.
 
     Parameters
     ----------
     spec
-        What is audited.
+        The audit's spec.
     root
-        Where artefacts and run folders lie.
+        Where artefacts and run folders are stored.
     cluster
         Where the heavy work runs.
     """
@@ -82,7 +82,7 @@ class Session:
         self._clock = time.perf_counter()
 
     def begin(self, what: str, action: Callable[[], object]) -> None:
-        """Begin in the background what will be needed later; should it fail now, it will be tried again then."""
+        """Start in the background what will be needed later; if it fails now, it is tried again then."""
 
         def run() -> None:
             try:
@@ -96,27 +96,27 @@ class Session:
         self._begun.append(thread)
 
     def wait(self, *names: str) -> None:
-        """Wait for what was begun, or for some of it."""
+        """Wait for all that was started in the background, or for the named parts of it."""
         for thread in self._begun:
             if thread.name in names or not names:
                 thread.join()
 
     def make(self, steps: Sequence[Step], connection: Connection | None = None) -> bool:
-        """Make what is not in the store, as one chunk of work; return whether all of it was there.
+        """Make the steps that are not in the store, as one chunk; return whether all of them were.
 
         Parameters
         ----------
         steps
-            The chunk.
+            The chunk's steps.
         connection
-            The target, where it was trained elsewhere: steps that ask it are made in this process, others on the
+            The connection to a target trained elsewhere: steps that query it run in this process, others on the
             cluster.
         """
         missing = self._missing(steps)
         queries = [] if connection is None else [step for step in missing if isinstance(step, QueryStep)]
         others = [step for step in missing if step not in queries]
         if queries and connection is not None:
-            with self._querying:  # one after the other: how many requests run at once is the target's own setting
+            with self._querying:  # one by one: the target's own setting says how many requests run at once
                 _query(self.store.root, queries, connection)
         if others:
             self.cluster.perform(self.store.root, others)
@@ -124,46 +124,46 @@ class Session:
         return not missing
 
     def count(self, paths: set[str], made: set[str]) -> None:
-        """Note which of some finished artefacts this run made, and log how far the stage is."""
+        """Count finished artefacts as made or reused by this run, and log the stage's progress."""
         with self._lock:
             self.made |= made
-            self.reused |= paths - self.made
+            self.reused |= paths - self.made  # what an earlier stage of this run made is not reused
             stage = self._stage
         if stage is not None:
             stage.step(paths, made)
 
     def chunks(self, steps: Sequence[AnyStep], seconds: float | None = None) -> list[tuple[AnyStep, ...]]:
-        """Deal steps into chunks: what is in the store already in one, the rest in ever smaller ones for all workers.
+        """Divide steps into chunks: one of those already in the store, then ever smaller ones for all workers.
 
         Parameters
         ----------
         steps
-            Of one stage.
+            The steps of one stage.
         seconds
-            What one shadow model takes; None for other steps. On GPUs each worker trains its share side by side.
+            Training time of one shadow model; None for other steps. On GPUs, each worker trains its share side by side.
         """
         missing = self._missing(steps)
         paths = {step.recipe.path for step in missing}
-        there = tuple(step for step in steps if step.recipe.path not in paths)
-        most, n_workers, fixed = len(missing), self.cluster.n_workers() if missing else 1, None
+        stored = tuple(step for step in steps if step.recipe.path not in paths)
+        largest, n_workers, fixed = len(missing), self.cluster.n_workers() if missing else 1, None
         if seconds is not None:
             compute = self.cluster.compute
-            together = -(-most // n_workers) if "GPU" in compute.resources else None
-            fixed = compute.models_a_task or together
-            most = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
+            gpu_share = -(-largest // n_workers) if "GPU" in compute.resources else None
+            fixed = compute.models_a_task or gpu_share
+            largest = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
         chunks: list[tuple[AnyStep, ...]] = []
         while missing:
-            size = most if fixed else max(1, min(most, len(missing) // (SHARE * n_workers)))
+            size = largest if fixed else max(1, min(largest, len(missing) // (SHARE * n_workers)))
             chunks.append(tuple(missing[:size]))
             missing = missing[size:]
-        return ([there] if there else []) + chunks
+        return ([stored] if stored else []) + chunks
 
     def _missing(self, steps: Sequence[AnyStep]) -> list[AnyStep]:
         return [step for step in steps if self.store.find(step.recipe) is None]
 
     @contextmanager
     def stage(self, name: str, n_steps: int) -> Iterator[None]:
-        """Count what a stage makes and its seconds, and show its progress."""
+        """Time a stage, count its steps and show its progress until the block ends."""
         self._stage = self._stages.setdefault(name, Stage(name, n_steps))
         try:
             yield
@@ -172,12 +172,12 @@ class Session:
             self._stage = None
 
     def cost(self, n_sent: int | None = None) -> RunCost:
-        """Return what the run has taken so far.
+        """Return the cost of the run so far.
 
         Parameters
         ----------
         n_sent
-            Records that it sent to an endpoint, by the endpoint's ledger.
+            Records sent to an endpoint in this run, by the endpoint's ledger.
         """
         return RunCost(
             started=self._started.isoformat(timespec="seconds"),
@@ -192,18 +192,28 @@ class Session:
         )
 
     def run_folder(self) -> str:
-        """Make the run's folder, which no other run has, and return its path relative to the root."""
+        """Create a folder for this run alone, and return its path relative to the root."""
         return free_folder(self.store, self.spec.name, self._started)
 
 
 def _query(root: str, steps: Sequence[QueryStep], connection: Connection) -> None:
-    """Make steps that ask a target trained elsewhere, in this process."""
+    """Make steps that query a target trained elsewhere, in this process."""
     with connection.querying(steps[0].purpose):
         perform(root, [replace(step, connection=connection) for step in steps])
 
 
 def free_folder(store: Store, name: str, started: datetime) -> str:
-    """Make a run's folder, which no other run has, and return its path relative to the root."""
+    """Create a folder for one run alone, and return its path relative to the root.
+
+    Parameters
+    ----------
+    store
+        Where to create it.
+    name
+        The audit's or the sweep's name.
+    started
+        When the run started; runs of one name that start in the same second get numbers.
+    """
     base = f"runs/{name}-{started:%Y%m%dT%H%M%S}"
     names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
     return next(name for name in names if store.claim(name))
@@ -211,17 +221,27 @@ def free_folder(store: Store, name: str, started: datetime) -> str:
 
 @contextmanager
 def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
-    """Open a session; its cluster is closed with it, however it ends."""
+    """Open a session; its cluster is closed at the end of the block, however it ends.
+
+    Parameters
+    ----------
+    spec
+        The audit's spec.
+    root
+        Where artefacts and run folders are stored.
+    compute
+        Where the heavy work runs.
+    """
     with Cluster(compute) as cluster:
         opened = Session(spec, root, cluster)
         try:
             yield opened
             opened.wait()
         except BaseException:
-            opened.wait(CLUSTER)  # which is closed next; what else was begun will not be needed
+            opened.wait(CLUSTER)  # closed next, so it must have started; nothing else is needed any more
             raise
 
 
 def read_spec(spec: AuditSpec | str) -> AuditSpec:
-    """Return a spec as it is, or read it from a YAML file."""
+    """Return a spec unchanged, or read it from a YAML file."""
     return AuditSpec.load(spec) if isinstance(spec, str) else spec

@@ -1,6 +1,6 @@
-"""One Prefect task for each stage of an audit: it makes a chunk of the stage's steps, here or on the cluster.
+"""One Prefect task per stage of an audit; each run makes a chunk of the stage's steps, here or on the cluster.
 
-Belongs here: names, descriptions, states and retries. Does not belong here: how a stage's steps are dealt into chunks
+Belongs here: names, descriptions, states and retries. Does not belong here: how a stage's steps are divided into chunks
 (`tasks.stages`), nor what a step does (`umbrameter.steps`).
 """
 
@@ -17,10 +17,11 @@ from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.targets.connection import Connection
 
 StageTask = Task[[Session, Chunk, Connection | None], State[None]]
+"""A task of the running audit, the chunk to make and, for a target trained elsewhere, the connection to it."""
 
 
 def _worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Say whether a failure may pass: the cluster's may, a spec or data that are wrong will stay so."""
+    """Return whether a retry may succeed: a cluster's failure may pass, a wrong spec or wrong data will not."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, ComputeError) or not isinstance(error, UmbrameterError)
 
@@ -44,55 +45,55 @@ def _make(session: Session, chunk: Chunk, connection: Connection | None) -> Stat
 
 @_stage_task
 def split_records(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Deal the records into members, non-members and the pool."""
+    """Divide the records into members, non-members and the pool."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def train_target(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Train the target on the members, under one mitigation of the training or none."""
+    """Train the target on the members, with one training mitigation or none."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def query_target(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Ask the target about members and non-members."""
+    """Query the target about members and non-members."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def query_other_records(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Ask the target about whatever else an attack looks at: records of the pool, changed copies."""
+    """Query the target about other records that attacks need: records of the pool, noisy copies."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def search_shadow_records(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Search for records of some classes by asking the target."""
+    """Search for records of the chunk's classes by querying the target."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def draw_shadow_records(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Draw the records that shadow models are trained on, where they are not those of the pool."""
+    """Draw the shadow models' training records, unless they are the pool's."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def fit_shadow_models(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Train shadow models, and ask each about its IN and its OUT records."""
+    """Train shadow models, and query each about its IN and OUT records."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def merge_attack_data(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Merge all shadow models' labelled IN/OUT vectors of some classes."""
+    """Merge the labelled IN/OUT vectors of all shadow models, for the chunk's classes."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def fit_guard(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Fit a learned mitigation of the answer on shadow models' vectors."""
+    """Fit a learned mitigation of the answers on the shadow models' vectors."""
     return _make(session, chunk, connection)
 
 
@@ -104,25 +105,25 @@ def guard_answers(session: Session, chunk: Chunk, connection: Connection | None)
 
 @_stage_task
 def gather_references(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Gather the shadow models' logits of the audited records, for attacks that compare."""
+    """Gather the shadow models' logits of the audited records for reference attacks."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def make_attack_inputs(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Make what attacks from outside umbrameter look at."""
+    """Make the inputs of attacks defined outside umbrameter."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def fit_attack_models(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Fit the attack models of some classes."""
+    """Fit the attack models of the chunk's classes."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def score_records(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Score the audited records by attacks on the target under one mitigation."""
+    """Score the audited records with attacks on the target under one mitigation."""
     return _make(session, chunk, connection)
 
 
@@ -140,11 +141,11 @@ def measure_utility(session: Session, chunk: Chunk, connection: Connection | Non
 
 @_stage_task
 def check_guarantee(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Hold attacks against a claim of differential privacy."""
+    """Check a claim of differential privacy against the attacks."""
     return _make(session, chunk, connection)
 
 
 @_stage_task
 def check_controls(session: Session, chunk: Chunk, connection: Connection | None) -> State[None]:
-    """Check the audit itself."""
+    """Run the controls, which check the audit itself."""
     return _make(session, chunk, connection)

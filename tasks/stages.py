@@ -1,6 +1,6 @@
-"""The stages of an audit, one function for each line of the flow: which steps it makes, and in which chunks.
+"""The stages of an audit, one function per stage: which steps it makes, and in which chunks.
 
-Belongs here: how a stage's work is dealt out, and which stage's tasks wait for which. Does not belong here: the work
+Belongs here: how a stage's work is divided, and which tasks wait for which. Does not belong here: the work
 itself (`umbrameter.steps`), nor the order of the stages (`flows.audit`).
 """
 
@@ -17,41 +17,39 @@ from umbrameter.steps.target_answers import QueryStep
 from umbrameter.steps.variants import Measurement, TrainedVariant
 from umbrameter.store.metadata import Cost
 from umbrameter.store.steps import Step, paths_of
-from umbrameter.targets.connection import (
-    Connection,
-)
+from umbrameter.targets.connection import Connection
 
 UNKNOWN_SECONDS = 1.0
-"""What training a shadow model is taken to last, where no target was trained here."""
+"""Assumed training time of a shadow model when no target was trained here, so that none was measured."""
 
 MOST_FITS = 4
-"""Attack models of the same vectors, under different mitigations, that one chunk fits: they are read once for all."""
+"""Most attack models that one chunk fits on the same vectors, which are then read once for several mitigations."""
 
 Work = tuple[StageTask, Chunk]
 """A chunk and the task that makes it."""
 
 
 def run_stage(session: Session, name: str, work: Sequence[Work], connection: Connection | None = None) -> None:
-    """Make all chunks of a stage side by side, each after the tasks that made what it reads, and wait for them.
+    """Run all chunks of a stage in parallel, each after the tasks that make its inputs, and wait for them.
 
     Parameters
     ----------
     session
-        The run.
+        The running audit.
     name
-        The stage, as the log and the report have it.
+        The stage's name in the log and the report.
     work
         The chunks, each with its task.
     connection
-        The target, where it was trained elsewhere and the stage asks it.
+        The connection to a target trained elsewhere; None if the stage does not query it.
     """
     if not work:
         return
     with session.stage(name, sum(len(chunk.steps) for _, chunk in work)):
         futures = []
         for stage_task, chunk in work:
-            reads = (path for step in chunk.steps for path in step.inputs)
-            future = session.graph.submit(stage_task, reads, session, chunk, connection)
+            inputs = (path for step in chunk.steps for path in step.inputs)
+            future = session.graph.submit(stage_task, inputs, session, chunk, connection)
             session.graph.note(future, paths_of(chunk.steps))
             futures.append(future)
         for future in futures:
@@ -59,16 +57,37 @@ def run_stage(session: Session, name: str, work: Sequence[Work], connection: Con
 
 
 def train_targets(session: Session, variants: Sequence[TrainedVariant], tracking_uri: str | None) -> None:
-    """Train the target, and one more for each mitigation of the training; few workers are busy, so load MLflow too."""
+    """Train the target, and another one per training mitigation.
+
+    Parameters
+    ----------
+    session
+        The running audit.
+    variants
+        The planned targets with their steps.
+    tracking_uri
+        MLflow's address; a SQLite file under the root if unset.
+    """
     fits = [(v.title, v.target) for v in variants if v.has_own_models and isinstance(v.target, TargetFit)]
     if any(session.store.find(fit.recipe) is None for _, fit in fits):
+        # Few workers are busy during this stage, so the slow import of MLflow costs nothing here.
         session.begin("MLflow", lambda: tracking().get_ready(session.store.root, tracking_uri))
     chunks = [Chunk(f"train {title}", [fit]) for title, fit in fits]
     run_stage(session, "train target", [(stage_tasks.train_target, chunk) for chunk in chunks])
 
 
 def query_targets(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> None:
-    """Ask each target about members and non-members, then about whatever else an attack looks at."""
+    """Query each target about members and non-members, then about the other records that attacks need.
+
+    Parameters
+    ----------
+    session
+        The running audit.
+    variants
+        The planned targets with their steps.
+    connection
+        The connection to a target trained elsewhere, else None.
+    """
     variants = [variant for variant in variants if variant.has_own_models]
     audited = [Chunk(f"query {v.title}", [v.query]) for v in variants]
     others = [Chunk(f"query {v.title} about others", [step]) for v in variants for step in v.population]
@@ -81,11 +100,20 @@ def query_targets(session: Session, variants: Sequence[TrainedVariant], connecti
 def draw_shadow_records(
     session: Session, variants: Sequence[TrainedVariant], connection: Connection | None
 ) -> dict[str, str]:
-    """Draw the shadow models' records, where they are made.
+    """Draw the shadow models' records, for the kinds of shadow data that are generated.
+
+    Parameters
+    ----------
+    session
+        The running audit.
+    variants
+        The planned targets with their steps.
+    connection
+        The connection to a target trained elsewhere, else None.
 
     Returns
     -------
-    Paths of shadow data of which too few could be drawn, with the reason.
+    For each artefact with too few records to train on, its path and the reason.
     """
     searches = {step.recipe.path: (v, step) for v in variants for step in v.searches}
     chunks = [Chunk(f"search for classes {_span(s.labels)} of {v.title}", [s]) for v, s in searches.values()]
@@ -99,7 +127,7 @@ def draw_shadow_records(
 
 
 def fit_shadow_models(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Train the shadow models and ask them, in chunks of a few seconds, as the target's training lets expect."""
+    """Train and query the shadow models, in chunks of a few seconds by the target's own training time."""
     work: list[Work] = []
     for v in (variant for variant in variants if variant.has_own_models):
         seconds = Cost.read(session.store.open(v.target.recipe.path)).seconds
@@ -111,12 +139,12 @@ def fit_shadow_models(session: Session, variants: Sequence[TrainedVariant]) -> N
 
 
 def merge_attack_data(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Merge the shadow models' answers into labelled IN/OUT vectors, one partition a class."""
+    """Merge the shadow models' answers into labelled IN/OUT vectors, one partition per class."""
     run_stage(session, "merge", _merges([variant for variant in variants if variant.has_own_models]))
 
 
 def guard_answers(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Fit learned mitigations on the merged vectors, pass all answers through them, and merge these."""
+    """Fit learned mitigations on the merged vectors, pass all answers through them, and merge the results."""
     guarded = [(v, v.guard) for v in variants if v.guard is not None]
     fits = [Chunk(f"fit the guard of {v.title}", [guard]) for v, guard in guarded]
     run_stage(session, "fit guards", [(stage_tasks.fit_guard, chunk) for chunk in fits])
@@ -133,7 +161,7 @@ def _merges(variants: Sequence[TrainedVariant]) -> list[Work]:
 
 
 def gather_references(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Gather the shadow models' answers on the audited records, for the attacks that compare; and other inputs."""
+    """Gather the shadow models' answers on the audited records for reference attacks, and make other attack inputs."""
     references = [(v, step) for v in variants for step in v.references]
     chunks = [Chunk(f"answers for {v.title}, {step.title}", [step]) for v, step in references]
     run_stage(session, "gather", [(stage_tasks.gather_references, chunk) for chunk in chunks])
@@ -143,13 +171,14 @@ def gather_references(session: Session, variants: Sequence[TrainedVariant]) -> N
 
 
 def fit_attack_models(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Fit the attack models, over chunks of the classes, the largest first; those of some mitigations together."""
-    alike: dict[tuple[object, ...], list[AttackFit]] = {}
+    """Fit the attack models in chunks of classes, the largest first; a chunk may cover several mitigations."""
+    fits_by_data: dict[tuple[object, ...], list[AttackFit]] = {}
     for measurement in (measurement for variant in variants for measurement in variant.measurements):
         for fit in measurement.attack_models:
-            alike.setdefault((measurement.attack.label, fit.data, fit.labels), []).append(fit)
+            fits_by_data.setdefault((measurement.attack.label, fit.data, fit.labels), []).append(fit)
     work: list[Work] = []
-    for (label, *_), fits in sorted(alike.items(), key=lambda entry: -len(entry[1][0].labels)):
+    # The largest chunks first, so that all workers end at about the same time.
+    for (label, *_), fits in sorted(fits_by_data.items(), key=lambda entry: -len(entry[1][0].labels)):
         title = f"{label}: classes {_span(fits[0].labels)}"
         parts = (fits[i : i + MOST_FITS] for i in range(0, len(fits), MOST_FITS))
         work += [(stage_tasks.fit_attack_models, Chunk(title, part)) for part in parts]
@@ -157,16 +186,16 @@ def fit_attack_models(session: Session, variants: Sequence[TrainedVariant]) -> N
 
 
 def score_records(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Score the audited records by each attack on each variant and mitigation."""
-    dealt = _by_title(variants).items()
-    chunks = [Chunk(f"score {title}", [m.scoring for m in measurements]) for title, measurements in dealt]
+    """Score the audited records with each attack, per variant and mitigation."""
+    groups = _by_title(variants).items()
+    chunks = [Chunk(f"score {title}", [m.scoring for m in measurements]) for title, measurements in groups]
     run_stage(session, "score", [(stage_tasks.score_records, chunk) for chunk in chunks])
 
 
 def evaluate_attacks(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Measure each attack and what each mitigation costs, with intervals; hold claims of privacy against attacks."""
-    dealt = _by_title(variants).items()
-    chunks = [Chunk(f"evaluate {title}", [m.evaluation for m in measurements]) for title, measurements in dealt]
+    """Measure each attack and the utility left by each mitigation, and check claims of privacy against the attacks."""
+    groups = _by_title(variants).items()
+    chunks = [Chunk(f"evaluate {title}", [m.evaluation for m in measurements]) for title, measurements in groups]
     work = [(stage_tasks.evaluate_attacks, chunk) for chunk in chunks]
     utilities = {entry.utility.recipe.path: entry for v in variants for entry in v.entries}
     for entry in utilities.values():
@@ -178,37 +207,37 @@ def evaluate_attacks(session: Session, variants: Sequence[TrainedVariant]) -> No
 
 
 def check_controls(session: Session, variants: Sequence[TrainedVariant]) -> None:
-    """Check the audit itself."""
+    """Run the controls, which check the audit itself."""
     chunks = [Chunk(f"control {v.title}", [step]) for v in variants for step in v.controls]
     run_stage(session, "control", [(stage_tasks.check_controls, chunk) for chunk in chunks])
 
 
 def tracking() -> Any:
-    """Return `tasks.mlflow_client.runs`, which takes two seconds to load."""
+    """Import and return `tasks.mlflow_client.runs`; called late, since the import takes two seconds."""
     from tasks.mlflow_client import runs
 
     return runs
 
 
 def queries_of(variant: TrainedVariant) -> list[QueryStep]:
-    """Return the steps of a variant that ask its target."""
+    """Return the steps of a variant that query its target."""
     drawn = [] if variant.drawn is None else [variant.drawn]
     steps = [variant.query, *variant.population, *variant.noisy, *variant.searches, *drawn]
     return [step for step in steps if isinstance(step, QueryStep)] + _input_queries(variant)
 
 
 def _input_queries(variant: TrainedVariant) -> list[QueryStep]:
-    """Return the steps that ask its target for attacks from outside."""
+    """Return the steps that query the target for attacks defined outside umbrameter."""
     return [step for step in variant.input_steps.values() if isinstance(step, QueryStep)]
 
 
 def _other_inputs(variant: TrainedVariant) -> list[Step]:
-    """Return what else attacks from outside look at."""
+    """Return the other steps that make inputs of attacks defined outside umbrameter."""
     return [step for step in variant.input_steps.values() if not isinstance(step, QueryStep | AttackFit)]
 
 
 def _by_title(variants: Sequence[TrainedVariant]) -> dict[str, list[Measurement]]:
-    """Return measurements by title of a chunk; those of one mitigation and attacker, of the same vectors, together."""
+    """Group measurements by the title of their chunk; those of one mitigation and attacker read the same vectors."""
     by_title: dict[str, list[Measurement]] = {}
     for v in variants:
         for measurement in v.measurements:
@@ -220,7 +249,7 @@ def _by_title(variants: Sequence[TrainedVariant]) -> dict[str, list[Measurement]
 
 
 def _span(numbers: Sequence[int]) -> str:
-    """Return numbers in short: `3`, or `0-7`, or `0-7 (5 of them)` with gaps."""
+    """Abbreviate numbers: `3`, or `0-7`, or `0-7 (5 of them)` with gaps."""
     first, last = min(numbers), max(numbers)
     if first == last:
         return str(first)

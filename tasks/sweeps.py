@@ -1,4 +1,4 @@
-"""Compare the audits of a sweep: its report and its run in MLflow."""
+"""Compare the audits of a sweep: the sweep's report, and its run in MLflow."""
 
 from datetime import datetime
 
@@ -22,32 +22,52 @@ FIGURE = "figures/class_precision.png"
 
 
 def read_sweep(spec: Sweep | str) -> Sweep:
-    """Return a sweep as it is, or read it from a YAML file.
+    """Return a sweep unchanged, or read it from a YAML file.
 
     Raises
     ------
     SpecError
         When no setting is a list.
     """
-    found = load(spec) if isinstance(spec, str) else spec
-    if not isinstance(found, Sweep):
+    loaded = load(spec) if isinstance(spec, str) else spec
+    if not isinstance(loaded, Sweep):
         raise SpecError(f"SPEC={spec!r} is an audit, not a sweep: no setting is a list; run the flow audit with it")
-    return found
+    return loaded
 
 
 @task(cache_policy=NO_CACHE, task_run_name="compare the points")
 def report(sweep: Sweep, root: str, runs: list[str]) -> str:
-    """Write the sweep's folder: table, figure, page; return its path under the root."""
+    """Write the sweep's folder (table, figure, page), and return its path relative to the root.
+
+    Parameters
+    ----------
+    sweep
+        The sweep.
+    root
+        Where artefacts and run folders are stored.
+    runs
+        The folders of the points' audits, in the order of the points.
+    """
     store = Store(root)
-    found = compared(sweep, runs, [read_report(store.read(f"{run}/report.json")) for run in runs])
-    folder = free_folder(store, f"{sweep.name}-sweep", datetime.fromisoformat(found.started))
-    figure = png(sweep_html.class_precision(found))
-    page, content = render(found, figure), found.model_dump_json(indent=1)
+    comparison = compared(sweep, runs, [read_report(store.read(f"{run}/report.json")) for run in runs])
+    folder = free_folder(store, f"{sweep.name}-sweep", datetime.fromisoformat(comparison.started))
+    figure = png(sweep_html.class_precision(comparison))
+    page, content = render(comparison, figure), comparison.model_dump_json(indent=1)
     store.put(folder, {FIGURE: figure, "sweep.html": page.encode(), "sweep.json": content.encode()})
     return folder
 
 
 @task(cache_policy=NO_CACHE, task_run_name="log to MLflow")
 def track(root: str, folder: str, tracking_uri: str | None) -> str:
-    """Log the finished sweep to MLflow, a run below it for each point."""
+    """Log a finished sweep to MLflow, with a child run per point, and return the id of its run there.
+
+    Parameters
+    ----------
+    root
+        Where artefacts and run folders are stored.
+    folder
+        The sweep's folder, relative to the root.
+    tracking_uri
+        MLflow's address; a SQLite file under the root if unset.
+    """
     return str(tracking().log_sweep(root, folder, tracking_uri))

@@ -1,1 +1,1 @@
-"""Targets that were trained elsewhere: met, asked within a budget, and seen to stay the same."""
+"""Targets that were trained elsewhere: connections, queries within a budget, checks for a changed model."""

@@ -1,4 +1,4 @@
-"""How many queries an audit needs: said before any is made, and held against the budget."""
+"""The number of queries that an audit needs: logged before any is made, and compared with the budget."""
 
 import logging
 from collections import Counter
@@ -11,25 +11,25 @@ from umbrameter.targets.connection import Connection
 
 log = logging.getLogger("umbrameter.audit")
 
-CHECKS = "to see that the model stays the same"
+CHECKS = "to check that the model stays the same"
 
 
 def announce(store: Store, connection: Connection, queries: Sequence[QueryStep]) -> None:
-    """Say how many queries the audit needs, before any is made.
+    """Log how many queries the audit needs, before any is made.
 
     Parameters
     ----------
     store
         Where answers are kept.
     connection
-        The target.
+        The connection to the target.
     queries
-        Every step of the audit that asks it.
+        Every step of the audit that queries it.
 
     Raises
     ------
     TargetError
-        When that is more than the budget.
+        When the queries exceed the budget.
     """
     steps = {step.recipe.path: step for step in queries}
     made = {path: artefact for path, step in steps.items() if (artefact := store.find(step.recipe)) is not None}
@@ -46,21 +46,22 @@ def announce(store: Store, connection: Connection, queries: Sequence[QueryStep])
     if connection.budget is None:
         return
     answered = _answered(connection, [(steps[path].purpose, artefact) for path, artefact in made.items()])
-    known = sum(min(answered[purpose], needed[purpose] + checks[purpose]) for purpose in needed)
+    # Steps that were interrupted have kept answers, which cost no query.
+    n_kept = sum(min(answered[purpose], needed[purpose] + checks[purpose]) for purpose in needed)
     sent = connection.n_sent_ever()
-    if sent + total - known > connection.budget:
-        less = f"; of these {known:,} were answered before" if known else ""
+    if sent + total - n_kept > connection.budget:
+        deduction = f"; of these {n_kept:,} were answered before" if n_kept else ""
         raise TargetError(
-            f"target.budget={connection.budget:,}: the audit needs up to {total - known:,} queries more ({parts}"
-            f"{less}), and {sent:,} were sent already; raise target.budget, leave out attacks, or lower split, "
+            f"target.budget={connection.budget:,}: the audit needs up to {total - n_kept:,} more queries ({parts}"
+            f"{deduction}), and {sent:,} were sent already; raise target.budget, leave out attacks, or lower split, "
             "shadows.records or iter_max"
         )
 
 
 def _answered(connection: Connection, made: Sequence[tuple[str, Artefact]]) -> Counter[str]:
-    """Return how many records were answered for each purpose, without those of steps that are finished."""
+    """Return how many records were answered per purpose, apart from those of finished steps."""
     answered = Counter(connection.n_answered())
     for purpose, artefact in made:
         n = QueryMetadata.read(artefact).queries
         answered[purpose] -= n + connection.n_witnesses(n, 1)
-    return +answered
+    return +answered  # drops purposes without any

@@ -1,6 +1,6 @@
-"""Connections to an endpoint: no wait without an end, secrets from where they are kept, nothing repeated that was sent.
+"""HTTP connections to an endpoint: a deadline for every request, proxies and certificates, and the secret to send.
 
-Belongs here: what httpx does not offer. Does not belong here: what is sent, and what of it is kept (`endpoint`).
+Belongs here: what httpx does not offer. Does not belong here: what is sent, and which answers are kept (`endpoint`).
 """
 
 import os
@@ -28,7 +28,7 @@ def read_token(token: Token | None) -> str | None:
     Raises
     ------
     SpecError
-        When it is not there.
+        When the variable is not set, or the block does not exist.
     """
     if token is None:
         return None
@@ -49,7 +49,7 @@ def read_token(token: Token | None) -> str | None:
 
 
 class Clock(threading.local):
-    """When the request of this thread must have ended."""
+    """The deadline of this thread's current request."""
 
     end = float("inf")
 
@@ -63,7 +63,7 @@ class Clock(threading.local):
 
 @dataclass
 class _TimedStream(httpcore.NetworkStream):
-    """A connection whose every read and write ends with the clock: an endpoint that drips bytes holds nobody up."""
+    """A connection whose reads and writes end at the deadline, so that an endpoint that drips bytes stalls nothing."""
 
     stream: httpcore.NetworkStream
     clock: Clock
@@ -72,7 +72,7 @@ class _TimedStream(httpcore.NetworkStream):
         return self.stream.read(max_bytes, self.clock.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), 1 << 16):
+        for start in range(0, len(buffer), 1 << 16):  # in pieces, each of which gets the time that is left
             self.stream.write(buffer[start : start + (1 << 16)], self.clock.left())
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 
 class _TimedBackend(httpcore.SyncBackend):
-    """Opens connections that end with the clock."""
+    """Opens connections that keep the deadline."""
 
     def __init__(self, clock: Clock):
         self.clock = clock
@@ -98,7 +98,7 @@ class _TimedBackend(httpcore.SyncBackend):
 
 
 class _TimedTransport(httpx.BaseTransport):
-    """Sends requests by httpcore, each of which ends with the clock: httpx's timeouts begin anew with every byte."""
+    """Sends requests through httpcore, each with one deadline: httpx's own timeouts start again with every byte."""
 
     def __init__(self, pool: httpcore.ConnectionPool):
         self._pool = pool
@@ -128,7 +128,7 @@ class _TimedTransport(httpx.BaseTransport):
 
 
 class _ReplyStream(httpx.SyncByteStream):
-    """The body of a reply as it comes in."""
+    """The body of a reply as it arrives."""
 
     def __init__(self, response: httpcore.Response):
         self._response = response
@@ -153,7 +153,7 @@ def _as_httpx_errors() -> Iterator[None]:
 
 
 def client(target: EndpointTarget, headers: Mapping[str, str], clock: Clock) -> httpx.Client:
-    """Return a client that verifies certificates, and whose every request ends with the clock.
+    """Return a client that verifies certificates and ends every request at its deadline.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def client(target: EndpointTarget, headers: Mapping[str, str], clock: Clock) -> 
     headers
         Sent with every request.
     clock
-        When the request of a thread must have ended.
+        The deadline of each thread's current request.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Connect to a target that was trained elsewhere, whatever its kind.
 
-Belongs here: kinds that need a client library, and what an endpoint's connection keeps account of. Does not belong
-here: kinds that need none (they connect themselves), or how an endpoint is asked (`endpoint`).
+Belongs here: kinds that need a client library, and what the connection to an endpoint counts. Does not belong here:
+kinds that need none (they connect themselves), or how an endpoint is queried (`endpoint`).
 """
 
 from collections.abc import Mapping
@@ -32,9 +32,9 @@ def connect(target: Target, context: ConnectionContext) -> Connection:
     Parameters
     ----------
     target
-        As the spec has it.
+        The spec's target.
     context
-        What the target may need to be found.
+        What a connection may need: the store, the records, canaries and so on.
 
     Raises
     ------
@@ -73,9 +73,9 @@ class EndpointConnection(MutableConnection):
     Parameters
     ----------
     target
-        As the spec has it.
+        The spec's target.
     endpoint
-        What asks it.
+        The client that queries it.
     context
         See `connect`.
     """
@@ -88,7 +88,7 @@ class EndpointConnection(MutableConnection):
         self.endpoint, self.budget, self.n_canaries = endpoint, target.budget, len(canaries)
         endpoint.model = digest(identity)
         answers = known_answers(store, identity)
-        unsure = answers.max(axis=1).argsort()[:WITNESSES]  # where models differ the most
+        unsure = answers.max(axis=1).argsort()[:WITNESSES]  # models differ most on these
         endpoint.witnesses = canaries[unsure], answers[unsure]
 
     def querying(self, purpose: str) -> AbstractContextManager[object]:
@@ -96,11 +96,11 @@ class EndpointConnection(MutableConnection):
         return self.endpoint.asking(purpose)
 
     def n_witnesses(self, n_records: int, n_calls: int) -> int:
-        """Return how many known records go along with a query, at most."""
+        """Return how many known records are sent along with a query, at most."""
         return most_witnesses(self.endpoint.target.batch_size, n_records, n_calls)
 
     def n_sent_ever(self) -> int:
-        """Return how many records were ever sent from this root."""
+        """Return how many records were ever sent to the endpoint from this root."""
         return self.endpoint.n_sent
 
     def n_sent(self) -> int | None:
@@ -108,7 +108,7 @@ class EndpointConnection(MutableConnection):
         return self.endpoint.n_sent - self._sent_before
 
     def n_answered(self) -> Mapping[str, int]:
-        """Return how many records this model has answered for each purpose, known ones included."""
+        """Return how many records this model has answered per purpose, known ones included."""
         return self.endpoint.answered()
 
     def files(self) -> dict[str, bytes]:
@@ -121,16 +121,16 @@ class EndpointConnection(MutableConnection):
 
 
 def most_witnesses(batch_size: int, n_records: int, n_calls: int) -> int:
-    """Return how many known records go along with a query, at most.
+    """Return how many known records are sent along with a query, at most.
 
-    Each call's last request may be small, and a request of few records has none.
+    The last request of each call may be small, and a small request carries no known records.
 
     Parameters
     ----------
     batch_size
         Records in one request.
     n_records, n_calls
-        How many records are asked about, in how many calls.
+        Number of records in the query, and of calls over which they are spread.
     """
     if batch_size < FEWEST:
         return 0

@@ -1,4 +1,4 @@
-"""QueryStep a model behind HTTP(S): batches that are kept, a ledger of all that was sent, and no wait without an end.
+"""Query a model behind HTTP(S): answered batches are kept, a ledger notes all that was sent, every wait is limited.
 
 Belongs here: the requests, their retries, the store of answers, secrets. Does not belong here: what a request or an
 answer means (`umbrameter.targets.endpoint`).
@@ -37,23 +37,23 @@ from umbrameter.targets.endpoint import EndpointTarget, aligned, answers_of, bod
 from umbrameter.typing import Array, Floats
 
 log = logging.getLogger("umbrameter.audit")
-logging.getLogger("httpcore").setLevel(logging.WARNING)  # its debug lines hold headers, in which a token may come back
+logging.getLogger("httpcore").setLevel(logging.WARNING)  # its debug lines show headers, which may echo a token
 
 FIRST_WAIT, MOST_WAIT = 0.5, 30.0
-"""Seconds before the first repetition, doubled for each further one up to the second."""
+"""Seconds before the first repetition of a request, and the most before a later one; each waits twice as long."""
 
 MOST_BYTES, MOST_BYTES_A_NUMBER = 64 * 2**20, 64
-"""The largest answer that is read."""
+"""The largest reply that is read: so many bytes, and so many more per number of the expected vectors."""
 
 WITNESSES, FEWEST = 2, 20
-"""Canaries in each request of so many records or more, so that no answer of another model is kept."""
+"""Canaries in a request, and the fewest records of a request with canaries: no other model's answers must be kept."""
 
 REPEATED = frozenset({"no connection", "timeout", "cut off", "429", "500", "502", "503", "504"})
-"""How a request may end that is sent again."""
+"""Outcomes after which a request is sent again."""
 
 
 def own_records(batch_size: int) -> int:
-    """Return how many records of a query a request of some size holds beside its witnesses."""
+    """Return how many of a query's records fit into one request beside its witnesses."""
     return batch_size - WITNESSES if batch_size >= FEWEST else batch_size
 
 
@@ -68,7 +68,7 @@ class _Reply:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some records of a query."""
+    """Consecutive records of a query that are sent in one request."""
 
     start: int
     X: Array
@@ -82,14 +82,14 @@ class _Batch:
 class Endpoint:
     """A classifier behind HTTP(S), asked in batches; each answered batch is kept and never asked again.
 
-    `model` says which model is behind the address: answers of one are not taken for those of another. `witnesses`
-    are records and its answers on them; they are asked about in each larger request again, and what comes with other
-    answers is not kept.
+    `model` identifies the model behind the address, so that answers of one are never taken for those of another.
+    `witnesses` are records with that model's answers; every larger request includes them, and a reply that answers
+    them differently is not kept.
 
     Parameters
     ----------
     target
-        Where it is and how it is asked.
+        Its address and settings.
     store
         Where answers and the ledger are kept.
     columns
@@ -97,7 +97,7 @@ class Endpoint:
     classes
         The data's classes, in order.
     token
-        The secret for the header; as of `read_token`.
+        The secret for the header; see `read_token`.
 
     Raises
     ------
@@ -151,32 +151,32 @@ class Endpoint:
             self.purpose = before
 
     def predict_proba(self, X: Array) -> Floats:
-        """Return prediction vectors, float32 of shape (n_records, n_classes); what was answered before is not asked.
+        """Return prediction vectors, float32 of shape (n_records, n_classes); kept answers are not asked for again.
 
         Raises
         ------
         TargetError
             When the endpoint cannot be asked or does not answer; answered batches are kept.
         DataError
-            When it answers something else than prediction vectors.
+            When it answers with something other than prediction vectors.
         """
         return self._gathered(X, self.purpose, self._kept)
 
     def canary(self, X: Array) -> Floats:
-        """Return prediction vectors as `predict_proba` does, always asked anew; see `same`."""
+        """Return prediction vectors as `predict_proba` does, but never kept ones; compare them with `same`."""
         return self._gathered(X, "canary", self._anew)
 
     def ledger(self) -> pa.Table:
-        """Return all requests that were ever sent to this endpoint from this store; as of `LEDGER`."""
+        """Return all requests ever sent to this endpoint from this store; see `LEDGER` for the columns."""
         return self._ledger.table()
 
     def answered(self) -> dict[str, int]:
-        """Return how many records this model has answered, from this store, for each purpose; with the witnesses."""
+        """Return how many records this model has answered per purpose for this store, witnesses included."""
         return self._ledger.answered(self.model)
 
     @property
     def n_sent(self) -> int:
-        """Records that were ever sent to this endpoint from this store, each as often as it was."""
+        """Records ever sent to this endpoint from this store, repetitions included."""
         return self._ledger.n_sent()
 
     def _authorisation(self) -> dict[str, str]:
@@ -191,7 +191,7 @@ class Endpoint:
         return {header: f"{scheme} {self._token}".strip()}
 
     def _gathered(self, X: Array, purpose: str, answer: Callable[[_Batch, str, threading.Event], Floats]) -> Floats:
-        """Ask for all batches side by side; after one failed for good none is begun."""
+        """Query all batches in parallel; once one has failed for good, start no other."""
         batches, stop, failed = list(self._batches(X)), threading.Event(), list[BaseException]()
 
         def work(batch: _Batch) -> Floats | None:
@@ -202,10 +202,10 @@ class Endpoint:
                 stop.set()
                 return None
 
-        each = {batch.recipe.key: batch for batch in batches}
-        # In this thread's context, so that what is logged belongs to its flow run.
+        distinct = {batch.recipe.key: batch for batch in batches}  # equal batches are sent once
+        # In this thread's context, so that log lines belong to its flow run.
         submit = self._threads.submit
-        futures = {key: submit(copy_context().run, work, batch) for key, batch in each.items()}
+        futures = {key: submit(copy_context().run, work, batch) for key, batch in distinct.items()}
         try:
             wait(futures.values())
         finally:
@@ -227,17 +227,16 @@ class Endpoint:
 
     @cached_property
     def _form(self) -> str:
-        """What decides how numbers are written as records, and answers read as vectors."""
-        c = self.columns
-        return digest(
-            [c.names, {k: list(v) for k, v in c.categories.items()}, c.integral, list(map(str, self.classes))]
-        )
+        """The digest of what decides how records are written, and how answers are read."""
+        columns = self.columns
+        categories = {name: list(values) for name, values in columns.categories.items()}
+        return digest([columns.names, categories, columns.integral, list(map(str, self.classes))])
 
     def _kept(self, batch: _Batch, purpose: str, stop: threading.Event) -> Floats:
         """Return a batch's answers: the kept ones, or new ones, which are kept at once."""
-        found = self.store.find(batch.recipe)
-        if found is not None:
-            return vectors(found.table("predictions.parquet")["prediction"])
+        artefact = self.store.find(batch.recipe)
+        if artefact is not None:
+            return vectors(artefact.table("predictions.parquet")["prediction"])
         began = time.perf_counter()
         answers, attempts = self._witnessed(batch, purpose, stop)
         with self.store.write(batch.recipe) as draft:
@@ -247,7 +246,7 @@ class Endpoint:
         return answers
 
     def _witnessed(self, batch: _Batch, purpose: str, stop: threading.Event) -> tuple[Floats, int]:
-        """Return a batch's answers, which came in one request with those that are known, and how many it took."""
+        """Return a batch's answers, which came in one request with the witnesses', and how many requests they took."""
         n = len(batch.X)
         if self.witnesses is None or min(n + WITNESSES, self.target.batch_size) < FEWEST:
             return self._asked(batch, purpose, stop)
@@ -255,9 +254,9 @@ class Endpoint:
         answers, attempts = self._asked(replace(batch, X=np.concatenate([batch.X, records])), purpose, stop)
         if not same(answers[n:], known):
             raise TargetError(
-                f"{self.target.place} answers {len(known)} records otherwise than at the beginning: it was replaced by "
-                "another model meanwhile, or its answers are random; run again once it stays the same: answers of the "
-                "first model are kept for it"
+                f"{self.target.place} answers {len(known)} records differently than at the beginning: it was replaced "
+                "by another model, or its answers are random; run again once it stays the same: answers of the first "
+                "model are kept for it"
             )
         return answers[:n], attempts
 
@@ -279,7 +278,7 @@ class Endpoint:
                 raise self._refusal(reply, rows)
         raise TargetError(
             f"{self.target.place} does not answer: {self.target.retries + 1} requests for one batch, the last ended "
-            f"with {reply.status}{self._quoted(reply, rows)}; see that it is up, or raise target.timeout or "
+            f"with {reply.status}{self._quoted(reply, rows)}; check that it is up, or raise target.timeout or "
             "target.retries, and run again: answered batches are kept"
         )
 
@@ -287,6 +286,7 @@ class Endpoint:
         """Wait before a request is repeated, as long as the endpoint says, or twice as long as the last time."""
         seconds = _retry_after(reply.headers.get("retry-after"))
         if seconds is None:
+            # At random, so that parallel requests do not all come back at the same moment.
             seconds = min(MOST_WAIT, FIRST_WAIT * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1)
         elif seconds > self.target.longest_wait:
             raise TargetError(
@@ -300,7 +300,7 @@ class Endpoint:
     def _sent(self, body: bytes, batch: _Batch, purpose: str) -> _Reply:
         """Send one request, with a row in the ledger before it and its end after it."""
         n, budget = len(batch.X), self.target.budget
-        with self._sending:
+        with self._sending:  # so that parallel requests cannot overdraw the budget together
             if budget is not None and (sent := self.n_sent) + n > budget:
                 raise TargetError(
                     f"target.budget={budget} does not suffice: {sent} records were sent and {n} more are needed for "
@@ -317,7 +317,7 @@ class Endpoint:
         try:
             with self._client.stream("POST", self.target.url, content=body) as response:
                 content = bytearray()
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_bytes():  # an endless reply must not fill the memory
                     content += chunk
                     if len(content) > most:
                         return _Reply("too large")
@@ -325,8 +325,8 @@ class Endpoint:
         except httpx.TimeoutException:
             return _Reply("timeout")
         except (httpx.ConnectError, httpx.ProxyError) as error:
-            is_stranger = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
-            return _Reply("not trusted" if is_stranger else "no connection", str(error).encode())
+            is_untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+            return _Reply("not trusted" if is_untrusted else "no connection", str(error).encode())
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.DecodingError):
             return _Reply("cut off")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -347,33 +347,34 @@ class Endpoint:
         return aligned(self.target, answers, self.classes, batch.start)
 
     def _refusal(self, reply: _Reply, rows: list[list[Any]]) -> TargetError:
-        said, place = self._quoted(reply, rows), self.target.place
+        quote, place = self._quoted(reply, rows), self.target.place
         if reply.status == "not trusted":
-            text = f"the certificate of {place} is not trusted{said}; set target.ca to the PEM file of its authority"
+            text = f"the certificate of {place} is not trusted{quote}; set target.ca to the PEM file of its authority"
         elif reply.status == "not sent":
-            text = f"{place} cannot be asked{said}; check target.url"
+            text = f"{place} cannot be asked{quote}; check target.url"
         elif reply.status == "too large":
             text = f"{place} answers more than prediction vectors can take; check target.url, or lower batch_size"
         elif reply.status.startswith("3"):
-            to = self._shown(_without_query(reply.headers.get("location", "nowhere")), rows)
-            text = f"{place} answered {reply.status}, to go to {to}; redirects are not followed: set target.url to it"
+            address = self._shown(_without_query(reply.headers.get("location", "nowhere")), rows)
+            text = f"{place} answered {reply.status} and redirects to {address}; redirects are not followed: "
+            text += "set target.url to it"
         elif reply.status in ("401", "403"):
-            text = f"{place} answered {reply.status}{said}; check target.token"
+            text = f"{place} answered {reply.status}{quote}; check target.token"
         else:
-            text = f"{place} answered {reply.status}{said}; check target.url and target.request"
+            text = f"{place} answered {reply.status}{quote}; check target.url and target.request"
         return TargetError(text)
 
     def _quoted(self, reply: _Reply, rows: list[list[Any]]) -> str:
-        said = self._shown(reply.content[:8000].decode(errors="replace"), rows)
-        return f" ({said})" if said else ""
+        quote = self._shown(reply.content[:8000].decode(errors="replace"), rows)
+        return f" ({quote})" if quote else ""
 
     def _shown(self, text: str, rows: list[list[Any]]) -> str:
-        """Return the beginning of what the endpoint said, without the token and without what was sent."""
+        """Return the beginning of the endpoint's text, without the token and without the records that were sent."""
         return " ".join(masked(text.replace(self._token, "[token]") if self._token else text, rows).split())[:200]
 
 
 def _without_query(address: str) -> str:
-    """Return an address without what may hold secrets: user and password, parameters, query, fragment."""
+    """Return an address without the parts that may hold secrets: user, password, parameters, query and fragment."""
     try:
         parts = urlparse(address)
     except ValueError:
@@ -387,12 +388,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _retry_after(said: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, or None where it says nothing that can be read."""
-    if said is None or said.strip().isdecimal():
-        return None if said is None else float(said)
+def _retry_after(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, or None if it is missing or cannot be read."""
+    if header is None or header.strip().isdecimal():
+        return None if header is None else float(header)
     try:
-        then = email.utils.parsedate_to_datetime(said)
+        then = email.utils.parsedate_to_datetime(header)
     except (TypeError, ValueError):
         return None
     return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

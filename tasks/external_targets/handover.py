@@ -1,10 +1,10 @@
-"""A Python object on its way to a flow."""
+"""Hand a Python object to a flow."""
 
 from typing import Any
 
 
 class ModelHandle:
-    """A Python object on its way to a flow; opaque, since Prefect writes a flow's parameters into its database.
+    """A Python object handed to a flow; opaque, since Prefect writes a flow's parameters into its database.
 
     Parameters
     ----------
@@ -12,7 +12,7 @@ class ModelHandle:
         The fitted classifier.
     """
 
-    __slots__ = ("model",)  # without a dictionary nothing of it can be encoded
+    __slots__ = ("model",)  # without a `__dict__`, Prefect finds nothing to encode
 
     def __init__(self, model: Any):
         self.model = model

@@ -1,4 +1,4 @@
-"""The ledger of an endpoint: all that was ever sent to it, never what was in it."""
+"""The ledger of an endpoint: every request ever sent to it, without its content."""
 
 import json
 import threading
@@ -23,14 +23,14 @@ LEDGER = pa.schema(
         ("status", pa.string()),
     ]
 )
-"""All requests that were sent: never what was in them. `seconds` is null where the process died meanwhile."""
+"""One row per request, without its content. `seconds` is null if the process died before the request ended."""
 
 
 @dataclass
 class Ledger:
-    """What was sent to one endpoint: two small files a request, one written before it is sent and one after it ended.
+    """The requests to one endpoint, in two small files each: one written before it is sent, one after it has ended.
 
-    The files are counted once; from then on each note is added.
+    The files are counted once; after that, the count grows with each new file.
 
     Parameters
     ----------
@@ -46,7 +46,17 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def begin(self, batch: str, purpose: str, n: int, model: str = "") -> str:
-        """Note that a request is about to be sent, to which model where that is known; return the note's name."""
+        """Note that a request is about to be sent, and return the note's name.
+
+        Parameters
+        ----------
+        batch, purpose
+            Which records are sent, and for which part of the audit.
+        n
+            Number of records.
+        model
+            Digest of the model behind the endpoint, if it is known.
+        """
         name = f"{time.time_ns() // 1000}-{n}-{uuid.uuid4().hex[:12]}"
         content = {"batch": batch, "purpose": purpose, "model": model}
         with self._lock:
@@ -56,27 +66,37 @@ class Ledger:
         return name
 
     def end(self, name: str, status: str, seconds: float) -> None:
-        """Note how a request ended."""
+        """Note how a request ended.
+
+        Parameters
+        ----------
+        name
+            The name that `begin` returned.
+        status
+            The HTTP status, or what went wrong.
+        seconds
+            How long it took.
+        """
         content = {"status": status, "seconds": round(seconds, 6)}
         self.store.put(self.folder, {f"{name}.ended.json": json.dumps(content).encode()})
 
     def n_sent(self) -> int:
-        """Return how many records were sent, each as often as it was."""
+        """Return how many records were sent, repetitions included."""
         with self._lock:
             if self._n_sent is None:
                 self._n_sent = sum(int(name.split("-")[1]) for name in self._names(".sent.json"))
             return self._n_sent
 
     def answered(self, model: str) -> dict[str, int]:
-        """Return how many records one model has answered, for each purpose."""
-        found: dict[str, int] = {}
+        """Return how many records one model has answered, per purpose."""
+        counts: dict[str, int] = {}
         for row in self._rows():
             if row["status"] == "200" and row["model"] == model:
-                found[row["purpose"]] = found.get(row["purpose"], 0) + row["n_records"]
-        return found
+                counts[row["purpose"]] = counts.get(row["purpose"], 0) + row["n_records"]
+        return counts
 
     def table(self) -> pa.Table:
-        """Return all requests, in the order in which they were sent; as of `LEDGER`."""
+        """Return all requests, in the order in which they were sent; see `LEDGER` for the columns."""
         return pa.Table.from_pylist(self._rows(), schema=LEDGER)
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -96,4 +116,4 @@ class Ledger:
         try:
             return dict(json.loads(self.store.read(f"{self.folder}/{name}")))
         except ValueError:
-            return {}  # a kill while it was written
+            return {}  # the process was killed while writing it

@@ -28,7 +28,7 @@ from umbrameter.steps.target import model_file
 from umbrameter.store.artefacts import Store
 
 NONE = "none"
-"""Stands for the target as it is."""
+"""Stands for the unmitigated target."""
 
 
 def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
@@ -41,22 +41,22 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
     folder
         The run's folder under it: `runs/<name>-<time>`.
     mitigation
-        Its name as the report has it, or `none`; the recommended one if unset.
+        Its name in the report, or `none`; the recommended one if unset.
     to
-        The folder to write, which must not be there yet.
+        The folder to write, which must not exist yet.
 
     Raises
     ------
     SpecError
         When the audit has no such mitigation, or recommends none.
     StoreError
-        When the folder is there already, or the run's artefacts are not.
+        When the folder exists already, or the run's artefacts are missing.
     """
     store = Store(root)
     report = read_report(store.read(f"{folder}/report.json"))
     name = _chosen(report, mitigation)
     if Path(to).exists():
-        raise StoreError(f"--to={to!r} is there already; name a folder that is not")
+        raise StoreError(f"--to={to!r} exists already; name a folder that does not")
     result = next(r for r in report.results if (r.mitigation or NONE) == name)
     artefacts = read_run_artefacts(store, folder)
     paths = next(entry for entry in artefacts.models if (entry.mitigation or NONE) == name)
@@ -105,10 +105,10 @@ def _index(store: Store, records: str, report: Report, result: Result) -> ModelI
 
 
 def _signature(index: ModelIndex) -> ModelSignature:
-    """Return what is read, columns by name with categories as text or one vector a record, and what is answered."""
+    """Return the model's signature: named columns (categories as text) or one vector per record in, vectors out."""
     names = index.feature_names
     answers = Schema([TensorSpec(np.dtype("float64"), (-1, len(index.classes)))])
-    if names[0].endswith("[0]"):
+    if names[0].endswith("[0]"):  # the features came from one vector column
         vector = TensorSpec(np.dtype(index.precision), (-1, len(names)))
         return ModelSignature(inputs=Schema([vector]), outputs=answers)
     columns: list[ColSpec | TensorSpec] = [
@@ -118,7 +118,7 @@ def _signature(index: ModelIndex) -> ModelSignature:
 
 
 def _requirements(store: Store, folder: str) -> list[str]:
-    """Return the versions that decide the model's answers."""
+    """Return the packages, with versions, that decide the model's answers."""
     spec = AuditSpec.from_yaml(store.read(f"{folder}/spec.yaml").decode())
     estimator = spec.target.estimator_here
     if estimator is None:

@@ -14,7 +14,7 @@ from umbrameter.store.steps import key_of
 
 
 class _RecordsSource(DatasetSource):
-    """Where the records come from, in words: never a path or an address, which may say more than it should."""
+    """The records' source, by name and digest: never a path or an address, which may be confidential."""
 
     def __init__(self, name: str, key: str):
         self.name, self.key = name, key
@@ -43,7 +43,17 @@ class _RecordsSource(DatasetSource):
 
 
 def inputs(store: Store, folder: str, report: Report) -> list[DatasetInput]:
-    """Return the record sets by context, each with the digest of what decides it; no record."""
+    """Return a run's record sets, with context, size and digest, but without any record.
+
+    Parameters
+    ----------
+    store
+        Where the run's artefacts are.
+    folder
+        The run's folder, relative to the root.
+    report
+        The run's report.
+    """
     artefacts = read_run_artefacts(store, folder)
     digest = key_of(artefacts.records)
     source = _RecordsSource(report.data.name, digest)

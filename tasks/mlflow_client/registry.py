@@ -1,7 +1,7 @@
-"""The door to MLflow's model registry: a registered model as something that answers probabilities.
+"""MLflow's model registry: load a registered model as one that answers with probabilities.
 
-Belongs here: which version is meant, whether its file may be loaded, the order of its classes. Does not belong here:
-what is asked.
+Belongs here: which version to load, whether its file may be loaded, and the order of its classes. Does not belong here:
+what the model is asked.
 """
 
 import importlib
@@ -28,10 +28,10 @@ from umbrameter.targets.columns import Columns
 from umbrameter.typing import Array
 
 SAFE_LOADERS = ("umbrameter.",)
-"""Of pyfunc models, those whose files are read without running code from them."""
+"""Loader modules of pyfunc models that run no code from the model's files."""
 
 SAFE_TYPES = ("sklearn.", "numpy.", "scipy.")
-"""What a skops file may name and be read without trust."""
+"""Modules whose classes a skops file may name without being trusted."""
 
 
 def default_uri(root: str) -> str:
@@ -49,7 +49,7 @@ def default_uri(root: str) -> str:
 
 @contextmanager
 def at(address: str) -> Iterator[None]:
-    """Point MLflow's process-wide functions at an address for a while."""
+    """Point MLflow's process-wide functions at an address until the block ends."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(address)
     try:
@@ -61,21 +61,21 @@ def at(address: str) -> Iterator[None]:
 def load(
     target: RegistryTarget, columns: Columns, classes: Sequence[Any], root: str, tracking_uri: str | None
 ) -> tuple[Adapted, dict[str, Any]]:
-    """Return a registered model, and what tells it from every other.
+    """Return a registered model, and the facts that tell it from every other.
 
     Parameters
     ----------
     target
-        Which model.
+        The spec's target, which names the model.
     columns, classes
-        Of the data.
+        The data's columns and class labels, in order.
     root, tracking_uri
-        Where MLflow is, where the target does not say.
+        Where the default store is, and MLflow's address; used if the target names no address.
 
     Raises
     ------
     TargetError
-        When there is no such model, it may not be loaded, answers no probabilities, or does not fit the data.
+        When there is no such model, or it may not be loaded, answers no probabilities or does not fit the data.
     """
     address = target.tracking_uri or tracking_uri or default_uri(root)
     with at(address), warnings.catch_warnings():
@@ -96,12 +96,12 @@ def load(
     facts = {"kind": target.kind, "name": version.name, "version": int(version.version), "model": info.model_uuid}
     answers = [part.model_dump(mode="json") for part in target.answers]
     known = target.labels or labels
-    asked = Adapted(model, columns, classes, known, target.answers, f"target.model={target.model!r}")
-    return asked, facts | {"answers": answers, "labels": None if target.labels is None else [*target.labels]}
+    adapted = Adapted(model, columns, classes, known, target.answers, f"target.model={target.model!r}")
+    return adapted, facts | {"answers": answers, "labels": None if target.labels is None else [*target.labels]}
 
 
 def _version(target: RegistryTarget, address: str) -> Any:
-    """Return the model version that is meant."""
+    """Return the model version that the target names."""
     name = target.model.removeprefix("models:/")
     client = mlflow.MlflowClient()
     try:
@@ -122,9 +122,9 @@ def _refuse_pickle(target: RegistryTarget, info: Any) -> None:
         pyfunc = flavours.get("python_function", {})
         is_safe = str(pyfunc.get("loader_module", "")).startswith(SAFE_LOADERS)
     else:
-        named = all(map(_is_safe_class, sklearn.get("skops_trusted_types") or ()))
-        is_safe = sklearn.get("serialization_format") == "skops" and named
-    brings_code = any(flavour.get("code") for flavour in flavours.values())  # that would be imported before ours
+        are_classes_safe = all(map(_is_safe_class, sklearn.get("skops_trusted_types") or ()))
+        is_safe = sklearn.get("serialization_format") == "skops" and are_classes_safe
+    brings_code = any(flavour.get("code") for flavour in flavours.values())  # which would be imported before our own
     if target.trusted or (is_safe and not brings_code):
         return
     raise TargetError(
@@ -135,7 +135,7 @@ def _refuse_pickle(target: RegistryTarget, info: Any) -> None:
 
 
 def _is_safe_class(name: Any) -> bool:
-    """Say whether a name is a class of scikit-learn, numpy or scipy; their functions can be made to run anything."""
+    """Return whether a name is a class of scikit-learn, numpy or scipy; a function of theirs could run anything."""
     module, _, last = str(name).rpartition(".")
     if not module.startswith(SAFE_TYPES):
         return False
@@ -158,9 +158,9 @@ def _refuse_misfit(target: RegistryTarget, info: Any, columns: Columns) -> None:
                 f"{len(columns.names)} features; correct data.features"
             )
         return
-    wanted = [name for name in inputs.required_input_names() if name not in columns.names]
-    if wanted:
-        shown = ", ".join(map(str, wanted[:5])) + (f" and {len(wanted) - 5} more" if len(wanted) > 5 else "")
+    missing = [name for name in inputs.required_input_names() if name not in columns.names]
+    if missing:
+        shown = ", ".join(map(str, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise TargetError(
             f"target.model={target.model!r} reads {shown}, which the data do not have; name the columns as the model's "
             "signature does, or correct data.features"
@@ -168,34 +168,34 @@ def _refuse_misfit(target: RegistryTarget, info: Any, columns: Columns) -> None:
 
 
 def _model(target: RegistryTarget, uri: str, info: Any) -> tuple[Any, Sequence[Any] | None]:
-    """Return what answers, and the labels of its answers where the model's metadata name them."""
+    """Return the loaded model, and the labels of its answers if its metadata name them."""
     is_label_only = any(isinstance(part, LabelOnly) for part in target.answers)
     if "sklearn" in info.flavors:
-        found = mlflow.sklearn.load_model(uri)
-        if not callable(getattr(found, "predict_proba", None)) and not is_label_only:
+        model = mlflow.sklearn.load_model(uri)
+        if not callable(getattr(model, "predict_proba", None)) and not is_label_only:
             raise TargetError(
-                f"target.model={target.model!r} is a {type(found).__name__}, which answers no probabilities (it has no "
-                "predict_proba); audit a classifier that does, or say target.answers: [{kind: label_only}]"
+                f"target.model={target.model!r} is a {type(model).__name__}, which answers no probabilities (it has no "
+                "predict_proba); audit a classifier that does, or set target.answers to [{kind: label_only}]"
             )
-        return found, None
+        return model, None
     labels = (info.metadata or {}).get("classes")
     if labels is None and target.labels is None and not is_label_only:
         raise TargetError(
-            f"target.model={target.model!r} does not say which class each of its answers is of (it is no scikit-learn "
-            "model, and its metadata have no classes); say it in target.labels"
+            f"target.model={target.model!r} does not say which class each of its answers stands for (it is no "
+            "scikit-learn model, and its metadata have no classes); list them in target.labels"
         )
     return Pyfunc(mlflow.pyfunc.load_model(uri), info.signature), labels
 
 
 class Pyfunc:
-    """An MLflow model of any kind, asked as MLflow asks it.
+    """An MLflow model of any flavour, behind MLflow's generic interface.
 
     Parameters
     ----------
     model
-        As `mlflow.pyfunc.load_model` gives it.
+        As `mlflow.pyfunc.load_model` returns it.
     signature
-        The model's; one that names columns makes records data frames.
+        The model's signature; if it names columns, the model is given data frames.
     """
 
     def __init__(self, model: Any, signature: Any):
@@ -205,21 +205,21 @@ class Pyfunc:
             self.feature_names_in_ = self._inputs.input_names()
 
     def predict(self, given: Any) -> Array:
-        """Return what the model answers, as an array."""
+        """Return the model's answers as an array."""
         return np.asarray(self.model.predict(given if self._inputs is None else self._typed(given)))
 
-    def _typed(self, given: Any) -> Any:
-        """Return records with numbers of the signature's types, which MLflow insists on."""
+    def _typed(self, records: Any) -> Any:
+        """Return records whose numbers have the signature's types, on which MLflow insists."""
         if self._inputs.is_tensor_spec():
-            return _cast(np.asarray(given), self._inputs.inputs[0].type)
+            return _cast(np.asarray(records), self._inputs.inputs[0].type)
         kinds = {spec.name: spec.type for spec in self._inputs.inputs if isinstance(spec.type, DataType)}
-        numeric = [name for name, kind in kinds.items() if name in given and kind.to_numpy().kind in "biuf"]
-        return given.assign(**{name: _cast(given[name], kinds[name].to_numpy()) for name in numeric})
+        numeric = [name for name, kind in kinds.items() if name in records and kind.to_numpy().kind in "biuf"]
+        return records.assign(**{name: _cast(records[name], kinds[name].to_numpy()) for name in numeric})
 
 
 def _cast(values: Any, kind: Any) -> Any:
-    """Return numbers as another type, where that changes none of them."""
+    """Convert numbers to another type, unless that would change any of them."""
     if values.dtype.kind not in "biuf":
         return values
-    found = values.astype(kind)
-    return found if (found == values).all() else values
+    converted = values.astype(kind)
+    return converted if (converted == values).all() else values

@@ -1,7 +1,7 @@
-"""The one door to MLflow: a finished run folder, logged as a parent run with a child for each attack and mitigation.
+"""Log a finished run folder to MLflow: a parent run, with a child run per attack and per mitigation.
 
-Belongs here: which figure goes where in MLflow, and what is said when it cannot be reached. Does not belong here: any
-figure's computation; everything is read from the run's folder and the store.
+Belongs here: which figure goes where in MLflow, and the error when MLflow cannot be reached. Does not belong here: the
+computation of figures; all of them are read from the run's folder and the store.
 """
 
 import logging
@@ -52,26 +52,35 @@ from umbrameter.steps.attack_models import model_files
 from umbrameter.store.artefacts import Store
 
 PARAM_LENGTH = 500
-"""Characters of a parameter's value that are kept: MLflow's limit is higher, a person's is not."""
+"""Characters of a parameter's value that are kept; MLflow would take more, but nobody would read them."""
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # the UI then leads with runs, not with prompts and traces
-    "mlflow.note.content": "Membership-inference audits by umbrameter: a run an audit, below it one for each attack on "
-    "the model as it is and one for each mitigation. AUC 0.5 is guessing, 1 is certainty.",
+    "mlflow.note.content": "Membership-inference audits by umbrameter: one run per audit, with a child run per attack "
+    "on the unmitigated model and one per mitigation. AUC 0.5 is guessing, 1 is certainty.",
 }
-"""What MLflow's UI is told about an experiment of ours."""
+"""The tags of our experiments, which MLflow's UI shows."""
 
 FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
-"""What a tracking store that is away or full raises."""
+"""Errors of a tracking store that is unreachable or full."""
 
 
 def ui_command(root: str, uri: str | None, port: int) -> list[str]:
     """Return the command that serves the MLflow UI on this machine.
 
+    Parameters
+    ----------
+    root
+        Where the store is.
+    uri
+        MLflow's address; the SQLite file under the root if unset.
+    port
+        The port to serve on.
+
     Raises
     ------
     TrackingError
-        When there is nothing to show yet.
+        When there is no MLflow store under the root yet.
     """
     address = uri or default_uri(root)
     if uri is None and not Path(root, "mlflow.db").is_file():
@@ -81,12 +90,12 @@ def ui_command(root: str, uri: str | None, port: int) -> list[str]:
 
 
 def get_ready(root: str, uri: str | None) -> None:
-    """Load what logging needs, and make the default store, ahead of `log_run`.
+    """Create the default store and load what logging needs, ahead of `log_run`.
 
     Parameters
     ----------
     root, uri
-        As of `log_run`.
+        See `log_run`.
     """
     if uri is None:
         _silence()
@@ -95,7 +104,7 @@ def get_ready(root: str, uri: str | None) -> None:
 
 
 def log_run(root: str, folder: str, uri: str | None = None, above: Mapping[str, str] | None = None) -> str:
-    """Log a finished run's folder; one that is logged already stays as it is.
+    """Log a finished run's folder, unless it is logged already.
 
     Parameters
     ----------
@@ -106,7 +115,7 @@ def log_run(root: str, folder: str, uri: str | None = None, above: Mapping[str, 
     uri
         MLflow's address; a SQLite file under the root if unset.
     above
-        Tags that place the run below another, such as of a sweep.
+        Tags that make the run a child of another, such as a sweep's.
 
     Returns
     -------
@@ -126,12 +135,12 @@ def log_run(root: str, folder: str, uri: str | None = None, above: Mapping[str, 
 
 
 def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
-    """Log a finished sweep: a run with a series a figure, the setting that varies as step; below it a run a point.
+    """Log a finished sweep: a run with one series per figure over the varying setting, and a child run per point.
 
     Parameters
     ----------
     root, uri
-        As of `log_run`.
+        See `log_run`.
     folder
         The sweep's folder.
 
@@ -142,7 +151,7 @@ def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
     Raises
     ------
     TrackingError
-        As of `log_run`.
+        See `log_run`.
     """
     store, address = Store(root), uri or default_uri(root)
     report = SweepReport.model_validate_json(store.read(f"{folder}/sweep.json"))
@@ -159,7 +168,7 @@ def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
 
 
 def _log_points(client: mlflow.MlflowClient, experiment: str, store: Store, folder: str, report: SweepReport) -> str:
-    """Log the run of a sweep itself, and return its id."""
+    """Log the run of the sweep itself, and return its id."""
     tags = {"run_folder": folder, "spec_digest": report.spec_digest, "sweep": report.axis}
     tags["mlflow.note.content"] = sweep_note(report)
     run: str = client.create_run(experiment, run_name=f"sweep: {report.title}", tags=tags).info.run_id
@@ -174,17 +183,17 @@ def _log_points(client: mlflow.MlflowClient, experiment: str, store: Store, fold
 
 def _refused(root: str, folder: str, uri: str | None, error: Exception) -> TrackingError:
     address = uri or default_uri(root)
-    known = TrackingError(
+    refusal = TrackingError(
         f"tracking_uri={without_secrets(address)!r}: MLflow did not take the results "
         f"({without_secrets(brief(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
         f"umbrameter track {root}/{folder}" + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
     )
-    known.run = folder
-    return known
+    refusal.run = folder
+    return refusal
 
 
 def _opened(store: Store, name: str, address: str, is_default: bool) -> tuple[mlflow.MlflowClient, str]:
-    """Return a client and the experiment of a name, made now where there is none."""
+    """Return a client, and the id of the experiment with this name, created if there is none."""
     if is_default:
         _make_default(store.root)
     client = mlflow.MlflowClient(tracking_uri=address)
@@ -218,15 +227,15 @@ def _log(store: Store, folder: str, address: str, is_default: bool, above: Mappi
 
 
 def _experiment(client: mlflow.MlflowClient, name: str, artifacts: str | None) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    where = artifacts and Path(artifacts, name).as_uri()
-    return str(client.create_experiment(name, artifact_location=where, tags=EXPERIMENT_TAGS))
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    location = artifacts and Path(artifacts, name).as_uri()
+    return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
 
 
 def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, spec_digest: str) -> str | None:
-    """Return the finished parent run of this folder, after removing what an interrupted attempt left."""
+    """Return the finished parent run of this folder, if any, after removing what an interrupted attempt left."""
     same = f"tags.run_folder = '{folder}' AND tags.spec_digest = '{spec_digest}'"
     for run in client.search_runs([experiment], same):
         if run.info.status == "FINISHED":
@@ -236,7 +245,7 @@ def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, spec_dig
 
 
 def _delete(client: mlflow.MlflowClient, experiment: str, run: str) -> None:
-    """Delete a run and all below it."""
+    """Delete a run and its child runs."""
     for child in client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run}'"):
         _delete(client, experiment, child.info.run_id)
     client.delete_run(run)
@@ -295,10 +304,10 @@ def _log_attack(
         for name in ("accuracy", "precision", "recall", "auc")
         if isinstance(metric := getattr(entry, name), Interval)
     ]
-    for start in range(0, len(series), 1000):
+    for start in range(0, len(series), 1000):  # MLflow takes no more at a time
         client.log_batch(run, metrics=series[start : start + 1000])
     for name in _figures(store, folder):
-        if "mitigations" not in name:
+        if "mitigations" not in name:  # that figure compares mitigations, and is the parent's
             _upload(client, run, name, store.read(f"{folder}/{name}"))
     measured = read_run_artefacts(store, folder).without_mitigation().get(result.attack)
     if measured is not None and measured.attack_models:
@@ -307,7 +316,7 @@ def _log_attack(
 
 
 def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, report: Report, label: str) -> None:
-    """Log one mitigation: the figures of the strongest attack on it, and each attack's AUC by the stronger attacker."""
+    """Log one mitigation: the strongest attack's figures, and each attack's AUC with the stronger kind of attacker."""
     results = [r for r in report.results if r.mitigation == label]
     worst = leaks(results).get(label)
     strongest = results[0] if worst is None else worst.result
@@ -336,9 +345,9 @@ def _params(nested: Mapping[str, Any]) -> list[Param]:
 
 
 def _log_models(run: str, store: Store, paths: Sequence[str], n_classes: int, result: Result, address: str) -> None:
-    """Log an attack's models as one: prediction vector and label in, P(OUT) and P(IN) out; the files stay as they are.
+    """Log an attack's models as one MLflow model: prediction vector and label in, P(OUT) and P(IN) out.
 
-    A model that holds them all would be written anew, which takes skops a minute for a hundred forests.
+    Their files are copied as they are: skops would take a minute to write a hundred forests anew.
     """
     versions = Estimator.model_validate(result.params["attack"]["model"]).versions
     with tempfile.TemporaryDirectory() as name, at(address), mlflow.start_run(run_id=run):
@@ -367,7 +376,7 @@ def _silence() -> None:
 
 
 def _make_default(root: str) -> None:
-    """Make the default store, unless there is one, under another name first: a kill must not leave half a database."""
+    """Create the default store if there is none, under another name first: a kill must not leave half a database."""
     path, new = Path(root, "mlflow.db"), Path(root, "mlflow.new.db")
     with _alone(root):
         if not path.exists():
@@ -377,7 +386,7 @@ def _make_default(root: str) -> None:
 
 
 def _alone(root: str) -> FileLock:
-    """Return a lock on the default store, which two audits may both make."""
+    """Return a lock on the default store, which two audits may want to create at once."""
     return FileLock(Path(root, "mlflow.lock"))
 
 
