@@ -1,4 +1,4 @@
-"""What all tests share: one BLAS thread, a Prefect home of their own, and the folder of the full data sets."""
+"""Shared by all tests: one BLAS thread, a Prefect home of their own, and the folder of the full data sets."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Classes as somebody else's package would bring them: an attack with an input and a step of its own, and so on."""
+"""Classes as a third-party package would define them: an attack with its own input and step, and so on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What docs/adding.md shows works: its examples, put into a copy of the source, pass the registry test and an audit."""
+"""The examples of docs/adding.md, put into a copy of the source, pass the registry test and run in an audit."""
 
 import json
 import os

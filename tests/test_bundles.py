@@ -65,7 +65,7 @@ def test_lecture_lines_find_an_overfitted_target(records: tuple[Floats, Ints]) -
     assert np.allclose(attack.predict_proba(rows).sum(axis=1), 1)
 
 
-def test_class_that_a_shadow_never_sees_is_no_crash() -> None:
+def test_class_that_a_shadow_never_sees_does_not_crash() -> None:
     X = np.arange(60.0)[:, None]
     y = np.zeros(60, dtype=int)
     y[0] = 2

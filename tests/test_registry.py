@@ -1,4 +1,4 @@
-"""Each attack, mitigation, shadow data and target is one file, in its union, described, and has a row in the docs."""
+"""Each attack, mitigation, shadow data and target has a file, a place in its union, descriptions, a docs row."""
 
 import importlib
 import inspect
@@ -100,7 +100,7 @@ CASES = [(module, family) for family in FAMILIES for module in modules(family.pa
 
 
 @pytest.mark.parametrize(("module", "family"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_one_class_a_file_with_all_that_a_user_reads(module: ModuleType, family: Family) -> None:
+def test_each_file_defines_one_documented_class(module: ModuleType, family: Family) -> None:
     (entry,) = kinds(module)
     assert issubclass(entry, family.base)
     members = get_args(get_args(family.union)[0])
@@ -135,7 +135,7 @@ def test_every_member_of_a_union_has_a_file_of_its_own_and_every_row_a_class(fam
 @pytest.mark.parametrize(
     "base", [Attack, Mitigation, PostHoc, LearnedPostHoc, InTraining, ShadowData], ids=lambda base: base.__name__
 )
-def test_what_is_abstract_cannot_be_made(base: type) -> None:
+def test_abstract_classes_cannot_be_instantiated(base: type) -> None:
     with pytest.raises(TypeError, match="abstract"):
         base()
 

@@ -1,4 +1,4 @@
-"""What each shadow model is trained on: from the seed and its number alone."""
+"""The records of each shadow model depend on the seed and the model's number alone."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_a_small_pool_gives_fewer_out_records_and_too_small_a_one_says_what_to_l
     assert ShadowPlan.of("audit", 2, 100, 10, 0, 0).size == 5
 
 
-def test_every_record_of_the_pool_is_as_often_in() -> None:
+def test_pool_records_are_in_equally_often() -> None:
     pool, n_models = np.arange(40), 2000
     plan = ShadowPlan.of("disjoint", n_models, 10, 5, 40, 3)
     counts = np.bincount(np.concatenate([plan.rows(pool, pool, i).rows_in for i in range(n_models)]), minlength=40)

@@ -1,4 +1,4 @@
-"""Attacks written as loops, one record at a time, as their papers have them."""
+"""Attacks written as loops over single records, as in their papers."""
 
 import math
 

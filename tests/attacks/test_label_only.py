@@ -1,4 +1,4 @@
-"""Labels under noise."""
+"""The label-only attack: noise by type of feature, robustness of labels, thresholds from shadow models."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_robustness_one_copy_at_a_time():
         assert found[i] == pytest.approx(held if right else 0.0)
 
 
-def test_a_class_the_model_has_never_seen_holds_never():
+def test_labels_of_an_unseen_class_are_never_robust():
     X = rng().normal(size=(20, 2)).astype(np.float32)
     model = DecisionTreeClassifier().fit(X, np.arange(20) % 2 * 2)  # knows 0 and 2
     assert (robustness(model, X, np.ones(20, int), Noise(copies=2), (), 0) == 0).all()
@@ -53,7 +53,7 @@ def records(seed, n=300):
     return X, y, np.arange(2 * n) < n
 
 
-def test_members_hold_better_and_shadow_models_set_the_threshold():
+def test_members_are_more_robust_and_shadow_models_set_the_threshold():
     attack = LabelOnly(noise=Noise(copies=30, rate=0.05))
     held = {}
     for seed in (10, 20):

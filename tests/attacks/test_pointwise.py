@@ -1,4 +1,4 @@
-"""Each attack against the same written as loops; higher means a member."""
+"""Each pointwise attack against a loop over records; a higher score means a member."""
 
 import math
 
@@ -42,7 +42,7 @@ def test_higher_is_a_member_and_order_does_not_matter(attack: Loss | Shokri) -> 
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.label}-{getattr(a, 'features', '')}")
-def test_the_threshold_is_of_shadow_data_alone(attack: Loss | Shokri) -> None:
+def test_the_threshold_comes_from_shadow_data_alone(attack: Loss | Shokri) -> None:
     other = vectors(50, 9)
     assert attack.threshold(Signals(TARGET, SHADOW)) == attack.threshold(Signals(other, SHADOW))
 
@@ -60,12 +60,12 @@ def test_loss_threshold_is_the_best_of_all_on_shadow_vectors() -> None:
     assert Loss().threshold(Signals(TARGET)) is None
 
 
-def test_no_confidence_at_all_is_finite() -> None:
+def test_zero_confidence_gives_a_finite_score() -> None:
     scores = Loss().score(Signals(Vectors(np.array([[0.0, 1.0], [1e-9, 1.0]], np.float32), np.array([0, 0]))))
     assert np.isfinite(scores).all() and scores[0] < scores[1]
 
 
-def test_shokri_is_one_classifier_a_class() -> None:
+def test_shokri_fits_one_classifier_per_class() -> None:
     scores = Shokri(model=LOGISTIC).score(Signals(TARGET, SHADOW))
     for label in range(3):
         of_class = [i for i in range(len(SHADOW.labels)) if SHADOW.labels[i] == label]
@@ -75,7 +75,7 @@ def test_shokri_is_one_classifier_a_class() -> None:
                 assert scores[i] == pytest.approx(model.predict_proba(TARGET.predictions[i : i + 1])[0, 1], abs=1e-5)
 
 
-def test_a_class_of_which_nothing_is_known_gets_a_half() -> None:
+def test_records_of_an_unknown_class_score_a_half() -> None:
     attack = Shokri(model=LOGISTIC)
     keep = (SHADOW.labels != 1) & ((SHADOW.labels != 2) | SHADOW.is_in)
     scores = attack.score(Signals(TARGET, SHADOW.where(keep)))

@@ -1,4 +1,4 @@
-"""Attacks that compare a record with itself under other models, against loops; and the pointwise ones."""
+"""Reference attacks against loops over records and models, and pointwise signals."""
 
 import numpy as np
 import pytest
@@ -143,7 +143,7 @@ def test_offline_rmia_makes_up_the_mean_of_both_kinds_from_out_models():
     [Lira(mode="online"), Lira(), Rmia(mode="online", temperature=1), Rmia(temperature=1)],
     ids=lambda a: a.label,
 )
-def test_members_score_higher_order_does_not_matter_and_thresholds_are_of_shadow_models(attack):
+def test_members_score_higher_order_does_not_matter_and_shadow_models_set_thresholds(attack):
     s, known, member = references(n_models=32, n_records=400, gap=3.0)
     target = Vectors(np.column_stack([expit(s), 1 - expit(s)]), np.zeros(400, int))
     signals = Signals(target, references=at_all(known))
@@ -213,7 +213,7 @@ def test_class_thresholds_are_the_best_of_each_class(attack):
     assert attack().threshold(Signals(target)) is None
 
 
-def test_classes_that_differ_in_level_are_where_thresholds_a_class_pay():
+def test_per_class_thresholds_help_when_classes_differ_in_level():
     def leveled(seed):
         found = vectors(n=3000, seed=seed, gap=1.5)
         raw = np.log(found.predictions)
@@ -246,7 +246,7 @@ def population(n, seed, leak):
     return Vectors(np.column_stack([expit(s), 1 - expit(s)]), np.zeros(n, int)), X, member
 
 
-def test_quantile_finds_members_that_stand_out_among_their_like():
+def test_quantile_finds_members_that_stand_out_among_similar_records():
     target, X, member = population(3000, 0, 1.5)
     others, X_others, _ = population(6000, 1, 0.0)
     signals = Signals(target, features=X, population=others, population_features=X_others)

@@ -1,4 +1,4 @@
-"""The command line: exit codes, one line for what is wrong, nothing heavy for what is light."""
+"""The command line: exit codes, errors in one line, and no heavy imports for light commands."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def test_bad_data_is_said_plainly_and_debug_shows_where(tmp_path: Path) -> None:
         (f"import sys; sys.argv = ['umbrameter', 'validate', {SPEC!r}]", set()),
     ],
 )
-def test_what_is_light_imports_nothing_heavy(statement: str, absent: set[str]) -> None:
+def test_light_commands_import_nothing_heavy(statement: str, absent: set[str]) -> None:
     heavy = absent | {"prefect", "dask", "distributed", "mlflow", "jax", "torch", "matplotlib"}
     code = f"{statement}\nimport sys\nif 'argv' in {statement!r}:\n    from umbrameter.cli import main\n    " + (
         f"try:\n        main()\n    except SystemExit:\n        pass\nprint(sorted({heavy!r} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""A server of small files, so that downloads are real."""
+"""A server of small files, so that tests download for real."""
 
 import functools
 import http.server

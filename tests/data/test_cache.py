@@ -1,4 +1,4 @@
-"""Records are kept once, whole or not at all, in row groups of some size."""
+"""The cache of data sets: files are written once, whole or not at all, in row groups of limited size."""
 
 import hashlib
 
@@ -31,7 +31,7 @@ def test_generated_records_are_made_once_by_their_parameters(tmp_path, monkeypat
     assert pq.read_table(path).equals(pq.read_table(others[1]).slice(0, 2500))
 
 
-def test_row_groups_are_of_some_size_whatever_the_width(tmp_path):
+def test_row_groups_have_a_limited_size_at_any_width(tmp_path):
     y = pa.array(np.zeros(30_000, np.int16))
     batches = [pa.record_batch({"y": y})] * 5
     sizes = pq.read_metadata(rewritten(iter(batches), tmp_path / "narrow.parquet"))
@@ -41,6 +41,6 @@ def test_row_groups_are_of_some_size_whatever_the_width(tmp_path):
     assert [sizes.row_group(i).num_rows for i in range(sizes.num_row_groups)] == [2000, 1000]
 
 
-def test_no_records_are_no_data_set(tmp_path):
+def test_an_empty_data_set_is_refused(tmp_path):
     with pytest.raises(DataError, match="no records to be kept as a"):
         rewritten(iter([]), tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""The data sets with names: where they are looked for, how a download is checked."""
+"""The data catalogue: where data sets are looked up, and how downloads are checked."""
 
 import gzip
 import hashlib
@@ -91,7 +91,7 @@ def test_an_archive_is_fetched(address, served, tmp_path, of_all):
         ("cut/good.tgz", r"could not be downloaded \(IncompleteRead"),
     ],
 )
-def test_what_is_not_the_archive_is_refused(address, tmp_path, path, text):
+def test_a_wrong_or_damaged_archive_is_refused(address, tmp_path, path, text):
     with pytest.raises(DataError, match=text) as caught:
         fetch(Download(f"{address}/{path}", DIGEST, "bangkok"), tmp_path)
     assert f"{address}/{path}" in str(caught.value)
@@ -105,7 +105,7 @@ def test_another_file_than_the_published_one_is_refused(address, tmp_path):
         fetch(Download(f"{address}/good.tgz", "md5:" + "0" * 32), tmp_path)
 
 
-def test_an_address_without_an_answer_is_said(tmp_path):
+def test_an_unreachable_address_is_named(tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as gone:
         port = gone.server_address[1]
     with pytest.raises(DataError, match=f"{port}/x.tgz could not be downloaded .*refused"):
@@ -122,7 +122,7 @@ def test_a_download_is_kept_under_the_root(tiny, tmp_path, monkeypatch):
     assert locate("location30", str(tmp_path)) == source
 
 
-def test_a_bucket_s_downloads_are_kept_at_home(tiny, tmp_path, monkeypatch):
+def test_downloads_for_a_bucket_are_kept_in_the_user_s_cache(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     kept = tmp_path / ".cache" / "umbrameter" / "location30.parquet"
     assert locate("location30", "s3://bucket/audits").path == str(kept) and kept.is_file()
@@ -175,7 +175,7 @@ def test_available_says_where_each_is(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_list_says_of_each_what_it_is_and_how_it_is_had(monkeypatch, tmp_path, width):
+def test_the_listing_says_what_each_data_set_is_and_how_to_get_it(monkeypatch, tmp_path, width):
     monkeypatch.setenv(catalogue.FOLDER_VARIABLE, str(tmp_path))
     (tmp_path / "cifar-10-binary.tar.gz").touch()
     text = listing(str(tmp_path), width)
@@ -328,7 +328,7 @@ def test_a_folder_that_is_where_data_are_kept(tmp_path, monkeypatch):
     assert locate("cifar10", str(tmp_path)).path == str(kept)  # which was decoded before
 
 
-def test_publishers_files_in_the_folder_go_before_what_was_kept(tiny, tmp_path, monkeypatch):
+def test_publishers_files_in_the_folder_take_precedence_over_kept_ones(tiny, tmp_path, monkeypatch):
     kept = locate("location30", str(tmp_path)).path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "bangkok").write_bytes(CSV[: CSV.index(b"\n") + 1])
@@ -339,7 +339,7 @@ def test_publishers_files_in_the_folder_go_before_what_was_kept(tiny, tmp_path, 
     assert locate("location30", str(tmp_path)).path == kept
 
 
-def test_what_something_was_made_from_is_all_its_files(tmp_path):
+def test_the_digest_covers_all_source_files(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     file, beside = tmp_path / "a" / "b" / "c", tmp_path / "d"
     file.write_text("1")

@@ -1,4 +1,4 @@
-"""Fewer classes by clustering: of the records, not of the labels, and the same at each run."""
+"""Fewer classes by clustering: labels play no part, and every run gives the same clusters."""
 
 import numpy as np
 import pyarrow as pa

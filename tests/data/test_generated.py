@@ -1,4 +1,4 @@
-"""Generated records: the same whatever their number, as hard as the paper's, and fast to make."""
+"""Generated records: the same whatever their number, as hard as the paper's, and fast to generate."""
 
 import inspect
 from dataclasses import asdict
@@ -57,7 +57,7 @@ def test_bits_are_as_frequent_as_their_chances():
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_what_no_records_can_be_made_of_is_refused(change, text):
+def test_parameters_out_of_range_are_refused(change, text):
     with pytest.raises(SpecError, match=text):
         generated(**{"like": "purchase", "n_records": 5} | change)
 

@@ -148,7 +148,7 @@ def bad_pickles():
 
 
 @pytest.mark.parametrize(("content", "says"), bad_pickles().values(), ids=bad_pickles())
-def test_another_pickle_than_the_published_is_refused(tmp_path, content, says):
+def test_an_unexpected_pickle_is_refused(tmp_path, content, says):
     (tmp_path / "data_batch_1").write_bytes(content)
     with pytest.raises(DataError, match=f"data_batch_1.*{says}.*get it again"):
         list(cifar10(tmp_path))
@@ -218,13 +218,13 @@ LABELS = "train-labels-idx1-ubyte"
         (TRAIN, idx(np.zeros((60_000, 784), np.uint8), 28, 28), f"{TRAIN} holds 60000 records"),
     ],
 )
-def test_another_idx_file_than_the_published_is_refused(tmp_path, name, content, says):
+def test_an_unexpected_idx_file_is_refused(tmp_path, name, content, says):
     folder = written(tmp_path / "idx", digits() | {name: content})
     with pytest.raises(DataError, match=f"{name}.*{says}|{says}"):
         list(mnist(folder))
 
 
-def test_as_many_digits_as_the_official_must_be_these(tmp_path):
+def test_a_file_of_the_official_size_must_have_the_official_digits(tmp_path):
     folder = written(tmp_path / "idx", digits(n_test=10_000))
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte: the MD5 sum of its content is .*, expected 2646ac64"):
         list(mnist(folder))

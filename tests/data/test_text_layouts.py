@@ -1,4 +1,4 @@
-"""Text and Parquet as published: read line by line, and refused with the line."""
+"""Text and Parquet layouts: read line by line, with errors that name the line."""
 
 import io
 
@@ -37,7 +37,7 @@ def some(monkeypatch):
     ("read", "name", "n_bits", "n_classes"),
     [(purchases, "dataset_purchase", 600, 100), (locations, "bangkok", 446, 30)],
 )
-def test_a_class_and_bits_a_line(some, tmp_path, tar_of, read, name, n_bits, n_classes):
+def test_each_line_is_a_class_and_bits(some, tmp_path, tar_of, read, name, n_bits, n_classes):
     X, y = some(n_bits, n_classes)
     (tmp_path / name).write_bytes(lines(X, y))
     (tmp_path / "a.tgz").write_bytes(tar_of({"other": b"x", name: lines(X, y)}))
@@ -65,7 +65,7 @@ def test_a_class_and_bits_a_line(some, tmp_path, tar_of, read, name, n_bits, n_c
     ],
 )
 @pytest.mark.parametrize("first", [1, 2, 4, 5])
-def test_a_line_that_is_no_purchase_is_named(some, tmp_path, line, first):
+def test_a_malformed_purchase_line_is_named(some, tmp_path, line, first):
     good = f"3,{','.join('1' * 600)}\n"
     path = tmp_path / "dataset_purchase"
     path.write_text(good * (first - 1) + f"{line}\n" + good)
@@ -74,7 +74,7 @@ def test_a_line_that_is_no_purchase_is_named(some, tmp_path, line, first):
 
 
 @pytest.mark.parametrize("width", [6169, 6170])
-def test_hospital_stays_are_of_two_files(some, tmp_path, tar_of, width):
+def test_hospital_stays_come_from_two_files(some, tmp_path, tar_of, width):
     X, y = some(width, 100)
     files = {"feats": lines(X), "labels": lines(y[:, None])}
     (tmp_path / "dataset_texas.tgz").write_bytes(tar_of(files))
@@ -104,7 +104,7 @@ def test_hospital_stays_that_are_not_as_published_are_named(some, tmp_path, feat
         list(hospitals(tmp_path))
 
 
-def test_a_file_that_is_missing_or_cut_is_said(tmp_path, tar_of):
+def test_a_missing_or_truncated_file_is_reported(tmp_path, tar_of):
     with pytest.raises(DataError, match="holds no file 'feats'; put it there, or get it again"):
         list(hospitals(tmp_path))
     archive = tar_of({"feats": b",".join([b"1"] * 6169) + b"\n", "other": bytes(np.random.default_rng(0).bytes(5000))})

@@ -1,4 +1,4 @@
-"""Wrong audits, made on purpose, are caught; sound ones are not."""
+"""The controls catch audits that are wrong on purpose, and pass sound ones."""
 
 import numpy as np
 import pytest

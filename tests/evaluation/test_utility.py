@@ -1,4 +1,4 @@
-"""What mitigations cost, and what private training claims beside what attacks prove."""
+"""What mitigations cost in utility, and the epsilon that training claims beside the one that attacks prove."""
 
 import numpy as np
 import pytest

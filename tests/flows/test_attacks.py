@@ -1,4 +1,4 @@
-"""Audits with every attack, in every design, repeated, with limits: through the real parts."""
+"""Whole audits with every attack in every design, with repeats and limits, without mocks."""
 
 from collections.abc import Iterator
 from pathlib import Path

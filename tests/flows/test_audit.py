@@ -1,4 +1,4 @@
-"""Whole audits through the real parts: the same numbers everywhere, nothing done twice, nothing lost."""
+"""Whole audits without mocks: the same numbers everywhere, nothing done twice, nothing lost."""
 
 import json
 import os

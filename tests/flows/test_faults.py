@@ -1,4 +1,4 @@
-"""Audits under faults: each completes with the same numbers or ends with a clear error; what was finished is kept."""
+"""Audits under faults: each completes with the same numbers or ends with a clear error; finished work is kept."""
 
 import json
 import logging
@@ -196,7 +196,7 @@ def test_at_once_on_one_store(tmp_path: Path, settings: tuple[tuple[str, ...], .
     assert len(list((tmp_path / "shared" / "runs").iterdir())) == 2
 
 
-def test_what_a_run_cost_is_told_by_stage_and_by_process(tmp_path: Path) -> None:
+def test_costs_are_reported_by_stage_and_by_process(tmp_path: Path) -> None:
     ledger = run(tmp_path, compute=Compute(workers=1)).ledger
     assert ledger.fits == 6 and ledger.queries == 1200
     assert set(ledger.cpu_seconds) == {*ledger.seconds, "orchestration"}

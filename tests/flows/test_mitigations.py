@@ -1,4 +1,4 @@
-"""Audits with every kind of mitigation through the real parts, and the exported model over HTTP."""
+"""Whole audits with every kind of mitigation, without mocks, and the exported model over HTTP."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def found(report: Report, attack: str, mitigation: str | None, attacker: str | N
     )
 
 
-def test_every_mitigation_is_met_by_every_attack_and_both_attackers(finished: tuple[Path, str, Report]) -> None:
+def test_every_mitigation_faces_every_attack_and_both_attackers(finished: tuple[Path, str, Report]) -> None:
     report = finished[2]
     labels = [m.label for m in spec().mitigations]
     assert {r.mitigation for r in report.results} == {None, *labels}
@@ -145,7 +145,7 @@ def test_mitigations_of_the_answer_train_nothing(finished: tuple[Path, str, Repo
     assert {r.mitigation for r in again.results} >= {"rounding(2)", "top_k(3)"}
 
 
-def test_mlflow_has_a_run_a_mitigation_with_like_names(finished: tuple[Path, str, Report]) -> None:
+def test_mlflow_has_a_run_per_mitigation_with_matching_names(finished: tuple[Path, str, Report]) -> None:
     root, folder, report = finished
     client = mlflow.MlflowClient(f"sqlite:///{root}/mlflow.db")
     experiment = client.get_experiment_by_name("matrix")
@@ -205,12 +205,14 @@ def test_an_exported_model_answers_as_the_wrapper_does(
         np.testing.assert_array_equal(served.predict(X), answers)
 
 
-def test_what_cannot_be_exported_is_said(command: Any, finished: tuple[Path, str, Report], tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_exported_is_reported(
+    command: Any, finished: tuple[Path, str, Report], tmp_path: Path
+) -> None:
     run = finished[0] / finished[1]
     code, _, err = command("export", run, "--mitigation", "blur(3)", "--to", tmp_path / "m")
     assert code == 1 and "--mitigation='blur(3)': the audit has no such mitigation; it has none, top_k" in err
     code, _, err = command("export", run, "--mitigation", "none", "--to", tmp_path)
-    assert code == 1 and "is there already; name a folder that is not" in err
+    assert code == 1 and "exists already; name a folder that does not" in err
 
 
 def test_a_served_model_answers_over_http_what_the_wrapper_gives(

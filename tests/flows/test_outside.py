@@ -1,4 +1,4 @@
-"""An audit with an attack, a learned mitigation and a target that umbrameter does not know, named by dotted path."""
+"""An audit with an attack, a learned mitigation and a target defined outside umbrameter, named by dotted path."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,13 +75,13 @@ def test_an_audit_uses_classes_from_outside_the_same_on_any_number_of_workers(sp
     ("setting", "text"),
     [
         ("attacks=[{kind: os.path.join}]", r"attacks\[0\].*kind='os\.path\.join' is outside the allowed prefixes"),
-        ("attacks=[{kind: tests.outside.Blend}]", r"attacks\[0\].*'tests\.outside\.Blend' is no Attack"),
+        ("attacks=[{kind: tests.outside.Blend}]", r"attacks\[0\].*'tests\.outside\.Blend' is not a subclass of Attack"),
         ("attacks=[{kind: tests.outside.Nothing}]", r"attacks\[0\].*there is no 'tests\.outside\.Nothing'"),
         ("attacks=[{kind: tests.outside.Stretch, factor: 0.5}]", r"attacks\[0\].*factor: .*greater than 1"),
         ("target={kind: tests.outside.Threshold, steep: 1}", r"target.*steep: Extra inputs are not permitted"),
     ],
 )
-def test_what_is_not_such_a_class_is_refused_with_its_place(spec: AuditSpec, setting: str, text: str) -> None:
+def test_unsuitable_classes_are_refused_with_their_place(spec: AuditSpec, setting: str, text: str) -> None:
     data = spec.model_dump(mode="json", exclude_none=True)["data"]
     with pytest.raises(SpecError, match=text):
         AuditSpec.from_yaml(SPEC, [f"data={data}", setting])

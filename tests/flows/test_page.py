@@ -1,4 +1,4 @@
-"""What docs/targets.md shows runs as it is shown."""
+"""The examples of docs/targets.md run as shown."""
 
 import re
 from collections.abc import Iterator

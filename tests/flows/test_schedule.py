@@ -1,4 +1,4 @@
-"""A real Prefect server, the real deployments, a run that the scheduler made, and one that a worker ran into MLflow."""
+"""A real Prefect server with our deployments: the scheduler creates a run, and a worker runs one and logs it."""
 
 import json
 import os

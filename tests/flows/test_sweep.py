@@ -1,4 +1,4 @@
-"""Sweeps: one target and its answers for all points, a run a point, series in MLflow."""
+"""Sweeps: all points share one target and its answers; MLflow has one run per point, and series over them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def test_points_are_compared(finished: tuple[Path, str, SweepReport]) -> None:
     assert {path.name for path in (root / folder).rglob("*.*")} == {"sweep.json", "sweep.html", "class_precision.png"}
 
 
-def test_mlflow_has_a_run_a_point_below_the_sweep_and_series(finished: tuple[Path, str, SweepReport]) -> None:
+def test_mlflow_has_a_child_run_per_point_and_series(finished: tuple[Path, str, SweepReport]) -> None:
     root, folder, found = finished
     client = mlflow.MlflowClient(default_uri(str(root)))
     (experiment,) = [e for e in client.search_experiments() if e.name == "ladder"]
@@ -98,7 +98,7 @@ def test_the_command_shows_and_tracks_a_sweep(
 ) -> None:
     root, folder, found = finished
     code, out, _ = command("report", root / folder)
-    assert code == 0 and "sweep over shadow data: ladder" in out and "queries a record" in out
+    assert code == 0 and "sweep over shadow data: ladder" in out and "queries per record" in out
     code, out, _ = command("report", root / folder, "--json")
     assert code == 0 and json.loads(out) == found.model_dump(mode="json")
     other = f"sqlite:///{tmp_path / 'other.db'}"
@@ -124,6 +124,6 @@ def test_classes_that_cannot_be_reached_are_reported_and_nothing_crashes(tmp_pat
     assert report.shadows.drawn is not None and sum(row.n_failed for row in report.shadows.drawn.by_class) == 800
 
 
-def test_an_audit_is_no_sweep(tmp_path: Path) -> None:
+def test_an_audit_is_not_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="is an audit, not a sweep"):
         sweep(str(Path(__file__).parent / "small.yaml"), root=str(tmp_path), compute=Compute(workers=0))

@@ -1,4 +1,4 @@
-"""Whole audits of targets that were trained elsewhere: the same model behind HTTP, in a registry, in Python's hands."""
+"""Whole audits of targets that were trained elsewhere: one model behind HTTP, in a registry, as a Python object."""
 
 import http.client
 import json
@@ -275,7 +275,7 @@ def test_an_object_is_asked_anew_in_every_run(folder: Path, model: Any, tmp_path
     assert again.results_json() == first.results_json() != other.results_json()
 
 
-def test_a_model_that_changes_meanwhile_is_no_audit(folder: Path, model: Any, tmp_path: Path) -> None:
+def test_a_model_that_changes_meanwhile_fails_the_audit(folder: Path, model: Any, tmp_path: Path) -> None:
     class Changing:
         classes_, n = model.classes_, 0
 
@@ -312,7 +312,7 @@ def test_an_endpoint_that_answers_less(
 def test_the_budget_is_held_before_anything_is_asked(folder: Path, served: int, tmp_path: Path) -> None:
     with counting(served) as (url, counted):
         target = {"kind": "endpoint", "url": url, "budget": 1000}
-        with pytest.raises(TargetError, match=r"target.budget=1,000: the audit needs up to 2,432 queries more"):
+        with pytest.raises(TargetError, match=r"target.budget=1,000: the audit needs up to 2,432 more queries"):
             run(tmp_path, spec(folder, target))
         assert sum(counted.rows.values()) == N_CANARIES
 

@@ -1,4 +1,4 @@
-"""Mitigations of the training: that each means what it says, for every estimator it is for."""
+"""Training mitigations: each does what it says, for every estimator that supports it."""
 
 import pickle
 
@@ -57,7 +57,7 @@ def test_a_penalised_classifier_travels() -> None:
 
 
 @pytest.mark.parametrize("estimator", [RandomForestClassifier(), HistGradientBoostingClassifier(), SGDClassifier()])
-def test_what_has_no_penalty_on_weights_is_refused(estimator: object) -> None:
+def test_estimators_without_a_weight_penalty_are_refused(estimator: object) -> None:
     with pytest.raises(SpecError, match=r"mitigation l2: \w+ has no penalty on the squares of its weights; it is for"):
         L2(0.01).wrap(estimator)
 
@@ -76,7 +76,7 @@ def test_early_stopping_has_the_names_of_each_estimator(estimator: Array, expect
     assert {name: params[name] for name in expected} == expected
 
 
-def test_what_cannot_is_named() -> None:
+def test_unsupported_estimators_are_named() -> None:
     for mitigation in (EarlyStopping(), Dropout(0.5), LabelSmoothing(0.1)):
         with pytest.raises(SpecError, match=f"mitigation {mitigation.kind}: RandomForestClassifier has no parameter"):
             mitigation.wrap(RandomForestClassifier())

@@ -1,4 +1,4 @@
-"""MemGuard: the search against one vector at a time, its promises on any vectors, and what it does on real ones."""
+"""MemGuard: its search against one vector at a time, its promises on any vectors, its effect on real ones."""
 
 import copy
 import pickle
@@ -114,7 +114,7 @@ def _small(known: list[Guarded] = []) -> Guarded:  # noqa: B006  # made once
     return known[0]
 
 
-def test_asked_again_or_in_other_company_an_answer_is_the_same(guarded: Guarded) -> None:
+def test_answers_do_not_depend_on_repetition_or_on_other_records(guarded: Guarded) -> None:
     answers = vectors(300, width(guarded), seed=3).predictions
     mild = replace(guarded, mitigation=MemGuard(0.05))
     whole = mild.transform(answers)

@@ -1,4 +1,4 @@
-"""Compositions, and how mitigations are taken apart by where they act."""
+"""Compositions of mitigations, and how they are split by where they act."""
 
 import pytest
 from sklearn.naive_bayes import GaussianNB
@@ -66,7 +66,7 @@ def test_a_composition_wraps_in_order() -> None:
         ("[{kind: label_only}, {kind: label_only}]", "label_only is listed twice"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_said_with_its_place(mitigations: str, text: str) -> None:
+def test_errors_in_a_list_name_their_place(mitigations: str, text: str) -> None:
     with pytest.raises(SpecError, match=text):
         spec(mitigations)
 

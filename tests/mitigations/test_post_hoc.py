@@ -1,4 +1,4 @@
-"""Each mitigation against the same written as loops, and as part of scikit-learn."""
+"""Post-hoc mitigations against loops, and as scikit-learn classifiers."""
 
 import pickle
 

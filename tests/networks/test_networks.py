@@ -271,7 +271,7 @@ def test_networks_with_fewer_classes_are_stacked_apart() -> None:
         assert_close(network, alone.fit(X[own], y[own]), 2e-6)
 
 
-def test_what_memory_does_not_take_is_trained_in_halves(monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None) -> None:
+def test_stacks_too_large_for_memory_are_trained_in_halves(monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None) -> None:
     X, y = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32), np.arange(400) % 3
     sizes, train = [], jax_training.train
 

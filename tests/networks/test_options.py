@@ -1,4 +1,4 @@
-"""Label smoothing and early stopping, against the same written as loops, by both ways of training."""
+"""Label smoothing and early stopping against loops, in both ways of training."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_label_smoothing_is_what_loops_give(y: Ints, smoothing: float, dropout: 
     assert np.allclose(network.coefs_[0], weights, atol=2e-4) and np.allclose(network.intercepts_[0], biases, atol=2e-4)
 
 
-def test_smoothed_labels_make_less_certain() -> None:
+def test_smoothed_labels_lower_confidence() -> None:
     plain, smooth = (
         MLPClassifier((32,), epochs=300, learning_rate=0.01, label_smoothing=a, random_state=0).fit(X, Y3)
         for a in (0.0, 0.3)

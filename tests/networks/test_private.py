@@ -44,7 +44,7 @@ def test_a_single_step_on_all_records_is_the_gaussian_mechanism() -> None:
     assert delta == pytest.approx(1e-5, rel=0.01)
 
 
-def test_what_cannot_be_reached_is_said_with_the_least_that_can() -> None:
+def test_an_unreachable_epsilon_is_refused_with_the_smallest_possible_one() -> None:
     with pytest.raises(SpecError, match=r"epsilon=0.001 cannot be reached in 1,000 steps .* least reachable is 0\.2"):
         noise_multiplier_of(0.001, 1e-5, 0.5, 1000)
     assert noise_multiplier_of(1e6, 1e-5, 0.001, 1) <= LEAST_NOISE
@@ -174,7 +174,7 @@ def test_what_is_outside_the_guarantee_is_refused() -> None:
     X, y = data(50)
     for settings, text in (
         ({"epsilon": 1, "early_stopping": True}, "early_stopping=True looks at records outside"),
-        ({"epsilon": 1, "dropout": 0.5}, r"dropout=0\.5 is not there in private training"),
+        ({"epsilon": 1, "dropout": 0.5}, r"dropout=0\.5 is not supported in private training"),
         ({}, "give the one or the other"),
         ({"epsilon": 1, "sampling_rate": 1.5}, "sampling_rate"),
     ):

@@ -1,4 +1,4 @@
-"""What models answer, checked at the border."""
+"""Models' answers, validated at the border."""
 
 import numpy as np
 import pytest

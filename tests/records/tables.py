@@ -1,4 +1,4 @@
-"""Small tables, and what becomes of them as records."""
+"""Small tables, and the records that are built from them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Records from somebody's Parquet: what is read back, under which key, and what becomes of repeats."""
+"""Records built from Parquet: what is read back, under which key, and how repeated records are treated."""
 
 import datetime
 import shutil

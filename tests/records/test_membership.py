@@ -1,4 +1,4 @@
-"""Who is member of a target that was trained elsewhere: tables of ids, sides, splits, and specs that make no sense."""
+"""Which records are members of a target trained elsewhere: tables of ids, sides, splits, and invalid specs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,7 +199,7 @@ def test_sides_of_different_columns(tmp_path: Path, columns: dict[str, Any]) -> 
         build(data, Store(tmp_path / "root"))
 
 
-def test_sides_that_differ_in_what_may_be_null_alone(tmp_path: Path) -> None:
+def test_sides_that_differ_only_in_nullability(tmp_path: Path) -> None:
     members, others = side(tmp_path, "members", [0, 1]), side(tmp_path, "others", [2, 3])
     table = pq.read_table(others)
     pq.write_table(table.cast(pa.schema([field.with_nullable(False) for field in table.schema])), others)
@@ -265,7 +265,7 @@ def test_a_table_of_members_alone_or_of_others_alone(tmp_path: Path, who: bool) 
         split(records)
 
 
-def test_a_class_without_members_is_let_be_where_they_are_known(tmp_path: Path) -> None:
+def test_a_class_without_members_is_allowed_when_membership_is_known(tmp_path: Path) -> None:
     assert split(sides(tmp_path, [0, 2, 4], [1, 3, 5]))[:2] == [[0, 1, 2], [3, 4, 5]]
 
 
@@ -294,15 +294,20 @@ def spec(data: str, target: str, *settings: str) -> AuditSpec:
             PARQUET % ", id: i",
             ENDPOINT,
             ["split={members: 9}"],
-            r"target\.kind=endpoint: who is in its training set has",
+            r"target\.kind=endpoint: say which records are in its",
         ),
         (
             "{kind: catalogue, name: adult}",
             "{kind: object}",
             ["split={members: 9}"],
-            r"target\.kind=object: who is in its training set has to be given: data of kind sides .* id and membership",
+            r"target\.kind=object: say which records are in its training set: .* of kind sides .* id and membership",
         ),
-        (PARQUET % "", "{kind: registry, model: 'models:/a@b'}", ["split={members: 9}"], r"target\.kind=registry: who"),
+        (
+            PARQUET % "",
+            "{kind: registry, model: 'models:/a@b'}",
+            ["split={members: 9}"],
+            r"target\.kind=registry: say which records",
+        ),
         (
             PARQUET % ", membership: m",
             ENDPOINT,
@@ -325,7 +330,7 @@ def spec(data: str, target: str, *settings: str) -> AuditSpec:
             PARQUET % ", id: i",
             STORED,
             ["attacks=[{kind: shokri}]", "shadows.data={kind: model_based}"],
-            r"shadows\.data\.kind=model_based asks the target, and of it only stored answers are there; choose other",
+            r"shadows\.data\.kind=model_based queries the target, of which only stored answers are available",
         ),
         (SIDES, "{kind: registry, model: churn}", [], r"target\.model='churn': String should match pattern"),
         (
@@ -337,7 +342,7 @@ def spec(data: str, target: str, *settings: str) -> AuditSpec:
         (SIDES, "{kind: object, labels: [a]}", [], r"target\.labels.* at least 2 items"),
     ],
 )
-def test_what_does_not_go_together(data: str, target: str, settings: list[str], text: str) -> None:
+def test_incompatible_settings_are_refused(data: str, target: str, settings: list[str], text: str) -> None:
     with pytest.raises(SpecError, match=text):
         spec(data, target, *settings)
 
@@ -354,5 +359,5 @@ def test_what_does_not_go_together(data: str, target: str, settings: list[str], 
         (PARQUET % ", id: i", STORED, ["shadows.data={kind: noisy, rate: 0.1}", "attacks=[{kind: shokri}]"]),
     ],
 )
-def test_what_goes_together(data: str, target: str, settings: list[str]) -> None:
+def test_compatible_settings_are_accepted(data: str, target: str, settings: list[str]) -> None:
     assert spec(data, target, *settings).is_known

@@ -1,4 +1,4 @@
-"""Records are read by row, in any order, and only the row groups that are needed."""
+"""Records are read by row, in any order, and only from the row groups that are needed."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -48,7 +48,7 @@ def test_only_the_row_groups_needed_are_read(many, monkeypatch):
     assert read == [0, 1]
 
 
-def test_what_a_caller_does_to_its_rows_stays_with_it(many):
+def test_a_caller_s_changes_to_its_rows_do_not_reach_the_reader(many):
     records = many[0]
     records.take([1, 2])[0][:] = -1
     assert records.take([1, 2])[0].tolist() == [[1, 1], [2, 2]]

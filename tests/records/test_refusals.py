@@ -1,4 +1,4 @@
-"""What is odd about somebody's Parquet, what is refused, and in which words."""
+"""Odd Parquet files that give a warning, those that are refused, and the messages."""
 
 import datetime
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_many_odd_columns_make_a_short_warning(store, parquet):
         ({"a": [*range(N - 1), np.inf]}, {}, f"column 'a' is infinite, or too large for float32, in row {N - 1}"),
         ({"a": [-np.inf, *range(1, N)]}, {}, "column 'a' is infinite"),
         ({"y": np.arange(N) / 2}, {}, "data.label='y' holds 0.5; expected classes"),
-        ({"y": np.ones(N, dtype=int)}, {}, "data.label='y' has one class only (1)"),
+        ({"y": np.ones(N, dtype=int)}, {}, "data.label='y' has only one class (1)"),
         ({"y": [datetime.date(2020, 1, 1 + i % 2) for i in range(N)]}, {}, "data.label='y' holds date"),
         ({"t": [datetime.datetime(2020, 1, 1)] * N}, {}, "column t (timestamp[us]): not a number"),
         ({"l": [[1, 2]] * N}, {}, "column l (list<element: int64>): not a number"),
@@ -60,11 +60,11 @@ def test_many_odd_columns_make_a_short_warning(store, parquet):
             {},
             "columns a, b, x: a fixed-size list column must be the only feature",
         ),
-        ({}, {"label": "z"}, "data.label='z' is no column; the columns are a, b, y"),
-        ({}, {"id": "z"}, "data.id='z' is no column; the columns are a, b, y"),
-        ({}, {"features": ("a", "z")}, "data.features='z' is no column"),
-        ({}, {"ignore": ("z",)}, "data.ignore='z' is no column"),
-        ({}, {"slices": ("z",)}, "data.slices='z' is no column"),
+        ({}, {"label": "z"}, "data.label='z' is not a column; the columns are a, b, y"),
+        ({}, {"id": "z"}, "data.id='z' is not a column; the columns are a, b, y"),
+        ({}, {"features": ("a", "z")}, "data.features='z' is not a column"),
+        ({}, {"ignore": ("z",)}, "data.ignore='z' is not a column"),
+        ({}, {"slices": ("z",)}, "data.slices='z' is not a column"),
         ({}, {"features": ("a", "y")}, "data.features lists the label 'y'"),
         ({}, {"ignore": ("a", "b")}, "no column is left as a feature"),
         ({"i": np.arange(N) // 2}, {"id": "i"}, "data.id='i' is not unique: row 1 repeats 0 of row 0; remove repeated"),
@@ -75,7 +75,7 @@ def test_many_odd_columns_make_a_short_warning(store, parquet):
         ({"x": ["u"] * N}, {"slices": ("x",)}, "data.slices='x' has a name that umbrameter uses itself; rename"),
     ],
 )
-def test_what_is_refused_and_how_it_is_said(store, parquet, more, settings, expected):
+def test_refusals_and_their_messages(store, parquet, more, settings, expected):
     assert expected in refusal(store, parquet(numbers(**more)), **settings)
 
 
@@ -97,7 +97,7 @@ def test_a_missing_value_in_a_vector_is_found(store, parquet):
     assert "column 'x[1]' is infinite, or too large for float32, in row 4" in refusal(store, path)
 
 
-def test_text_that_names_each_record_is_no_category(store, parquet):
+def test_unique_text_is_not_a_category(store, parquet):
     names = [f"person {i}" for i in range(1500)]
     path = parquet(numbers(1500, name=names))
     text = refusal(store, path)
@@ -107,7 +107,7 @@ def test_text_that_names_each_record_is_no_category(store, parquet):
     assert len(built(store, few).artefact.meta["categories"]["name"]) == 1001
 
 
-def test_what_is_no_parquet_is_refused(store, parquet, tmp_path):
+def test_files_that_are_not_parquet_are_refused(store, parquet, tmp_path):
     assert "does not exist; give a Parquet file" in refusal(store, str(tmp_path / "nowhere.parquet"))
     (tmp_path / "folder").mkdir()
     assert "holds no Parquet file" in refusal(store, str(tmp_path / "folder"))

@@ -1,11 +1,13 @@
-"""A report such as the embedded default audit gives, for the tests of everything that shows reports."""
+"""A report like that of the embedded default audit, for all tests of what shows reports."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from umbrameter.evaluation.controls import Control
+from umbrameter.evaluation.guarantees import Guarantee
 from umbrameter.report import (
     AuditInfo,
     DataInfo,
@@ -18,9 +20,12 @@ from umbrameter.report import (
     TargetInfo,
     Verdict,
 )
+from umbrameter.report.model import DrawnClass, DrawnInfo
 from umbrameter.report.recommendation import recommend
-from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.statistics.metrics import ClassMetrics
+from umbrameter.statistics.repeats import Repeated, Spread
+from umbrameter.statistics.subgroups import Excess
 
 TOO_FEW = "an FPR of 0.001 needs at least 1,000 non-members; there are 500"
 ATTACKS = {
@@ -159,9 +164,60 @@ def build(name: str = "adult-forest", status: Status = "not_measured", **changes
     return Report.model_validate({"recommendation": recommend(found["results"], (), 0.01)} | found)  # type: ignore[arg-type]
 
 
+def full() -> Report:
+    """Return a report in which every optional part is there: static attackers, slices, repeats, claims, drawn data."""
+    plain = build(status="fail")
+    excess = Excess(group="class 1", excess=interval(0.05, 0.02), p_value=0.0123)
+    firsts = {"worst_class": excess, "by_slice": {"sex": by_class(2)}, "worst_slice": {"sex": excess}}
+    unmitigated = [r.model_copy(update=firsts) for r in plain.results if r.mitigation is None]
+    adaptive = [r.model_copy(update={"notes": ["a note"]}) for r in plain.results if r.mitigation is not None]
+    weaker = {"auc": interval(0.5), "epsilon_lower_bound": LowerBound(value=0.4, low=0.4, confidence=0.95, method="m")}
+    static = [r.model_copy(update={"attacker": "static", "metrics": r.metrics | weaker}) for r in adaptive]
+    spread = {"auc": Spread(mean=0.61, sd=0.02, values=[0.59, 0.63])}
+    found = [DrawnClass(label="class 0", n_found=90, n_failed=3, queries=4500, seconds=1.25)]
+    lost = [DrawnClass(label="class 1", n_found=0, n_failed=7, queries=500, seconds=0.5)]
+    drawn = DrawnInfo(kind="model_based", n_wanted=200, n_records=90, queries=5000, by_class=found + lost)
+    return plain.model_copy(
+        update={
+            "results": [*unmitigated, *adaptive, *static],
+            "repeats": [Repeated(attack="loss", spread=spread, rank_correlation=0.375, exposed_overlap=None)],
+            "guarantees": [GUARANTEE],
+            "shadows": plain.shadows.model_copy(update={"drawn": drawn}),
+            "controls": {name: Control(status=status, reason=f"of {name}") for name, status in CONTROLS.items()},
+        }
+    )
+
+
+CONTROLS: dict[str, Literal["pass", "fail", "not_measured"]] = {
+    "row_order": "pass",
+    "blind_baseline": "fail",
+    "copies": "not_measured",
+    "orientation": "pass",
+}
+GUARANTEE = Guarantee(
+    mitigation="top_k(1)",
+    epsilon=2.0,
+    delta=1e-5,
+    noise_multiplier=1.25,
+    clip_norm=1.0,
+    sampling_rate=0.5,
+    n_steps=1200,
+    accountant="an accountant",
+    epsilon_lower_bound=2.5,
+    confidence=0.95,
+    attack="loss",
+    n_attacks=4,
+)
+
+
 @pytest.fixture
 def report() -> Report:
     return build()
+
+
+@pytest.fixture
+def full_report() -> Report:
+    return full()
 
 
 @pytest.fixture

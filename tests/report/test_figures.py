@@ -1,4 +1,4 @@
-"""The figures: that every curve, class and mitigation is in them, under its name, and that names do not overlap."""
+"""The figures show every curve, class and mitigation under its name, and the names do not overlap."""
 
 import numpy as np
 import pytest

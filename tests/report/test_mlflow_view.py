@@ -1,7 +1,24 @@
-"""What a tracker is told of a report."""
+"""A report as MLflow is given it."""
+
+import re
+
+import pytest
 
 from umbrameter.report import Report
-from umbrameter.report.mlflow_view import allowed, flat_metrics, flatten, note, run_name, without_secrets
+from umbrameter.report.mlflow_view import (
+    TABLE,
+    allowed,
+    flat_metrics,
+    flatten,
+    mitigation_figures,
+    mitigation_table,
+    note,
+    run_name,
+    without_secrets,
+)
+from umbrameter.report.text import figure
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.statistics.estimates import NotMeasured
 
 
 def test_a_run_is_named_by_its_result_and_its_time(report: Report) -> None:
@@ -30,3 +47,45 @@ def test_nested_settings_become_dotted_paths() -> None:
 
 def test_secrets_in_addresses_are_hidden() -> None:
     assert without_secrets("postgresql://me:pass@host/db and http://x") == "postgresql://***@host/db and http://x"
+
+
+def test_the_table_of_mitigations_has_a_row_for_each_result(full_report: Report) -> None:
+    table = mitigation_table(full_report)
+    assert {len(column) for column in table.values()} == {len(full_report.results)}
+    assert list(table)[:3] == ["mitigation", "attack", "attacker"] and set(TABLE) <= set(table)
+    rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    for row, result in zip(rows, full_report.results, strict=True):
+        assert row["attacker"] == (result.attacker or "") and row["auc"] == figure(result.metrics["auc"])
+        assert row["distortion"] == "" and row["mitigation"] == (result.mitigation or "none")
+
+
+def test_a_mitigation_s_run_has_the_stronger_attackers_aucs_and_its_own_claims(full_report: Report) -> None:
+    found = mitigation_figures(full_report, "top_k(1)")
+    assert found == {"auc_shokri_mlp": 0.598, "auc_loss": 0.604, "epsilon_claimed": 2.0, "epsilon_proved": 2.5}
+    assert mitigation_figures(full_report, "top_k(1) + rounding(1)") == {"epsilon_claimed": 2.0, "epsilon_proved": 2.5}
+    assert set(mitigation_figures(full_report, "label_only")) == {"auc_shokri_mlp", "auc_loss"}
+
+
+def test_lower_bounds_have_no_upper_one_and_changes_their_own_names(full_report: Report) -> None:
+    static = next(r for r in full_report.results if r.attacker == "static")
+    flat = flat_metrics(static)
+    assert flat["epsilon_lower_bound"] == flat["epsilon_lower_bound_low"] == 0.4
+    assert "epsilon_lower_bound_high" not in flat and flat["change_of_test_accuracy"] == 0
+    names = [name for name, m in static.metrics.items() if isinstance(m, NotMeasured)]
+    assert names and not set(names) & set(flat) and all(isinstance(value, float) for value in flat.values())
+
+
+@pytest.mark.parametrize("name", ["shokri(mlp, sorted)", "τ=0.5%", "a.b-c/d e_", "params(max_depth=2)", "_x_"])
+def test_names_hold_only_what_a_tracker_takes_and_are_left_alone_after_that(name: str) -> None:
+    assert re.fullmatch(r"[\w./ -]*", allowed(name)) and allowed(allowed(name)) == allowed(name)
+
+
+def test_a_spec_s_settings_are_flat_and_none_is_lost() -> None:
+    spec = AuditSpec.from_yaml(
+        "{name: x, data: {kind: catalogue, name: adult}, split: {members: 9}, "
+        "target: {kind: train, estimator: {kind: random_forest, params: {max_depth: 3}}}}"
+    )
+    flat = dict(flatten(spec.model_dump(mode="json")))
+    assert flat["target.estimator.params.max_depth"] == 3 and flat["data.name"] == "adult"
+    assert not any(isinstance(value, dict) or value is None for value in flat.values())
+    assert dict(flatten({})) == {} and dict(flatten(5, "seed")) == {"seed": 5}

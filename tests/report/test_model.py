@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from umbrameter.errors import StoreError
 from umbrameter.report import Report, schema
+from umbrameter.report.model import exit_code, read_report
 from umbrameter.statistics.estimates import Interval, NotMeasured
 
 
@@ -98,3 +100,46 @@ def test_results_json_does_not_depend_on_the_order_of_names(report):
     other = report.model_copy(update={"results": [turned, *report.results[1:]]})
     assert other.results_json() == report.results_json()
     assert json.loads(report.results_json())[0]["attack"] == "shokri(mlp)"
+
+
+@pytest.mark.parametrize(
+    ("status", "with_limits", "control", "code"),
+    [
+        ("pass", True, "pass", 0),
+        ("warn", True, "pass", 0),
+        ("fail", True, "pass", 2),
+        ("fail", False, "pass", 2),
+        ("not_measured", True, "pass", 3),
+        ("not_measured", False, "pass", 0),
+        ("not_measured", False, "fail", 3),
+        ("not_measured", False, "not_measured", 0),
+    ],
+)
+def test_exit_codes_say_what_was_decided(
+    build_report: Any, status: Any, with_limits: bool, control: Any, code: int
+) -> None:
+    built = build_report(status=status)
+    limits = build_report(status="fail").verdict.limits if with_limits else []
+    verdict = built.verdict.model_copy(update={"limits": limits})
+    controls = {"copies": built.controls["copies"].model_copy(update={"status": control})}
+    assert exit_code(built.model_copy(update={"verdict": verdict, "controls": controls})) == code
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"no json", "damaged"),
+        (b"[]", "damaged"),
+        (b"{}", "damaged"),
+        (b'{"schema_version": 2}', "damaged"),
+        (b'{"schema_version": 1}', "schema_version 1"),
+        (b'{"schema_version": 99}', "schema_version 99"),
+    ],
+)
+def test_a_report_that_cannot_be_read_says_what_it_is(content: bytes, text: str) -> None:
+    with pytest.raises(StoreError, match=rf"report\.json .*{text}"):
+        read_report(content)
+
+
+def test_a_report_is_read_again_whole(full_report: Report) -> None:
+    assert read_report(full_report.model_dump_json().encode()) == full_report

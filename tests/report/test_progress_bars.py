@@ -1,4 +1,4 @@
-"""Bars on a terminal: what is done, reused and left."""
+"""Progress bars on a terminal: steps done, reused and left."""
 
 import io
 import logging

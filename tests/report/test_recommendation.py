@@ -1,14 +1,14 @@
-"""Who leaks how much, by which attacker, and which mitigation is recommended."""
+"""How much each variant leaks, by which attacker, and which mitigation is recommended."""
 
 from typing import Any
 
 import pytest
 
 from umbrameter.report import Report, Result
-from umbrameter.report.recommendation import leaks, recommend
+from umbrameter.report.recommendation import leak, leaks, recommend
 from umbrameter.report.text import stronger, summary_sentence
 from umbrameter.spec.limits import Limit
-from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
 
 BEST = "params(min_samples_leaf=20)"
 
@@ -84,3 +84,31 @@ def test_without_mitigations_or_a_leak_there_is_nothing_to_recommend(report: Rep
     assert recommend([r for r in report.results if r.mitigation is None], (), 0.01) is None
     calm = [r.model_copy(update={"metrics": r.metrics | {"auc": auc(0.505)}}) for r in report.results]
     assert recommend(calm, (), 0.01) is None
+
+
+def with_auc(result: Result, low: float, value: float, high: float, attack: str = "") -> Result:
+    interval = Interval(value=value, low=low, high=high, confidence=0.95, method="m")
+    return result.model_copy(update={"metrics": {"auc": interval}, "attack": attack or result.attack})
+
+
+def test_a_leak_is_that_of_the_strongest_attack_with_the_upper_bound_of_all(report: Report) -> None:
+    base = report.results[0]
+    wide, strong, weak = (
+        with_auc(base, 0.4, 0.5, 0.9, "wide"),
+        with_auc(base, 0.6, 0.7, 0.8, "strong"),
+        with_auc(base, 0.5, 0.55, 0.6, "weak"),
+    )
+    for order in ((wide, strong, weak), (weak, strong, wide), (strong, wide, weak)):
+        found = leak(order)
+        assert found is not None and (found.result.attack, found.auc.value, found.upper) == ("strong", 0.7, 0.9)
+    lost = weak.model_copy(update={"metrics": {"auc": NotMeasured(not_measured="x")}})
+    assert leak([strong, lost]) is None and leak([]) is None and leaks([]) == {}
+    bound = strong.model_copy(update={"metrics": {"auc": LowerBound(value=0.7, low=0.7, confidence=0.95, method="m")}})
+    assert leak([bound]) is None  # without an upper bound there is nothing to compare
+
+
+def test_the_recommended_mitigation_is_one_of_those_measured(full_report: Report) -> None:
+    for accepted in (0.0, 0.01, 0.5):
+        found = recommend(full_report.results, (), accepted)
+        assert found is not None and found.accepted_loss == accepted
+        assert found.mitigation in {r.mitigation for r in full_report.results if r.mitigation}

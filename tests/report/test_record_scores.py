@@ -1,4 +1,4 @@
-"""Single records' scores: asked for, under pseudonyms, and nowhere else."""
+"""Scores of single records: stored on request only, under pseudonyms."""
 
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from umbrameter.errors import SpecError
 from umbrameter.report.record_scores import KEY, exposure, pseudonym, record_key
-from umbrameter.report.run_artefacts import FILE, MeasurementPaths, RunArtefacts
+from umbrameter.report.run_artefacts import FILE, MeasurementPaths, ModelPaths, RunArtefacts
 from umbrameter.store.artefacts import Recipe, Store
 from umbrameter.store.schemas import SCORES
 
@@ -56,3 +56,17 @@ def test_without_a_secret_there_are_none(monkeypatch: pytest.MonkeyPatch) -> Non
         record_key()
     monkeypatch.setenv(KEY, SECRET)
     assert record_key() == SECRET
+
+
+def test_of_repeats_and_mitigations_the_first_unmitigated_measurement_of_each_attack_counts() -> None:
+    def measured(attack: str, mitigation: str | None, scores: str) -> MeasurementPaths:
+        who = "adaptive" if mitigation else None
+        shared = {"attack_models": (), "evaluation": "e"}
+        return MeasurementPaths(attack=attack, mitigation=mitigation, attacker=who, scores=scores, **shared)
+
+    entries = [measured("a", "m", "0"), measured("a", None, "1"), measured("b", None, "2"), measured("a", None, "3")]
+    others = {name: () for name, field in RunArtefacts.model_fields.items() if field.annotation is not str}
+    models = (ModelPaths(mitigation=None, target="t", guard=None), ModelPaths(mitigation="m", target="t", guard="g"))
+    run = RunArtefacts(**others | {"records": "r", "split": "s", "measurements": tuple(entries), "models": models})
+    assert {attack: paths.scores for attack, paths in run.without_mitigation().items()} == {"a": "1", "b": "2"}
+    assert RunArtefacts.model_validate_json(run.model_dump_json()) == run

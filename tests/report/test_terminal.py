@@ -1,4 +1,4 @@
-"""The summary on a terminal: what it says, at the widths people have, without colour."""
+"""The summary on a terminal: its text, at common widths and without colour."""
 
 import re
 from io import StringIO
@@ -60,7 +60,7 @@ def test_summary_says_what_was_audited_and_where_things_are(report):
     assert "Verdict: not measured The spec sets no limits." in text
     assert "Report runs/runs/adult/report.html" in text
     assert "MLflow UI umbrameter ui --root runs" in text
-    assert "95 % interval; rates are fractions of 1" in text
+    assert "95 % interval; rates are fractions from 0 to 1" in text
     assert "params(min_samples_leaf=20) leaves the lowest upper bound of AUC" in text
 
 
@@ -85,4 +85,4 @@ def test_report_without_results_is_still_readable(report):
     shadows = report.shadows.model_copy(update={"n_models": 0})
     text = shown(report.model_copy(update={"results": [], "shadows": shadows}), 80)
     assert "none needed" in text
-    assert "not measured by every attack" in text
+    assert "Not every attack on the unmitigated target was measured" in text

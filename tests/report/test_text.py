@@ -1,4 +1,6 @@
-"""Numbers and sentences: units, decimals, and that the advice is the one the figures support."""
+"""Numbers and sentences: units, decimals, and advice that the figures support."""
+
+import re
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_grouping_puts_none_first_and_keeps_the_order(report):
 def test_reading_without_mitigations_gives_no_advice(report):
     bare = [r for r in report.results if r.mitigation is None]
     alone = report.model_copy(update={"results": bare, "recommendation": None})
-    assert words.summary_sentence(alone).endswith("on the target as it is.")
+    assert words.summary_sentence(alone).endswith("on the unmitigated target.")
 
 
 def test_reading_of_an_interval_with_a_half_inside_claims_no_leak(report):
@@ -109,3 +111,30 @@ def test_the_strongest_attacks_are_those_of_highest_auc_on_the_target_as_it_is(r
     aucs = [r.metrics["auc"].value for r in report.results if r.mitigation is None]
     assert [r.metrics["auc"].value for r in found] == sorted(aucs, reverse=True)[:2]
     assert all(r.mitigation is None for r in found) and words.strongest([]) == []
+
+
+def test_made_records_are_counted_with_what_they_took(full_report):
+    drawn = full_report.shadows.drawn
+    assert drawn is not None and words.drawn_line(drawn).endswith("none of 1 classes: class 1")
+    free = drawn.model_copy(update={"queries": 0, "by_class": []})
+    assert words.drawn_line(free) == "model_based: 90 of 200 records"
+    none = drawn.model_copy(update={"n_records": 0})
+    assert "55.6 " in words.drawn_line(drawn) and "0 of 200" in words.drawn_line(none)
+    assert not re.search(r"\d\.\d", words.drawn_line(none))
+
+
+@pytest.mark.parametrize(("proved", "word"), [(2.5, "BROKEN"), (2.0, "not disproved"), (0.0, "not disproved")])
+def test_a_claim_is_broken_by_more_than_itself_alone(full_report, proved, word):
+    claim = full_report.guarantees[0].model_copy(update={"epsilon_lower_bound": proved})
+    line = words.guarantee_sentence(claim)
+    assert line.startswith(word) and "1,200 steps" in line and "4 attacks, 95 %" in line
+
+
+def test_of_an_unmeasured_pair_the_attacker_who_knows_is_shown(full_report):
+    lost = [
+        r.model_copy(update={"metrics": r.metrics | {"auc": LOST}}) if r.attacker == "static" else r
+        for r in full_report.results
+    ]
+    shown = words.stronger(lost)
+    assert len(shown) == 10 and {r.attacker for r in shown} == {None, "adaptive"}
+    assert next(r.attacker for r in words.stronger(lost[::-1]) if r.mitigation) == "static"

@@ -1,4 +1,4 @@
-"""Attack models in files: loaded when they are wanted, and no earlier."""
+"""Attack models in files are loaded when they are needed, and no earlier."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Algorithm 1 of Shokri et al. (2017) as it is written down: one search, one record, one feature at a time."""
+"""Algorithm 1 of Shokri et al. (2017) as published: one search, one record, one feature at a time."""
 
 from collections.abc import Callable
 from math import ceil, floor

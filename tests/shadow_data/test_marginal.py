@@ -1,4 +1,4 @@
-"""Records from the distributions of single features: those distributions hold, and nothing else does."""
+"""Marginal shadow data: each feature keeps its distribution, and correlations are lost."""
 
 import json
 from collections.abc import Callable
@@ -225,8 +225,7 @@ Change = Callable[[list[dict[str, Any]]], object]
         ),
         (
             lambda classes: classes[0]["features"][0].update(name="z"),
-            "FILE lacks 1 feature in class 0: b0 and has, which the data have not, 1 feature in class 0: z; "
-            "correct the file",
+            "FILE lacks 1 feature in class 0: b0 and unexpectedly has 1 feature in class 0: z; correct the file",
         ),
         (
             lambda classes: classes[2]["features"].append(classes[2]["features"][5]),
@@ -235,7 +234,7 @@ Change = Callable[[list[dict[str, Any]]], object]
         (lambda classes: classes.pop(), "FILE lacks 1 class: 2; correct the file"),
         (
             lambda classes: [entry.update(label=f"x{i}") for i, entry in enumerate(classes)],
-            "FILE lacks 3 classes: 0, 1, 2 and has, which the data have not, 3 classes: x0, x1, x2; correct the file",
+            "FILE lacks 3 classes: 0, 1, 2 and unexpectedly has 3 classes: x0, x1, x2; correct the file",
         ),
         (lambda classes: classes.append(classes[1]), "FILE has twice 1 class: 1; correct the file"),
         (
@@ -244,7 +243,7 @@ Change = Callable[[list[dict[str, Any]]], object]
         ),
         (
             lambda classes: classes[1]["features"][4].update(values=["yes", 1]),
-            "FILE, feature 'b4' in class 1: 'yes' is no number; correct the file",
+            "FILE, feature 'b4' in class 1: 'yes' is not a number; correct the file",
         ),
     ],
 )
@@ -296,7 +295,7 @@ def test_a_feature_that_is_no_distribution(bits: Records, tmp_path: Path, featur
     content = of_pool(bits)
     content["classes"][0]["features"][1] = {"name": "b1", **feature}
     said = refused(content, bits, tmp_path)
-    assert said.startswith("FILE is no file of marginals (classes.0.features.1") and text in said
+    assert said.startswith("FILE is not a file of marginals (classes.0.features.1") and text in said
     assert said.endswith("); see docs/targets.md for its form")
 
 
@@ -305,9 +304,9 @@ def test_a_file_that_is_not_there_or_is_no_json(bits: Records, tmp_path: Path) -
     with pytest.raises(DataError, match=r"gone\.json' cannot be read \(.*No such file.*\); give a JSON file"):
         drawn(Marginal(file=gone), bits, NOBODY)
     (tmp_path / "text.json").write_text("share;name", encoding="utf8")
-    with pytest.raises(DataError, match=r"text\.json' is no file of marginals \(Invalid JSON: .*\); see docs"):
+    with pytest.raises(DataError, match=r"text\.json' is not a file of marginals \(Invalid JSON: .*\); see docs"):
         Marginal(file=str(tmp_path / "text.json")).digest()
-    with pytest.raises(DataError, match=r"is no file of marginals \(classes: .* at least 1 item.*\); see docs"):
+    with pytest.raises(DataError, match=r"is not a file of marginals \(classes: .* at least 1 item.*\); see docs"):
         Marginal(file=written(tmp_path, {"classes": []})).digest()
 
 

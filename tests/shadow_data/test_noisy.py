@@ -1,4 +1,4 @@
-"""The pool with noise: as many features changed as asked for, each as its kind allows."""
+"""Noisy shadow data: as many features change as requested, each according to its type."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Searches side by side are Algorithm 1, one by one: the same records, ends and queries, bit for bit."""
+"""Searches side by side equal Algorithm 1 run one by one: the same records, outcomes and queries, bit for bit."""
 
 from collections.abc import Callable
 from dataclasses import replace

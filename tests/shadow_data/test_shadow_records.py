@@ -1,4 +1,4 @@
-"""Drawing shadow records as work: artefacts that are records like any others, the same however the work is cut."""
+"""Steps that draw shadow records: ordinary records as artefacts, the same however the work is divided."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -218,10 +218,10 @@ def shadows(records: Records, drawn: str, size: int, n_models: int = 4) -> list[
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        ([0, 0, 0], "of 9 records of shadow data that were to be drawn, 0 were; shadow models need two classes"),
-        ([2, 1, 0], "3 were; shadow models need two classes, IN and OUT"),
-        ([40, 0, 0], "40 were, of so few classes that shadow model 0 would be trained on one alone"),
-        ([39, 1, 0], "40 were, of so few classes that shadow model"),
+        ([0, 0, 0], "only 0 of 9 records of shadow data could be drawn; shadow models need two classes"),
+        ([2, 1, 0], "only 3 of 9 records of shadow data could be drawn; shadow models need two classes, IN and OUT"),
+        ([40, 0, 0], "could be drawn, of so few classes that shadow model 0 would be trained on a single one"),
+        ([39, 1, 0], "could be drawn, of so few classes that shadow model"),
         ([20, 20, 0], None),
     ],
 )

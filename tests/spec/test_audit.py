@@ -1,4 +1,4 @@
-"""A spec that is wrong is told where, what it says, and what it may say."""
+"""Errors in a spec name the place, the value and what is expected."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A spec of which one setting is a list."""
+"""Specs with a list for one setting."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bounds that pay for several looks: against exhaustive ones, and other people's."""
+"""Lower bounds of epsilon that pay for several looks, against exhaustive ones and other implementations."""
 
 import numpy as np
 import pytest

@@ -244,9 +244,9 @@ def test_values_are_frozen_and_closed():
         (lambda: auc([0.1], []), r"nonmembers is empty \(needs at least one score\): audit with members and"),
         (
             lambda: auc([[0.1]], [0.2]),
-            r"members has shape \(1, 1\) \(needs one score a record, shape \(n_records,\)\): pass",
+            r"members has shape \(1, 1\) \(needs one score per record, shape \(n_records,\)\): pass",
         ),
-        (lambda: auc(["a"], [0.2]), r"members has dtype <U1 \(needs numbers\): pass one number a record"),
+        (lambda: auc(["a"], [0.2]), r"members has dtype <U1 \(needs numbers\): pass one number per record"),
         (lambda: tpr_at_fpr([0.1], [np.nan], 0.1), r"nonmembers holds 1 NaN of 1"),
         (
             lambda: tpr_at_fpr([0.1], [0.1], 5),

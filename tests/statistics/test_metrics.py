@@ -1,4 +1,4 @@
-"""The figures of an attack, against exhaustive search and against what they are made of."""
+"""An attack's figures, against exhaustive search and against their parts."""
 
 import json
 
@@ -241,7 +241,7 @@ YES, BOTH = np.array([True, True]), np.array([True, False])
         (lambda: measure([[1, 2]], BOTH, None), r"scores has shape \(1, 2\)"),
         (
             lambda: measure([1, 2, 3], BOTH, None),
-            r"is_member has shape \(2,\) \(needs \(3,\), one entry a score\): pass",
+            r"is_member has shape \(2,\) \(needs \(3,\), one entry per score\): pass",
         ),
         (lambda: measure([1, 2], BOTH, YES[:1]), r"is_predicted_member has shape \(1,\)"),
         (

@@ -1,4 +1,4 @@
-"""Paired figures against the same written as loops, and where formulas say nothing."""
+"""Paired figures against loops, and where their formulas do not apply."""
 
 import numpy as np
 import pytest
@@ -97,12 +97,12 @@ def test_log_loss_and_distortion_are_a_number_a_record() -> None:
 
 
 def test_other_records_are_refused() -> None:
-    with pytest.raises(DataError, match=r"members: 60 and 59 .*pass the same records twice"):
+    with pytest.raises(DataError, match=r"members have lengths 60 and 59 .*pass the same records twice"):
         paired.auc_difference(MEMBERS, OTHERS, MEMBERS[1:], OTHERS)
     for act in (
         lambda: paired.proportion_difference([True], []),
         lambda: paired.mean_difference([1.0], [1.0, 2.0], (0, 1)),
         lambda: paired.calibration_error([], []),
     ):
-        with pytest.raises(DataError, match=r"needs as many, at least 1|is empty"):
+        with pytest.raises(DataError, match=r"need equal ones, at least 1|is empty"):
             act()

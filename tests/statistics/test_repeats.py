@@ -1,4 +1,4 @@
-"""What repeats of an audit agree on."""
+"""What an audit's repeats come to together."""
 
 import numpy as np
 import pytest

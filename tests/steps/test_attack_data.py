@@ -1,4 +1,4 @@
-"""The merge of shadow models' answers against concatenation, and what it refuses."""
+"""Merging the shadow models' answers, against plain concatenation, and what is refused."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,17 @@ import pyarrow as pa
 import pytest
 
 from umbrameter.errors import StoreError
-from umbrameter.mitigations import LabelOnly
-from umbrameter.steps.attack_data import AttackData, class_chunks, read_class, read_classes, read_sample
+from umbrameter.mitigations import LabelOnly, Rounding, TopK
+from umbrameter.steps import attack_data
+from umbrameter.steps.attack_data import (
+    AttackData,
+    AttackDataMetadata,
+    class_chunks,
+    read_class,
+    read_classes,
+    read_sample,
+    through,
+)
 from umbrameter.steps.shadow_models import ShadowMetadata
 from umbrameter.store.arrow import vector_column
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
@@ -63,6 +72,9 @@ def merged(root: Path, models: list[Answers]) -> Artefact:
     return store.open(ensure(store, step))
 
 
+ORDERS = {"there": [Answers(0), Answers(2)], "back": [Answers(2), Answers(0)]}
+
+
 def test_each_class_holds_what_concatenation_gives(tmp_path: Path) -> None:
     models = [Answers(0), Answers(1), Answers(2)]
     data = merged(tmp_path, models)
@@ -98,8 +110,88 @@ def test_what_does_not_belong_is_refused(tmp_path: Path, wrong: str) -> None:
     assert not list((tmp_path / "store" / "attack_data").glob("*/manifest.json"))
 
 
+def test_a_class_that_no_model_has_is_empty(tmp_path: Path) -> None:
+    data = merged(tmp_path, [Answers(1)])  # of two classes alone
+    for limit in (None, 0, 1, 99):
+        vectors = read_class(data, 2, limit)
+        assert vectors.predictions.shape == (0, N_CLASSES) and len(vectors.labels) == 0 == len(vectors.is_in)
+    assert AttackDataMetadata.read(data).counts[2].model_dump() == {"n_in": 0, "n_out": 0}
+    assert len(read_sample([data]).labels) == 40
+    assert [*read_classes(data, [2, 0], [LabelOnly()])] == [2, 0]
+
+
+def test_the_order_of_models_is_that_of_the_step(tmp_path: Path) -> None:
+    there, back = (merged(tmp_path / name, models) for name, models in ORDERS.items())
+    for label in range(N_CLASSES):
+        one, two = read_class(there, label), read_class(back, label)
+        n = int((Answers(0).columns()[2] == label).sum())
+        assert np.array_equal(np.roll(one.predictions, -n, axis=0), two.predictions)
+        assert np.array_equal(np.roll(one.is_in, -n), two.is_in)
+
+
+def test_merges_of_some_classes_each_hold_what_one_of_all_holds(tmp_path: Path) -> None:
+    whole = merged(tmp_path, [Answers(0), Answers(1)])
+    shadows = tuple(ensure(whole.store, Answers(i)) for i in (0, 1))
+    chunks = [
+        whole.store.open(ensure(whole.store, AttackData(shadows, labels, N_CLASSES))) for labels in ((2,), (0, 1))
+    ]
+    for label, chunk in ((2, chunks[0]), (0, chunks[1]), (1, chunks[1])):
+        assert whole.data(f"label={label}.parquet") == chunk.data(f"label={label}.parquet")
+        assert whole.meta["counts"][str(label)] == chunk.meta["counts"][str(label)]
+    one, two = read_sample([whole]), read_sample(chunks[::-1])
+    assert np.array_equal(one.predictions, two.predictions) and np.array_equal(one.is_in, two.is_in)
+
+
+def test_of_many_vectors_a_sample_has_whole_models_of_every_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attack_data, "THRESHOLD_ROWS", N_CLASSES)  # one vector a class: one model of each
+    data = merged(tmp_path, [Answers(0), Answers(2)])
+    sample, (_, _, labels, is_in, predictions) = read_sample([data]), Answers(0).columns()
+    assert np.array_equal(sample.predictions, predictions) and np.array_equal(sample.labels, labels)
+    assert np.array_equal(sample.is_in, is_in)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 2**28])
+def test_what_is_kept_in_memory_is_what_is_stored(
+    tmp_path: Path, kept_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attack_data, "KEPT_BYTES", kept_bytes)
+    data = merged(tmp_path, [Answers(0), Answers(1)])
+    mitigations = (TopK(2), Rounding(1))
+    for _ in range(2):
+        for label, vectors in read_classes(data, range(N_CLASSES), mitigations).items():
+            stored = read_class(data, label)
+            assert np.array_equal(vectors.predictions, through(stored, mitigations).predictions)
+            assert np.array_equal(vectors.labels, stored.labels) and np.array_equal(vectors.is_in, stored.is_in)
+        assert np.array_equal(
+            read_sample([data], mitigations).predictions, through(read_sample([data]), mitigations).predictions
+        )
+    is_same = read_classes(data, [0])[0].predictions is read_classes(data, [0])[0].predictions
+    assert is_same == (kept_bytes > 0)
+
+
+def test_stores_of_equal_artefacts_are_kept_apart(tmp_path: Path) -> None:
+    one, two = (merged(tmp_path / name, [Answers(0)]) for name in ("one", "two"))
+    assert one.key == two.key
+    before = read_classes(one, [0])[0].predictions
+    Path(two.store.root, two.file("label=0.parquet")).unlink()
+    assert np.array_equal(read_classes(one, [0])[0].predictions, before)
+    with pytest.raises(FileNotFoundError):
+        read_classes(two, [0])
+
+
 @pytest.mark.parametrize("n_classes", [1, 2, 30, 100])
 @pytest.mark.parametrize("n_models", [1, 64, 10_000])
 def test_chunks_hold_every_class_once(n_classes: int, n_models: int) -> None:
     chunks = class_chunks(n_classes, 10_000 * n_models)
     assert [label for chunk in chunks for label in chunk] == list(range(n_classes)) and all(chunks)
+
+
+def test_chunks_hold_so_many_classes_and_so_many_bytes_at_most() -> None:
+    for n_classes, n_vectors in ((1000, 1), (100, 10**7), (7, 10**8)):
+        chunks = class_chunks(n_classes, n_vectors)
+        assert max(map(len, chunks)) <= attack_data.CHUNK_CLASSES
+        bytes_of_class = 4 * n_vectors  # its share of the vectors, each as long as there are classes
+        assert all(len(c) == 1 or (len(c) - 1) * bytes_of_class < attack_data.CHUNK_BYTES for c in chunks)
+        assert max(map(len, chunks)) - min(map(len, chunks)) <= 1

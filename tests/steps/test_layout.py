@@ -1,4 +1,4 @@
-"""Every step of an audit, laid out at once: what is made for which attack and mitigation, and what decides a key."""
+"""The plan of an audit: which steps serve which attack and mitigation, and what decides their keys."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`umbrameter score`: stored predictions in, the report out, nothing heavy loaded."""
+"""`umbrameter score`: from stored predictions to a report, without heavy imports."""
 
 import json
 import subprocess
@@ -230,7 +230,7 @@ def test_what_is_no_parquet_or_of_other_classes(tmp_path):
         StoredPredictions(tmp_path / "nowhere")
     target, shadow = audit(n=20)
     fewer = column(shadow, "prediction", vector_column(np.full((len(shadow), 2), 0.5, np.float32)))
-    with pytest.raises(DataError, match=r"has 2 confidences a record, and .* has 5"):
+    with pytest.raises(DataError, match=r"has 2 confidences per record, and .* has 5"):
         score_stored(*stored(tmp_path, target=target, shadow=fewer), ScoreSpec())
     doubled = pa.concat_tables([target, target])
     with pytest.raises(DataError, match=r"has record_id \d+ 2 times"):
@@ -313,7 +313,7 @@ def test_mitigations_are_measured_by_two_attackers_and_those_of_the_training_are
     trained = [r for r in report.results if r.mitigation == "params(max_depth=3)"]
     assert len(trained) == 4
     for result in trained:
-        assert "acts in the training, and stored predictions cannot be trained anew" in str(result.metrics["auc"])
+        assert "acts in the training, and stored predictions cannot be retrained" in str(result.metrics["auc"])
     assert report.recommendation is not None
     pages = page_and_figures(report, {})
     assert "figures/mitigations.png" in pages and b"What mitigations cost" in pages["report.html"]

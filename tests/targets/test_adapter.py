@@ -1,4 +1,4 @@
-"""Somebody's classifier as prediction vectors over the data's classes, whatever its interface and its labels."""
+"""Any classifier as prediction vectors over the data's classes, whatever its interface and labels."""
 
 import warnings
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is sent to an endpoint, and what is made of its answers: without any endpoint."""
+"""The requests to an endpoint, and how its answers are read, without any endpoint."""
 
 import json
 from typing import Any
@@ -297,9 +297,9 @@ def test_rounded_and_truncated_answers_need_not_sum_to_1() -> None:
         ([0.5, 0.25, 0.25], "answered 3 numbers for record 101; expected 2"),
         ({"yes": 1.0}, r"answered 1 numbers for record 101; .*\[{kind: top_k, k: 1}\]"),
         ({"yes": 0.5, "maybe": 0.5}, r"label 'maybe' \(record 101\) is none of .* no, yes; set target\.labels"),
-        (["0.5", "0.5"], "answered a text within that for record 101; expected numbers"),
-        ([None, 1], "answered null within that for record 101"),
-        ([[0.5], [0.5]], "answered a list of 1 within that for record 101"),
+        (["0.5", "0.5"], "answered a text within a vector for record 101; expected numbers"),
+        ([None, 1], "answered null within a vector for record 101"),
+        ([[0.5], [0.5]], "answered a list of 1 within a vector for record 101"),
         (None, "answered null for record 101; expected 2 numbers"),
         ("yes", r"answered a text for record 101; .* target\.answers: \[{kind: label_only}\]"),
         (1, "answered a number for record 101"),

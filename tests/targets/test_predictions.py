@@ -1,4 +1,4 @@
-"""A target of which only stored answers are there: looked up, row by row, and nothing else."""
+"""A target with stored answers only, which are looked up row by row."""
 
 import json
 from pathlib import Path
@@ -226,7 +226,7 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     found = lay_out(AuditInputs(spec, records, dealt, TargetIdentity({}, "")))[0]
     assert [measurement.attack.kind for measurement in found.measurements] == ["loss", "gap"]
     assert {u.attack.kind for u in found.unmeasurable} == {"label_only", "quantile"}
-    assert all("of this target only stored answers are there" in u.reason for u in found.unmeasurable)
+    assert all("only stored answers of this target are available" in u.reason for u in found.unmeasurable)
     assert not found.noisy and not found.population
     assert isinstance(found.query, StoredQuery) and found.query.n_queries(records.artefact.store) == 0
 

@@ -1,4 +1,4 @@
-"""Small pieces of work, importable on workers."""
+"""Small steps that workers can import."""
 
 import os
 import resource

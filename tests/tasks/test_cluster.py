@@ -1,4 +1,4 @@
-"""Real Dask: in this process, local processes, a cluster by address, with certificates, and all that goes wrong."""
+"""Real Dask in this process, in local processes, by address and with certificates, and all that goes wrong."""
 
 import datetime
 import logging

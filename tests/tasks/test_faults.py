@@ -1,4 +1,4 @@
-"""What breaks on real clusters, broken on purpose: the work is done in the end, or the error says what to do."""
+"""Failures of real clusters, caused on purpose: the work is done in the end, or the error says what to do."""
 
 import os
 import subprocess

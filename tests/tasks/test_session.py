@@ -1,4 +1,4 @@
-"""How work is dealt out, what is counted, and what is said while it goes on."""
+"""Sessions: how work is divided into chunks, what is counted, and what is logged."""
 
 import logging
 import sys

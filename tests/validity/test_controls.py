@@ -1,4 +1,4 @@
-"""Attacks tested as a whole: no leak gives no alarm, a planted leak is found, and in the class where it is."""
+"""Attacks as a whole: no alarm without a leak, and a planted leak is found, in the right class."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Fast networks learn, and leak, as scikit-learn's do: over seeds, on real bits and on bits like the purchases'."""
+"""Our networks learn and leak like scikit-learn's: over seeds, on real bits and on Purchase-like ones."""
 
 from collections.abc import Callable
 from pathlib import Path

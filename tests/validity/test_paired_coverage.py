@@ -1,4 +1,4 @@
-"""Paired intervals hold the truth as often as they say, by simulation."""
+"""Paired intervals contain the true value as often as they claim, by simulation."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Connections to an endpoint: secrets, certificates, proxies, and nothing repeated that was sent."""
+"""Connections to an endpoint: secrets, certificates, proxies, and errors that do not repeat what was sent."""
 
 import base64
 import logging

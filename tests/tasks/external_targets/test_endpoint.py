@@ -1,4 +1,4 @@
-"""The client against a real server, with every way in which a server can fail; short timeouts."""
+"""The client against a real server that fails in every possible way; with short timeouts."""
 
 import email.utils
 import random
@@ -214,7 +214,7 @@ def test_waits_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyt
     ("fault", "settings", "end", "text"),
     [
         ("down", {}, "no connection", r"does not answer: 3 requests for one batch, the last ended with no connection"),
-        ("slow", {"timeout": 0.3}, "timeout", r"ended with timeout; see that it is up, or raise target\.timeout"),
+        ("slow", {"timeout": 0.3}, "timeout", r"ended with timeout; check that it is up, or raise target\.timeout"),
         ("drip", {"timeout": 0.6}, "timeout", "ended with timeout"),
         ("drip_headers", {"timeout": 0.6}, "timeout", "ended with timeout"),
         ("cut_off", {}, "cut off", "ended with cut off"),
@@ -243,7 +243,7 @@ def test_what_does_not_pass_ends(tmp_path: Path, fault: str, settings: dict[str,
         (
             "redirect",
             TargetError,
-            r"answered 308, to go to https://elsewhere\.example/invocations; .* target\.url to it",
+            r"answered 308 and redirects to https://elsewhere\.example/invocations; .* target\.url to it",
         ),
         ("invalid_json", TargetError, r"answered 200, but no JSON \(application/json\) \({\"predictions\": \[\[#,\)"),
         ("html", TargetError, r"no JSON \(text/html\) \(<html><body>Please log in</body></html>\); check target\.url"),
@@ -279,7 +279,8 @@ def test_of_a_redirect_only_the_place_is_shown(tmp_path: Path, location: str, sh
         pytest.raises(TargetError) as caught,
     ):
         endpoint.predict_proba(records(10))
-    assert f"answered 302, to go to {shown}; redirects" in str(caught.value) and "hunter2" not in str(caught.value)
+    assert f"answered 302 and redirects to {shown}; redirects" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_errors_name_the_record_of_the_whole_query(tmp_path: Path) -> None:

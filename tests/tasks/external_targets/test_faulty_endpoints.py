@@ -312,7 +312,7 @@ def test_right_figures_or_a_clear_error(prepared: Prepared, healthy: Healthy, ch
 def test_the_announced_queries_are_enough(prepared: Prepared, healthy: Healthy) -> None:
     # 120 records, and 3 calls for 120 changed ones: each call sends requests of 98 and 22, both with 2 more
     with serve(prepared.model) as server:
-        with pytest.raises(TargetError, match=r"target\.budget=527: the audit needs up to 512 queries more .* 16 were"):
+        with pytest.raises(TargetError, match=r"target\.budget=527: the audit needs up to 512 more queries .* 16 were"):
             audit(prepared, fresh(prepared, "less"), server.url, batch_size=100, budget=527)
         server.n_rows = 0
         assert audit(prepared, fresh(prepared, "enough"), server.url, batch_size=100, budget=528) == healthy.figures
@@ -326,7 +326,7 @@ def test_an_interrupted_audit_goes_on_with_the_same_budget(prepared: Prepared, h
         with pytest.raises(TargetError, match="answered 400"):
             audit(prepared, root, server.url, budget=budget, concurrency=1)
         switch.fault = None
-        with pytest.raises(TargetError, match=r"up to 336 queries more .*; of these 80 were answered before\)"):
+        with pytest.raises(TargetError, match=r"up to 336 more queries .*; of these 80 were answered before\)"):
             audit(prepared, shutil.copytree(root, f"{root}-less"), server.url, budget=budget - 1)
         server.n_rows = 0
         assert audit(prepared, root, server.url, budget=budget) == healthy.figures

@@ -1,4 +1,4 @@
-"""The ledger of an endpoint, its budget, and canaries that see another model."""
+"""The ledger of an endpoint, its budget, and canaries that detect another model."""
 
 import datetime
 import os

@@ -1,4 +1,4 @@
-"""A real registry of MLflow: which version is meant, what may be loaded, what its answers are of."""
+"""A real MLflow registry: which version is loaded, what may be loaded, and the order of classes."""
 
 import warnings
 from collections.abc import Iterator
@@ -244,7 +244,7 @@ def test_a_model_without_probabilities(registry: Registry, numbers: Records) -> 
 def test_a_python_function_s_classes_are_told(registry: Registry, numbers: Records) -> None:
     expected = Answering().predict(None, NUMBERS)[:, [2, 1, 0]]
     assert np.allclose(found(registry, numbers, "told/1", trusted=True)[0], expected, atol=1e-6)
-    text = r"target\.model='models:/untold/1' does not say which class .* say it in target\.labels"
+    text = r"target\.model='models:/untold/1' does not say which class .* list them in target\.labels"
     with pytest.raises(TargetError, match=text):
         found(registry, numbers, "untold/1", trusted=True)
     answers, facts = found(registry, numbers, "untold/1", trusted=True, labels=("yes", "no", "maybe"))

@@ -1,0 +1,257 @@
+"""Stored predictions as Parquet: what forms they may have, that batches change nothing, and what is wrong where."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from umbrameter.errors import DataError
+from umbrameter.predictions import parquet
+from umbrameter.predictions.parquet import StoredPredictions
+from umbrameter.predictions.probabilities import align_probabilities, as_integer_labels, check_labels, improbable
+from umbrameter.predictions.vectors import Vectors
+from umbrameter.store.arrow import vector_column
+from umbrameter.typing import Floats
+
+N, N_CLASSES = 25, 12
+RNG = np.random.default_rng(0)
+ANSWERS = RNG.dirichlet(np.ones(N_CLASSES), N).astype(np.float32)
+COLUMNS: dict[str, Any] = {"label": RNG.integers(0, N_CLASSES, N), "is_member": np.arange(N) % 2 == 0}
+few = settings(max_examples=30, deadline=None, derandomize=True)
+
+
+def stored(folder: Path, *, rounded: bool = False, **columns: Any) -> StoredPredictions:
+    """Write a table of the columns, and open it; those that are None are left out."""
+    whole = {**COLUMNS, "prediction": vector_column(ANSWERS), **columns}
+    table = pa.table({name: values for name, values in whole.items() if values is not None})
+    pq.write_table(table, folder / "x.parquet", row_group_size=7)
+    return StoredPredictions(folder / "x.parquet", "TARGET", rounded)
+
+
+def read(predictions: StoredPredictions) -> Floats:
+    return np.concatenate([batch.vectors.predictions for batch in predictions.batches()])
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.float32(), N_CLASSES), pa.list_(pa.float64()), pa.large_list(pa.float32())], ids=str
+)
+def test_lists_of_any_kind_hold_answers(tmp_path: Path, kind: pa.DataType) -> None:
+    found = stored(tmp_path, prediction=pa.array(ANSWERS.tolist(), type=kind))
+    assert found.n_classes == N_CLASSES and read(found).dtype == np.float32
+    assert np.array_equal(read(found), ANSWERS)
+
+
+def test_columns_are_in_the_order_of_their_numbers_wherever_they_stand(tmp_path: Path) -> None:
+    columns = {f"p_{i}": ANSWERS[:, i].astype(np.float64) for i in RNG.permutation(N_CLASSES)}
+    found = stored(tmp_path, prediction=None, **columns)
+    assert found.n_classes == N_CLASSES and np.array_equal(read(found), ANSWERS)
+
+
+def test_a_folder_of_files_is_read_in_order_as_one(tmp_path: Path) -> None:
+    whole = pa.table({**COLUMNS, "prediction": vector_column(ANSWERS)})
+    for i, part in enumerate((whole.slice(0, 10), whole.slice(10, 0), whole.slice(10))):
+        pq.write_table(part, tmp_path / f"part-{i}.parquet")
+    found = StoredPredictions(tmp_path)
+    assert found.n_records == N and np.array_equal(read(found), ANSWERS)
+    assert np.concatenate([b.record_ids for b in found.batches()]).tolist() == [*range(N)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10, 1000])
+def test_how_many_rows_are_read_at_once_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(parquet, "BATCH", size * N_CLASSES)
+    found = stored(tmp_path, model_id=np.arange(N) % 3, sex=["a", "b", "c", "d", "e"] * 5)
+    batches = [*found.batches()]
+    assert max(len(batch.is_member) for batch in batches) <= size
+    for name, expected in (("labels", COLUMNS["label"]), ("predictions", ANSWERS)):
+        assert np.array_equal(np.concatenate([getattr(b.vectors, name) for b in batches]), expected)
+    assert np.concatenate([b.record_ids for b in batches]).tolist() == [*range(N)]
+    assert np.concatenate([b.model_ids for b in batches]).tolist() == (np.arange(N) % 3).tolist()
+    assert np.concatenate([b.slices["sex"] for b in batches]).tolist() == ["a", "b", "c", "d", "e"] * 5
+
+
+def test_answers_alone_need_no_other_column_to_be_right(tmp_path: Path) -> None:
+    found = stored(tmp_path, is_member=["yes"] * N, record_id=[None] * N)
+    assert np.array_equal(np.concatenate([v.predictions for v in found.answers()]), ANSWERS)
+    with pytest.raises(DataError, match=r"TARGET=.* is_member .*string"):
+        next(found.batches())
+
+
+def test_without_ids_a_record_s_number_is_its_row(tmp_path: Path) -> None:
+    found = stored(tmp_path)
+    assert not found.has_ids and found.record_ids() is None and next(found.batches()).model_ids is None
+    ids = RNG.permutation(1000)[:N]
+    named = stored(tmp_path, record_id=ids.astype(np.int32))
+    assert named.has_ids and np.array_equal(named.record_ids(), ids)
+
+
+def test_slices_are_the_columns_of_few_kinds_that_have_no_role(tmp_path: Path) -> None:
+    found = stored(
+        tmp_path,
+        record_id=np.arange(N),
+        city=pa.array(["x", None] * 12 + ["y"]),
+        adult=np.arange(N) % 2 == 0,
+        age=np.arange(N) // 5,
+        group=pa.array(["k"] * N).dictionary_encode(),
+        height=np.linspace(1, 2, N),
+        p_not=["words"] * N,
+    )
+    assert found.slices == ["city", "adult", "age", "group", "p_not"]
+    slices = next(found.batches()).slices
+    assert slices["city"][:3].tolist() == ["x", "missing", "x"] and set(slices["adult"]) == {"true", "false"}
+
+
+def test_mitigated_answers_are_others_of_the_same_records(tmp_path: Path) -> None:
+    found = stored(tmp_path, record_id=np.arange(N))
+    turned = found.through(lambda p: p[:, ::-1])
+    assert np.array_equal(read(turned), ANSWERS[:, ::-1])
+    distances = np.concatenate([batch.distances for batch in turned.batches()])
+    assert np.allclose(distances, np.abs(ANSWERS[:, ::-1].astype(np.float64) - ANSWERS).sum(axis=1))
+    assert np.array_equal(np.concatenate([batch.record_ids for batch in turned.batches()]), np.arange(N))
+    assert np.array_equal(read(found), ANSWERS) and (next(found.batches()).distances == 0).all()
+
+
+# What is wrong, and where
+
+
+def changed(row: int, values: Any) -> pa.Array:
+    answers = ANSWERS.copy()
+    answers[row] = values
+    return vector_column(answers)
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"prediction": changed(20, np.inf)}, r"row 20 .*finite"),
+        ({"prediction": changed(11, 0.0)}, r"row 11 .*sum to 1"),
+        ({"prediction": changed(8, [1.1, -0.1] + [0.0] * 10)}, r"row 8 .*\[0, 1\]"),
+        ({"prediction": pa.array([*ANSWERS[:9].tolist(), None, *ANSWERS[10:].tolist()])}, r"has 0 in row 9 "),
+        ({"label": np.where(np.arange(N) == 6, -1, COLUMNS["label"])}, r"has -1 in row 6 .*0 \.\. 11"),
+        ({"label": pa.array([1] * 24 + [None])}, r"1 rows without label"),
+        ({"record_id": np.linspace(0, 1, N)}, r"record_id of type double"),
+        ({"model_id": ["a"] * N}, r"model_id of type string"),
+        ({"is_member": pa.array([True] * 24 + [None])}, r"is_member .*null"),
+    ],
+)
+def test_the_first_bad_row_is_named(tmp_path: Path, columns: dict[str, Any], text: str) -> None:
+    with pytest.raises(DataError, match=rf"TARGET='.*x\.parquet' .*{text}"):
+        [*stored(tmp_path, **columns).batches()]
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"label": None}, "no column label; it has is_member, prediction"),
+        ({"label": None, "is_member": None}, "no column label, is_member"),
+        ({"prediction": None}, r"no column prediction \(or p_0"),
+        ({"prediction": None, "p_1": np.ones(N)}, "p_1.*p_0 to p_0"),
+        ({"prediction": np.ones(N)}, "prediction of type double"),
+    ],
+)
+def test_what_a_file_lacks_is_said_before_a_row_is_read(tmp_path: Path, columns: dict[str, Any], text: str) -> None:
+    with pytest.raises(DataError, match=rf"TARGET='.*x\.parquet' .*{text}"):
+        stored(tmp_path, **columns)
+
+
+def test_ids_that_occur_more_than_once_are_named_with_their_number(tmp_path: Path) -> None:
+    found = stored(tmp_path, record_id=np.minimum(np.arange(N), 21))
+    with pytest.raises(DataError, match=r"record_id 21 4 times"):
+        found.record_ids()
+
+
+def test_rounded_answers_need_not_sum_to_one_and_are_probabilities_all_the_same(tmp_path: Path) -> None:
+    found = stored(tmp_path, rounded=True, prediction=vector_column(np.round(ANSWERS, 1)))
+    assert np.array_equal(read(found), np.round(ANSWERS, 1))
+    with pytest.raises(DataError, match=r"row 3 .*\[0, 1\]"):
+        read(stored(tmp_path, rounded=True, prediction=changed(3, 1.5)))
+
+
+# At the border of a model
+
+
+@given(st.integers(0, 2**16))
+@few
+def test_a_single_column_is_the_second_of_two_classes(seed: int) -> None:
+    p = np.random.default_rng(seed).random(6)
+    for answers in (p, p[:, None]):
+        assert np.allclose(align_probabilities(answers, [0, 1], 2), np.column_stack([1 - p, p]))
+    assert np.allclose(align_probabilities(p, [2, 0], 3), np.column_stack([p, np.zeros(6), 1 - p]))
+
+
+@given(st.integers(0, 2**16), st.sampled_from([np.nan, np.inf, -1e-3, 1.002, 2e-3]))
+@few
+def test_vectors_are_judged_one_at_a_time(seed: int, wrong: float) -> None:
+    rng = np.random.default_rng(seed)
+    answers = rng.dirichlet(np.ones(3), 10)
+    row = int(rng.integers(10))
+    answers[row, 0] = wrong if wrong != 2e-3 else answers[row, 0] + wrong
+    infinite, outside, unsummed = improbable(answers)
+    for i, p in enumerate(answers.tolist()):
+        assert infinite[i] == (not all(map(np.isfinite, p)))
+        assert outside[i] == any(x < -1e-6 or x > 1 + 1e-6 for x in p)
+        assert unsummed[i] == (abs(sum(p) - 1) > 1e-3)
+    assert (infinite | outside | unsummed).tolist() == [i == row for i in range(10)]
+
+
+def test_coarse_answers_may_sum_to_anything_between() -> None:
+    coarse = [[0.3, 0.3], [0.0, 0.0]]
+    assert align_probabilities(coarse, [0, 1], 2, is_coarse=True).tolist() == coarse
+    with pytest.raises(DataError, match=r"\[0\.3, 0\.3\] for record 0 \(2 such"):
+        align_probabilities(coarse, [0, 1], 2)
+    with pytest.raises(DataError, match="record 0"):
+        align_probabilities([[1.5, 0.0]], [0, 1], 2, is_coarse=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "n_classes", "text"),
+    [
+        ([[1, 1], [0, 1]], None, r"row 0 .*\[1, 1\].*one-hot"),
+        ([[0, 1], [0, 0]], None, "row 1 .*one-hot"),
+        (["a", "b"], None, "<U1"),
+        (np.zeros((2, 2, 2)), None, r"\(2, 2, 2\)"),
+        ([0, -1], None, "-1.* of record 1"),
+        ([0.0, np.inf], None, "inf.* of record 1 "),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_labels_that_are_none_are_named(labels: Any, n_classes: int | None, text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        as_integer_labels(labels, n_classes)
+
+
+def test_labels_in_range_are_let_through_and_booleans_are_two_classes() -> None:
+    check_labels([0, 4, 2], 5)
+    check_labels([], 1)
+    assert as_integer_labels([True, False]).tolist() == [1, 0]
+    assert as_integer_labels(np.zeros((0,))).tolist() == [] and as_integer_labels([[0, 1, 0]], 3).tolist() == [1]
+
+
+# Vectors
+
+
+@given(st.integers(0, 2**16))
+@few
+def test_a_confidence_is_that_of_the_label_and_rows_are_taken_together(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = Vectors(rng.dirichlet(np.ones(4), 9), rng.integers(0, 4, 9), rng.random(9) < 0.5)
+    assert vectors.confidence().tolist() == [p[y] for p, y in zip(vectors.predictions, vectors.labels, strict=True)]
+    rows = rng.integers(9, size=5)
+    some = vectors.where(rows)
+    assert np.array_equal(some.predictions, vectors.predictions[rows]) and some.is_in is not None
+    assert np.array_equal(some.is_in, np.asarray(vectors.is_in)[rows]) and np.array_equal(
+        some.labels, vectors.labels[rows]
+    )
+    assert Vectors(vectors.predictions, vectors.labels).where(rows).is_in is None
+    before = vectors.predictions.copy()
+    vectors.logit(2.0)
+    assert np.array_equal(vectors.predictions, before)

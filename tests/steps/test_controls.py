@@ -1,0 +1,236 @@
+"""Controls as a step: each looks at the artefacts that it should, and finds what was planted there."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.outside import Threshold
+from tests.steps.audits import TREE, Audit, performed
+from tests.steps.test_scores import Placed, plainly
+from umbrameter.attacks import Gap, Loss, Shokri
+from umbrameter.estimators import Estimator
+from umbrameter.evaluation.controls import Control, failures, of_scores
+from umbrameter.records.build import build
+from umbrameter.records.reader import Records
+from umbrameter.records.sources import ParquetData, SidesData
+from umbrameter.spec.audit import AuditSpec, ShadowSpec
+from umbrameter.steps import controls
+from umbrameter.steps.controls import CheckControls, _keys, _scaled, read_controls
+from umbrameter.steps.scores import read_scores
+from umbrameter.steps.target_answers import read_answers, write_answers
+from umbrameter.store.artefacts import Recipe, Store
+from umbrameter.store.steps import ensure
+
+Columns = dict[str, Any]
+ALL = {
+    "permuted_labels",
+    "planted_leak",
+    "swapped_sides",
+    "row_order",
+    "orientation",
+    "answers_fit_labels",
+    "blind_baseline",
+    "copies",
+    "near_copies",
+}
+RNG = np.random.default_rng(2)
+
+
+def sides(n: int = 100, seed: int = 0) -> tuple[Columns, Columns, Columns]:
+    """Return members, non-members and pool of one distribution, in numbers, a category and a class."""
+    rng, parts = np.random.default_rng(seed), []
+    for size in (n, n, n):
+        a = rng.normal(0, 1, size)
+        columns = {
+            "a": a,
+            "b": rng.normal(50, 20, size),
+            "c": rng.choice(["x", "y", "z"], size),
+            "y": (a + rng.normal(0, 0.3, size) > 0).astype(int),
+        }
+        parts.append(columns)
+    return parts[0], parts[1], parts[2]
+
+
+def checked(folder: Path, parts: tuple[Columns, Columns, Columns], with_pool: bool = False) -> dict[str, Control]:
+    """Return the controls of an audit of a target that looks at one feature and has seen no record."""
+    paths = {name: str(folder / f"{name}.parquet") for name in ("members", "nonmembers", "pool")}
+    for path, columns in zip(paths.values(), parts, strict=True):
+        pq.write_table(pa.table(columns), path)
+    known = paths if with_pool else {name: paths[name] for name in ("members", "nonmembers")}
+    data = SidesData(label="y", duplicates="keep", **known)
+    shadows = ShadowSpec(count=2, estimator=TREE, size=20)
+    attack = Shokri(model=Estimator(kind="logistic_regression")) if with_pool else Loss()
+    spec = AuditSpec(name="sides", data=data, target=Threshold(), shadows=shadows, attacks=(attack,))
+    audit = performed(folder, spec)
+    (step,) = audit.of(CheckControls)
+    return read_controls(audit.made(step))
+
+
+def status(folder: Path, parts: tuple[Columns, Columns, Columns], name: str, with_pool: bool = False) -> str:
+    return checked(folder, parts, with_pool)[name].status
+
+
+def test_every_control_is_there_and_those_of_a_pool_where_there_is_one(
+    tmp_path: Path, trained: Audit, stored: Audit
+) -> None:
+    (step,), (looked_up,) = trained.of(CheckControls), stored.of(CheckControls)
+    assert set(read_controls(trained.made(step))) == {*ALL, "near_copies_in_pool"}
+    assert set(read_controls(stored.made(looked_up))) == {*ALL, "near_copies_in_pool"}
+    assert set(checked(tmp_path, sides())) == ALL
+
+
+def test_a_sound_audit_fails_no_control(tmp_path: Path) -> None:
+    assert failures(checked(tmp_path, sides(), with_pool=True)) == []
+
+
+def test_what_was_written_is_read_again(trained: Audit) -> None:
+    artefact = trained.made(trained.of(CheckControls)[0])
+    content = {name: control.model_dump(mode="json") for name, control in read_controls(artefact).items()}
+    assert content == json.loads(artefact.data("controls.json"))
+
+
+def test_controls_of_scores_are_those_of_every_attack_on_the_unmitigated_target(trained: Audit) -> None:
+    (step,) = trained.of(CheckControls)
+    scores = [read_scores(trained.store.open(path)) for path in step.scores]
+    plain = [m.scoring.recipe.path for m in trained.variants[0].measurements if m.mitigation is None]
+    assert [*step.scores] == plain and len(plain) == 7 + 1  # and one that every mitigation has to face
+    outcomes = read_controls(trained.made(step))
+    for name, control in of_scores([s.scores for s in scores], scores[0].is_member, step.seed).items():
+        assert outcomes[name] == control
+
+
+def test_the_seed_of_the_audit_decides_what_is_drawn(trained: Audit) -> None:
+    (step,) = trained.of(CheckControls)
+    few = replace(step, scores=step.scores[:1])
+    one, again, other = (read_controls(trained.remade(replace(few, seed=seed))) for seed in (3, 3, 4))
+    assert one == again != other
+    assert {name for name in one if one[name] != other[name]} <= {"permuted_labels", "planted_leak", "blind_baseline"}
+
+
+# What was planted is found
+
+
+@pytest.mark.parametrize(("n_copies", "expected"), [(0, "pass"), (1, "pass"), (2, "fail"), (40, "fail")])
+def test_non_members_that_are_members_are_counted(tmp_path: Path, n_copies: int, expected: str) -> None:
+    members, others, pool = sides()
+    for name in others:
+        others[name][:n_copies] = members[name][:n_copies]
+    control = checked(tmp_path, (members, others, pool))["copies"]
+    assert control.figures["share"] == n_copies / 100 and control.status == expected
+
+
+def test_a_copy_of_another_class_is_no_copy(tmp_path: Path) -> None:
+    members, others, pool = sides()
+    for name in others:
+        others[name][:40] = members[name][:40]
+    others["y"][:40] = 1 - members["y"][:40]
+    assert checked(tmp_path, (members, others, pool))["copies"].figures["share"] == 0
+
+
+def test_small_changes_hide_no_copy_among_non_members_or_in_the_pool(tmp_path: Path) -> None:
+    for place, name in ((1, "near_copies"), (2, "near_copies_in_pool")):
+        parts = sides()
+        for column in parts[0]:
+            parts[place][column][:40] = parts[0][column][:40]
+        parts[place]["b"] = parts[place]["b"] + 1e-3
+        folder = tmp_path / name
+        folder.mkdir()
+        outcomes = checked(folder, parts, with_pool=True)
+        assert failures(outcomes) == [sentence for sentence in failures(outcomes) if name in sentence]
+        assert outcomes[name].status == "fail" and outcomes["copies"].status == "pass"
+
+
+def test_another_category_is_no_small_change(tmp_path: Path) -> None:
+    members, others, pool = sides()
+    for name in members:
+        others[name][:40] = members[name][:40]
+    others["c"][:40] = np.where(members["c"][:40] == "x", "y", "x")
+    assert status(tmp_path, (members, others, pool), "near_copies") == "pass"
+
+
+def test_sides_of_two_distributions_are_told_apart_without_the_target(tmp_path: Path) -> None:
+    members, others, pool = sides()
+    others["b"] = others["b"] + 60
+    assert status(tmp_path, (members, others, pool), "blind_baseline") == "fail"
+
+
+def test_sides_of_two_mixtures_of_classes_are_told_apart(tmp_path: Path) -> None:
+    members, others, pool = sides()
+    for columns, label in ((members, 0), (others, 1)):
+        columns["a"], columns["y"] = RNG.normal(0, 1, 100), np.where(np.arange(100) < 90, label, 1 - label)
+    assert status(tmp_path, (members, others, pool), "blind_baseline") == "fail"
+
+
+def rewritten(audit: Audit, change: Callable[[Any], Any]) -> CheckControls:
+    """Return the controls' step on the same answers with one thing changed about them."""
+    (step,) = audit.of(CheckControls)
+    answers = change(read_answers(audit.store.open(step.answers)))
+    recipe = Recipe("target_predictions", {"changed": step.answers})
+    with audit.store.write(recipe) as draft:
+        write_answers(draft, answers.rows, answers.vectors.labels, answers.is_member, answers.vectors.predictions)
+    return replace(step, answers=recipe.path)
+
+
+def test_exchanged_members_are_caught(trained: Audit, tmp_path: Path) -> None:
+    audit = trained.copied(tmp_path)
+    (step,) = audit.of(CheckControls)
+    assert read_controls(audit.made(step))["orientation"].status == "pass"
+    outcomes = read_controls(audit.remade(rewritten(audit, lambda a: replace(a, is_member=~a.is_member))))
+    assert outcomes["orientation"].status == "fail" and outcomes["swapped_sides"].status == "pass"
+
+
+def test_answers_of_other_records_are_caught(trained: Audit, tmp_path: Path) -> None:
+    audit, order = trained.copied(tmp_path), RNG.permutation(120)
+
+    def shuffled(answers: Any) -> Any:
+        vectors = replace(answers.vectors, predictions=answers.vectors.predictions[order])
+        return replace(answers, vectors=vectors)
+
+    outcomes = read_controls(audit.remade(rewritten(audit, shuffled)))
+    assert outcomes["answers_fit_labels"].status == "fail"
+
+
+def test_one_attack_that_scores_by_place_is_caught_among_others(trained: Audit, tmp_path: Path) -> None:
+    audit = trained.copied(tmp_path)
+    (step,) = audit.of(CheckControls)
+    placed, gap = plainly(audit, Placed()), plainly(audit, Gap())
+    paths = [ensure(audit.store, scoring) for scoring in (gap, placed)]
+    for scores, expected in (((paths[0],), "pass"), ((paths[0], paths[1]), "fail")):
+        outcomes = read_controls(audit.remade(replace(step, scores=scores)))
+        assert outcomes["row_order"].status == expected
+
+
+# Records as distances and digests
+
+
+def test_distances_are_of_features_on_one_scale_and_categories_that_differ(trained: Audit) -> None:
+    records = trained.records
+    X, _ = records.take(RNG.permutation(records.n_records)[:40])
+    scaled, width = _scaled(records, X), records.domain.high - records.domain.low
+    for i, j in ((0, 1), (2, 3), (4, 4), (5, 39)):
+        numbers = [k for k in range(records.n_features) if k not in records.categorical]
+        squares = sum(((X[i, k] - X[j, k]) / width[k]) ** 2 for k in numbers)
+        squares += sum(X[i, k] != X[j, k] for k in records.categorical)
+        assert np.sum((scaled[i] - scaled[j]) ** 2) == pytest.approx(squares, abs=1e-6)
+
+
+@pytest.mark.parametrize("per_batch", [1, 7, 10_000])
+def test_digests_are_equal_where_records_and_labels_are(
+    tmp_path: Path, per_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = RNG.integers(0, 3, (60, 3))
+    table = pa.table({"a": rows[:, 0], "b": rows[:, 1] * 0.5, "y": rows[:, 2]})
+    pq.write_table(table, tmp_path / "data.parquet")
+    data, store = ParquetData(path=str(tmp_path / "data.parquet"), label="y", duplicates="keep"), Store(tmp_path)
+    records = Records.open(store, build(data, store).path)
+    monkeypatch.setattr(controls, "BATCH", per_batch * records.n_features)
+    keys = _keys(records, np.arange(60))
+    for i in range(60):
+        assert (keys == keys[i]).tolist() == (rows == rows[i]).all(axis=1).tolist()
