@@ -43,6 +43,7 @@ def run_stage(session: Session, name: str, work: Sequence[Work], connection: Con
     connection
         The connection to a target trained elsewhere; None if the stage does not query it.
     """
+    work = _each_step_once(work)
     if not work:
         return
     with session.stage(name, sum(len(chunk.steps) for _, chunk in work)):
@@ -54,6 +55,18 @@ def run_stage(session: Session, name: str, work: Sequence[Work], connection: Con
             futures.append(future)
         for future in futures:
             future.result()
+
+
+def _each_step_once(work: Sequence[Work]) -> list[Work]:
+    """Leave each step to the first chunk that has it: measurements share steps, such as a static attacker's models."""
+    dealt: set[str] = set()
+    distinct: list[Work] = []
+    for stage_task, chunk in work:
+        steps = {step.recipe.path: step for step in chunk.steps if step.recipe.path not in dealt}
+        dealt.update(steps)
+        if steps:
+            distinct.append((stage_task, Chunk(chunk.title, list(steps.values()))))
+    return distinct
 
 
 def train_targets(session: Session, variants: Sequence[TrainedVariant], tracking_uri: str | None) -> None:

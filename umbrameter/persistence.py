@@ -1,6 +1,7 @@
 """Fitted models as skops files: loading one runs no code from it."""
 
 from typing import Any
+from zipfile import BadZipFile
 
 from umbrameter.dotted_paths import allowed_prefixes
 from umbrameter.errors import StoreError
@@ -20,12 +21,15 @@ def load_model(content: bytes) -> Any:
     Raises
     ------
     StoreError
-        When the file names types outside numpy, scipy and the allowed prefixes.
+        When the file is damaged, or names types outside numpy, scipy and the allowed prefixes.
     """
     import skops.io
 
     trusted = ("numpy.", "scipy.", *allowed_prefixes())
-    types = skops.io.get_untrusted_types(data=content)
+    try:
+        types = skops.io.get_untrusted_types(data=content)
+    except (BadZipFile, KeyError, ValueError) as error:
+        raise StoreError(f"a stored model cannot be read ({error}): the file is damaged; make it again") from error
     foreign = [name for name in types if not name.startswith(trusted)]
     if foreign:
         raise StoreError(f"a stored model holds {', '.join(foreign)}, which is not trusted; remove it and run again")

@@ -177,7 +177,7 @@ def test_stores_of_equal_artefacts_are_kept_apart(tmp_path: Path) -> None:
     before = read_classes(one, [0])[0].predictions
     Path(two.store.root, two.file("label=0.parquet")).unlink()
     assert np.array_equal(read_classes(one, [0])[0].predictions, before)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StoreError):
         read_classes(two, [0])
 
 

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from pyarrow import fs as pafs
 
 from umbrameter.errors import StoreError
 from umbrameter.store import artefacts
+from umbrameter.store.arrow import vector_column
 from umbrameter.store.artefacts import Artefact, Recipe, Store, canonical, digest
 
 RECIPE = Recipe("scores", {"seed": 0, "parts": ["a", "b"]})
@@ -244,12 +247,59 @@ def test_a_store_travels_as_its_root_alone(tmp_path: Path) -> None:
 # Reading, and roots of other kinds
 
 
-@pytest.mark.xfail(strict=True, reason="sizes are checked and the manifest's sha256 is not, so that flipped bits pass")
-def test_a_flipped_bit_is_a_damaged_file(tmp_path: Path) -> None:
+def test_a_file_whose_content_changed_is_refused(tmp_path: Path) -> None:
+    artefact = fill(Store(tmp_path))
+    Path(tmp_path, artefact.file("words.txt")).write_bytes(b"wordz")
+    with pytest.raises(
+        StoreError, match=r"words\.txt is missing or damaged.* delete this folder and run the audit again"
+    ):
+        artefact.data("words.txt")
+    Path(tmp_path, artefact.file("words.txt")).unlink()
+    with pytest.raises(StoreError, match=r"words\.txt is missing or damaged"):
+        artefact.data("words.txt")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flipped_bit_anywhere_in_a_table_never_gives_other_values(tmp_path: Path, seed: int) -> None:
+    store, rng = Store(tmp_path), np.random.default_rng(seed)
+    table = pa.table({"id": np.arange(2000), "vector": vector_column(rng.random((2000, 4), np.float32))})
+    with store.write(RECIPE) as draft:
+        draft.table("t.parquet", table, row_group_size=500)
+    artefact = store.open(RECIPE.path)
+    path = Path(tmp_path, artefact.file("t.parquet"))
+    sound = path.read_bytes()
+    for _ in range(40):
+        content = bytearray(sound)
+        content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(content)
+        try:
+            assert artefact.table("t.parquet").equals(table)
+        except StoreError as error:
+            assert "t.parquet is missing or damaged" in str(error)
+
+
+def test_damage_outside_of_what_is_read_does_not_matter(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    path = Path(tmp_path, fill(store).file("words.txt"))
-    path.write_bytes(b"wordz")
-    assert store.find(RECIPE) is None
+    with store.write(RECIPE) as draft:
+        draft.table("t.parquet", pa.table({"a": np.arange(1000.0), "b": np.arange(1000.0)}))
+    artefact = store.open(RECIPE.path)
+    path = Path(tmp_path, artefact.file("t.parquet"))
+    start = pq.read_metadata(path).row_group(0).column(1).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start + 200] ^= 1
+    path.write_bytes(content)
+    assert artefact.table("t.parquet", ["a"])["a"].to_pylist() == [*range(1000)]
+    with pytest.raises(StoreError, match=r"t\.parquet is missing or damaged"):
+        artefact.table("t.parquet", ["b"])
+
+
+def test_a_full_disk_while_a_table_is_copied_is_not_called_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.write(RECIPE) as draft:
+        draft.table("t.parquet", pa.table({"a": [1]}))
+    artefact = store.open(RECIPE.path)
+    with pytest.raises(OSError, match="No space left"), artefact.parquet("t.parquet"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"], ids=["path", "address"])

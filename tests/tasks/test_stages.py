@@ -36,8 +36,6 @@ STAGES = [
     "report",
 ]
 
-TWICE = "models and scores that a static attacker shares with another measurement are dealt to several tasks"
-
 
 @pytest.fixture(scope="module")
 def again(everything: Finished) -> Finished:
@@ -86,8 +84,8 @@ def test_every_step_is_in_some_task_and_no_task_has_others(everything: Finished)
         "attack_data",
         "guards",
         "references",
-        pytest.param("attack_models", marks=pytest.mark.xfail(strict=True, reason=TWICE)),
-        pytest.param("scores", marks=pytest.mark.xfail(strict=True, reason=TWICE)),
+        "attack_models",
+        "scores",
         "evaluations",
         "utility",
         "controls",
@@ -98,13 +96,7 @@ def test_no_step_is_in_two_tasks(everything: Finished, kind: str) -> None:
     assert made and [path for path, n in made.items() if n > 1] == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=TWICE) if name == "fit attack models" else ())
-        for name in STAGES
-    ],
-)
+@pytest.mark.parametrize("name", STAGES)
 def test_progress_reaches_the_number_of_a_stage_s_steps(everything: Finished, name: str) -> None:
     stage = everything.session._stages[name]
     assert stage.done == stage.total and " left" not in stage.line

@@ -78,7 +78,10 @@ def boolean(value: Any, name: str) -> None:
 
 def random_state(value: Any, name: str) -> None:
     """Check that a value is a seed, a `RandomState` or None."""
-    check_random_state(value)
+    try:
+        check_random_state(value)
+    except ValueError:
+        raise ValueError(f"{name} == {value!r}, must be a whole number, a numpy.random.RandomState or None.") from None
 
 
 def check_parameters(owner: str, values: Mapping[str, Any], checks: Mapping[str, Check]) -> None:

@@ -74,6 +74,8 @@ def fit_side_by_side(networks: Sequence[NetworkClassifier], X: Floats, y: Array,
     if len(shapes) != 1:
         raise ValueError(f"the networks differ in their parameters: {'; '.join(sorted(shapes))}; stack equal ones")
     X, y = np.ascontiguousarray(X, dtype=np.float32), np.asarray(y)
+    if any(len(own_rows) and not 0 <= np.min(own_rows) <= np.max(own_rows) < len(X) for own_rows in rows):
+        raise ValueError(f"rows must be between 0 and {len(X) - 1}, the rows of X; give positions, not ids")
     if any(network.trains_alone for network in networks):
         for network, own_rows in zip(networks, rows, strict=True):
             network.fit(X[own_rows], y[own_rows])

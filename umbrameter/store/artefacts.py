@@ -96,14 +96,48 @@ class Artefact:
         with self.parquet(name) as source:
             return source.read(columns=columns, use_threads=False)
 
-    def parquet(self, name: str) -> pq.ParquetFile:
-        """Open one Parquet file of the artefact, for reading by row groups."""
-        return pq.ParquetFile(self.store.fs.open_input_file(self.file(name)), pre_buffer=False)
+    @contextmanager
+    def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        """Open one Parquet file of the artefact, for reading by row groups; each page's checksum is verified.
+
+        Raises
+        ------
+        StoreError
+            When the file is missing, or what is read of it is not what was written.
+        """
+        try:
+            with (
+                self.store.fs.open_input_file(self.file(name)) as stream,
+                pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True) as source,
+            ):
+                yield source
+        except (OSError, pa.ArrowInvalid) as error:
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and _code(error):
+                raise  # of the operating system's: the disk is full, say, where what is read is written on
+            raise self._damaged(name) from error
 
     def data(self, name: str) -> bytes:
-        """Read one file of the artefact as bytes."""
-        with self.store.fs.open_input_stream(self.file(name)) as stream:
-            return bytes(stream.read())
+        """Read one file of the artefact as bytes.
+
+        Raises
+        ------
+        StoreError
+            When the file is missing, or its content is not what was written.
+        """
+        try:
+            with self.store.fs.open_input_stream(self.file(name)) as stream:
+                content = bytes(stream.read())
+        except FileNotFoundError:
+            raise self._damaged(name) from None
+        if hashlib.sha256(content).hexdigest() != self.files[name]["sha256"]:
+            raise self._damaged(name)
+        return content
+
+    def _damaged(self, name: str) -> StoreError:
+        where = f"{self.store.root}/{self.path}"
+        return StoreError(
+            f"{where}: {name} is missing or damaged; delete this folder and run the audit again, which makes it anew"
+        )
 
 
 @dataclass
@@ -145,7 +179,10 @@ class Draft:
         ]
         with (
             self.sink(name) as out,
-            pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer,
+            # Checksums by page, so that reading a few row groups notices damage without reading the whole file.
+            pq.ParquetWriter(
+                out, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+            ) as writer,
         ):
             yield writer
 
@@ -323,7 +360,7 @@ def _plainly(root: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        code = error.errno if error.errno is not None else _code_in(str(error))
+        code = _code(error)
         if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             text = "no space left while writing; what was finished is kept: free some space and run the same again"
         elif code in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
@@ -333,8 +370,9 @@ def _plainly(root: str) -> Iterator[None]:
         raise StoreError(f"root={root!r}: {text}") from error
 
 
-def _code_in(text: str) -> int:
-    """Return the error number in a pyarrow message (`[errno 28] ...`), or 0."""
-    _, _, tail = text.partition("[errno ")
-    number = tail.partition("]")[0]
+def _code(error: OSError) -> int:
+    """Return the operating system's number of an error, also from pyarrow's text (`[errno 28] ...`); 0 without one."""
+    if error.errno is not None:
+        return error.errno
+    number = str(error).partition("[errno ")[2].partition("]")[0]
     return int(number) if number.isdigit() else 0
