@@ -6,6 +6,7 @@ those that are scikit-learn classifiers are called.
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -108,11 +109,17 @@ class Estimator(BaseModel):
         names = ["numpy", "scikit-learn"]
         if KINDS.get(self.kind, self.kind).startswith(NETWORKS):
             names += ["jax", "numba"]
-        return {name: version(name) for name in names}
+        return {name: _version(name) for name in names}
 
     def describe(self) -> str:
         """Return the classifier in a few words, such as `random_forest(min_samples_leaf=20)`."""
         return f"{self.kind}({', '.join(f'{k}={v}' for k, v in self.params.items())})"
+
+
+@lru_cache(maxsize=16)
+def _version(library: str) -> str:
+    """Return a library's version; each look-up would read its metadata from disk, for every planned model."""
+    return version(library)
 
 
 def _check_parameters(classifier: Any) -> None:

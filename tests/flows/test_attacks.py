@@ -1,6 +1,5 @@
 """Whole audits with every attack in every design, with repeats and limits, without mocks."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import pytest
 
 from flows.audit import audit
 from tasks.cluster import Compute
-from tasks.server import temporary_server
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
 SMALL = Path(__file__).parent / "small.yaml"
 POINTWISE = ["gap", "loss", "confidence", "entropy", "modified_entropy"]
@@ -29,12 +27,6 @@ ATTACKS: list[dict[str, Any]] = [
 ]
 ONLINE = [{"kind": "lira", "mode": "online"}, {"kind": "rmia", "mode": "online"}]
 COMBINED = {"kind": "combined", "attacks": [{"kind": "loss"}, {"kind": "lira"}]}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 def spec(**changes: Any) -> AuditSpec:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,14 @@ import pytest
 from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.mlflow_client.runs import log_run
-from tasks.server import temporary_server
 from umbrameter.errors import PlanError, StoreError, TrackingError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
 SMALL = Path(__file__).parent / "small.yaml"
 COMMAND = [sys.executable, "-c", "from umbrameter.cli import main; main()"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 def run(root: Path, *settings: str, workers: int = 0, **options: Any) -> Report:
@@ -103,18 +95,24 @@ def test_root_that_cannot_be_written(tmp_path: Path) -> None:
 
 # The command line in a process of its own, killed and stopped
 
-SLOWER = ("shadows.count=8", "target.estimator.params.n_estimators=300", "split.members=2000")
+SLOWER = ("shadows.count=8", "target.estimator.params.n_estimators=150", "split.members=1000")
+"""Settings under which each stage takes long enough to be killed in it."""
 
 
 class Command:
     """`umbrameter audit`, with its standard error read line by line."""
 
-    def __init__(self, root: Path, *more: str):
+    def __init__(self, root: Path, *more: str, settings: tuple[str, ...] = SLOWER, server: str | None = None):
         arguments = [*COMMAND, "audit", str(SMALL), "--root", str(root), "--json", "--workers", "2", *more]
-        for setting in SLOWER:
+        for setting in settings:
             arguments += ["--set", setting]
         self.process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ, start_new_session=True
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | ({} if server is None else {"PREFECT_API_URL": server}),
+            start_new_session=True,
         )
         self.lines: list[str] = []
 
@@ -143,10 +141,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return run(tmp_path_factory.mktemp("whole"), *SLOWER)
 
 
-def test_killed_three_times_it_continues_with_the_same_results(tmp_path: Path, whole: Report) -> None:
+def test_killed_three_times_it_continues_with_the_same_results(tmp_path: Path, whole: Report, server: str) -> None:
     finished = 0
-    for moment in ("query target: 2 of 2", "fit shadow models: ", "merge: 2 of 2"):
-        command = Command(tmp_path)
+    for moment, shared in (("query target: 2 of 2", server), ("fit shadow models: ", None), ("merge: 2 of 2", server)):
+        command = Command(tmp_path, server=shared)
         command.wait_for(moment)
         family = command.family()
         command.process.send_signal(signal.SIGKILL)
@@ -155,7 +153,7 @@ def test_killed_three_times_it_continues_with_the_same_results(tmp_path: Path, w
         now = len(list((tmp_path / "store" / "shadow_predictions").glob("*/manifest.json")))
         assert now >= finished
         finished = now
-    code, out, err = Command(tmp_path).finish()
+    code, out, err = Command(tmp_path, server=server).finish()
     assert code == 0, err
     report = Report.model_validate_json(out)
     assert report.results_json() == whole.results_json()
@@ -181,7 +179,7 @@ def test_ctrl_c_stops_within_seconds_leaves_nothing_and_the_next_run_continues(t
 
 
 def test_command_prints_the_report_and_nothing_else_on_standard_output(tmp_path: Path) -> None:
-    command = Command(tmp_path, "--tracking-uri", "http://127.0.0.1:9")
+    command = Command(tmp_path, "--tracking-uri", "http://127.0.0.1:9", settings=())
     code, out, err = command.finish()
     assert code == 1
     assert json.loads(out)["audit"]["name"] == "small"

@@ -15,7 +15,6 @@ from distributed import LocalCluster, Security
 
 from flows.audit import audit
 from tasks.cluster import Compute
-from tasks.server import temporary_server
 from umbrameter.errors import DataError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
@@ -25,18 +24,17 @@ from umbrameter.store.artefacts import Store
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 from test_cluster import certificate
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("server"),
+]
 
 SMALL = Path(__file__).parent / "small.yaml"
 NETWORK = "{kind: mlp, params: {hidden: [16], epochs: 5}}"
 NETWORKS = (f"target.estimator={NETWORK}", "mitigations=[]", "attacks=[{kind: shokri}, {kind: loss}]")
 """Settings that make the target and the attack models networks."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 def run(root: Path, *settings: str, compute: Compute | None = None) -> Report:

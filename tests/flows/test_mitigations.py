@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import pytest
 from data.catalogue import locate
 from flows.audit import audit
 from tasks.cluster import Compute
-from tasks.server import temporary_server
 from umbrameter.mitigations import MemGuard, Rounding, TopK, wrapped
 from umbrameter.mitigations.memguard import Guarded
 from umbrameter.persistence import load_model
@@ -33,7 +31,12 @@ from umbrameter.steps.guards import guard_file, guard_seed
 from umbrameter.steps.target import model_file
 from umbrameter.store.artefacts import Store
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("server"),
+]
 
 MITIGATIONS: list[Any] = [
     {"kind": "top_k", "k": 1, "renormalise": True},
@@ -49,20 +52,14 @@ MITIGATIONS: list[Any] = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
-
-
 def spec(**changes: Any) -> AuditSpec:
     network = {"hidden": [64], "epochs": 40, "batch_size": 20, "learning_rate": 0.003}
     settings: dict[str, Any] = {
         "name": "matrix",
-        "data": {"kind": "catalogue", "name": "location30"},
+        "data": {"kind": "generated", "like": "purchase", "records": 3000, "features": 120, "classes": 5},
         "split": {"members": 400, "nonmembers": 400},
         "target": {"kind": "train", "estimator": {"kind": "mlp", "params": network}},
-        "shadows": {"count": 4},
+        "shadows": {"count": 2},
         "attacks": [
             {"kind": "shokri", "model": {"kind": "logistic_regression"}, "features": "sorted"},
             {"kind": "loss"},
@@ -75,12 +72,10 @@ def spec(**changes: Any) -> AuditSpec:
 
 
 @pytest.fixture(scope="module")
-def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, Report]]:
-    root, before = tmp_path_factory.mktemp("matrix"), os.environ.get("UMBRAMETER_DATA")
-    os.environ["UMBRAMETER_DATA"] = str(data_dir)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Report]:
+    root = tmp_path_factory.mktemp("matrix")
     folder = audit(spec(), root=str(root), compute=Compute(workers=0))
-    yield root, folder, Report.model_validate_json((root / folder / "report.json").read_bytes())
-    os.environ.pop("UMBRAMETER_DATA") if before is None else os.environ.update(UMBRAMETER_DATA=before)
+    return root, folder, Report.model_validate_json((root / folder / "report.json").read_bytes())
 
 
 def found(report: Report, attack: str, mitigation: str | None, attacker: str | None = "adaptive") -> Any:
@@ -141,7 +136,7 @@ def test_mitigations_of_the_answer_train_nothing(finished: tuple[Path, str, Repo
     root = finished[0]
     folder = audit(spec(mitigations=rows), root=str(root), compute=Compute(workers=0))
     again = Report.model_validate_json((root / folder / "report.json").read_bytes())
-    assert again.ledger.fits == 0 and again.ledger.queries == 0 and again.shadows.n_reused == 4
+    assert again.ledger.fits == 0 and again.ledger.queries == 0 and again.shadows.n_reused == 2
     assert {r.mitigation for r in again.results} >= {"rounding(2)", "top_k(3)"}
 
 
@@ -196,7 +191,7 @@ def test_an_exported_model_answers_as_the_wrapper_does(
         "memguard(1) + rounding(1)": wrapped(
             unmitigated, [Guarded(MemGuard(), stored, guard_seed(0)), Rounding(1)]
         ).predict_proba(X),
-        "l2(0.003) + label_only": np.eye(30)[strong.predict_proba(X).argmax(axis=1)],
+        "l2(0.003) + label_only": np.eye(5)[strong.predict_proba(X).argmax(axis=1)],
     }
     for i, (mitigation, answers) in enumerate(expected.items()):
         card = exported(command, finished, mitigation, tmp_path / str(i))

@@ -1,6 +1,5 @@
 """An audit with an attack, a learned mitigation and a target defined outside umbrameter, named by dotted path."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 
 from flows.audit import audit
 from tasks.cluster import Compute
-from tasks.server import temporary_server
 from tests.outside import Blend
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.errors import SpecError
@@ -19,7 +17,7 @@ from umbrameter.report.run_artefacts import read_run_artefacts
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.artefacts import Store
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
 SPEC = """
 name: outside
@@ -28,12 +26,6 @@ shadows: {count: 4, size: 40, estimator: {kind: logistic_regression}}
 attacks: [{kind: tests.outside.Stretch, factor: 2}, {kind: loss}]
 mitigations: [{kind: tests.outside.Blend}, [{kind: tests.outside.Blend, share: 0.25}, {kind: rounding, decimals: 1}]]
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 @pytest.fixture

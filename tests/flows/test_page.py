@@ -1,14 +1,12 @@
 """The examples of docs/targets.md run as shown."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from tasks.server import temporary_server
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.report.model import read_report
 from umbrameter.shadow_data import AnyShadowData, Marginals
@@ -52,12 +50,6 @@ def test_the_specs_are_valid() -> None:
 def test_the_file_of_marginals_is_one(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text(blocks("json")[0])
     assert Marginals.load(str(tmp_path / "m.json")).is_by_class
-
-
-@pytest.fixture
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 @pytest.mark.usefixtures("server")

@@ -1,7 +1,7 @@
 """Sweeps: all points share one target and its answers; MLflow has one run per point, and series over them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,13 @@ import yaml
 
 from flows.sweep import sweep
 from tasks.cluster import Compute
-from tasks.mlflow_client.registry import default_uri
-from tasks.server import temporary_server
+from tasks.mlflow_client.tracking_store import default_uri
 from umbrameter.errors import SpecError
 from umbrameter.report.model import Report
 from umbrameter.report.sweep_model import SweepReport
 from umbrameter.spec.sweep import Sweep, from_yaml
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
 LADDER = {
     "name": "ladder",
@@ -36,12 +35,6 @@ LADDER = {
     },
     "attacks": [{"kind": "shokri", "model": {"kind": "logistic_regression"}}, {"kind": "loss"}],
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 @pytest.fixture(scope="module")

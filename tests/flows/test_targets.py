@@ -29,14 +29,13 @@ from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.external_targets.endpoint import WITNESSES
 from tasks.external_targets.handover import ModelHandle
-from tasks.server import temporary_server
 from umbrameter.errors import TargetError
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.targets.columns import Columns, frame
 from umbrameter.targets.connection import N_CANARIES
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
 N, N_QUERIES = 300, 600 * 3
 """Members, as many non-members; and queries of the audit below: each record and two changed copies of it."""
@@ -47,12 +46,6 @@ N_SENT = N_QUERIES + 3 * 6 * WITNESSES
 COMMAND = [sys.executable, "-c", "from umbrameter.cli import main; main()"]
 NAMES = ("age", "pay", "colour")
 COLUMNS = Columns(NAMES, {"colour": ("blue", "green", "red")}, (True, False, True))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with temporary_server() as when_it_answers, when_it_answers():
-        yield
 
 
 def people(n: int, seed: int) -> tuple[pa.Table, np.ndarray]:

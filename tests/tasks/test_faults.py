@@ -71,7 +71,7 @@ def test_all_workers_killed_at_once(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_takes_more_memory_than_it_may(tmp_path: Path) -> None:
-    text = r"the worker died \d times .* want of memory; use fewer workers .* give each more \(--memory\)"
+    text = r"the worker died \d times .* lack of memory; use fewer workers .* give each more \(--memory\)"
     with Cluster(Compute(workers=1, memory="700MiB")) as cluster, pytest.raises(ComputeError, match=text):
         cluster.perform(str(tmp_path), [Note("before"), Note("a", fate="hog")])
     assert made(tmp_path, Note("before")) and not made(tmp_path, Note("a", fate="hog"))
