@@ -22,6 +22,7 @@ NAMES = ("network", "cnn", "attacks", "score", "audit", "scale", "imports", "syn
 LONG = ("location", "kills", "mitigations")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+# The first three are for OpenMP and BLAS libraries; XLA reads NPROC.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 
 
@@ -30,12 +31,12 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"Which of {', '.join(NAMES + LONG)}; all short ones if unset."
     )
-    parser.add_argument("--full", action="store_true", help="More rounds, and the long benches too.")
+    parser.add_argument("--full", action="store_true", help="More rounds, and the long benches as well.")
     parser.add_argument("--write", action="store_true", help=f"Put the tables into {PAGE.name}.")
     options = parser.parse_args()
     unknown = set(options.names) - {*NAMES, *LONG}
     if unknown:
-        parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(NAMES + LONG)}")
+        parser.error(f"unknown bench {', '.join(sorted(unknown))}; expected some of {', '.join(NAMES + LONG)}")
     for name in options.names or (NAMES + LONG if options.full else NAMES):
         print(f"\n{name}: {about(name)}", flush=True)
         rows = table(measured(name, options.full))
@@ -69,7 +70,7 @@ def measured(name: str, full: bool) -> list[Row]:
 
 
 def machine() -> str:
-    """Return the machine and the versions that decide the figures, in a line."""
+    """Return the machine and the versions that the figures depend on, in a line."""
     import numpy  # noqa: F401  # loads the BLAS whose kernels are listed
     import threadpoolctl
 

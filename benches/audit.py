@@ -56,6 +56,7 @@ def command(folder: Path, settings: dict, root: str, workers: int) -> tuple[floa
     """
     file = folder / "spec.yaml"
     file.write_text(yaml.safe_dump(settings), encoding="utf8")
+    # A new process, as for a user: its start and its imports are part of the time.
     start = time.perf_counter()
     arguments = [*COMMAND, str(file), "--root", str(folder / root), "--workers", str(workers), "--json"]
     done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
@@ -64,6 +65,7 @@ def command(folder: Path, settings: dict, root: str, workers: int) -> tuple[floa
 
 def ours(folder: Path, data: Path, attack: dict) -> tuple[Time, float, float]:
     """Run an audit in a new root; return its time, accuracy and AUC."""
+    # A root's name is used once, so that nothing is reused.
     wall, content = command(folder, spec(data, attack), f"root-{time.time_ns()}", 2)
     metrics = content["results"][0]["metrics"]
     cpu = sum(content["ledger"]["cpu_seconds"].values())
@@ -171,7 +173,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), Path(name, "purchases.parquet")
         write(data, bits, y)
-        ours(folder, data, network)  # leaves numba's compiled code on disk, as on any machine but a new one
+        # Leaves numba's compiled code on disk, as on any machine but a new one.
+        ours(folder, data, network)
         run("ours", lambda: ours(folder, data, network))
         run("script", lambda: script(bits, y))
         if has_mia := installed("mia"):

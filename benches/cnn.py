@@ -23,6 +23,7 @@ def torch_eager(X, y, kernel):
     ]
     model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters())
+    # Pixels from -1 to 1, as `CNNClassifier` scales them.
     images = torch.from_numpy(X.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
     images, labels = images.contiguous(memory_format=torch.channels_last), torch.from_numpy(y)
     for _ in range(EPOCHS):

@@ -101,4 +101,5 @@ def table(rows: list[Row]) -> str:
 
 def report(rows: list[Row]) -> None:
     """Print the rows as JSON, the last line of a bench."""
+    # Standard output is for this line alone: `benches.__main__` parses it.
     print(json.dumps([asdict(row) for row in rows]))

@@ -1,4 +1,4 @@
-"""Audits of Location-30 whose worker or driver is killed at a random moment: all must end with the same results."""
+"""Audits of Location-30 whose worker or driver is killed at a random moment: all must give the same results."""
 
 import json
 import signal
@@ -31,12 +31,13 @@ def results(process: subprocess.Popen) -> str:
 
 
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
+    # Dask starts its workers by multiprocessing's `spawn`, whose command line names this function.
     children = psutil.Process(process.pid).children(recursive=True)
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def killed(root: Path, who: str, moment: float, rng: np.random.Generator) -> tuple[str, bool]:
-    """Kill a process of an audit; return the audit's final results, and whether there was still something to kill.
+    """Kill a process of an audit; return the audit's final results, and whether the process still ran.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def killed(root: Path, who: str, moment: float, rng: np.random.Generator) -> tup
     time.sleep(moment)
     is_running = process.poll() is None
     if who == "driver" and is_running:
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)  # cannot be caught, so nothing is tidied up
         process.communicate()
         process = started(root)
     elif is_running:

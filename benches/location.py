@@ -54,6 +54,7 @@ def main() -> None:
     X, y = np.stack(table["x"].to_numpy()), table["y"].to_numpy().astype(np.int64)
     settings = AuditSpec.load(SPEC).model_dump(mode="json")
     assert settings["shadows"]["count"] == N_SHADOWS
+    # The spec lists the script's attack first.
     alone, three = (settings | {"attacks": settings["attacks"][:n]} for n in (1, 3))
     rows = []
     with tempfile.TemporaryDirectory() as name:

@@ -1,6 +1,6 @@
 """Compare the shipped specs' results with published ones: `python -m benches.results [SPEC ...]`; all specs if unset.
 
-Each spec's table is written into docs/results.md, between its markers. Location audits are run with three seeds.
+Writes each spec's table into docs/results.md, between its markers. Location audits run with three seeds.
 """
 
 import sys
@@ -38,7 +38,7 @@ PURCHASE = {
     "l2(0.001)": (0.72, 0.77, 0.73, 0.86),
     "l2(0.01)": (0.63, 0.53, 0.54, 0.52),
 }
-"""Test accuracy, attack accuracy, precision and recall of Shokri et al. (2017), section IX, on Purchase-100."""
+"""Test accuracy, attack accuracy, precision and recall on Purchase-100 in Shokri et al. (2017), section IX."""
 
 PRIVATE = {
     "dp-mnist": {1: (0.762, 0.757), 2: (0.874, 0.870), 4: (0.909, 0.906), 8: (0.937, 0.932), None: (0.999, 0.970)},
@@ -62,13 +62,14 @@ def main() -> None:
     for name in sys.argv[1:] or makers:
         table = makers[name](name)
         print(f"\n{name}\n{table}", file=sys.stderr, flush=True)
+        # Written after each spec, so that an interruption loses the current one alone.
         begin, end = (f"<!-- {name}: {mark} -->" for mark in ("begin", "end"))
         head, _, after_begin = PAGE.read_text(encoding="utf8").partition(begin)
         PAGE.write_text(f"{head}{begin}\n\n{table}\n\n{end}{after_begin.partition(end)[2]}", encoding="utf8")
 
 
 def reports(name: str, seeds: Iterable[int]) -> list[dict]:
-    """Run a spec as a user does, once per seed, and return the reports of the audits or sweeps."""
+    """Run a spec as a user does, once per seed, and return the reports."""
     settings = yaml.safe_load((SPECS / f"{name}.yaml").read_text(encoding="utf8"))
     with tempfile.TemporaryDirectory() as folder:
         return [audit.command(Path(folder), settings | {"seed": seed}, "root", 2)[1] for seed in seeds]
@@ -91,6 +92,7 @@ def guarded(report: dict) -> str:
     for result in report["results"]:
         name = result["mitigation"] or "none"
         accuracy = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**result["metrics"]["accuracy"])
+        # Without a mitigation there is one kind of attacker; its figure goes into the column of the adaptive one.
         rows.setdefault((name, result["attack"]), {})[result["attacker"] or "adaptive"] = accuracy
         utility = result["utility"]
         utilities[name] = [
@@ -106,7 +108,7 @@ def guarded(report: dict) -> str:
 
 
 def purchase(report: dict) -> str:
-    """Return the paper's table beside ours: its attack models, and the strongest of all attacks."""
+    """Return our figures beside the paper's: those of its attack models, and of the strongest attack."""
     rows = []
     for name, published in PURCHASE.items():
         results = [r for r in report["results"] if (r["mitigation"] or "none") == name]

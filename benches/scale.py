@@ -58,10 +58,10 @@ def workers_and_again(folder: Path, data: Path) -> list[Row]:
 
 
 def memory(folder: Path, data: Path) -> list[Row]:
-    found = {n: measured(folder, data, f"memory-{n}", 2, n, 2)[1] for n in (16, 64)}
+    ledgers = {n: measured(folder, data, f"memory-{n}", 2, n, 2)[1] for n in (16, 64)}
     rows = []
     for who in ("worker", "driver"):
-        few, many = (found[n][f"{who}_peak_rss_mb"] for n in (16, 64))
+        few, many = (ledgers[n][f"{who}_peak_rss_mb"] for n in (16, 64))
         what = f"peak memory of the {who}, 64 v. 16 shadow models"
         rows.append(Row(what, f"{many:.0f} MiB", f"{few:.0f} MiB", many / few, 1.15, 1.0, True))
     return rows
@@ -69,7 +69,7 @@ def memory(folder: Path, data: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class Wait:
-    """A step that takes time, but none of the processor's."""
+    """A step that takes wall time but no CPU time."""
 
     number: int
 
@@ -82,7 +82,7 @@ class Wait:
 
 
 def waiting() -> list[Row]:
-    """Run steps that only wait on 64 workers, in the way of an audit's stages."""
+    """Run steps that only wait on 64 workers, as the stages of an audit run theirs."""
     import subprocess
 
     from prefect import flow
@@ -117,7 +117,7 @@ def waiting() -> list[Row]:
             taken = wait(root, address)
         cluster.stdin.close()
     ideal = n * WAIT / N_WAITING
-    what = f"{n} tasks of {WAIT:g} s on {N_WAITING} workers that only wait: time v. none lost"
+    what = f"{n} tasks of {WAIT:g} s on {N_WAITING} workers that only wait: time v. no time lost"
     return [Row(what, f"{taken:.1f} s", f"{ideal:.1f} s", taken / ideal)]
 
 
@@ -139,7 +139,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), Path(name, "purchases.parquet")
         write(data, bits, y)
-        measured(folder, data, "warm", 2, 2, 1)  # leaves numba's compiled code on disk
+        # Leaves numba's compiled code on disk.
+        measured(folder, data, "warm", 2, 2, 1)
         rows = [*workers_and_again(folder, data), *memory(folder, data), *rows]
     report(rows)
 

@@ -1,4 +1,4 @@
-"""Stored predictions of 10,000 records per side, 64 shadow models, 100 classes, by all attacks that fit nothing."""
+"""Stored answers on 10,000 records per side, 64 shadow models, 100 classes, scored by all attacks that fit nothing."""
 
 import resource
 import subprocess
@@ -69,7 +69,7 @@ def main() -> None:
         folder = Path(name)
         write(folder)
         (folder / "spec.yaml").write_text(SPEC, encoding="utf8")
-        # The fastest run: the first one reads all modules from the disk.
+        # The fastest of several runs, since the first one reads all modules from the disk.
         started = min(seconds(IMPORT) for _ in range(3))
         files = (str(folder / "target.parquet"), "--shadow", str(folder / "shadow.parquet"))
         whole = min(seconds(SCORE, "score", *files, "--spec", str(folder / "spec.yaml")) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Sweeps beside published results: one row per point, with the attack models' figures over seeds."""
+"""Tables of sweeps beside published results: one row per point, with the attack models' figures over seeds."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ LADDERS = {
 """Attack precision by shadow data in Shokri et al. (2017), section VI, for targets on a cloud platform."""
 
 SIZES = {"cifar10-sizes": {2500: 0.78, 5000: 0.74, 10000: 0.72, 15000: 0.71}}
-"""Median attack precision over classes by training size, figure 4 there."""
+"""Median attack precision over classes by training size, in figure 4 of the same paper."""
 
 
 def ladder(name: str, sweeps: Sequence[dict]) -> str:
@@ -26,6 +26,7 @@ def ladder(name: str, sweeps: Sequence[dict]) -> str:
             spread([a["metrics"][m].get("value", np.nan) for a in attacks]) for m in ("precision", "recall", "auc")
         ]
         medians = spread([np.median(a["class_precision"]) for a in attacks])
+        # Only kinds that query the target have a number of queries per record.
         drawn = [point["drawn"] for point in points if point["drawn"] and point["drawn"]["queries"]]
         queries = spread([d["queries"] / d["n_records"] for d in drawn]) if drawn else "–"
         published = LADDERS[name].get(label)
@@ -36,8 +37,8 @@ def ladder(name: str, sweeps: Sequence[dict]) -> str:
         "precision",
         "recall",
         "AUC",
-        "median of classes",
-        "queries a record",
+        "median over classes",
+        "queries per record",
     ]
     return markdown(head, rows)
 
@@ -48,6 +49,7 @@ def sizes(name: str, report: dict) -> str:
     for point in report["points"]:
         accuracies = f"{point['train_accuracy']:.3f} / {point['test_accuracy']:.3f}"
         for attack in point["attacks"]:
+            # The paper's attack networks see raw vectors, so only those compare with its figures.
             published = SIZES[name][point["step"]] if attack["attack"] == "shokri(mlp)" else None
             median = np.median(attack["class_precision"]) if attack["class_precision"] else np.nan
             shown = [attack["metrics"][m].get("value", np.nan) for m in ("precision", "recall", "accuracy", "auc")]
@@ -55,5 +57,5 @@ def sizes(name: str, report: dict) -> str:
             rows.append(
                 [point["label"], accuracies, attack["attack"], "–" if published is None else f"{published:.2f}", *cells]
             )
-    head = ["members", "train / test", "attack", "median, published", "median of classes", "precision", "recall"]
+    head = ["members", "train / test", "attack", "median, published", "median over classes", "precision", "recall"]
     return markdown([*head, "accuracy", "AUC"], rows)

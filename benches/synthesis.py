@@ -42,20 +42,20 @@ def one_search(ask, label, rng):
     return False, HOW.iter_max
 
 
-def one_at_a_time(ask, a_class):
+def one_at_a_time(ask, n_per_class):
     """Search until each class has its records; return the numbers of records and of queries."""
     rng, queries = np.random.default_rng(0), 0
     for label in range(N_CLASSES):
         n_found = 0
-        while n_found < a_class:
+        while n_found < n_per_class:
             is_found, asked = one_search(ask, label, rng)
             n_found, queries = n_found + is_found, queries + asked
-    return N_CLASSES * a_class, queries
+    return N_CLASSES * n_per_class, queries
 
 
-def side_by_side(ask, a_class):
+def side_by_side(ask, n_per_class):
     """Do the same with searches side by side; those that fail are replaced in the next round."""
-    missing, queries, rounds = np.full(N_CLASSES, a_class), 0, 0
+    missing, queries, rounds = np.full(N_CLASSES, n_per_class), 0, 0
     while missing.any():
         classes = np.repeat(np.arange(N_CLASSES), missing)
         seeds = np.random.SeedSequence([0, rounds]).generate_state(len(classes), np.uint64)
@@ -63,7 +63,7 @@ def side_by_side(ask, a_class):
             missing -= np.bincount(classes[ended.searches[ended.is_found]], minlength=N_CLASSES)
             queries += int(ended.queries.sum())
         rounds += 1
-    return N_CLASSES * a_class, queries
+    return N_CLASSES * n_per_class, queries
 
 
 def compared(what: str, times: tuple[Time, Time], counts: tuple[int, int], at_least: float | None) -> Row:
@@ -89,19 +89,19 @@ def main() -> None:
     side_by_side(ask, 1), one_search(ask, 0, np.random.default_rng(0))  # loads numba's kernels
     counts = {}
     contestants = {
-        "one at a time, 4 a class": lambda: counts.update(one=one_at_a_time(ask, 4)),
-        "side by side, 4 a class": lambda: counts.update(few=side_by_side(ask, 4)),
-        "side by side, 40 a class": lambda: counts.update(many=side_by_side(ask, 40)),
+        "one at a time, 4 per class": lambda: counts.update(one=one_at_a_time(ask, 4)),
+        "side by side, 4 per class": lambda: counts.update(few=side_by_side(ask, 4)),
+        "side by side, 40 per class": lambda: counts.update(many=side_by_side(ask, 40)),
         "answers alone": lambda: [ask(records) for _ in range(40)],
     }
     one, few, many, alone = in_turn(contestants, rounds=7 if full() else 3).values()
     (n, asked), rows = counts["one"], []
-    for a_class, time, (n_ours, asked_ours) in ((4, few, counts["few"]), (40, many, counts["many"])):
-        title = f"one search at a time, {a_class} records a class side by side"
+    for n_per_class, time, (n_ours, asked_ours) in ((4, few, counts["few"]), (40, many, counts["many"])):
+        title = f"one search at a time v. side by side, {n_per_class} records per class"
         rows += [
-            compared(f"{title}: a query", (time, one), (asked_ours, asked), 20),
-            compared(f"{title}: a record", (time, one), (n_ours, n), 20),
-            Row(f"{title}: queries a record", *(f"{q / m:.1f}" for q, m in ((asked_ours, n_ours), (asked, n))), None),
+            compared(f"{title}: time per query", (time, one), (asked_ours, asked), 20),
+            compared(f"{title}: time per record", (time, one), (n_ours, n), 20),
+            Row(f"{title}: queries per record", *(f"{q / m:.1f}" for q, m in ((asked_ours, n_ours), (asked, n))), None),
         ]
     bound = compared(
         "the target's answers alone, in batches of 4,096", (many, alone), (counts["many"][1], 40 * 4096), None

@@ -14,7 +14,7 @@ from typing import IO, cast
 from umbrameter.errors import DataError, brief
 
 REMEDY = "get it again from its publishers"
-"""What to do about a file that is not as published."""
+"""What to do about a file that differs from the published one."""
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
@@ -39,6 +39,7 @@ def member(place: Path, name: str) -> Iterator[IO[bytes]]:
     try:
         with opened(place, name) as file:
             yield file
+    # A damaged file may raise any of these, depending on where the damage is.
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise DataError(f"{place}: {name} cannot be read whole ({brief(error)}); {REMEDY}") from None
 

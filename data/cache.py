@@ -24,13 +24,13 @@ GROUP_ROWS, GROUP_BYTES = 65_536, 2**24
 
 
 def kept(name: str, root: str) -> Path:
-    """Return where a data set is kept: under a local root, or else in the user's cache."""
+    """Return the path at which a data set is kept: under a local root, or else in the user's cache."""
     folder = Path(pooch.os_cache("umbrameter")) if "://" in root else Path(root) / "datasets"
     return folder / f"{name}.parquet"
 
 
 def made_from(source: Path, *others: Path) -> str:
-    """Return a digest that differs for another or a changed file, or folder of files: 12 hexadecimal digits.
+    """Return a digest of the paths, sizes and times of change of a file or of a folder's files: 12 hexadecimal digits.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def rewritten(batches: Iterator[pa.RecordBatch], path: Path) -> Path:
     if not path.is_file():
         first = next(batches, None)
         if first is None:
-            raise DataError(f"there are no records to be kept as {path.name}; the file that they come from is empty")
+            raise DataError(f"there are no records to write to {path.name}; the file that they come from is empty")
         _write(first.schema, chain([first], batches), path)
     return path
 

@@ -1,4 +1,4 @@
-"""Data sets with fewer classes, made as in Shokri et al. (2017): the records of another data set, clustered.
+"""Data sets with fewer classes, as in Shokri et al. (2017): the records of another data set, clustered.
 
 Belongs here: from a Parquet file to records labelled with their cluster. The file's own labels are not used.
 """
@@ -42,6 +42,7 @@ def clustered(path: Path, n_classes: int) -> Iterator[pa.RecordBatch]:
     """
     with threadpool_limits(1):
         # Not in mini-batches, which leave some centres with a single record.
+        # The seed is fixed, since the clusters belong to the data set and not to an audit.
         model = KMeans(n_classes, n_init=3, max_iter=100, copy_x=False, random_state=2017)
         model.fit(_spread(path, n_classes))
     for x in _columns(path):

@@ -213,7 +213,7 @@ FEWER = tuple(
     )
     for n in (2, 10, 20, 50)
 )
-"""Clustered as in the paper, whose own clusters are not published, so these are not the same."""
+"""Clustered as in the paper; its own clusters are not published, and differ from these."""
 
 TEXAS100 = Entry(
     name="texas100",

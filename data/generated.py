@@ -18,7 +18,7 @@ BLOCK = 1000
 """Number of records per stream of random numbers, so that none depends on how many are asked for."""
 
 STREAM = 2
-"""The generator's version: raise it when the same parameters come to give other records."""
+"""The generator's version: raise it whenever the same parameters give other records than before."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def parameters(
     6170
     """
     if like not in DEFAULTS:
-        raise SpecError(f"like={like!r} is no kind of generated records; expected one of {', '.join(DEFAULTS)}")
+        raise SpecError(f"like={like!r} is not a kind of generated records; expected one of {', '.join(DEFAULTS)}")
     settings = {
         "n_records": n_records,
         "n_features": n_features,
@@ -202,6 +202,7 @@ def batches(parameters: Parameters) -> Iterator[pa.RecordBatch]:
 def _chances(parameters: Parameters) -> Ints:
     """Return the probability of each item by class, in 65,536ths: few items are common, most are rare."""
     rng = generator(parameters.seed, "habits")
+    # The beta distribution with these two parameters has the mean `density`.
     shape, weight = (2 * parameters.density, 2 * (1 - parameters.density)), parameters.distinctness
     shared = rng.beta(*shape, parameters.n_features)
     of_class = rng.beta(*shape, (parameters.n_classes, parameters.n_features))

@@ -88,6 +88,7 @@ def _all_of(path: Path, names: Sequence[str], read: Callable[[IO[bytes], str], B
 
 def _binary(file: IO[bytes], where: str, n_labels: int, n_classes: int) -> Iterator[pa.RecordBatch]:
     """Yield the images of a binary file: per record one or two label bytes (the last counts), then the pixels."""
+    # CIFAR-100 has the coarse class before the fine one.
     size, first = n_labels + PIXELS, 0
     while content := file.read(SOME * size):
         if len(content) % size:
@@ -103,7 +104,7 @@ def _pickled(file: IO[bytes], where: str, key: str, n_classes: int) -> Iterator[
         pixels, y = pixels_and_classes(file, key, PIXELS)
         rows = pixels.reshape(len(y), PIXELS)
     except ValueError as error:
-        raise DataError(f"{where} is no pickle of images as published ({error}); {REMEDY}") from None
+        raise DataError(f"{where} is not a pickle of images as published ({error}); {REMEDY}") from None
     for first in range(0, len(y), SOME):
         batch = slice(first, first + SOME)
         yield _images(rows[batch], y[batch], n_classes, where, first)
@@ -146,7 +147,7 @@ def _digits(folder: Path, *names: str) -> Iterator[tuple[Array, Array]]:
         heads = _head(images, f"{folder}: {names[0]}", (28, 28)), _head(labels, f"{folder}: {names[1]}", ())
         n, n_labels = (int.from_bytes(head[4:8], "big") for head in heads)
         if n != n_labels:
-            raise DataError(f"{folder}: {names[0]} holds {n} records and {names[1]} {n_labels}, not as many; {REMEDY}")
+            raise DataError(f"{folder}: {names[0]} holds {n} records and {names[1]} {n_labels}; {REMEDY}")
         columns = _idx(images, folder, names[0], heads[0], 28 * 28), _idx(labels, folder, names[1], heads[1], 1)
         first = 0
         for pixels, y in zip(*columns, strict=True):
@@ -165,7 +166,7 @@ def _head(file: IO[bytes], where: str, shape: tuple[int, ...]) -> bytes:
     for at, expected in ((0, magic), *((8 + 4 * i, size) for i, size in enumerate(shape))):
         (number,) = struct.unpack_from(">I", head, at)
         if number != expected:
-            raise DataError(f"{where}: byte {at} begins the number {number}, expected {expected}; {REMEDY}")
+            raise DataError(f"{where}: the number at byte {at} is {number}, expected {expected}; {REMEDY}")
     return head
 
 
@@ -180,7 +181,8 @@ def _idx(file: IO[bytes], folder: Path, name: str, head: bytes, size: int) -> It
         digest.update(content)
         yield np.frombuffer(content, np.uint8).reshape(-1, size)
     if file.read(1):
-        raise DataError(f"{where}: byte {len(head) + n * size} is after the last of {n} records; {REMEDY}")
+        raise DataError(f"{where}: byte {len(head) + n * size} comes after the last of {n} records; {REMEDY}")
+    # A user may have a part of the data set, whose digest is unknown.
     official, md5 = IDX[name]
     if n == official and digest.hexdigest() != md5:
         raise DataError(f"{where}: the MD5 sum of its content is {digest.hexdigest()}, expected {md5}; {REMEDY}")

@@ -47,7 +47,7 @@ def pixels_and_classes(file: IO[bytes], key: str, least: int) -> tuple[Array, In
             elif opcode.name not in WITHIN_LIST:
                 within = False
     except (MemoryError, OverflowError):
-        raise ValueError("it promises more bytes than there can be") from None
+        raise ValueError("it declares more bytes than there can be") from None
     if len(large) != 1 or not classes:
         raise ValueError(f"it holds {len(large)} strings of {least} bytes or more and {len(classes)} {key}")
     # Python 2's strings, which are bytes, come out decoded as Latin-1.

@@ -138,6 +138,7 @@ def _bits(lines: Sequence[bytes], widths: tuple[int, ...], where: str, first: in
 
 def _classes(lines: Sequence[bytes], n_classes: int, where: str, first: int, what: str = "") -> Array:
     for i, line in enumerate(lines):
+        # The length comes first: `int` raises an error of its own for thousands of digits.
         if not (line.isdigit() and len(line) < 5 and 0 < int(line) <= n_classes):
             expected = what or f"a class 1 .. {n_classes}"
             raise DataError(f"{where}, line {first + i}: expected {expected}, found {line[:20]!r}; {REMEDY}")
@@ -155,7 +156,7 @@ def images(path: Path) -> Iterator[pa.RecordBatch]:
     Raises
     ------
     DataError
-        When a row holds no image; names the first one.
+        When a row does not hold an image; names the first one.
     """
     with pq.ParquetFile(path) as file:
         row = 0
@@ -172,4 +173,4 @@ def _pixels(path: Path, row: int, content: bytes) -> Array:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image.convert("RGB")).reshape(-1)
     except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path}, row {row}: x is no image ({error}); put the file there again") from None
+        raise DataError(f"{path}, row {row}: x is not an image ({error}); get the file again") from None

@@ -156,6 +156,7 @@ class Cluster:
         from distributed.client import FutureCancelledError
 
         client = self._connected()
+        # Named by the work, so that Dask runs a chunk once even if it is submitted twice at a time.
         key = f"{steps[0].recipe.kind}-{digest([step.recipe.key for step in steps])[:24]}"
         resources = self.compute.resources or None
         # The longest chunks first, so that all workers end at about the same time.
@@ -183,6 +184,7 @@ class Cluster:
 
     def _connected(self) -> "Client":
         with self._lock:
+            # A client that has lost its scheduler is replaced, so that a retry can succeed.
             if self._client is None or self._client.status not in ("running", "connecting"):
                 self._client = self._reach() if self.compute.dask else self._start()
             return self._client
@@ -195,6 +197,7 @@ class Cluster:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         processes = self.compute.workers != 0
         self._open.enter_context(dask.config.set(PROCESSES if processes else {}))
+        # Everything listens on this machine alone, the dashboard on any free port.
         cluster = LocalCluster(
             n_workers=self.compute.n_workers,
             threads_per_worker=1,
@@ -227,6 +230,7 @@ class Cluster:
         self._open.enter_context(client)
         try:
             client.wait_for_workers(1, timeout=compute.patience)
+            # Also imports umbrameter on every worker, so that one without it is found before any work.
             versions = client.run(_version)
         except TimeoutError:
             raise ComputeError(

@@ -131,6 +131,7 @@ def _connect_target(
     from tasks.external_targets.connectors import connect  # loads an HTTP client, which other audits do not need
 
     store, opened = session.store, Records.open(session.store, records)
+    # Two models give the same labels or rounded answers more often than the same probabilities.
     n_canaries = N_CANARIES_COARSE if target.released_answers else N_CANARIES
     context = ConnectionContext(
         store=store,
@@ -232,6 +233,7 @@ def verify_unchanged(session: Session, variants: Sequence[TrainedVariant], conne
         When its answers have changed.
     """
     if connection is not None:
+        # The check waits for the last answer, since the model may be replaced until then.
         answers = [step.recipe.path for variant in variants for step in queries_of(variant)]
         session.graph.submit(_verify_unchanged, answers, connection).result()
 

@@ -95,6 +95,7 @@ class Stage:
                 return
             self._logged = time.perf_counter()
             line, share = self.line, 100 * self.done / self.total
+        # Outside the lock, so that a slow server does not hold up the other threads.
         log.info(line)
         if self._artefact is not None:
             self._artefact = _update(self._artefact, share, line)
@@ -102,6 +103,7 @@ class Stage:
 
 def _create(name: str, total: int) -> UUID | None:
     """Return a new progress artefact, or None if Prefect refuses it: a display must never fail the work."""
+    # Prefect allows nothing else in a key.
     key = "progress-" + re.sub(r"[^a-z0-9]+", "-", name.lower())
     try:
         return cast(UUID, create_progress_artifact(progress=0.0, key=key, description=f"{name}: 0 of {total} done"))

@@ -55,6 +55,7 @@ def _write_report(session: Session, variants: Sequence[TrainedVariant], connecti
         FILE: RunArtefacts.of(variants).model_dump_json(indent=1).encode(),
         **{f"figures/{name}.png": png for name, png in figures.items()},
         **({} if connection is None else connection.files()),
+        # The last file, so that a folder with a report is complete.
         "report.json": report.model_dump_json(indent=1).encode(),
     }
     store.put(folder, files)

@@ -33,6 +33,7 @@ class RunGraph:
         """
         parents = self._parents(reads)
         future = task.submit(*arguments, return_state=False, wait_for=parents, **more)
+        # Parents were submitted before, so their ancestors are known.
         ids = [parent.task_run_id for parent in parents]
         self._ancestors[future.task_run_id] = frozenset(ids).union(*(self._ancestors[run] for run in ids))
         return future

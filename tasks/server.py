@@ -46,6 +46,7 @@ def temporary_server() -> Iterator[Callable[[], AbstractContextManager[object]]]
         yield when_it_answers
     finally:
         assert process.stdin is not None
+        # The end of its standard input tells the server to stop; see `serve`.
         process.stdin.close()
         if answered:  # otherwise it is still starting, and has nothing to finish
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -150,6 +150,7 @@ class Session:
             compute = self.cluster.compute
             gpu_share = -(-largest // n_workers) if "GPU" in compute.resources else None
             fixed = compute.models_a_task or gpu_share
+            # The time of a small model may be measured as 0.
             largest = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
         chunks: list[tuple[AnyStep, ...]] = []
         while missing:
@@ -198,6 +199,7 @@ class Session:
 
 def _query(root: str, steps: Sequence[QueryStep], connection: Connection) -> None:
     """Make steps that query a target trained elsewhere, in this process."""
+    # Steps get the connection only here: it cannot travel to workers.
     with connection.querying(steps[0].purpose):
         perform(root, [replace(step, connection=connection) for step in steps])
 
@@ -214,6 +216,7 @@ def free_folder(store: Store, name: str, started: datetime) -> str:
     started
         When the run started; runs of one name that start in the same second get numbers.
     """
+    # `claim` creates the folder at once, so that under a local root no other run can take it.
     base = f"runs/{name}-{started:%Y%m%dT%H%M%S}"
     names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
     return next(name for name in names if store.claim(name))

@@ -27,6 +27,7 @@ def _worth_retrying(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 def _stage_task(function: Callable[[Session, Chunk, Connection | None], State[None]]) -> StageTask:
+    # Reuse is the store's alone, so Prefect's own cache is off.
     return task(
         name=function.__name__,
         task_run_name="{chunk.title}",
@@ -41,6 +42,9 @@ def _make(session: Session, chunk: Chunk, connection: Connection | None) -> Stat
     """Make a chunk; the state is named `Cached` when all of it was in the store."""
     reused, n = session.make(chunk.steps, connection), len(chunk.steps)
     return Completed(name="Cached", message=f"{n} in the store already") if reused else Completed(message=f"{n} made")
+
+
+# The functions below differ in name and docstring alone, which are what Prefect's run page shows.
 
 
 @_stage_task

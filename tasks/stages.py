@@ -47,6 +47,7 @@ def run_stage(session: Session, name: str, work: Sequence[Work], connection: Con
     if not work:
         return
     with session.stage(name, sum(len(chunk.steps) for _, chunk in work)):
+        # All are submitted before the first is waited for, so that they run in parallel.
         futures = []
         for stage_task, chunk in work:
             inputs = (path for step in chunk.steps for path in step.inputs)
@@ -101,6 +102,7 @@ def query_targets(session: Session, variants: Sequence[TrainedVariant], connecti
     connection
         The connection to a target trained elsewhere, else None.
     """
+    # A guarded variant has the answers of an unguarded one, passed through its guard.
     variants = [variant for variant in variants if variant.has_own_models]
     audited = [Chunk(f"query {v.title}", [v.query]) for v in variants]
     others = [Chunk(f"query {v.title} about others", [step]) for v in variants for step in v.population]
@@ -128,6 +130,7 @@ def draw_shadow_records(
     -------
     For each artefact with too few records to train on, its path and the reason.
     """
+    # By path, since variants with the same target share their searches.
     searches = {step.recipe.path: (v, step) for v in variants for step in v.searches}
     chunks = [Chunk(f"search for classes {_span(s.labels)} of {v.title}", [s]) for v, s in searches.values()]
     work = [(stage_tasks.search_shadow_records, chunk) for chunk in chunks]

@@ -38,6 +38,7 @@ def announce(store: Store, connection: Connection, queries: Sequence[QueryStep])
         n = step.n_queries(store)
         needed[step.purpose] += n
         checks[step.purpose] += connection.n_witnesses(n, step.most_calls(store, n))
+    # The canaries of the beginning have been sent by now; as many follow at the end.
     n_checks = checks.total() + connection.n_canaries
     shares = [(needed[purpose], purpose) for purpose in needed] + [(n_checks, CHECKS)]
     parts = "; ".join(f"{n:,} {purpose}" for n, purpose in shares if n) or "none"

@@ -191,6 +191,7 @@ def _proxy(address: str) -> httpcore.Proxy | None:
     if not named or proxy_bypass(parts.hostname or ""):
         return None
     proxy = httpx.URL(named if "://" in named else f"http://{named}")
+    # httpcore itself notices a missing socksio only when it opens the first connection.
     if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
         raise TargetError(f"the environment names a proxy of kind {proxy.scheme}; pip install socksio, or unset it")
     auth = (proxy.username, proxy.password) if proxy.username else None

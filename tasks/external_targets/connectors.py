@@ -81,6 +81,7 @@ class EndpointConnection(MutableConnection):
     """
 
     def __init__(self, target: EndpointTarget, endpoint: Endpoint, context: ConnectionContext):
+        # Read before the first canary is sent, which counts as this run's.
         self._sent_before = endpoint.n_sent
         facts, store, canaries = {"kind": target.kind, **target.identity}, context.store, context.canaries
         identity = identify(store, facts, canaries, endpoint.canary(canaries))

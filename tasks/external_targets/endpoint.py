@@ -1,10 +1,9 @@
 """Query a model behind HTTP(S): answered batches are kept, a ledger notes all that was sent, every wait is limited.
 
 Belongs here: the requests, their retries, the store of answers, secrets. Does not belong here: what a request or an
-answer means (`umbrameter.targets.endpoint`).
+answer means (`umbrameter.targets.endpoint_format`).
 """
 
-import email.utils
 import hashlib
 import json
 import logging
@@ -12,15 +11,13 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlparse, urlunparse
 
 import httpx
 import numpy as np
@@ -28,12 +25,14 @@ import pyarrow as pa
 
 from tasks.external_targets.connection import Clock, client
 from tasks.external_targets.ledger import Ledger
+from tasks.external_targets.replies import REPEATED, Reply, causes, retry_after, without_query
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import Rounding, TopK
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Recipe, Store, digest
 from umbrameter.targets.columns import Columns, masked, same
-from umbrameter.targets.endpoint import EndpointTarget, aligned, answers_of, body_of, encoded
+from umbrameter.targets.endpoint import EndpointTarget
+from umbrameter.targets.endpoint_format import aligned, answers_of, body_of, encoded
 from umbrameter.typing import Array, Floats
 
 log = logging.getLogger("umbrameter.audit")
@@ -48,22 +47,10 @@ MOST_BYTES, MOST_BYTES_A_NUMBER = 64 * 2**20, 64
 WITNESSES, FEWEST = 2, 20
 """Canaries in a request, and the fewest records of a request with canaries: no other model's answers must be kept."""
 
-REPEATED = frozenset({"no connection", "timeout", "cut off", "429", "500", "502", "503", "504"})
-"""Outcomes after which a request is sent again."""
-
 
 def own_records(batch_size: int) -> int:
     """Return how many of a query's records fit into one request beside its witnesses."""
     return batch_size - WITNESSES if batch_size >= FEWEST else batch_size
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """How one request ended."""
-
-    status: str
-    content: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -267,7 +254,7 @@ class Endpoint:
         """Return a batch's answers and how many requests they took."""
         rows = encoded(batch.X, self.columns, batch.start)
         body = json.dumps(body_of(self.target.request, rows, self.columns), allow_nan=False).encode()
-        reply = _Reply("")
+        reply = Reply("")
         for attempt in range(self.target.retries + 1):
             if attempt:
                 self._pause(reply, attempt, stop)
@@ -282,9 +269,9 @@ class Endpoint:
             "target.retries, and run again: answered batches are kept"
         )
 
-    def _pause(self, reply: _Reply, attempt: int, stop: threading.Event) -> None:
+    def _pause(self, reply: Reply, attempt: int, stop: threading.Event) -> None:
         """Wait before a request is repeated, as long as the endpoint says, or twice as long as the last time."""
-        seconds = _retry_after(reply.headers.get("retry-after"))
+        seconds = retry_after(reply.headers.get("retry-after"))
         if seconds is None:
             # At random, so that parallel requests do not all come back at the same moment.
             seconds = min(MOST_WAIT, FIRST_WAIT * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1)
@@ -297,7 +284,7 @@ class Endpoint:
         if stop.wait(seconds):
             raise TargetError("not asked again, since another batch failed")
 
-    def _sent(self, body: bytes, batch: _Batch, purpose: str) -> _Reply:
+    def _sent(self, body: bytes, batch: _Batch, purpose: str) -> Reply:
         """Send one request, with a row in the ledger before it and its end after it."""
         n, budget = len(batch.X), self.target.budget
         with self._sending:  # so that parallel requests cannot overdraw the budget together
@@ -312,7 +299,7 @@ class Endpoint:
         self._ledger.end(row, reply.status, time.perf_counter() - began)
         return reply
 
-    def _post(self, body: bytes, most: int) -> _Reply:
+    def _post(self, body: bytes, most: int) -> Reply:
         self._clock.end = time.monotonic() + self.target.timeout
         try:
             with self._client.stream("POST", self.target.url, content=body) as response:
@@ -320,19 +307,19 @@ class Endpoint:
                 for chunk in response.iter_bytes():  # an endless reply must not fill the memory
                     content += chunk
                     if len(content) > most:
-                        return _Reply("too large")
-                return _Reply(str(response.status_code), bytes(content), response.headers)
+                        return Reply("too large")
+                return Reply(str(response.status_code), bytes(content), response.headers)
         except httpx.TimeoutException:
-            return _Reply("timeout")
+            return Reply("timeout")
         except (httpx.ConnectError, httpx.ProxyError) as error:
-            is_untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
-            return _Reply("not trusted" if is_untrusted else "no connection", str(error).encode())
+            is_untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
+            return Reply("not trusted" if is_untrusted else "no connection", str(error).encode())
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.DecodingError):
-            return _Reply("cut off")
+            return Reply("cut off")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            return _Reply("not sent", str(error).encode())
+            return Reply("not sent", str(error).encode())
 
-    def _read(self, reply: _Reply, batch: _Batch, rows: list[list[Any]]) -> Floats:
+    def _read(self, reply: Reply, batch: _Batch, rows: list[list[Any]]) -> Floats:
         try:
             content = json.loads(reply.content)
         except (ValueError, RecursionError):
@@ -342,11 +329,12 @@ class Endpoint:
                 "target.url"
             ) from None
         answers = answers_of(self.target.request, content, len(rows), batch.start)
+        # A path that leads to an echo of the request would pass for answers.
         if answers == rows:
             raise DataError("the endpoint answers the records themselves; set target.request to where its answers are")
         return aligned(self.target, answers, self.classes, batch.start)
 
-    def _refusal(self, reply: _Reply, rows: list[list[Any]]) -> TargetError:
+    def _refusal(self, reply: Reply, rows: list[list[Any]]) -> TargetError:
         quote, place = self._quoted(reply, rows), self.target.place
         if reply.status == "not trusted":
             text = f"the certificate of {place} is not trusted{quote}; set target.ca to the PEM file of its authority"
@@ -355,7 +343,7 @@ class Endpoint:
         elif reply.status == "too large":
             text = f"{place} answers more than prediction vectors can take; check target.url, or lower batch_size"
         elif reply.status.startswith("3"):
-            address = self._shown(_without_query(reply.headers.get("location", "nowhere")), rows)
+            address = self._shown(without_query(reply.headers.get("location", "nowhere")), rows)
             text = f"{place} answered {reply.status} and redirects to {address}; redirects are not followed: "
             text += "set target.url to it"
         elif reply.status in ("401", "403"):
@@ -364,36 +352,10 @@ class Endpoint:
             text = f"{place} answered {reply.status}{quote}; check target.url and target.request"
         return TargetError(text)
 
-    def _quoted(self, reply: _Reply, rows: list[list[Any]]) -> str:
+    def _quoted(self, reply: Reply, rows: list[list[Any]]) -> str:
         quote = self._shown(reply.content[:8000].decode(errors="replace"), rows)
         return f" ({quote})" if quote else ""
 
     def _shown(self, text: str, rows: list[list[Any]]) -> str:
         """Return the beginning of the endpoint's text, without the token and without the records that were sent."""
         return " ".join(masked(text.replace(self._token, "[token]") if self._token else text, rows).split())[:200]
-
-
-def _without_query(address: str) -> str:
-    """Return an address without the parts that may hold secrets: user, password, parameters, query and fragment."""
-    try:
-        parts = urlparse(address)
-    except ValueError:
-        return "an address that cannot be read"
-    return urlunparse((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "", ""))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, or None if it is missing or cannot be read."""
-    if header is None or header.strip().isdecimal():
-        return None if header is None else float(header)
-    try:
-        then = email.utils.parsedate_to_datetime(header)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -57,6 +57,7 @@ class Ledger:
         model
             Digest of the model behind the endpoint, if it is known.
         """
+        # The number of records is in the name, so that counting opens no file.
         name = f"{time.time_ns() // 1000}-{n}-{uuid.uuid4().hex[:12]}"
         content = {"batch": batch, "purpose": purpose, "model": model}
         with self._lock:

@@ -8,9 +8,7 @@ import importlib
 import inspect
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import mlflow
@@ -19,7 +17,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.types import DataType
 from sqlalchemy.exc import SQLAlchemyError
 
-from umbrameter.errors import TargetError, TrackingError, brief
+from tasks.mlflow_client.tracking_store import at, default_uri
+from umbrameter.errors import TargetError, brief
 from umbrameter.mitigations import LabelOnly
 from umbrameter.report.mlflow_view import without_secrets
 from umbrameter.targets import RegistryTarget
@@ -32,30 +31,6 @@ SAFE_LOADERS = ("umbrameter.",)
 
 SAFE_TYPES = ("sklearn.", "numpy.", "scipy.")
 """Modules whose classes a skops file may name without being trusted."""
-
-
-def default_uri(root: str) -> str:
-    """Return the address of the SQLite store under a local root.
-
-    Raises
-    ------
-    TrackingError
-        When the root is a bucket, which cannot hold a SQLite file.
-    """
-    if "://" in root:
-        raise TrackingError(f"root={root!r} is no local folder, so MLflow needs an address of its own: --tracking-uri")
-    return f"sqlite:///{Path(root).resolve() / 'mlflow.db'}"
-
-
-@contextmanager
-def at(address: str) -> Iterator[None]:
-    """Point MLflow's process-wide functions at an address until the block ends."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(address)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 def load(
@@ -93,6 +68,7 @@ def load(
                 f"target.model={target.model!r} could not be loaded ({without_secrets(brief(error, 300))}); install "
                 "what it requires, or register it again"
             ) from None
+    # The version that the alias means now: the alias may be moved.
     facts = {"kind": target.kind, "name": version.name, "version": int(version.version), "model": info.model_uuid}
     answers = [part.model_dump(mode="json") for part in target.answers]
     known = target.labels or labels

@@ -4,13 +4,9 @@ Belongs here: which figure goes where in MLflow, and the error when MLflow canno
 computation of figures; all of them are read from the run's folder and the store.
 """
 
-import logging
-import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +14,13 @@ import mlflow
 import numpy as np
 import pyarrow as pa
 import yaml
-from filelock import FileLock
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.mlflow_client.inputs import inputs
-from tasks.mlflow_client.registry import at, default_uri
+from tasks.mlflow_client.tracking_store import at, default_uri, make_default, opened, quietly, silence
 from umbrameter import __version__
 from umbrameter.errors import TrackingError, brief
 from umbrameter.estimators import Estimator
@@ -54,39 +49,8 @@ from umbrameter.store.artefacts import Store
 PARAM_LENGTH = 500
 """Characters of a parameter's value that are kept; MLflow would take more, but nobody would read them."""
 
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",  # the UI then leads with runs, not with prompts and traces
-    "mlflow.note.content": "Membership-inference audits by umbrameter: one run per audit, with a child run per attack "
-    "on the unmitigated model and one per mitigation. AUC 0.5 is guessing, 1 is certainty.",
-}
-"""The tags of our experiments, which MLflow's UI shows."""
-
 FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
 """Errors of a tracking store that is unreachable or full."""
-
-
-def ui_command(root: str, uri: str | None, port: int) -> list[str]:
-    """Return the command that serves the MLflow UI on this machine.
-
-    Parameters
-    ----------
-    root
-        Where the store is.
-    uri
-        MLflow's address; the SQLite file under the root if unset.
-    port
-        The port to serve on.
-
-    Raises
-    ------
-    TrackingError
-        When there is no MLflow store under the root yet.
-    """
-    address = uri or default_uri(root)
-    if uri is None and not Path(root, "mlflow.db").is_file():
-        raise TrackingError(f"root={root!r} has no MLflow store yet; run an audit there first, or give --tracking-uri")
-    options = ["--backend-store-uri", address, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return [sys.executable, "-m", "mlflow", "server", *options]
 
 
 def get_ready(root: str, uri: str | None) -> None:
@@ -98,8 +62,8 @@ def get_ready(root: str, uri: str | None) -> None:
         See `log_run`.
     """
     if uri is None:
-        _silence()
-        _make_default(root)
+        silence()
+        make_default(root)
         mlflow.MlflowClient(tracking_uri=default_uri(root))
 
 
@@ -128,7 +92,7 @@ def log_run(root: str, folder: str, uri: str | None = None, above: Mapping[str, 
     """
     address = uri or default_uri(root)
     try:
-        with _quietly():
+        with quietly():
             return _log(Store(root), folder, address, uri is None, dict(above or {}))
     except FAILURES as error:
         raise _refused(root, folder, uri, error) from None
@@ -156,12 +120,13 @@ def log_sweep(root: str, folder: str, uri: str | None = None) -> str:
     store, address = Store(root), uri or default_uri(root)
     report = SweepReport.model_validate_json(store.read(f"{folder}/sweep.json"))
     try:
-        with _quietly():
-            client, experiment = _opened(store, report.name, address, uri is None)
+        with quietly():
+            client, experiment = opened(store, report.name, address, uri is None)
             earlier = _earlier(client, experiment, folder, report.spec_digest)
             run = earlier or _log_points(client, experiment, store, folder, report)
     except FAILURES as error:
         raise _refused(root, folder, uri, error) from None
+    # The points' runs name the sweep's as their parent, so it comes first.
     for point in report.points:
         log_run(root, point.run, uri, {"mlflow.parentRunId": run, "point": point.label})
     return run
@@ -192,18 +157,9 @@ def _refused(root: str, folder: str, uri: str | None, error: Exception) -> Track
     return refusal
 
 
-def _opened(store: Store, name: str, address: str, is_default: bool) -> tuple[mlflow.MlflowClient, str]:
-    """Return a client, and the id of the experiment with this name, created if there is none."""
-    if is_default:
-        _make_default(store.root)
-    client = mlflow.MlflowClient(tracking_uri=address)
-    with _alone(store.root) if is_default else nullcontext():
-        return client, _experiment(client, name, f"{store.root}/mlartifacts" if is_default else None)
-
-
 def _log(store: Store, folder: str, address: str, is_default: bool, above: Mapping[str, str]) -> str:
     report = read_report(store.read(f"{folder}/report.json"))
-    client, experiment = _opened(store, report.audit.name, address, is_default)
+    client, experiment = opened(store, report.audit.name, address, is_default)
     logged = _earlier(client, experiment, folder, report.audit.spec_digest)
     if logged is not None:
         return logged
@@ -222,16 +178,9 @@ def _log(store: Store, folder: str, address: str, is_default: bool, above: Mappi
     except BaseException:
         client.set_terminated(parent, "FAILED")
         raise
+    # Last of all: `_earlier` takes a run in any other state for an interrupted attempt.
     client.set_terminated(parent, "FINISHED")
     return parent
-
-
-def _experiment(client: mlflow.MlflowClient, name: str, artifacts: str | None) -> str:
-    experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    location = artifacts and Path(artifacts, name).as_uri()
-    return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
 
 
 def _earlier(client: mlflow.MlflowClient, experiment: str, folder: str, spec_digest: str) -> str | None:
@@ -350,6 +299,7 @@ def _log_models(run: str, store: Store, paths: Sequence[str], n_classes: int, re
     Their files are copied as they are: skops would take a minute to write a hundred forests anew.
     """
     versions = Estimator.model_validate(result.params["attack"]["model"]).versions
+    # `log_model` has no client: it logs to the current run at the current address.
     with tempfile.TemporaryDirectory() as name, at(address), mlflow.start_run(run_id=run):
         attack_models.write_bundle(Path(name), n_classes, model_files([store.open(path) for path in paths]))
         mlflow.pyfunc.log_model(
@@ -359,35 +309,6 @@ def _log_models(run: str, store: Store, paths: Sequence[str], n_classes: int, re
             signature=infer_signature(np.zeros((1, n_classes + 1)), np.zeros((1, 2))),
             pip_requirements=[f"{name}=={v}" for name, v in {**versions, "umbrameter": __version__}.items()],
         )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep MLflow's own progress and hints off the terminal."""
-    _silence()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _silence() -> None:
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _make_default(root: str) -> None:
-    """Create the default store if there is none, under another name first: a kill must not leave half a database."""
-    path, new = Path(root, "mlflow.db"), Path(root, "mlflow.new.db")
-    with _alone(root):
-        if not path.exists():
-            new.unlink(missing_ok=True)
-            mlflow.MlflowClient(tracking_uri=f"sqlite:///{new.resolve()}")
-            new.replace(path)
-
-
-def _alone(root: str) -> FileLock:
-    """Return a lock on the default store, which two audits may want to create at once."""
-    return FileLock(Path(root, "mlflow.lock"))
 
 
 def _figures(store: Store, folder: str) -> list[str]:

@@ -1,6 +1,5 @@
 """What must not change a score, and what must: shifts, scales, relabelled classes, more confidence, other company."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,12 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import expit, softmax
 
 from umbrameter.attacks import (
-    Combined,
     Confidence,
     Entropy,
     Gap,
-    LabelOnly,
     Lira,
     Loss,
     ModifiedEntropy,
-    Quantile,
     References,
     Rmia,
     Shokri,
@@ -31,7 +27,6 @@ from umbrameter.attacks.pointwise import ClassThresholds, PointwiseAttack
 from umbrameter.attacks.references import HELD_OUT
 from umbrameter.attacks.rmia import dominated, log_ratios
 from umbrameter.estimators import Estimator
-from umbrameter.records.noise import Noise
 from umbrameter.statistics.intervals import auc
 from umbrameter.statistics.metrics import best_threshold
 from umbrameter.typing import Bools, Floats
@@ -349,106 +344,3 @@ def test_only_classes_with_both_sides_get_an_attack_model() -> None:
 )
 def test_how_many_classes_are_fitted_at_once_follows_from_their_bytes(kind: str, n_bytes: int, expected: int) -> None:
     assert Shokri(model=Estimator(kind=kind)).at_once(n_bytes) == expected
-
-
-# Quantile regression
-
-
-def of_population(seed: int, n: int = 300) -> Signals:
-    rng = np.random.default_rng(seed)
-    X, asked = rng.normal(size=(n, 2)), rng.normal(size=(40, 2))
-    labels = np.zeros(n, int)
-    p = expit(X[:, 0] + rng.normal(0, 0.5, n))
-    q = expit(asked[:, 0])
-    target = Vectors(np.column_stack([q, 1 - q]), np.zeros(40, int))
-    return Signals(
-        target,
-        seed=seed,
-        features=asked,
-        population=Vectors(np.column_stack([p, 1 - p]), labels),
-        population_features=X,
-    )
-
-
-def test_quantile_scores_rise_with_the_logit_and_depend_on_their_own_record_alone() -> None:
-    signals = of_population(0)
-    scores = Quantile().score(signals)
-    p = signals.target.predictions.copy()
-    p[7] = [0.999, 0.001]
-    surer = Quantile().score(Signals(**{**vars(signals), "target": Vectors(p, signals.target.labels)}))
-    assert surer[7] > scores[7] and np.array_equal(np.delete(surer, 7), np.delete(scores, 7))
-
-
-def test_the_more_non_members_may_be_called_the_lower_the_threshold_of_quantile() -> None:
-    found = [Quantile(fpr=fpr).threshold(of_population(1)) for fpr in (0.02, 0.1, 0.5)]
-    assert found == sorted(found, reverse=True) and len(set(found)) == 3
-
-
-@pytest.mark.parametrize("lacking", ["population", "population_features", "features"])
-def test_what_quantile_lacks_is_said(lacking: str) -> None:
-    signals = Signals(**{**vars(of_population(0)), lacking: None})
-    with pytest.raises(ValueError, match=r"quantile needs signals\.population"):
-        Quantile().score(signals)
-    assert Quantile().on_shadows(signals) is None
-
-
-# The best of several
-
-
-class Given(Loss):
-    """An attack that separates IN from OUT as well as it is told to."""
-
-    strength: float
-    is_blind: bool = False
-
-    @property
-    def label(self) -> str:
-        return f"given({self.strength:g})"
-
-    def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
-        if self.is_blind:
-            return None
-        is_in = np.arange(200) % 2 == 0
-        return self.strength * is_in + np.random.default_rng(0).normal(size=200), is_in
-
-
-def best_of(attacks: Sequence[Any]) -> Combined:
-    return Combined.model_construct(attacks=tuple(attacks))
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-def test_the_attack_of_highest_auc_on_shadow_models_is_chosen_wherever_it_is_listed(order: tuple[int, ...]) -> None:
-    several = [Given(strength=s) for s in (0.1, 2.0, 0.5)]
-    assert best_of([several[i] for i in order]).chosen(Signals(vectors(0))) == several[1]
-
-
-def test_of_equal_attacks_the_first_is_chosen_and_those_that_cannot_be_turned_are_passed_over() -> None:
-    signals = Signals(vectors(0))
-    equal = [Given(strength=1.0), Given(strength=1.0)]
-    assert best_of(equal).chosen(signals) is equal[0]
-    weak, blind = Given(strength=-1.0), Given(strength=9.0, is_blind=True)
-    assert best_of([blind, weak]).chosen(signals) is weak
-    with pytest.raises(ValueError, match="none of the attacks"):
-        best_of([blind, blind]).chosen(signals)
-
-
-def test_one_attack_is_no_choice() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
-        Combined(attacks=(Loss(),))
-    with pytest.raises(ValueError, match="combined"):
-        Combined(attacks=(Loss(), Combined(attacks=(Loss(), Gap()))))
-
-
-# Labels under noise
-
-
-def test_label_only_reads_the_noise_it_was_told_of_and_no_other() -> None:
-    mild, strong = Noise(copies=3), Noise(copies=3, rate=0.4)
-    held = np.array([1.0, 0.5])
-    target = Vectors(np.full((2, 2), 0.5), np.zeros(2, int))
-    shadows = {mild: (np.array([1.0, 0.0]), np.array([True, False]))}
-    signals = Signals(target, robustness={mild: held, strong: held / 2}, shadow_robustness=shadows)
-    assert LabelOnly(noise=mild).score(signals).tolist() == [1.0, 0.5]
-    assert LabelOnly(noise=strong).score(signals).tolist() == [0.5, 0.25]
-    assert LabelOnly(noise=mild).threshold(signals) == 0.5 and LabelOnly(noise=strong).threshold(signals) is None
-    assert "ask the model 4 times" in LabelOnly(noise=mild).assumption

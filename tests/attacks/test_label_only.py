@@ -76,3 +76,15 @@ def test_members_are_more_robust_and_shadow_models_set_the_threshold():
 def test_without_answers_it_says_what_is_missing():
     with pytest.raises(ValueError, match=r"label_only needs signals\.robustness"):
         LabelOnly().score(Signals(Vectors(np.full((2, 2), 0.5), np.zeros(2, int))))
+
+
+def test_label_only_reads_the_noise_it_was_told_of_and_no_other() -> None:
+    mild, strong = Noise(copies=3), Noise(copies=3, rate=0.4)
+    held = np.array([1.0, 0.5])
+    target = Vectors(np.full((2, 2), 0.5), np.zeros(2, int))
+    shadows = {mild: (np.array([1.0, 0.0]), np.array([True, False]))}
+    signals = Signals(target, robustness={mild: held, strong: held / 2}, shadow_robustness=shadows)
+    assert LabelOnly(noise=mild).score(signals).tolist() == [1.0, 0.5]
+    assert LabelOnly(noise=strong).score(signals).tolist() == [0.5, 0.25]
+    assert LabelOnly(noise=mild).threshold(signals) == 0.5 and LabelOnly(noise=strong).threshold(signals) is None
+    assert "ask the model 4 times" in LabelOnly(noise=mild).assumption

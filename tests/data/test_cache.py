@@ -42,5 +42,5 @@ def test_row_groups_have_a_limited_size_at_any_width(tmp_path):
 
 
 def test_an_empty_data_set_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no records to be kept as a"):
+    with pytest.raises(DataError, match="no records to write to a"):
         rewritten(iter([]), tmp_path / "a.parquet")

@@ -48,7 +48,7 @@ def test_bits_are_as_frequent_as_their_chances():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"like": "buyer"}, "like='buyer' is no kind of generated records; expected one of purchase, texas"),
+        ({"like": "buyer"}, "like='buyer' is not a kind of generated records; expected one of purchase, texas"),
         ({"n_records": 0}, "n_records=0 of generated records must be 1 or more"),
         ({"n_features": 0}, "n_features=0"),
         ({"n_classes": 40_000}, "n_classes=40000 of generated records must be 1 to 32768"),

@@ -134,16 +134,16 @@ def bad_pickles():
     ((X, y),) = planes(1, 10)
     good = python3(4, False)("labels", X, y)
     return {
-        "no pickle": (b"<html>", "no pickle of images"),
-        "nothing": (b"", "no pickle of images"),
-        "cut": (good[:-2000], "no pickle of images"),
+        "no pickle": (b"<html>", "not a pickle of images"),
+        "nothing": (b"", "not a pickle of images"),
+        "cut": (good[:-2000], "not a pickle of images"),
         "another list": (python3(4, False)("names", X, y), "and 0 labels"),
         "no pixels": (pickle.dumps({"labels": [1, 2]}), "0 strings of 3072 bytes"),
         "two arrays": (pickle.dumps({"labels": [1] * N, "data": X, "other": X + 1}), "2 strings of 3072 bytes"),
         "too few labels": (python3(4, False)("labels", X, y[1:]), "cannot reshape"),
         "a class too many": (python3(4, False)("labels", X, y * 0 + [0, 0, 10, 0, 0, 0, 0]), "record 2 is of class 10"),
-        "endless": (b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x", "no pickle of images"),
-        "beyond latin-1": (pickle.dumps({"labels": [1], "data": "\u2603" * 3072}), "no pickle of images"),
+        "endless": (b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x", "not a pickle of images"),
+        "beyond latin-1": (pickle.dumps({"labels": [1], "data": "\u2603" * 3072}), "not a pickle of images"),
     }
 
 
@@ -208,11 +208,11 @@ LABELS = "train-labels-idx1-ubyte"
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        (TRAIN, digits()[LABELS], "byte 0 begins the number 2049, expected 2051"),
+        (TRAIN, digits()[LABELS], "the number at byte 0 is 2049, expected 2051"),
         (TRAIN, digits()[TRAIN][:11], "ends at byte 11, in its head"),
         (TRAIN, digits()[TRAIN][:-785], "ends in record 7 of 9"),
-        (TRAIN, digits()[TRAIN] + b"x", "byte 7072 is after the last of 9 records"),
-        (TRAIN, idx(np.zeros((9, 12), np.uint8), 4, 3), "byte 8 begins the number 4, expected 28"),
+        (TRAIN, digits()[TRAIN] + b"x", "byte 7072 comes after the last of 9 records"),
+        (TRAIN, idx(np.zeros((9, 12), np.uint8), 4, 3), "the number at byte 8 is 4, expected 28"),
         (LABELS, idx(np.zeros(8, np.uint8)), f"{TRAIN} holds 9 records and {LABELS} 8"),
         (LABELS, idx(np.array([0, 1, 2, 3, 4, 5, 6, 77, 8], np.uint8)), "record 7 is of class 77"),
         (TRAIN, idx(np.zeros((60_000, 784), np.uint8), 28, 28), f"{TRAIN} holds 60000 records"),

@@ -129,5 +129,5 @@ def test_images_are_decoded_row_by_row(tmp_path):
     (batch,) = images(tmp_path / "a.parquet")
     assert np.array_equal(vectors(pa.chunked_array([batch["x"]])), pixels.reshape(3, -1))
     pq.write_table(pa.table({"x": [contents[0], b"no image"], "y": [0, 1]}), tmp_path / "b.parquet")
-    with pytest.raises(DataError, match="row 1: x is no image"):
+    with pytest.raises(DataError, match="row 1: x is not an image"):
         list(images(tmp_path / "b.parquet"))

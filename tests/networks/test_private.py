@@ -16,8 +16,9 @@ from umbrameter.networks import CNNClassifier, MLPClassifier, cpu_kernels
 from umbrameter.networks.accounting import LEAST_NOISE, epsilon_of, noise_multiplier_of
 from umbrameter.networks.cpu_bits import Bits
 from umbrameter.networks.cpu_training import Dense
+from umbrameter.networks.ghost_clipping import clipped_sum, targets
 from umbrameter.networks.layers import Layers
-from umbrameter.networks.private import PrivateCNNClassifier, PrivateMLPClassifier, clipped_sum, targets
+from umbrameter.networks.private import PrivateCNNClassifier, PrivateMLPClassifier
 from umbrameter.persistence import dump_model, load_model
 from umbrameter.typing import Floats, Ints
 

@@ -157,7 +157,7 @@ def test_series_have_one_value_a_step_and_leave_out_what_was_not_measured(swept:
     assert len({(name, step) for name, _, step in series}) == len(series)
     by_name = {name: [(s, v) for n, v, s in series if n == name] for name, _, _ in series}
     assert by_name["target_train_accuracy"] == [(500, 0.9), (1000, 0.91), (2000, 0.92)]
-    assert by_name["queries_a_record"] == [(2000, 30.0)]
+    assert by_name["queries_per_record"] == [(2000, 30.0)]
     assert [step for step, _ in by_name["shokri_mlp_auc"]] == [500, 1000, 2000]
     assert "loss_median_class_precision" not in by_name and len(by_name["shokri_mlp_median_class_recall"]) == 3
     lost = swept.points[0].attacks[1].model_copy(update={"metrics": {"auc": NotMeasured(not_measured="x")}})

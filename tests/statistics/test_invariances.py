@@ -1,6 +1,5 @@
 """What no figure may depend on, what it must fall or rise with, and what its interval must hold."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pydantic import TypeAdapter, ValidationError
-from scipy.stats import beta, binom, norm, spearmanr
+from scipy.stats import beta, binom
 
 from umbrameter.errors import DataError
 from umbrameter.statistics import intervals, paired
@@ -18,9 +16,8 @@ from umbrameter.statistics.bootstrap import bootstrap_auc
 from umbrameter.statistics.epsilon import epsilon_lower_bound
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.statistics.metrics import best_threshold, measure, measure_by_class, roc_curve
-from umbrameter.statistics.repeats import EXPOSED, FEWEST, agreement, spread
-from umbrameter.statistics.subgroups import excesses, holm, numbered
-from umbrameter.typing import Bools, Floats, Ints
+from umbrameter.statistics.subgroups import excesses
+from umbrameter.typing import Floats
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**16)
@@ -308,140 +305,3 @@ def test_the_bootstrap_s_interval_is_that_of_resampled_records() -> None:
     assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=0.01)
     assert found.value == pytest.approx(intervals.auc(members, others).value)
     assert bootstrap_auc(members, others, 100, seed=1) != bootstrap_auc(members, others, 100, seed=2)
-
-
-# Groups of records
-
-
-def slow_excess(scores: Floats, member: Bools, own: Bools) -> tuple[float, float]:
-    """Return AUC within a group less that of all records, and its error by each record's influence, over all pairs."""
-
-    def influences(rows: Ints) -> tuple[float, dict[int, float]]:
-        inside, outside = [i for i in rows if member[i]], [i for i in rows if not member[i]]
-        won = {(i, j): float(scores[i] > scores[j]) + (scores[i] == scores[j]) / 2 for i in inside for j in outside}
-        auc = float(np.mean([*won.values()]))
-        by = {i: (np.mean([won[i, j] for j in outside]) - auc) / len(inside) for i in inside}
-        return auc, by | {j: (np.mean([won[i, j] for i in inside]) - auc) / len(outside) for j in outside}
-
-    whole, by_whole = influences(np.arange(len(scores)))
-    group, by_group = influences(np.flatnonzero(own))
-    squares = sum((by_group.get(i, 0.0) - moved) ** 2 for i, moved in by_whole.items())
-    return group - whole, float(np.sqrt(squares))
-
-
-def grouped(seed: int, n: int = 200) -> tuple[Floats, Bools, Ints]:
-    rng = np.random.default_rng(seed)
-    member, group = rng.random(n) < 0.5, rng.integers(0, 3, n)
-    return rng.normal(member, 1).round(1), member, group
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_excesses_are_those_of_pairs_one_by_one(seed: int) -> None:
-    scores, member, group = grouped(seed)
-    found = {entry.group: entry for entry in excesses(scores, member, group, ["a", "b", "c"], 0.9)}
-    p_values = []
-    for i, name in enumerate("abc"):
-        difference, error = slow_excess(scores, member, group == i)
-        reach = -norm.ppf(0.1 / 3 / 2) * error
-        assert bounds(found[name].excess) == pytest.approx([difference, difference - reach, difference + reach])
-        p_values.append(2 * norm.sf(abs(difference / error)))
-    assert [found[name].p_value for name in "abc"] == pytest.approx(holm(p_values).tolist())
-
-
-@given(seeds)
-@few
-def test_excesses_do_not_depend_on_order_names_or_level(seed: int) -> None:
-    scores, member, group = grouped(seed)
-    order, names = np.random.default_rng(seed).permutation(len(scores)), ["a", "b", "c"]
-    expected = {e.group: e for e in excesses(scores, member, group, names)}
-    turned = excesses(np.exp(scores[order]) - 5, member[order], (2 - group)[order], names[::-1])
-    for entry in turned:
-        assert bounds(entry.excess) == pytest.approx(bounds(expected[entry.group].excess))
-        assert entry.p_value == pytest.approx(expected[entry.group].p_value)
-    values = [bounds(entry.excess)[0] for entry in turned]
-    assert values == sorted(values, reverse=True)
-
-
-@given(hnp.arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1)), seeds)
-@few
-def test_holm_keeps_the_order_never_lowers_and_ends_at_one(p: Floats, seed: int) -> None:
-    adjusted, order = holm(p), np.random.default_rng(seed).permutation(len(p))
-    assert (adjusted >= p).all() and (adjusted <= 1).all() and (adjusted <= np.minimum(1, p * len(p))).all()
-    assert np.array_equal(holm(p[order]), adjusted[order])
-    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
-
-
-@given(st.lists(st.text(max_size=3), min_size=1, max_size=20))
-@few
-def test_numbered_values_are_found_again(values: list[str]) -> None:
-    numbers, names = numbered(values)
-    assert [names[i] for i in numbers] == values and names == sorted(set(values))
-
-
-# Repeats
-
-
-def repeat(seed: int, n: int = 600) -> tuple[Ints, Bools, Floats]:
-    rng = np.random.default_rng(seed)
-    ids = rng.permutation(n)
-    return ids, ids < n // 2, np.random.default_rng(0).normal(size=n)[ids] + 0.3 * rng.normal(size=n)
-
-
-@given(seeds)
-@few
-def test_agreement_does_not_depend_on_rows_ids_or_level_of_scores(seed: int) -> None:
-    one, other = repeat(1), repeat(2)
-    order, rng = np.random.default_rng(seed).permutation(600), np.random.default_rng(seed)
-    names = np.sort(rng.choice(10**6, 600, replace=False))
-    moved = (one[0][order], one[1][order], np.exp(one[2][order]) + 7)
-    renamed = [(names[ids], member, scores) for ids, member, scores in (moved, other)]
-    assert agreement(renamed) == pytest.approx(agreement([one, other]))
-    assert agreement([other, one])[0] == pytest.approx(agreement([one, other])[0])
-
-
-def test_records_on_other_sides_in_two_repeats_are_not_compared() -> None:
-    one = repeat(1)
-    ids, member, scores = repeat(2)
-    moved = ids % 2 == 0  # half of the records have changed sides
-    found = agreement([one, (ids, member ^ moved, scores)])
-    first, second = (dict(zip(part[0], part[2], strict=True)) for part in (one, (ids, member, scores)))
-    expected = []
-    for side in (True, False):
-        kept = [i for i in range(1, 600, 2) if (i < 300) == side]
-        expected.append(spearmanr([first[i] for i in kept], [second[i] for i in kept]).statistic)
-    assert found[0] == pytest.approx(np.mean(expected)) and len(kept) >= FEWEST
-
-
-def test_by_chance_the_most_exposed_overlap_in_one_per_cent() -> None:
-    rng = np.random.default_rng(0)
-    ids, member = np.arange(20_000), np.arange(20_000) < 10_000
-    overlaps = [agreement([(ids, member, rng.random(20_000)) for _ in range(2)])[1] for _ in range(30)]
-    assert np.mean(overlaps) == pytest.approx(EXPOSED, abs=4 * np.sqrt(EXPOSED / 200 / 30))
-
-
-def test_a_figure_s_spread_is_its_mean_and_standard_deviation_whatever_the_order_of_repeats() -> None:
-    values = [0.6, 0.9, 0.3]
-    figures = [{"auc": Interval(value=v, low=0, high=1, confidence=0.95, method="m")} for v in values]
-    found = spread(figures)["auc"]
-    assert (found.mean, found.sd) == pytest.approx((0.6, 0.3)) and found.values == values
-    assert spread(figures[::-1])["auc"].sd == found.sd and spread(figures[:1]) == {} == spread([])
-
-
-# Values
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [
-        Interval(value=0.5, low=0.4, high=0.6, confidence=0.95, method="m"),
-        LowerBound(value=0.5, low=0.5, confidence=0.95, method="m"),
-        NotMeasured(not_measured="there are no members"),
-    ],
-    ids=lambda m: type(m).__name__,
-)
-def test_a_figure_is_read_again_as_what_it_was(metric: Metric) -> None:
-    adapter: TypeAdapter[Metric] = TypeAdapter(Metric)
-    again = adapter.validate_json(adapter.dump_json(metric))
-    assert again == metric and type(again) is type(metric)
-    with pytest.raises(ValidationError):
-        adapter.validate_python({**json.loads(adapter.dump_json(metric)), "unit": "%"})

@@ -90,7 +90,7 @@ def test_calibration_error_is_the_sum_over_bins() -> None:
     assert paired.calibration_error([1.0], [True]).high == pytest.approx(0.95)
 
 
-def test_log_loss_and_distortion_are_a_number_a_record() -> None:
+def test_log_loss_and_distortion_are_one_number_per_record() -> None:
     predictions = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], np.float32)
     assert np.allclose(paired.log_loss(predictions, np.array([0, 0, 0])), [np.log(2), 0, 15.9424], atol=1e-4)
     assert np.allclose(paired.distortion(predictions, predictions[[1, 1, 1]]), [1, 0, 2])

@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
-from umbrameter.statistics.repeats import agreement, spread
+from umbrameter.statistics.repeats import EXPOSED, FEWEST, agreement, spread
+from umbrameter.typing import Bools, Floats, Ints
 
+few = settings(max_examples=40, deadline=None, derandomize=True)
+seeds = st.integers(0, 2**16)
 RNG = np.random.default_rng(0)
 
 
@@ -78,3 +83,49 @@ def test_each_repeat_has_a_seed_of_its_own_and_the_first_the_audit_s():
     assert repeats[0].seed == 5 and len({r.seed for r in repeats}) == 3 and {r.repeats for r in repeats} == {1}
     more = spec.model_copy(update={"repeats": 5}).repeated()
     assert [r.seed for r in more[:3]] == [r.seed for r in repeats]
+
+
+def repeat(seed: int, n: int = 600) -> tuple[Ints, Bools, Floats]:
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(n)
+    return ids, ids < n // 2, np.random.default_rng(0).normal(size=n)[ids] + 0.3 * rng.normal(size=n)
+
+
+@given(seeds)
+@few
+def test_agreement_does_not_depend_on_rows_ids_or_level_of_scores(seed: int) -> None:
+    one, other = repeat(1), repeat(2)
+    order, rng = np.random.default_rng(seed).permutation(600), np.random.default_rng(seed)
+    names = np.sort(rng.choice(10**6, 600, replace=False))
+    moved = (one[0][order], one[1][order], np.exp(one[2][order]) + 7)
+    renamed = [(names[ids], member, scores) for ids, member, scores in (moved, other)]
+    assert agreement(renamed) == pytest.approx(agreement([one, other]))
+    assert agreement([other, one])[0] == pytest.approx(agreement([one, other])[0])
+
+
+def test_records_on_other_sides_in_two_repeats_are_not_compared() -> None:
+    one = repeat(1)
+    ids, member, scores = repeat(2)
+    moved = ids % 2 == 0  # half of the records have changed sides
+    found = agreement([one, (ids, member ^ moved, scores)])
+    first, second = (dict(zip(part[0], part[2], strict=True)) for part in (one, (ids, member, scores)))
+    expected = []
+    for side in (True, False):
+        kept = [i for i in range(1, 600, 2) if (i < 300) == side]
+        expected.append(spearmanr([first[i] for i in kept], [second[i] for i in kept]).statistic)
+    assert found[0] == pytest.approx(np.mean(expected)) and len(kept) >= FEWEST
+
+
+def test_by_chance_the_most_exposed_overlap_in_one_per_cent() -> None:
+    rng = np.random.default_rng(0)
+    ids, member = np.arange(20_000), np.arange(20_000) < 10_000
+    overlaps = [agreement([(ids, member, rng.random(20_000)) for _ in range(2)])[1] for _ in range(30)]
+    assert np.mean(overlaps) == pytest.approx(EXPOSED, abs=4 * np.sqrt(EXPOSED / 200 / 30))
+
+
+def test_a_figure_s_spread_is_its_mean_and_standard_deviation_whatever_the_order_of_repeats() -> None:
+    values = [0.6, 0.9, 0.3]
+    figures = [{"auc": Interval(value=v, low=0, high=1, confidence=0.95, method="m")} for v in values]
+    found = spread(figures)["auc"]
+    assert (found.mean, found.sd) == pytest.approx((0.6, 0.3)) and found.values == values
+    assert spread(figures[::-1])["auc"].sd == found.sd and spread(figures[:1]) == {} == spread([])

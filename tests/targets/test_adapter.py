@@ -287,7 +287,7 @@ def test_records_are_not_repeated_in_errors() -> None:
         (0.5, r"float64 of shape \(\)"),
     ],
 )
-def test_what_is_not_one_vector_a_record(found: Any, shown: str) -> None:
+def test_what_is_not_one_vector_per_record(found: Any, shown: str) -> None:
     with pytest.raises(TargetError, match=rf"the model answered {shown} for 2 records; expected probabilities"):
         adapted(Fixed("predict", found)).predict_proba(X)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.targets.people import people
 from umbrameter.targets.columns import Columns, frame, masked
-from umbrameter.targets.endpoint import encoded
+from umbrameter.targets.endpoint_format import encoded
 
 COLUMNS = Columns(("age", "pay", "colour"), {"colour": ("blue", "green", "red")}, (True, False, True))
 

@@ -12,16 +12,8 @@ from pydantic import ValidationError
 from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.targets.columns import Columns, same
-from umbrameter.targets.endpoint import (
-    EndpointTarget,
-    JsonRequest,
-    MlflowRequest,
-    Token,
-    aligned,
-    answers_of,
-    body_of,
-    encoded,
-)
+from umbrameter.targets.endpoint import EndpointTarget, JsonRequest, MlflowRequest, Token
+from umbrameter.targets.endpoint_format import aligned, answers_of, body_of, encoded
 
 URL = "http://localhost:5000/invocations"
 PLAIN = EndpointTarget(url=URL)

@@ -211,7 +211,7 @@ def ui(
     debug: Debug = False,
 ) -> None:
     """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
-    command = _pipeline("tasks.mlflow_client.runs").ui_command(root, tracking_uri, port)
+    command = _pipeline("tasks.mlflow_client.tracking_store").ui_command(root, tracking_uri, port)
     typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
     # -2 and 130 are the codes after Ctrl-C, which is the way to end it.
     raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)

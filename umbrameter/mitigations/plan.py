@@ -6,7 +6,7 @@ from typing import Any, Literal
 from umbrameter.mitigations import InTraining, LearnedPostHoc, Mitigation, PostHoc
 
 Attacker = Literal["adaptive", "static"]
-"""Whether the attacker knows of the mitigation and attacks shadow models that are mitigated alike, or ignores it."""
+"""Whether the attacker knows the mitigation and applies it to the shadow models too, or ignores it."""
 
 
 @dataclass(frozen=True)

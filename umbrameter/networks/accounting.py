@@ -85,8 +85,9 @@ def noise_multiplier_of(epsilon: float, delta: float, sampling_rate: float, n_st
             f"{least:.4g}: raise epsilon, or lower epochs or sampling_rate"
         )
     low = MOST_NOISE
+    # From above, since with little noise the accountant takes minutes.
     while low > LEAST_NOISE and epsilon_of(low, sampling_rate, n_steps, delta) <= epsilon:
-        low /= 2  # from above, since with little noise the accountant takes minutes
+        low /= 2
     if low <= LEAST_NOISE:
         return low
     noise_multiplier: float = dp_accounting.calibrate_dp_mechanism(

@@ -149,6 +149,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @property
     def _n_outputs(self) -> int:
+        # Two classes need one logit, as in scikit-learn's networks.
         return 1 if len(self.classes_) == 2 else len(self.classes_)
 
     @abstractmethod
@@ -183,6 +184,7 @@ class Best:
 
     def __init__(self, network: NetworkClassifier, X: Floats, codes: Ints, rng: np.random.RandomState):
         n_held = ceil(network.validation_fraction * len(codes))
+        # scikit-learn refuses to stratify if a class has one record, or a side fewer records than classes.
         by_class = np.bincount(codes).min() >= 2 and min(n_held, len(codes) - n_held) >= len(network.classes_)
         if n_held >= len(codes):
             raise ValueError(f"validation_fraction={network.validation_fraction} leaves none of {len(codes)} records")
@@ -201,6 +203,7 @@ class Best:
         # `_answerer` reads the fitted attributes.
         self._network.coefs_, self._network.intercepts_ = [w for w, _ in layers], [b for _, b in layers]
         answers = probabilities(self._network._answerer()(self._X))
+        # A confidence of 0 would make the loss infinite.
         loss = -np.log(np.maximum(answers[np.arange(len(answers)), self._codes], np.finfo(np.float32).tiny)).mean()
         self._passes, self._waited = self._passes + 1, self._waited + 1
         if loss < self._least or self.n_epochs == 0:  # the first pass counts even if its loss is not finite

@@ -110,6 +110,7 @@ class CNNClassifier(NetworkClassifier):
         area, layers = self.kernel**2, []
         for filters in self.filters:
             layers.append(glorot(rng, area * channels, area * filters, (area * channels, filters)))
+            # Each pool halves the image.
             height, width, channels = height // 2, width // 2, filters
         n = height * width * channels
         return [
@@ -135,6 +136,7 @@ class CNNClassifier(NetworkClassifier):
             from umbrameter.networks.jax_convolution import answerer
 
             return answerer(self._network(), layers, self.asked_at_once)
+        # The first layers expect the network as the first axis.
         *weights, last = [w[None] for w, _ in layers]
         *biases, offsets = [b[None] for _, b in layers]
 

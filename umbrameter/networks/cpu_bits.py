@@ -85,6 +85,7 @@ class Bits:
         self._starts = np.concatenate([[0], np.cumsum(np.count_nonzero(ones, axis=1))])
         small = np.uint16 if max(n_features, width) < 2**16 else np.uint32  # small indices, less memory traffic
         self._bits = (np.flatnonzero(ones) % n_features).astype(small)
+        # Room for all records of a step in each list: all of them may have the same bit.
         self._begins = np.arange(n_features) * width
         self._ends, self._lists = np.empty_like(self._begins), np.empty(n_features * width, small)
 

@@ -88,6 +88,7 @@ def max_pool(x, biases, out, which):  # type: ignore[no-untyped-def]
                 o, w = out[image, i, j], which[image, i, j]
                 for f in range(channels):
                     largest, place = a[f], np.uint8(0)
+                    # `>` and not `>=`: of equal pixels the first one gets the gradient, as in torch.
                     if b[f] > largest:
                         largest, place = b[f], np.uint8(1)
                     if c[f] > largest:
@@ -239,6 +240,7 @@ class Images:
             which = np.empty(pooled.shape, np.uint8)
             for part in _parts(len(x)):
                 convolution.forward(x[part], w[0], b[0], pooled[part], which[part])
+            # After the pool, which leaves a quarter of the values: activations rise, so the order does not matter.
             self._seen.append(np.tanh(pooled, out=pooled) if self._tanh else np.maximum(pooled, 0, out=pooled))
             self._which.append(which)
         np.matmul(pooled.reshape(len(pooled), -1), weights[2][0], out=out[0])

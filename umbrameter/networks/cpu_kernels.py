@@ -46,6 +46,7 @@ def softmax_errors(powers, codes, rows, counts, smoothing):  # type: ignore[no-u
     for m in range(powers.shape[0]):
         for i in range(powers.shape[1]):
             p = powers[m, i]
+            # A row that fills up must not add to the gradient.
             if rows[m, i] < 0:
                 p[:] = 0
                 continue

@@ -132,10 +132,12 @@ def train(
         widths = [model.records_a_step(len(order)) for model, order in zip(models, orders, strict=True)]
         batches = in_steps(orders, widths, longest(orders, widths), max(widths)).transpose(1, 0, 2)
         if not units:
+            # Allocated once: later passes have steps of the same size.
             sizes = [b.shape[1] for b in biases[n_first - 1 :]]
             units, errors = ([aligned(n_models, max(widths), size) for size in sizes] for _ in range(2))
             ones = np.ones(max(widths), np.float32)
         for rows, counts in zip(batches, (batches >= 0).sum(axis=2), strict=True):
+            # The last step of a pass may be smaller; views leave out the rows that fill up in every network.
             n = counts.max()
             U, E = [u[:, :n] for u in units], [e[:, :n] for e in errors]
             records.forward(rows[:, :n], weights, biases, U[0])

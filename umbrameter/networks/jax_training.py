@@ -114,6 +114,7 @@ def one_pass(network: Network, state: Any, X: jax.Array, y: jax.Array, batches: 
         layers, mean, square, count, key = state
         rows = batches[i]
         counts = rows >= 0
+        # A step without records would divide by 0; what it gives is thrown away below.
         n = jnp.maximum(counts.sum(), 1).astype(jnp.float32)
         step_key = jax.random.fold_in(key, count)
         summed = jax.grad(partial(loss, network))(layers, X[rows], y[rows], counts, step_key, smoothing)
@@ -178,6 +179,7 @@ def train(
     state = states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     for orders in zip(*passes, strict=True):
         widths = [model.records_a_step(len(order)) for order, model in zip(orders, models, strict=True)]
+        # The batch size, unless all networks have fewer records.
         width, n_steps = min(first.records_a_step(2**31), rounded(max(widths))), longest(orders, widths)
         rows = in_steps(orders, widths, rounded(n_steps), width)
         rates = np.float32(first.learning_rate), np.float32(first.l2), np.float32(first.label_smoothing)
@@ -212,6 +214,7 @@ def _begin(layers: Layers, key: jax.Array) -> Any:
 
 
 def _key(model: TrainableNetwork) -> jax.Array:
+    # Dropout alone uses the key.
     seed = model.random_state if isinstance(model.random_state, int) else 0
     return jax.random.key(seed)
 

@@ -123,6 +123,7 @@ class MLPClassifier(NetworkClassifier):
 
         def answer(X: Floats) -> Floats:
             for weights, biases in layers[:-1]:
+                # The product is a new array, which the next lines may overwrite.
                 X = X @ weights
                 X += biases
                 _ = np.tanh(X, out=X) if self.activation == "tanh" else np.maximum(X, 0, out=X)

@@ -4,9 +4,8 @@ Each step samples every record with the same probability (Poisson sampling), cli
 over all weights and biases together, adds Gaussian noise to the sum, and divides by the expected number of records,
 never by the number sampled. Adam only sees the result, and no record.
 
-Abadi et al. (2016), "Deep Learning with Differential Privacy", arXiv 1607.00133, algorithm 1. In a dense layer, the
-norm of a record's gradient is |inputs| · |errors|, so that no single record's gradient is computed: Goodfellow (2015),
-"Efficient Per-Example Gradient Computations", arXiv 1510.01799; Li et al. (2022), arXiv 2110.05679 ("ghost clipping").
+Abadi et al. (2016), "Deep Learning with Differential Privacy", arXiv 1607.00133, algorithm 1. Fully connected networks
+clip by `ghost_clipping`.
 """
 
 from abc import abstractmethod
@@ -17,13 +16,13 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import expit
 from sklearn.utils import check_random_state
 
 from umbrameter.networks.accounting import accountant, epsilon_of, noise_multiplier_of
 from umbrameter.networks.base import NetworkClassifier
 from umbrameter.networks.cnn import CNNClassifier
-from umbrameter.networks.layers import Layers, probabilities
+from umbrameter.networks.ghost_clipping import clipped_sum, squared_norms, targets
+from umbrameter.networks.layers import Layers
 from umbrameter.networks.mlp import MLPClassifier, is_sparse_bits
 from umbrameter.networks.parameters import Check, number, unset_or
 from umbrameter.typing import Array, Floats, Ints
@@ -124,6 +123,7 @@ class PrivateNetwork(NetworkClassifier):
             for (by_weights, by_biases), (weights, biases) in zip(_layers(gradient[0], shapes), summed, strict=True):
                 by_weights += weights * (1 / expected)
                 by_biases += biases * (1 / expected)
+            # Adam scales the L2 term by the expected number as well, never by the number sampled.
             adam(flat, gradient, mean, square, n_weights, self.l2, self.learning_rate, np.array([expected]), n_steps)
         return [(w.copy(), b.copy()) for w, b in current]
 
@@ -216,7 +216,7 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
         from umbrameter.networks.cpu_bits import Bits
         from umbrameter.networks.cpu_training import Dense
 
-        truth, squares = targets(codes, self._n_outputs, self.label_smoothing), _squares(X)
+        truth, squares = targets(codes, self._n_outputs, self.label_smoothing), squared_norms(X)
         first_layers: FirstLayers = Bits(X, len(X)) if is_sparse_bits(X) else Dense(X)
 
         def sums(layers: Layers, rows: Ints) -> Layers:
@@ -304,91 +304,13 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
         summed = jax.jit(clipped_grad(loss_of_record, **options))
 
         def sums(layers: Layers, rows: Ints) -> Layers:
-            fill = (
-                -len(rows) % (4 * MICROBATCH) if len(rows) else MICROBATCH
-            )  # few sizes, so that XLA compiles few programs
+            # Few sizes, so that XLA compiles few programs.
+            fill = -len(rows) % (4 * MICROBATCH) if len(rows) else MICROBATCH
             filled = np.concatenate([rows, np.zeros(fill, rows.dtype)])
             counts = np.arange(len(filled)) < len(rows)
             return [(np.asarray(w), np.asarray(b)) for w, b in summed(layers, X[filled], codes[filled], counts)]
 
         return sums
-
-
-def targets(codes: Ints, n_outputs: int, smoothing: float) -> Floats:
-    """Return the smoothed labels that a network is trained towards, shape (n_records, n_outputs).
-
-    Parameters
-    ----------
-    codes
-        Labels 0 .. n_classes - 1, shape (n_records,).
-    n_outputs
-        Number of the network's outputs: 1 for two classes, else as many as classes.
-    smoothing
-        Share of each label that is spread over all classes.
-    """
-    if n_outputs == 1:
-        return (codes[:, None] * (1 - smoothing) + smoothing / 2).astype(np.float32)
-    truth = np.full((len(codes), n_outputs), smoothing / n_outputs, dtype=np.float32)
-    truth[np.arange(len(codes)), codes] += np.float32(1 - smoothing)
-    return truth
-
-
-def clipped_sum(
-    layers: Layers,
-    records: "FirstLayers",
-    rows: Ints,
-    squares: Floats,
-    truth: Floats,
-    activation: str,
-    clip_norm: float,
-) -> Layers:
-    """Return the sum of the records' clipped gradients of cross entropy, by ghost norms.
-
-    Parameters
-    ----------
-    layers
-        Weights and biases of a fully connected network.
-    records, rows
-        The first layer on all records, and the rows that are sampled.
-    squares
-        The squared norms of the sampled records' features, shape (n_rows,).
-    truth
-        Their smoothed labels; see `targets`.
-    activation
-        `tanh` or `relu`.
-    clip_norm
-        The largest norm of one record's gradient, over all weights and biases together.
-
-    Returns
-    -------
-    The gradients by weights and biases, layer by layer.
-    """
-    first = np.empty((1, len(rows), layers[0][0].shape[1]), np.float32)
-    records.forward(rows[None], [layers[0][0][None]], [layers[0][1][None]], first)
-    units = [first[0]]
-    for weights, biases in layers[1:]:
-        _ = np.tanh(units[-1], out=units[-1]) if activation == "tanh" else np.maximum(units[-1], 0, out=units[-1])
-        units.append(units[-1] @ weights + biases)
-    logits = units.pop()
-    errors = [(expit(logits) if logits.shape[1] == 1 else probabilities(logits)) - truth]
-    for u, (weights, _) in zip(units[::-1], layers[:0:-1], strict=True):
-        slopes = 1 - u * u if activation == "tanh" else u > 0
-        errors.append(errors[-1] @ weights.T * slopes)
-    errors = errors[::-1]
-    # |inputs|² · |errors|² for the weights and |errors|² for the biases, summed over the layers.
-    norms = np.sqrt(sum(_squares(e) * (1 + s) for e, s in zip(errors, [squares, *map(_squares, units)], strict=True)))
-    scales = np.float32(clip_norm) / np.maximum(norms, np.float32(clip_norm))
-    scaled = [e * scales[:, None] for e in errors]
-    by_first = np.empty((1, *layers[0][0].shape), np.float32)
-    records.gradient(scaled[0][None], [layers[0][0][None]], [by_first], [layers[0][1][None]])
-    return [
-        (by, e.sum(axis=0))
-        for by, e in zip([by_first[0], *(u.T @ e for u, e in zip(units, scaled[1:], strict=True))], scaled, strict=True)
-    ]
-
-
-def _squares(rows: Floats) -> Floats:
-    return np.asarray(np.einsum("ij,ij->i", rows, rows))
 
 
 def _layers(flat: Floats, shapes: Sequence[tuple[int, ...]]) -> Layers:

@@ -133,6 +133,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     """
     records = SourceMetadata.read(store.open(variants[0].training.records))
     classes = [str(name) for name in records.classes]
+    # The results are the first repeat's; the other repeats give the spread.
     firsts = [variant for variant in variants if not variant.repeat]
     doubts = {variant.title: unlearned(store, variant, len(classes)) for variant in firsts}
     results = [_result(store, m, doubts[variant.title], classes) for variant in firsts for m in variant.measurements]
@@ -141,6 +142,7 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     # In the order of the spec, the unmitigated target first.
     results.sort(key=lambda result: order.index(result.mitigation))
     guarantees = [read_guarantee(store.open(g.recipe.path)) for variant in firsts for g in variant.guarantees]
+    # Limits are for the target as it is, without any mitigation.
     limits, unmitigated = expand(spec.limits), [(r.attack, r.metrics) for r in results if r.mitigation is None]
     controls = {k: c for step in firsts[0].controls for k, c in read_controls(store.open(step.recipe.path)).items()}
     doubtful = [*filter(None, [doubts[firsts[0].title]]), *failures(controls)]
@@ -184,6 +186,7 @@ def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVarian
         See `assemble`.
     """
     doubt = unlearned(store, variants[0], report.target.n_classes)
+    # An attack that relies on shadow models which learned nothing has no curve to show.
     measured = [m for m in variants[0].measurements if m.mitigation is None and not (doubt and m.attack.needs_shadows)]
     curves = {m.attack.label: read_roc(store.open(m.evaluation.recipe.path)) for m in measured}
     classes = {result.attack: result.by_class for result in strongest(report.results)}

@@ -51,6 +51,7 @@ def roc(curves: Mapping[str, tuple[Floats, Floats]], n_nonmembers: int, title: s
     """
     figure, axes = _one_panel(title, size=(6.4, 5.6))
     floor = 1 / max(n_nonmembers, 2)
+    # A logarithmic axis has no 0, so it ends a little below the floor.
     low = floor / 2
     for (name, (fpr, tpr)), colour, dash in zip(curves.items(), cycle(COLOURS), cycle(DASHES)):
         axes.plot(*_dense(fpr, tpr, floor, low), color=colour, linestyle=dash, linewidth=1.8, label=name)
@@ -71,6 +72,7 @@ def _dense(fpr: Floats, tpr: Floats, floor: float, low: float) -> tuple[Floats, 
     """Return a curve's points from the floor on, and many between, since straight lines bend on log axes."""
     grid = np.geomspace(floor, 1, 300)
     x, y = np.append(fpr, grid), np.append(tpr, np.interp(grid, fpr, tpr))
+    # By rate and then by height, or the line would go back where it rises straight up.
     order = np.lexsort((y, x))
     order = order[x[order] >= floor]
     return x[order], np.maximum(y[order], low)
@@ -95,6 +97,7 @@ def class_precision(by_class_of: Mapping[str, Sequence[ClassMetrics]]) -> Figure
     panels = figure.subplots(max(len(by_class_of), 1), 1, squeeze=False, sharey=True)[:, 0]
     for axes, (name, entries), colour in zip(panels, by_class_of.items(), cycle(COLOURS)):
         _class_panel(axes, name, entries, colour)
+    # The panels share this axis.
     lows = [x.low for entries in by_class_of.values() for x, _ in _measured(entries)]
     panels[0].set_ylim(max(min([0.4, *(low - 0.03 for low in lows)]), -0.03), 1.03)
     return figure
@@ -166,6 +169,7 @@ def mitigations(report: Report) -> Figure:
         shifts = _shifts([_accuracy(entry) for entry in points.values()], axes)
         _points(axes, points, shifts)
         ring: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 11, "markerfacecolor": "none"}
+        # Nothing is drawn; this is the ring's entry in the legend.
         axes.plot([], [], color="0.15", label="Pareto front: no other beats both", **ring)
         legend(axes, loc="upper left")
         note = "\n(points at nearly the same accuracy are drawn side by side)" if any(shifts) else ""
@@ -195,6 +199,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> Floats:
            [0.7, 0.9]])
     """
     front: list[tuple[float, float]] = []
+    # From the most accurate on, a point is on the front if its AUC is below those of all before it.
     for accuracy, auc in sorted(points, key=lambda point: (-point[0], point[1])):
         if not front or auc < front[-1][1]:
             front.append((accuracy, auc))
@@ -275,6 +280,7 @@ def _spread(heights: Floats, gap: float) -> Floats:
 def png(figure: Figure) -> bytes:
     """Return a figure as a PNG file: the same bytes for the same figure, without date or version in its metadata."""
     buffer = BytesIO()
+    # matplotlib would write its version into the file.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 

@@ -182,6 +182,7 @@ def _all_figures(report: Report) -> dict[str, Any]:
 
 def _costs(report: Report) -> dict[str, Any]:
     """Return the tables of each mitigation's utility and of its paired differences from the unmitigated target."""
+    # Utility is the same for every attack on a mitigation, so the first result's will do.
     firsts = {name: results[0] for name, results in by_mitigation(report.results).items()}
     utility = [(name, *(_or_blank(r.utility, n) for n in _UTILITY)) for name, r in firsts.items()]
     changes = [(name, *(_or_blank(r.change, n) for n in _CHANGES)) for name, r in firsts.items() if r.change]

@@ -65,6 +65,7 @@ def mitigation_figures(report: Report, label: str) -> dict[str, float]:
     """Return each attack's AUC under a mitigation, by the stronger attacker, and the epsilon claimed and proved."""
     shown = stronger(result for result in report.results if result.mitigation == label)
     figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
+    # The label of a composition joins those of its parts by a plus sign.
     for guarantee in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
         figures |= {"epsilon_claimed": guarantee.epsilon, "epsilon_proved": guarantee.epsilon_lower_bound}
     return figures
@@ -88,7 +89,7 @@ def sweep_series(report: SweepReport) -> Iterator[tuple[str, float, int]]:
         yield "target_train_accuracy", point.train_accuracy, point.step
         yield "target_test_accuracy", point.test_accuracy, point.step
         if point.drawn is not None and point.drawn.n_records:
-            yield "queries_a_record", point.drawn.queries / point.drawn.n_records, point.step
+            yield "queries_per_record", point.drawn.queries / point.drawn.n_records, point.step
         for attack in point.attacks:
             values = {k: m.value for k, m in attack.metrics.items() if isinstance(m, Interval)}
             values |= {f"median_class_{k}": v for k, v in attack.medians.items() if v is not None}

@@ -104,7 +104,7 @@ class Result(_Part):
     mitigation: str | None = Field(default=None, description="The mitigation, such as rounding(1); null for none.")
     attacker: Literal["adaptive", "static"] | None = Field(
         default=None,
-        description="adaptive: knows of the mitigation and applies it to the shadow models; static: does not; null "
+        description="adaptive: knows the mitigation and applies it to the shadow models; static: does not; null "
         "without a mitigation.",
     )
     params: dict[str, Any] = Field(default={}, description="The attack's and the mitigation's settings.")
@@ -207,6 +207,7 @@ def read_report(content: bytes) -> Report:
         When it is damaged or was written by another version.
     """
     try:
+        # Read by itself, since a report of another version does not fit the model.
         version = json.loads(content)["schema_version"]
         if version == SCHEMA_VERSION:
             return Report.model_validate_json(content)

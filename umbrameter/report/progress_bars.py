@@ -73,6 +73,7 @@ def progress_on_stderr(debug: bool) -> Iterator[None]:
     log = logging.getLogger("umbrameter")
     log.setLevel(logging.DEBUG if debug else logging.INFO)
     if debug:
+        # Prefect reads it when it is imported, which happens within this block.
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "DEBUG"
     console = Console(stderr=True)
     if console.is_terminal and not debug:

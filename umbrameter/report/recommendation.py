@@ -77,6 +77,7 @@ def recommend(results: Sequence[Result], limits: Sequence[Limit], accepted_loss:
     None if there is no mitigation to choose from, or if the unmitigated target was not shown to leak.
     """
     by_mitigation = leaks(results)
+    # The unmitigated target is what mitigations are compared with, and no candidate itself.
     unmitigated = by_mitigation.pop(None, None)
     if unmitigated is None or unmitigated.auc.low <= 0.5 or all(result.mitigation is None for result in results):
         return None

@@ -47,8 +47,10 @@ def _panel(axes: Axes, attacks: Sequence[AttackAt | None], colour: str) -> None:
     medians = []
     for place, attack in enumerate(attacks):
         precision = [] if attack is None else attack.class_precision
+        # Side by side, so that equal precisions do not hide each other.
         shift = np.linspace(-0.12, 0.12, len(precision)) if len(precision) > 1 else np.zeros(len(precision))
         axes.plot(place + shift, np.sort(precision), "o", color=colour, markersize=3, alpha=0.45, markeredgewidth=0)
+        # NaN leaves a gap in the line.
         medians.append(np.nan if not precision else float(np.median(precision)))
     axes.plot(range(len(attacks)), medians, "-D", color=colour, markersize=5, linewidth=1.6, label="median of classes")
     for place, median in enumerate(medians):

@@ -99,6 +99,7 @@ def _table(entries: Sequence[Mapping[str, str]]) -> Table:
     for name in entries[0]:
         shown.add_column(name, overflow="fold")
     for entry in entries:
+        # rich would read brackets in plain strings as markup.
         shown.add_row(*map(Text, entry.values()))
     return shown
 

@@ -52,6 +52,7 @@ def number(value: float, near: float | None = None) -> str:
         return "0"
     if 0 < value < 0.00005:
         return "<0.0001"
+    # A bound has as many decimals as its figure, so that both can be compared at a glance.
     text = f"{value:.{4 if abs(value if near is None else near) < 0.01 else 3}f}"
     return text.removeprefix("-") if float(text) == 0 else text  # rounding may leave -0.000
 
@@ -190,6 +191,7 @@ def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
     most
         The largest number to return.
     """
+    # `-i`: among equal AUCs the first in the report wins.
     unmitigated = [
         (auc.value, -i, r) for i, r in enumerate(results) if r.mitigation is None and (auc := measured_auc(r))
     ]

@@ -85,6 +85,7 @@ class AuditSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.")
+    # numpy.random.RandomState takes no larger seed.
     seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.")
     repeats: int = Field(
         1,

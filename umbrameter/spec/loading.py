@@ -97,6 +97,7 @@ def _override(content: dict[str, Any], setting: str) -> None:
         if isinstance(place, list):
             place[int(last)] = yaml.safe_load(value)
         else:
+            # As YAML, so that numbers, booleans and lists have their types.
             place[last] = yaml.safe_load(value)
     except (IndexError, ValueError, TypeError, AttributeError, yaml.YAMLError):
         raise SpecError(f"--set {setting!r}: the spec has no place {key!r}, or the value is not YAML") from None

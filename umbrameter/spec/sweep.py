@@ -109,6 +109,7 @@ def _at(content: Any, axis: str) -> Any:
 
 
 def _with(content: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    # Copied along the path alone: the points share what does not vary.
     inner = value if len(path) == 1 else _with(content[path[0]], path[1:], value)
     return {**content, path[0]: inner}
 

@@ -134,6 +134,7 @@ def read_class(data: Artefact, label: int, limit: int | None = None) -> Vectors:
         rows = np.cumsum([0, *(source.metadata.row_group(i).num_rows for i in range(source.num_row_groups))])
         n_groups = source.num_row_groups if limit is None else max(1, int(np.searchsorted(rows, limit)))
         groups = range(min(n_groups, source.num_row_groups))
+        # One thread, like all work on a worker.
         table = source.read_row_groups(list(groups), columns=["label", "is_in", "prediction"], use_threads=False)
     return Vectors(
         vectors(table["prediction"]), np.asarray(table["label"]).astype(np.int64), np.asarray(table["is_in"])

@@ -83,6 +83,7 @@ def _blind(records: Records, rows: Ints, is_member: Bools, seed: int) -> Control
     rng = generator(seed, "blind-baseline")
     chosen = some_of_each(is_member, rng, SAMPLE)
     X, y = records.take(rows[chosen])
+    # With the label, since the sides may differ in their classes alone.
     return controls.blind_baseline(np.column_stack([X, y]), is_member[chosen], rng)
 
 

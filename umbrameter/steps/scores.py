@@ -111,6 +111,7 @@ class Scoring:
         attack = self.attack.chosen(signals)
         signals = attack.prepared(signals)
         scores, threshold = attack.score(signals), attack.threshold(signals)
+        # Null and not false: without a threshold the attack decides nothing.
         is_predicted_member = pa.nulls(len(scores), pa.bool_()) if threshold is None else pa.array(scores >= threshold)
         # Score again in another order, for the control `row_order`.
         order = generator(self.seed, "row-order").permutation(len(scores))

@@ -133,6 +133,7 @@ class ShadowFit:
 
     def _write_robustness(self, draft: Draft, model: Classifier, records: RecordReader, rows: ShadowRows) -> None:
         """Write how well the model's labels of a sample of IN and OUT records withstand each noise."""
+        # The plan has the rows in random order, so the first ones are a sample.
         sample = np.concatenate([rows.rows_in[:MOST_NOISY], rows.rows_out[:MOST_NOISY]])
         for i, noise in enumerate(self.noises):
             robustness = robustness_to_noise(model, records, sample, noise, self.training.seed)

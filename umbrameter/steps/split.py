@@ -98,6 +98,7 @@ class Split:
     def _as_known(self, known: Ints, order: Ints) -> Ints:
         part = known.copy()
         for code, (name, asked) in enumerate([("members", self.n_members), ("nonmembers", self.n_nonmembers)]):
+            # In random order, so that it is left to chance which of them are unused.
             rows = order[known[order] == code]
             if not len(rows) or (asked or 0) > len(rows):
                 text = f"lower split.{name} ({asked})" if len(rows) else f"give data with {name}"

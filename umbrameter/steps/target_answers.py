@@ -67,6 +67,7 @@ class QueryStep(ABC):
 
     target: str
     records: str
+    # Not compared: the artefacts are the same, whichever connection the answers come through.
     connection: Connection | None = field(default=None, compare=False, kw_only=True)
 
     @property
@@ -93,6 +94,7 @@ class QueryStep(ABC):
 
     def model(self, store: Store) -> Answering:
         """Return the target's model, or its stored answers."""
+        # A target trained elsewhere has no model in its artefact.
         if self.connection is not None:
             external: Answering = self.connection.model
             return external

@@ -1,26 +1,17 @@
-"""A target behind HTTP(S): its settings, the requests it expects, and how its answers are read.
+"""A target behind HTTP(S): its settings.
 
-Belongs here: settings, and pure functions from records to a request's body and from an answer to prediction vectors.
-Does not belong here: sending requests, files, secrets (`tasks.external_targets.endpoint`).
+Belongs here: settings and their checks. Does not belong here: what is sent and how it is answered (`endpoint_format`),
+or sending it (`tasks.external_targets.endpoint`).
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from umbrameter.errors import DataError
-from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.predictions.probabilities import improbable
 from umbrameter.targets.base import Label, QueriedTarget
-from umbrameter.targets.columns import Columns
 from umbrameter.targets.secrets import keys, looks_like_secret
-from umbrameter.typing import Array, Floats
 
 RECORDS = "$records"
 """The placeholder for the list of records in a request's body."""
@@ -144,7 +135,7 @@ class EndpointTarget(QueriedTarget):
     @field_validator("labels")
     @classmethod
     def _distinct(cls, labels: tuple[Label, ...] | None) -> tuple[Label, ...] | None:
-        texts = [_text(label) for label in labels or ()]
+        texts = [label_text(label) for label in labels or ()]
         twice = sorted({text for text in texts if texts.count(text) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} is listed twice; remove one of the two")
@@ -162,270 +153,13 @@ class EndpointTarget(QueriedTarget):
         return self.model_dump(mode="json", include={"url", "request", "labels", "answers"})
 
 
-def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
-    """Return records as lists of plain Python values, ready for JSON.
-
-    Parameters
-    ----------
-    X
-        Shape (n_records, n_features).
-    columns
-        The columns as the endpoint knows them.
-    offset
-        Number of the first record, for errors.
-
-    Raises
-    ------
-    DataError
-        When a value cannot be sent; the text names its column and record, never the value.
-
-    Examples
-    --------
-    >>> encoded(np.array([[1, 0.5]]), Columns(("colour", "pay"), {"colour": ("blue", "red")}, (False, False)))
-    [['red', 0.5]]
-    """
-    if X.ndim != 2 or X.shape[1] != len(columns.names):
-        raise DataError(f"records of shape {X.shape} cannot be sent; expected {len(columns.names)} columns")
-    values = [
-        _plain(X[:, i], name, columns.categories.get(name), columns.integral[i], offset)
-        for i, name in enumerate(columns.names)
-    ]
-    return [list(row) for row in zip(*values, strict=True)]
-
-
-def _plain(column: Array, name: str, texts: tuple[str, ...] | None, is_integral: bool, offset: int) -> list[Any]:
-    if texts is None and not is_integral:
-        _refuse(~np.isfinite(column), name, "a finite number", offset)
-        return list(column.astype(np.float64).tolist())
-    is_whole = np.isfinite(column) & (column == np.floor(column))
-    if texts is None:
-        _refuse(~is_whole, name, "an integer", offset)
-        return [int(value) for value in column.tolist()]
-    _refuse(~is_whole | (column < 0) | (column >= len(texts)), name, f"a code 0 .. {len(texts) - 1}", offset)
-    return [texts[code] for code in column.astype(np.int64).tolist()]
-
-
-def _refuse(bad: Array, name: str, expected: str, offset: int) -> None:
-    if bad.any():
-        raise DataError(
-            f"column {name!r} of record {offset + int(bad.argmax())} is not {expected} ({int(bad.sum())} such records) "
-            "and cannot be sent; query only records such as the data's own"
-        )
-
-
-def body_of(request: MlflowRequest | JsonRequest, rows: Sequence[Sequence[Any]], columns: Columns) -> Any:
-    """Return a request's body as JSON-able values.
-
-    Parameters
-    ----------
-    request
-        The format.
-    rows
-        Records as `encoded` returns them.
-    columns
-        The columns as the endpoint knows them.
-    """
-    if isinstance(request, MlflowRequest):
-        return {"dataframe_split": {"columns": list(columns.names), "data": [list(row) for row in rows]}}
-    if request.record == "mapping":
-        return _filled(request.body, [dict(zip(columns.names, row, strict=True)) for row in rows])
-    return _filled(request.body, [list(row) for row in rows])
-
-
-def _filled(template: Any, records: list[Any]) -> Any:
-    if isinstance(template, Mapping):
-        return {key: _filled(value, records) for key, value in template.items()}
-    if isinstance(template, list):
-        return [_filled(value, records) for value in template]
-    return records if template == RECORDS else template
-
-
 def _count(template: Any) -> int:
     if isinstance(template, Mapping):
         return sum(map(_count, template.values()))
     return sum(map(_count, template)) if isinstance(template, list) else int(template == RECORDS)
 
 
-def answers_of(request: MlflowRequest | JsonRequest, content: Any, n: int, offset: int = 0) -> list[Any]:
-    """Return the answers in a response, one per record, unchanged.
-
-    Parameters
-    ----------
-    request
-        The format.
-    content
-        The response, parsed from JSON.
-    n
-        Number of records in the request.
-    offset
-        Number of the first record, for errors.
-
-    Raises
-    ------
-    DataError
-        When the response has no answers where they are expected, or not as many as records.
-    """
-    path = "predictions" if isinstance(request, MlflowRequest) else request.probabilities
-    answers = _at(content, path.split("."), path)
-    if not isinstance(answers, list):
-        raise DataError(
-            f"the endpoint answered {_kind(answers)} at {path!r}; expected a list with one answer per record"
-        )
-    if len(answers) != n:
-        raise DataError(
-            f"the endpoint answered {len(answers)} times for the {n} records {offset} .. {offset + n - 1}; expected one"
-            " answer per record: check target.request, or lower target.batch_size if the endpoint limits it"
-        )
-    return answers
-
-
-def _at(value: Any, steps: Sequence[str], path: str) -> Any:
-    if not steps:
-        return value
-    step, deeper = steps[0], steps[1:]
-    if isinstance(value, list) and step == "*":
-        return [_at(item, deeper, path) for item in value]
-    if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-        return _at(value[int(step)], deeper, path)
-    if isinstance(value, Mapping) and step in value:
-        return _at(value[step], deeper, path)
-    raise DataError(
-        f"the endpoint's answer has nothing at {step!r} of {path!r}, but {_kind(value)} there; expected the list of "
-        "answers: set target.request to what it answers"
-    )
-
-
-def _kind(value: Any) -> str:
-    """Return a JSON value's kind and size, but never its content, which may echo the records."""
-    if isinstance(value, Mapping):
-        return f"a mapping with {', '.join(repr(str(key)[:40]) for key in list(value)[:5]) or 'nothing'}"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
-    return names.get(type(value), "null")
-
-
-def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any], offset: int = 0) -> Floats:
-    """Return answers as prediction vectors, in the order of the data's classes.
-
-    Parameters
-    ----------
-    target
-        The endpoint's settings: the order of its labels, and what it does to its answers.
-    parsed
-        Answers as `answers_of` returns them: lists of numbers, mappings from label to number, or labels.
-    classes
-        The data's classes, in order.
-    offset
-        Number of the first record, for errors.
-
-    Returns
-    -------
-    float32, shape (n_records, n_classes); classes that the endpoint does not know get 0.
-
-    Raises
-    ------
-    DataError
-        When an answer is not a prediction vector.
-
-    Examples
-    --------
-    >>> target = EndpointTarget(url="http://localhost", labels=("yes", "no"))
-    >>> aligned(target, [[0.25, 0.75], {"no": 1, "yes": 0}], ["no", "yes"])
-    array([[0.75, 0.25],
-           [1.  , 0.  ]], dtype=float32)
-    """
-    reader = _Reader(target, tuple(classes))
-    answers = np.array([reader.vector(answer, offset + i) for i, answer in enumerate(parsed)], dtype=np.float64)
-    # Without any answers, the array would have no second axis.
-    answers = answers.reshape(len(parsed), len(classes))
-    _check(target, answers, offset)
-    return answers.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Turn one answer into one vector."""
-
-    target: EndpointTarget
-    classes: tuple[Any, ...]
-
-    @cached_property
-    def labels(self) -> Sequence[Any]:
-        """The endpoint's labels, in the order of an answer's numbers."""
-        return self.target.labels or self.classes
-
-    @cached_property
-    def places(self) -> Mapping[Any, int]:
-        """Each class's position, by its value and by its text."""
-        return {_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
-
-    def vector(self, answer: Any, record: int) -> list[float]:
-        if isinstance(answer, Mapping):
-            return self._spread(list(answer), list(answer.values()), record, self.target.does(TopK))
-        if isinstance(answer, list):
-            return self._spread(self.labels, answer, record, False)
-        if answer is not None and self.target.does(LabelOnly):
-            return self._spread([answer], [1.0], record, True)
-        raise DataError(
-            f"the endpoint answered {_kind(answer)} for record {record}; expected {len(self.labels)} numbers, "
-            "one per class; if it returns labels only, set target.answers: [{kind: label_only}]"
-        )
-
-    def _spread(self, labels: Sequence[Any], numbers: Sequence[Any], record: int, is_part: bool) -> list[float]:
-        """Return a vector over the data's classes, with each number at its label's class."""
-        if len(numbers) > len(self.labels) or (len(numbers) < len(self.labels) and not is_part):
-            raise DataError(
-                f"the endpoint answered {len(numbers)} numbers for record {record}; expected {len(self.labels)}, one "
-                f"for each of {_listed(self.labels)}: set target.labels: [...] if it knows other classes, or, if it "
-                f"leaves out all but the largest, target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
-            )
-        vector = [0.0] * len(self.classes)
-        for label, number in zip(labels, numbers, strict=True):
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                raise DataError(
-                    f"the endpoint answered {_kind(number)} within a vector for record {record}; expected numbers"
-                )
-            vector[self._place(label, record)] = _float(number)
-        return vector
-
-    def _place(self, label: Any, record: int) -> int:
-        place = self.places.get(label, self.places.get(_text(label)))
-        if place is None:
-            raise DataError(
-                f"the endpoint's label {str(label)[:40]!r} (record {record}) is none of the data's classes "
-                f"{_listed(self.classes)}; set target.labels to the endpoint's, written as in the data"
-            )
-        return place
-
-
-def _float(number: float) -> float:
-    try:
-        return float(number)
-    except OverflowError:  # an integer of hundreds of digits
-        return math.inf if number > 0 else -math.inf
-
-
-def _check(target: EndpointTarget, answers: Floats, offset: int) -> None:
-    infinite, outside, unsummed = improbable(answers)
-    unsummed &= not target.does(Rounding, TopK)
-    remedy = "if it rounds, or leaves out all but the largest, set target.answers: [{kind: rounding, decimals: 2}] or "
-    for bad, expected in ((infinite, "finite numbers"), (outside, "numbers in [0, 1]"), (unsummed, "a sum of 1")):
-        if bad.any():
-            first = int(bad.argmax())
-            shown = ", ".join(f"{number:.6g}" for number in answers[first, :8]) + ", ..." * (answers.shape[1] > 8)
-            top_k = f"[{{kind: top_k, k: {max(1, np.count_nonzero(answers[first]))}}}]"
-            raise DataError(
-                f"the endpoint answered [{shown}] for record {offset + first} ({int(bad.sum())} such answers in the "
-                f"batch); expected probabilities: {expected}; {remedy + top_k if bad is unsummed else 'check it'}"
-            )
-
-
-def _text(label: Any) -> str:
+def label_text(label: Any) -> str:
     """Return a label as text; true and false in JSON's spelling."""
     text = str(label)
     return text.lower() if text in ("True", "False") else text
-
-
-def _listed(labels: Sequence[Any]) -> str:
-    return ", ".join(str(label)[:40] for label in labels[:8]) + (" ..." if len(labels) > 8 else "")

@@ -17,7 +17,8 @@ from mlflow.entities import Run
 
 from flows.audit import audit
 from tasks.cluster import Compute
-from tasks.mlflow_client.runs import default_uri, get_ready, log_run, ui_command
+from tasks.mlflow_client.runs import get_ready, log_run
+from tasks.mlflow_client.tracking_store import default_uri, ui_command
 from tasks.server import temporary_server
 from umbrameter.errors import StoreError, TrackingError
 from umbrameter.report import Report
