@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := $(wildcard constraints/py3.*.txt)
 SPEC ?= deployments/specs/adult.yaml
-TEST_ARGS ?= -n 2
+# Whole files to a worker, so that what a file's tests share is made once; in order, since the long ones come early.
+TEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 BENCH ?=
 RINGS := networks,pipeline,test
 BENCH_VENV := .venv-bench

@@ -19,22 +19,27 @@ def prefect_server() -> Iterator[Callable[[], AbstractContextManager[object]]]:
 
 
 @pytest.fixture(scope="module")
-def server(prefect_server: Callable[[], AbstractContextManager[object]]) -> Iterator[str]:
+def server(prefect_server: Callable[[], AbstractContextManager[object]], copied_database: None) -> Iterator[str]:
     """Have Prefect talk to the server; return its address, for commands that need not start one of their own."""
     with prefect_server():
         yield PREFECT_API_URL.value()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Create MLflow's database once, since its migrations take longer than an audit; commands make their own."""
-    empty, create = tmp_path_factory.mktemp("mlflow"), tracking_store.make_default
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create MLflow's database once, since its migrations take longer than a small audit."""
+    root = tmp_path_factory.mktemp("mlflow")
+    tracking_store.make_default(str(root))
+    return root / "mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def copied_database(empty_database: Path) -> Iterator[None]:
+    """Give new roots a copy of the empty database; commands, in processes of their own, make theirs."""
 
     def copied(root: str) -> None:
-        if not (empty / "mlflow.db").exists():
-            create(str(empty))
         if not Path(root, "mlflow.db").exists():
-            shutil.copy(empty / "mlflow.db", root)
+            shutil.copy(empty_database, root)
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (tracking_store, runs):

@@ -85,7 +85,10 @@ def test_what_is_drawn_is_records(name: str, data: AnyShadowData, request: pytes
     low, high = (bound.astype(records.precision) for bound in (records.domain.low, records.domain.high))
     assert (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all()
     assert np.array_equal(X[:, records.domain.is_whole], np.rint(X[:, records.domain.is_whole]))
-    kinds = [part.parquet("records.parquet").schema_arrow.field("x").type for part in (artefact, records.artefact)]
+    kinds = []
+    for part in (artefact, records.artefact):
+        with part.parquet("records.parquet") as file:
+            kinds.append(file.schema_arrow.field("x").type)
     assert kinds[0] == kinds[1] and pa.types.is_fixed_size_binary(kinds[0]) == (name == "bits")
     assert "warnings" not in artefact.meta and artefact.meta["n_wanted"] == 600
     assert unusable_shadow_data(artefact.store, artefact.path, shadows(records, artefact.path, 100)) is None
