@@ -31,7 +31,14 @@ def sum_rows(first, last, lists, source, base, out):  # type: ignore[no-untyped-
         for c in range(width):
             total[c] = base[c]
         k, end = first[i], last[i]
-        while k + 4 <= end:  # four rows at a time, so that `total` is read and written once for all four
+        # Eight rows at a time, so that `total` is read and written once for all eight; then four, then one.
+        while k + 8 <= end:
+            p, q, r, s = source[lists[k]], source[lists[k + 1]], source[lists[k + 2]], source[lists[k + 3]]
+            t, u, v, w = source[lists[k + 4]], source[lists[k + 5]], source[lists[k + 6]], source[lists[k + 7]]
+            for c in range(width):
+                total[c] += ((p[c] + q[c]) + (r[c] + s[c])) + ((t[c] + u[c]) + (v[c] + w[c]))
+            k += 8
+        if k + 4 <= end:
             p, q, r, s = source[lists[k]], source[lists[k + 1]], source[lists[k + 2]], source[lists[k + 3]]
             for c in range(width):
                 total[c] += (p[c] + q[c]) + (r[c] + s[c])
