@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from umbrameter.evaluation.decidable import SIZES, can_fail, chance_of_pass, decidable, sentence, sentences
+from umbrameter.evaluation.decidable import SIZES, at_worst, chance_of_pass, decidable, sentence, sentences
 from umbrameter.evaluation.verdict import decide
 from umbrameter.spec.limits import Limit, Preset, expand
 from umbrameter.statistics.metrics import METRICS, measure
@@ -37,7 +37,7 @@ def test_the_smallest_size_that_can_fail_is_found_by_trying_every_size(asked: Li
     found = decidable(asked).fails_from
     expected = next((n for n in range(2, 600) if perfect(asked, n) == "fail"), None)
     assert found == expected and expected is not None
-    assert [can_fail(asked, n, n) for n in (expected - 1, expected, 10 * expected)] == [False, True, True]
+    assert [at_worst(asked, n, n) == "fail" for n in (expected - 1, expected, 10 * expected)] == [False, True, True]
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_the_chance_of_a_pass_is_the_share_of_audits_without_a_leak_that_pass(
 def test_the_sizes_that_the_published_limits_need() -> None:
     """With 1,000 non-members, TPR at 0.1 % FPR cannot fail and hardly ever passes."""
     auc, at_1, at_01 = (decidable(asked, (1000, 1000)) for asked in expand([Preset(preset="owasp_aisvs")]))
-    assert auc.can_fail and at_1.can_fail and not at_01.can_fail
+    assert (auc.at_worst, at_1.at_worst, at_01.at_worst) == ("fail", "fail", "warn")
     assert at_01.fails_from == next(n for n in range(2, 10_000) if 0.999**n < 0.0125) == 4380
     assert auc.passes_from in (400, 500, 600) and at_1.passes_from in (4000, 5000, 6000)
     assert at_01.passes_from in (40_000, 50_000, 60_000)
@@ -85,15 +85,14 @@ def test_the_sizes_that_the_published_limits_need() -> None:
 def test_a_limit_that_never_comes_out_so_has_no_size(asked: Limit, fails: int | None, passes: int | None) -> None:
     found = decidable(asked)
     assert (found.fails_from is None, found.passes_from is None) == (fails is None, passes is None)
-    assert (found.can_fail, found.chance) == (None, None)
+    assert (found.at_worst, found.chance) == (None, None)
 
 
 def test_the_sizes_of_both_sides_count() -> None:
     few_members, few_others = (chance_of_pass(limit("auc", 0.58), *sizes) for sizes in ((30, 3000), (3000, 30)))
     assert max(few_members, few_others) < 0.5 < 0.9 < chance_of_pass(limit("auc", 0.58), 3000, 3000)
-    assert not can_fail(limit("tpr_at_fpr_0.01", 0.02), 5000, 100) and can_fail(
-        limit("tpr_at_fpr_0.01", 0.02), 100, 5000
-    )
+    found = [at_worst(limit("tpr_at_fpr_0.01", 0.02), *sizes) for sizes in ((5000, 50), (5000, 100), (100, 5000))]
+    assert found == ["not_measured", "warn", "fail"]
 
 
 def test_it_is_said_in_a_line_and_without_sizes_as_the_sizes_that_would_do() -> None:
@@ -102,9 +101,11 @@ def test_it_is_said_in_a_line_and_without_sizes_as_the_sizes_that_would_do() -> 
     assert small.startswith(
         "tpr_at_fpr_0.1 at most 0.2, attack loss: with 20 members and 30 non-members it CANNOT FAIL"
     )
-    assert "(it can from about 42 of each side on)" in small and "(0.8 from about 500 of each side on)" in small
+    assert "(it can fail from about 42 of each side on)" in small and "(0.8 from about 500 of each side on)" in small
     assert "it can fail; without any leak it passes with a chance of about 1.00" in large and "from" not in large
     assert "can fail from about 42 of each side on" in unknown and "0.8 from about 500 of each side on" in unknown
+    unmeasured = sentence(decidable(limit("tpr_at_fpr_0.1", 0.2), (9, 9)))
+    assert "it CANNOT BE MEASURED (it can fail from about 42 of each side on)" in unmeasured
     never = sentence(decidable(limit("auc", 1.0), (20, 20)))
-    assert f"(it can from more than {SIZES[-1]:,} of each side on)" in never
+    assert f"(it can fail from more than {SIZES[-1]:,} of each side on)" in never
     assert len(sentences([asked, asked], (20, 30))) == 2 and sentences([]) == []

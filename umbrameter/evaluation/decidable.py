@@ -41,8 +41,8 @@ class Decidable(NamedTuple):
         The limit.
     sizes
         Numbers of members and of non-members; None if they are not known yet.
-    can_fail
-        Whether an attack that makes no mistake would exceed the limit at these sizes.
+    at_worst
+        How the limit comes out at these sizes under an attack that makes no mistake.
     chance
         The chance that one attack passes at these sizes though nothing leaks, a fraction; at most 100,000 a side count.
     fails_from, passes_from
@@ -52,7 +52,7 @@ class Decidable(NamedTuple):
 
     limit: Limit
     sizes: tuple[int, int] | None
-    can_fail: bool | None
+    at_worst: LimitStatus | None
     chance: float | None
     fails_from: int | None
     passes_from: int | None
@@ -74,24 +74,24 @@ def decidable(limit: Limit, sizes: tuple[int, int] | None = None) -> Decidable:
     Examples
     --------
     >>> found = decidable(Limit(metric="auc", limit=0.55, source="us"), (50, 50))
-    >>> found.can_fail, found.chance < 0.5, found.fails_from
-    (True, True, 7)
+    >>> found.at_worst, found.chance < 0.5, found.fails_from
+    ('fail', True, 7)
     """
     smallest = range(2, SIZES[-1] + 1)
-    fails = bisect_left(smallest, True, key=lambda n: can_fail(limit, n, n))
+    fails = bisect_left(smallest, True, key=lambda n: at_worst(limit, n, n) == "fail")
     passes = bisect_left(SIZES, CHANCE, key=lambda n: chance_of_pass(limit, n, n))
     return Decidable(
         limit=limit,
         sizes=sizes,
-        can_fail=None if sizes is None else can_fail(limit, *sizes),
+        at_worst=None if sizes is None else at_worst(limit, *sizes),
         chance=None if sizes is None else chance_of_pass(limit, *(min(n, SIZES[-1]) for n in sizes)),
         fails_from=smallest[fails] if fails < len(smallest) else None,
         passes_from=SIZES[passes] if passes < len(SIZES) else None,
     )
 
 
-def can_fail(limit: Limit, n_members: int, n_nonmembers: int) -> bool:
-    """Return whether a limit would be exceeded by an attack that makes no mistake.
+def at_worst(limit: Limit, n_members: int, n_nonmembers: int) -> LimitStatus:
+    """Return how a limit comes out under an attack that makes no mistake: without a failure, it cannot fail.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def can_fail(limit: Limit, n_members: int, n_nonmembers: int) -> bool:
         Numbers of audited records.
     """
     is_member = np.arange(n_members + n_nonmembers) >= n_nonmembers
-    return _status(limit, _figure(limit.metric, np.arange(len(is_member), dtype=float), is_member, is_member)) == "fail"
+    return _status(limit, _figure(limit.metric, np.arange(len(is_member), dtype=float), is_member, is_member))
 
 
 def chance_of_pass(limit: Limit, n_members: int, n_nonmembers: int) -> float:
@@ -112,7 +112,7 @@ def chance_of_pass(limit: Limit, n_members: int, n_nonmembers: int) -> float:
     Parameters
     ----------
     limit, n_members, n_nonmembers
-        See `can_fail`.
+        See `at_worst`.
     """
     rng, is_member = generator(0, "decidable"), np.arange(n_members + n_nonmembers) < n_members
     n_passed = 0
@@ -135,7 +135,8 @@ def sentence(found: Decidable) -> str:
         return (
             f"{limit}: can fail from {fails} on; without any leak passes with a chance of {CHANCE:g} from {passes} on"
         )
-    can = "can fail" if found.can_fail else f"CANNOT FAIL, whatever leaks (it can from {fails} on)"
+    worst = "CANNOT BE MEASURED" if found.at_worst == "not_measured" else "CANNOT FAIL, whatever leaks"
+    can = "can fail" if found.at_worst == "fail" else f"{worst} (it can fail from {fails} on)"
     enough = "" if (found.chance or 0) >= CHANCE else f" ({CHANCE:g} from {passes} on)"
     return (
         f"{limit}: with {found.sizes[0]:,} members and {found.sizes[1]:,} non-members it {can}; without any leak it "
