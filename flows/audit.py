@@ -44,6 +44,7 @@ def audit(
     with session(read_spec(spec), root, compute or Compute()) as run:
         records = preparation.prepare_records(run)
         splits = preparation.split_records(run, records)
+        preparation.announce_limits(run, splits)
         with preparation.connect_target(run, records, splits, model, tracking_uri) as connection:
             variants = preparation.plan_audit(run, records, splits, connection)
             preparation.announce_queries(run, variants, connection)

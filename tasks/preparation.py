@@ -3,6 +3,7 @@
 Belongs here: the first lines of the flow. Does not belong here: the stages that carry out the plan (`tasks.stages`).
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -15,11 +16,13 @@ from tasks import stage_tasks
 from tasks.external_targets.handover import ModelHandle
 from tasks.session import CLUSTER, Chunk, Session
 from tasks.stages import queries_of, run_stage
+from umbrameter.evaluation.decidable import sentences
 from umbrameter.records.build import build, records_recipe
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.spec.limits import expand
 from umbrameter.steps.layout import AuditInputs, lay_out
-from umbrameter.steps.split import Split
+from umbrameter.steps.split import Split, SplitMetadata
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.steps import paths_of
@@ -31,6 +34,8 @@ from umbrameter.targets.connection import (
     ConnectionContext,
     draw_canaries,
 )
+
+log = logging.getLogger("umbrameter.audit")
 
 
 def run_name() -> str:
@@ -81,6 +86,21 @@ def split_records(session: Session, records: str) -> tuple[str, ...]:
     chunks = [Chunk("split the records", [step]) for step in steps]
     run_stage(session, "split", [(stage_tasks.split_records, chunk) for chunk in chunks])
     return paths_of(steps)
+
+
+def announce_limits(session: Session, splits: Sequence[str]) -> None:
+    """Log for each limit whether it can fail and pass with as many records as are audited, before anything is trained.
+
+    Parameters
+    ----------
+    session
+        The running audit.
+    splits
+        Paths of the splits; the first repeat's sizes count.
+    """
+    sizes = SplitMetadata.read(session.store.open(splits[0]))
+    for line in sentences(expand(session.spec.limits), (sizes.n_members, sizes.n_nonmembers)):
+        log.info(f"Limit {line}", extra={"is_notice": True})
 
 
 @contextmanager

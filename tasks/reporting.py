@@ -14,7 +14,15 @@ from tasks.stages import tracking
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
-from umbrameter.report.text import attacker_name, figure, mitigation_name, stronger, summary_sentence
+from umbrameter.report.text import (
+    attacker_name,
+    confidence,
+    figure,
+    intervals_note,
+    mitigation_name,
+    stronger,
+    summary_sentence,
+)
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.steps import paths_of
 from umbrameter.targets.connection import Connection
@@ -60,7 +68,9 @@ def _write_report(session: Session, variants: Sequence[TrainedVariant], connecti
     }
     store.put(folder, files)
     create_table_artifact(
-        table=_table(report), key=_slug(f"audit-{report.audit.name}"), description=summary_sentence(report)
+        table=_table(report),
+        key=_slug(f"audit-{report.audit.name}"),
+        description=f"{summary_sentence(report)} {intervals_note(confidence(report))}",
     )
     return folder
 

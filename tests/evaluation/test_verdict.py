@@ -41,6 +41,8 @@ def test_the_bound_decides(found, status, bound):
     assert verdict.status == status
     (outcome,) = verdict.limits
     assert (outcome.status, outcome.bound, outcome.attack, outcome.source) == (status, bound, "loss", "ours")
+    sides = {None: None, getattr(found, "low", None): "lower", getattr(found, "high", None): "upper"}
+    assert outcome.side == (None if bound is None else sides[bound])
     assert outcome.observed == (None if bound is None else found.value)
 
 
@@ -77,7 +79,9 @@ def test_a_doubt_decides_nothing_and_no_limits_neither():
     figures = [("loss", {"auc": interval(0.7, 0.8, 0.9)})]
     doubted = decide([AUC], figures, ["The control copies failed: 9 % are copies."])
     assert doubted.status == "not_measured" and "copies" in doubted.reason and doubted.limits[0].status == "fail"
-    assert decide([], figures).status == "not_measured"
+    assert decide([], figures, ["The control copies failed: 9 % are copies."]).status == "not_measured"
+    alone = decide([], figures)
+    assert alone.status == "no_limits" and "whatever the figures are" in alone.reason and "--fail-on" in alone.reason
 
 
 @pytest.mark.parametrize("name", PRESETS)

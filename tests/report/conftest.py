@@ -106,10 +106,17 @@ def results() -> list[Result]:
     ]
 
 
-def build(name: str = "adult-forest", status: Status = "not_measured", **changes: object) -> Report:
+def build(name: str = "adult-forest", status: Status = "no_limits", **changes: object) -> Report:
     """Return the sample; `changes` replace whole parts of it."""
     limits = LimitOutcome(
-        metric="auc", attack="loss", limit=0.6, observed=0.621, bound=0.632, status=status, source="the data owner"
+        metric="auc",
+        attack="loss",
+        limit=0.6,
+        observed=0.621,
+        bound=0.610,
+        side="lower",
+        status="fail" if status == "no_limits" else status,
+        source="the data owner",
     )
     parts: dict[str, object] = {
         "audit": AuditInfo(
@@ -146,8 +153,8 @@ def build(name: str = "adult-forest", status: Status = "not_measured", **changes
         "controls": {"copies": Control(status="pass", reason="0.0% of the non-members are copies of members")},
         "verdict": Verdict(
             status=status,
-            reason="The spec sets no limits." if status == "not_measured" else "One limit was held against the audit.",
-            limits=[] if status == "not_measured" else [limits],
+            reason="No limits are set." if status == "no_limits" else "One limit was held against the audit.",
+            limits=[] if status == "no_limits" else [limits],
         ),
         "ledger": Ledger(
             queries=10_000,

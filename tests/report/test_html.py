@@ -52,9 +52,10 @@ def rows(page):
 def test_page_has_name_verdict_and_reading(report):
     text = Page(render(report, {})).text
     assert "adult-forest" in text
-    assert "Verdict: not measured" in text
-    assert "The spec sets no limits." in text
-    assert "AUC 0.621 [0.610, 0.632] (0.5 is guessing" in text
+    assert "Verdict: no limits set" in text
+    assert "No limits are set." in text
+    found = text.index("Members can be told from non-members: AUC 0.621 [0.610, 0.632] (0.5 is guessing")
+    assert found < text.index("Verdict")
     assert "A failed attack proves no privacy" in text
     assert "classifies 100.0 % of the members and 84.7 % of the non-members correctly" in text
 
@@ -82,6 +83,7 @@ def test_table_has_a_row_for_each_mitigation_and_attack(report):
         ("warn", "warning"),
         ("fail", "fail"),
         ("not_measured", "not measured"),
+        ("no_limits", "no limits set"),
     ],
 )
 def test_verdict_in_words(build_report, status, text):
@@ -90,7 +92,24 @@ def test_verdict_in_words(build_report, status, text):
 
 def test_limits_are_listed_with_their_source(build_report):
     found = rows(render(build_report(status="fail"), {}))
-    assert ["AUC", "loss", "0.600", "0.621", "0.632", "fail", "the data owner"] in found
+    assert ["AUC", "loss", "0.600", "0.621", "lower bound 0.610", "fail", "the data owner"] in found
+
+
+def test_every_table_with_bounds_says_what_they_are(full_report):
+    page = render(full_report, {})
+    tables = re.findall(r"<table>.*?</table>", page, re.S)
+    with_bounds = [table for table in tables if re.search(r"\[[-0-9.]+,\s[-0-9.]+\]", table)]
+    assert len(with_bounds) > 8
+    assert all("[low, high]: the 95 % confidence interval" in table for table in with_bounds)
+    assert [table for table in tables if "lower bound 0.610" in table and "A limit fails if the lower bound" in table]
+
+
+def test_a_rate_that_ties_leave_out_of_reach_is_so_called(report):
+    lost = NotMeasured(not_measured="not reachable: 40 records share the highest score; the smallest FPR is 0.2")
+    results = [r.model_copy(update={"metrics": r.metrics | {"tpr_at_fpr_0.01": lost}}) for r in report.results]
+    page = render(report.model_copy(update={"results": results}), {})
+    assert next(row for row in rows(page) if row[:1] == ["none"])[-1] == "not reachable"
+    assert "TPR at 1 % FPR (every attack): not reachable: 40 records share the highest score" in Page(page).text
 
 
 def test_page_is_self_contained(report):

@@ -29,6 +29,9 @@ def test_a_run_is_named_by_its_result_and_its_time(report: Report) -> None:
 def test_the_note_has_a_row_for_each_result(report: Report) -> None:
     rows = [line for line in note(report).splitlines() if line.startswith("| ")]
     assert len(rows) == 2 + len(report.results)
+    assert note(report).startswith("Members can be told from non-members: AUC 0.621 [0.610, 0.632]")
+    assert "**Verdict:** no limits set. No limits are set." in note(report)
+    assert "[low, high]: the 95 % confidence interval" in note(report)
 
 
 def test_figures_come_with_their_bounds_and_absent_ones_not_at_all(report: Report) -> None:

@@ -71,7 +71,7 @@ def test_unknown_field_is_refused(report):
         Report.model_validate(report.model_dump() | {"surprise": 1})
 
 
-def test_status_outside_the_four_is_refused(report):
+def test_status_outside_the_five_is_refused(report):
     with pytest.raises(ValidationError, match="not_measured"):
         Report.model_validate(report.model_dump() | {"verdict": {"status": "green", "reason": ""}})
 
@@ -110,9 +110,9 @@ def test_results_json_does_not_depend_on_the_order_of_names(report):
         ("fail", True, "pass", 2),
         ("fail", False, "pass", 2),
         ("not_measured", True, "pass", 3),
-        ("not_measured", False, "pass", 0),
         ("not_measured", False, "fail", 3),
-        ("not_measured", False, "not_measured", 0),
+        ("no_limits", False, "pass", 0),
+        ("no_limits", False, "not_measured", 0),
     ],
 )
 def test_exit_codes_say_what_was_decided(
@@ -131,8 +131,8 @@ def test_exit_codes_say_what_was_decided(
         (b"no json", "damaged"),
         (b"[]", "damaged"),
         (b"{}", "damaged"),
-        (b'{"schema_version": 2}', "damaged"),
-        (b'{"schema_version": 1}', "schema_version 1"),
+        (b'{"schema_version": 3}', "damaged"),
+        (b'{"schema_version": 2}', "schema_version 2"),
         (b'{"schema_version": 99}', "schema_version 99"),
     ],
 )

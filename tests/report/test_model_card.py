@@ -25,6 +25,11 @@ def test_a_card_of_the_target_as_it_is_has_each_attack_and_each_figure_of_worth(
     rows = markdown_rows(card(full_report, "none"))
     assert ["loss", "", "0.621 [0.610, 0.632]", "0.573 [0.564, 0.582]", "0.010 [0.006, 0.014]"] in rows
     assert ["test accuracy", "0.847 [0.836, 0.858]", ""] in rows and len(rows) == 2 * 2 + 2 + 2
+    assert "[low, high]: the 95 % confidence interval" in card(full_report, "none")
+
+
+def test_a_card_says_the_verdict_in_words(report: Report) -> None:
+    assert "Verdict: no limits set." in card(report, "none") and "no_limits" not in card(report, "none")
 
 
 def test_a_card_of_a_mitigation_has_the_stronger_attacker_the_change_the_claim_and_the_notes(

@@ -85,7 +85,8 @@ def test_limits_claims_drawn_data_and_controls_are_on_the_screen(full_report: Re
     assert drawn is not None and drawn_line(drawn) in text and controls_line(full_report) in text
     assert guarantee_sentence(full_report.guarantees[0]) in text
     (limit,) = [line for line in text.split(" - ") if "the data owner" in line]
-    assert all(part in limit for part in ("fail: AUC of loss", "0.600", "0.621", "0.632"))
+    assert all(part in limit for part in ("fail: AUC of loss", "0.600", "0.621", "lower bound 0.610"))
+    assert "A limit fails if the lower bound" in text
 
 
 def test_controls_are_counted_and_those_that_did_not_pass_are_named(full_report: Report) -> None:

@@ -135,7 +135,7 @@ def test_the_page_holds_every_row_and_escapes_what_comes_from_a_spec(swept: Swee
     for row in (*rows(swept), *queries(swept)):
         for text in row.values():
             assert f">{text}</td>" in page
-    assert "runs/1" in page
+    assert "runs/1" in page and page.count(">no limits set</td>") == 3 and "[low, high]: the 95 %" in page
     without = swept.model_copy(update={"points": swept.points[:1]})
     assert page.count("<h2>") == render(without, b"").count("<h2>") + 1  # no empty table of queries
 
@@ -146,7 +146,13 @@ def test_the_screen_holds_every_line(swept: SweepReport, width: int) -> None:
     console.print(sweep_summary(swept, {"Report": "runs/sweep.html"}))
     text = console.export_text()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
-    assert text.count("shokri(mlp)") == 3 and "20 of 40" in text and "runs/sweep.html" in text and "runs/2" in text
+    assert (
+        text.count("no limits set") == 3
+        and text.count("shokri(mlp)") == 3
+        and "20 of 40" in text
+        and "runs/sweep.html" in text
+        and "runs/2" in text
+    )
 
 
 # In a tracker
@@ -172,7 +178,7 @@ def test_the_note_says_which_step_is_which_value_and_has_the_table(swept: SweepR
     note = sweep_note(swept)
     assert "500 = 500, 1000 = 1,000, 2000 = 2,000" in note
     table = [line for line in note.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 6 and len({line.count("|") for line in table}) == 1
+    assert len(table) == 2 + 6 and len({line.count("|") for line in table}) == 1 and "[low, high]: the" in note
 
 
 # As a figure

@@ -2,12 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from umbrameter.report import text as words
 from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.statistics.metrics import measure
 
 LOST = NotMeasured(not_measured="there are no members")
+UNSURE = Interval(value=0.517, low=0.502, high=0.532, confidence=0.95, method="DeLong")
 
 
 def replace_metric(report, name, metric, **where):
@@ -62,18 +65,63 @@ def test_grouping_puts_none_first_and_keeps_the_order(report):
 def test_reading_without_mitigations_gives_no_advice(report):
     bare = [r for r in report.results if r.mitigation is None]
     alone = report.model_copy(update={"results": bare, "recommendation": None})
-    assert words.summary_sentence(alone).endswith("on the unmitigated target.")
+    assert words.summary_sentence(alone) == words.finding(alone)
 
 
 def test_reading_of_an_interval_with_a_half_inside_claims_no_leak(report):
     chance = Interval(value=0.506, low=0.495, high=0.517, confidence=0.95, method="DeLong")
-    text = words.summary_sentence(replace_metric(report, "auc", chance, mitigation=None))
-    assert text.startswith("No attack was shown to do better than guessing")
+    guessing = Interval(value=0.1, low=0.09, high=0.11, confidence=0.95, method="order statistics")
+    blind = replace_metric(replace_metric(report, "auc", chance), "tpr_at_fpr_0.1", guessing)
+    text = words.summary_sentence(blind)
+    assert text.startswith(
+        "No attack told members from non-members: the strongest of 2 attacks, shokri(mlp), has AUC 0.506"
+    )
+    assert "no proof" not in text and words.finding(replace_metric(blind, "auc", UNSURE)).endswith(
+        "An interval above guessing is no proof here: 6 figures were looked at, and by chance some lie above it."
+    )
+
+
+def test_a_few_records_that_leak_are_a_leak_though_the_auc_shows_none(report):
+    chance = Interval(value=0.506, low=0.495, high=0.517, confidence=0.95, method="DeLong")
+    few = Interval(value=0.05, low=0.04, high=0.06, confidence=0.95, method="order statistics")
+    text = words.finding(replace_metric(replace_metric(report, "auc", chance), "tpr_at_fpr_0.01", few, attack="loss"))
+    assert text.startswith(
+        "Members can be told from non-members: TPR at 1 % FPR 0.050 [0.040, 0.060] (0.010 is guessing)"
+    )
+    assert text.endswith(
+        "by loss, though the strongest of 2 attacks, shokri(mlp), has AUC 0.506 [0.495, 0.517] (0.5 is "
+        "guessing, 1 is certainty)."
+    )
+
+
+def test_what_was_not_measured_or_cannot_be_trusted_is_said_with_what_was_found(report):
+    lost = words.finding(replace_metric(report, "auc", LOST, attack="loss", mitigation=None))
+    assert lost.startswith("Members can be told from non-members: AUC 0.617") and "1 of 2 attacks were not mea" in lost
+    failed = report.controls["copies"].model_copy(update={"status": "fail"})
+    doubted = words.finding(report.model_copy(update={"controls": {"near_copies": failed}}))
+    assert doubted.startswith("Do not rely on what follows, since a control failed (near copies). Members can")
+
+
+@pytest.mark.slow
+def test_of_many_attacks_that_guess_hardly_ever_one_is_said_to_tell_members(report):
+    """Six attacks: by 95 % intervals alone, about one null audit in seven would be said to leak."""
+    rng, member = np.random.default_rng(0), np.arange(600) < 300
+    claims = {"corrected": 0, "alone": 0}
+    for _ in range(300):
+        drawn = [measure(rng.normal(size=600), member, None) for _ in range(6)]
+        results = [report.results[0].model_copy(update={"attack": str(i), "metrics": m}) for i, m in enumerate(drawn)]
+        found = words.finding(report.model_copy(update={"results": results}))
+        claims["corrected"] += found.startswith("Members can be told")
+        claims["alone"] += any(m["auc"].low > 0.5 for m in drawn)
+    assert claims["alone"] > 20
+    assert claims["corrected"] <= 300 * 0.025 + 3 * np.sqrt(300 * 0.025)
 
 
 def test_reading_of_an_unmeasured_target_says_so(report):
     assert "not measured" in words.summary_sentence(replace_metric(report, "auc", LOST, mitigation=None))
-    assert "not measured" in words.summary_sentence(report.model_copy(update={"results": []}))
+    assert "No attack on the unmitigated target was measured." in words.summary_sentence(
+        report.model_copy(update={"results": []})
+    )
 
 
 def test_not_measured_takes_alike_reasons_together(report):

@@ -24,6 +24,10 @@ def test_every_figure_of_an_audit_may_have_a_limit(metric: str) -> None:
     assert Limit(metric=metric, limit=0.5, source="us").attack == ANY
 
 
+def test_an_epsilon_is_no_fraction() -> None:
+    assert Limit(metric="epsilon_lower_bound", limit=4, source="us").limit == 4
+
+
 def test_a_figure_that_no_audit_has_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValidationError) as caught:
         Limit(metric="f1", limit=0.5, source="us")
@@ -71,6 +75,11 @@ def test_a_limit_comes_back_from_what_a_spec_holds(limit: dict[str, object]) -> 
         ("{metric: auc, limit: high, source: us}", ["limits[0].limit='high'"], ["preset"]),
         ("{metric: auc, limit: 1, source: us, attack: gap}", ["limits", "'gap'", "loss", ANY], ["preset"]),
         ("auc", ["limits[0]='auc'"], ["preset"]),
+        ("{metric: auc, limit: 60, source: us}", ["limits[0].limit=60", "never fails; 60 % is 0.6"], ["preset"]),
+        ("{metric: tpr_at_fpr_0.01, limit: 2, source: us}", ["tpr_at_fpr_0.01 is a fraction"], ["preset"]),
+        ("{metric: auc, limit: .nan, source: us}", ["limits[0].limit=nan", "finite number"], ["preset"]),
+        ("{metric: auc, limit: .inf, source: us}", ["limits[0].limit=inf", "finite number"], ["preset"]),
+        ("{metric: auc, limit: 0.6, warn: .nan, source: us}", ["limits[0].warn=nan", "finite number"], ["preset"]),
     ],
 )
 def test_what_is_refused_and_nothing_of_the_other_form_is_said(limit: str, said: list[str], unsaid: list[str]) -> None:

@@ -82,29 +82,52 @@ def test_best_threshold_does_not_depend_on_the_order_of_records(rows, random):
 @pytest.mark.parametrize(
     ("ins", "outs", "threshold"),
     [
-        ([0.75], [0.25], 0.5),
-        ([2.0, 2.0], [1.0, 1.0, 2.0], 1.5),
-        ([1.0], [-INF], 1.0),  # no half-way to an infinity: the upper score itself
+        ([0.75], [0.25], 0.75),
+        ([2.0, 2.0], [1.0, 1.0, 2.0], 2.0),
+        ([3.0, 2.0], [2.0, 1.0, 1.0], 2.0),  # a tie is called whole
+        ([1.0], [-INF], 1.0),
         ([INF], [1.0], INF),
         ([INF], [-INF], INF),
+        ([-INF, 1.0], [INF], -INF),  # nobody is out of reach at a score of inf; everybody is the best there is
         ([0.0], [1.0], INF),  # calling nobody is best
         ([1.0], [1.0], INF),
-        ([0.0, 1.0], [INF], -INF),  # nobody is out of reach at a score of inf; everybody is the best there is
-        ([1.7e308], [1.6e308], 1.65e308),  # the sum would overflow
+        ([0.0, 1.0], [INF], 0.0),
+        ([5e-324], [0.0], 5e-324),
     ],
 )
-def test_best_threshold_lies_half_way(ins, outs, threshold):
+def test_best_threshold_is_the_smallest_score_that_is_called(ins, outs, threshold):
     is_in = np.arange(len(ins) + len(outs)) < len(ins)
-    assert best_threshold([*ins, *outs], is_in) == pytest.approx(threshold)
+    assert best_threshold([*ins, *outs], is_in) == threshold
 
 
-def test_best_threshold_between_adjacent_floats_still_parts_them():
-    low = 1.0
-    for _ in range(2):  # of two neighbouring pairs, one has a middle that rounds down
-        high = np.nextafter(low, 2)
-        assert low < best_threshold([high, low], np.array([True, False])) <= high
-        low = high
-    assert best_threshold([5e-324, 0.0], np.array([True, False])) == 5e-324
+def song_and_mittal(scores, is_in):
+    """Return the threshold as they publish it: the best of all scores, tried from the highest down."""
+    best, most = None, -1
+    for value in sorted(scores.tolist(), reverse=True):
+        right = np.mean(scores[is_in] >= value) + np.mean(scores[~is_in] < value)
+        if right > most + 1e-9:
+            best, most = value, right
+    return best, most / 2
+
+
+@untimed
+@given(records)
+def test_best_threshold_is_that_of_song_and_mittal_unless_none_tells_the_sides_apart(rows):
+    scores, is_in = arrays(rows)
+    expected, accuracy = song_and_mittal(scores, is_in)
+    threshold = best_threshold(scores, is_in)
+    assert threshold == (expected if accuracy > 0.5 + 1e-9 or scores.max() == INF else INF)
+
+
+def test_a_threshold_half_way_to_the_next_score_would_call_more_non_members():
+    """Of a target that is certain of its members: with 17 records a side half-way costs 1 / (4 * 18), 1.4 points."""
+    rng, is_in, costs = np.random.default_rng(0), np.arange(34) < 17, []
+    for _ in range(2000):
+        others = rng.random(17)
+        observed, half_way = best_threshold([*np.ones(17), *others], is_in), (1 + others.max()) / 2
+        fresh = rng.random(200)
+        costs.append((np.mean(fresh >= half_way) - np.mean(fresh >= observed)) / 2)
+    assert np.mean(costs) == pytest.approx(1 / 72, abs=4 * np.std(costs) / np.sqrt(2000))
 
 
 # what is measured

@@ -142,6 +142,7 @@ def audited(spec: AuditSpec, root: Path, model: Any = None) -> Finished:
     handle = None if model is None else ModelHandle(model)
     records = preparation.prepare_records(session)
     splits = preparation.split_records(session, records)
+    preparation.announce_limits(session, splits)
     with preparation.connect_target(session, records, splits, handle, NOWHERE) as connection:
         variants = preparation.plan_audit(session, records, splits, connection)
         preparation.announce_queries(session, variants, connection)

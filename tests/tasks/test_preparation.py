@@ -147,6 +147,22 @@ def test_data_that_cannot_be_audited_end_before_anything_is_made(tmp_path: Path)
     assert session.made == set()
 
 
+def test_limits_that_cannot_be_decided_are_said_before_anything_is_trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = "limits=[{preset: owasp_aisvs}]"
+    session, _ = opened(spec(tmp_path, TRAINED, limits), tmp_path / "root")
+    splits = preparation.split_records(session, preparation.prepare_records(session))
+    with caplog.at_level(logging.INFO, "umbrameter.audit"):
+        preparation.announce_limits(session, splits)
+    notices = [record for record in caplog.records if getattr(record, "is_notice", False)]
+    lines = [record.getMessage() for record in notices]
+    assert len(lines) == 3 and all(
+        line.startswith("Limit ") and "with 60 members and 60 non-members" in line for line in lines
+    )
+    assert "it can fail" in lines[0] and "CANNOT BE MEASURED" in lines[1] and "CANNOT BE MEASURED" in lines[2]
+
+
 # The plan
 
 

@@ -32,9 +32,9 @@ class Combined(Attack):
     >>> is_in, p = np.arange(200) % 2 == 0, rng.uniform(0.5, 1, 200)
     >>> right = np.where(is_in, rng.random(200) < 0.9, rng.random(200) < 0.5)  # being right tells more than being sure
     >>> vectors = Vectors(np.column_stack([p, 1 - p]), np.where(right, 0, 1), is_in)
-    >>> attack = Combined(attacks=(Entropy(), Confidence()))
+    >>> attack = Combined(attacks=(Entropy(per_class=False), Confidence(per_class=False)))
     >>> attack.chosen(Signals(vectors, vectors)).label
-    'confidence'
+    'confidence(global)'
     """
 
     kind: Literal["combined"] = Field("combined", description="The best of several attacks, chosen on shadow models.")

@@ -63,7 +63,7 @@ class ClassThresholds(PointwiseAttack):
     def score(self, signals: Signals) -> Floats:
         """Return the signal less its class's threshold; the plain signal if one threshold serves all classes."""
         signal = self.signal(signals.target)
-        return signal - self._thresholds(signals)[signals.target.labels] if self.per_class else signal
+        return _distance(signal, self._thresholds(signals)[signals.target.labels]) if self.per_class else signal
 
     def on_shadows(self, signals: Signals) -> tuple[Floats, Bools] | None:
         """Return the shadow vectors' scores, and which are IN."""
@@ -71,7 +71,7 @@ class ClassThresholds(PointwiseAttack):
         if shadow_signals is None or signals.shadow is None or not self.per_class:
             return shadow_signals
         values, is_in = shadow_signals
-        return values - self._thresholds(signals)[signals.shadow.labels], is_in
+        return _distance(values, self._thresholds(signals)[signals.shadow.labels]), is_in
 
     def threshold(self, signals: Signals) -> float | None:
         """Return 0 where scores are distances from thresholds, else the best threshold on shadow vectors."""
@@ -94,5 +94,10 @@ class ClassThresholds(PointwiseAttack):
 
 
 def _best(values: Floats, is_in: Bools) -> float:
-    """Return the best threshold, made finite: just above all values where it is best to call none a member."""
-    return float(np.clip(best_threshold(values, is_in), values.min(), np.nextafter(values.max(), np.inf)))
+    """Return the best threshold; just above all values where it is best to call none a member."""
+    return min(best_threshold(values, is_in), float(np.nextafter(values.max(), np.inf)))
+
+
+def _distance(values: Floats, thresholds: Floats) -> Floats:
+    """Return values less thresholds, and 0 at the threshold itself, also where both are infinite."""
+    return np.subtract(values, thresholds, out=np.zeros_like(values), where=values != thresholds)

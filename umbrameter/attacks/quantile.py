@@ -77,7 +77,10 @@ class Quantile(Attack):
         return None
 
     def threshold(self, signals: Signals) -> float | None:
-        """Return the score that a share `fpr` of the population exceeds; each half is scored by the other's fit."""
+        """Return the smallest population score that at most a share `fpr` reaches; inf if ties leave none.
+
+        Each half of the population is scored by the other's fit.
+        """
         X, y = _inputs(signals, audited=False)
         is_first = generator(signals.seed, "quantile-halves").permutation(len(y)) % 2 == 0
         scores = np.empty(len(y))
@@ -85,7 +88,7 @@ class Quantile(Attack):
             mean, spread = self._fit(X[half], y[half], signals.seed)
             widths = np.exp(spread.predict(X))
             scores[~half] = _standard(y[~half], mean.predict(X[~half]), widths[~half], widths[half].mean())
-        return float(np.quantile(scores, 1 - self.fpr))
+        return threshold_of_share(scores, self.fpr)
 
     def _fit(
         self, X: Array, y: Floats, seed: int
@@ -99,6 +102,19 @@ class Quantile(Attack):
             residuals[~half] = np.abs(y[~half] - other.predict(X[~half]))
         # 1e-3: one residual of almost 0 must not pull the log far down
         return mean, _unfitted(seed).fit(X, np.log(np.maximum(residuals, 1e-3)))
+
+
+def threshold_of_share(scores: Floats, share: float) -> float:
+    """Return the smallest of the scores that at most a share of them reach; inf where ties leave none.
+
+    Examples
+    --------
+    >>> threshold_of_share(np.array([1.0, 2.0, 3.0, 4.0]), 0.5), threshold_of_share(np.array([1.0, 4.0, 4.0, 4.0]), 0.5)
+    (3.0, inf)
+    """
+    values, counts = np.unique(scores, return_counts=True)
+    reached = counts[::-1].cumsum()[::-1]
+    return float(np.min(values[reached <= share * len(scores) + 1e-9], initial=np.inf))  # 0.29 * 100 is below 29
 
 
 def _unfitted(seed: int) -> "HistGradientBoostingRegressor":

@@ -2,8 +2,7 @@
 
 Belongs here: arguments, what is printed where, exit codes. Does not belong here: the work itself.
 
-Exit codes: 0 done and no limit exceeded, 1 the tool or its input failed, 2 a limit is exceeded, 3 something a limit
-needs was not measured, 130 stopped by Ctrl-C.
+Exit codes: see `EXIT_CODES`.
 """
 
 import _thread
@@ -47,11 +46,24 @@ QUIET = {
 STOPPED = 130
 """The exit code after Ctrl-C."""
 
+EXIT_CODES = (
+    "Exit codes: 0 done, and no limit is shown to be exceeded; 1 the tool or its input failed; 2 a limit is exceeded, "
+    "or a privacy claim is disproved; 3 what a limit needs was not measured, or a control failed; 130 stopped by Ctrl-C"
+    ". Without limits, in the spec or by --fail-on, 0 says nothing about leaks."
+)
+
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
 Root = Annotated[str, typer.Option(help="Folder or bucket address of the artefacts and run folders.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the spec.")
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="METRIC=NUMBER",
+        help="A limit for every attack, besides those of the spec, such as auc=0.6: exit code 2 if it is exceeded.",
+    ),
 ]
 TrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", help="Address of MLflow; a SQLite file under the root if unset.")
@@ -60,11 +72,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print report.json, and not
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")]
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def audit(
     spec: Spec,
     root: Root = "runs",
     settings: Settings = None,
+    fail_on: FailOn = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Number of local worker processes; one per core if unset; 0 works in this process."),
@@ -105,7 +118,7 @@ def audit(
         with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
             from umbrameter.spec.sweep import load
 
-            checked = load(spec, settings or ())
+            checked = load(spec, settings or (), fail_on or ())
             name = "audit" if hasattr(checked, "target") else "sweep"
             flow, compute = getattr(_pipeline(f"flows.{name}"), name), _compute(cluster)
             _heed_ctrl_c()
@@ -118,26 +131,32 @@ def audit(
     raise typer.Exit(show(root, run, tracking_uri, as_json))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def score(
     predictions: Annotated[
         str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of the target's predictions.")
     ],
     shadow: Annotated[str | None, typer.Option(help="The same for shadow models, with model_id.")] = None,
     spec: Annotated[str | None, typer.Option(help="YAML with attacks and limits, such as an audit's spec.")] = None,
+    fail_on: FailOn = None,
     out: Annotated[str | None, typer.Option(help="Folder for report.json, report.html and figures.")] = None,
     rounded: Annotated[bool, typer.Option(help="Predictions are rounded or truncated and need not sum to 1.")] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Audit stored predictions within seconds, without a model or a cluster."""
+    from umbrameter.evaluation.decidable import sentences
     from umbrameter.predictions.parquet import StoredPredictions
+    from umbrameter.spec.limits import expand
     from umbrameter.spec.score import ScoreSpec
     from umbrameter.stored_predictions.audit import page_and_figures, score_stored
 
     target = StoredPredictions(predictions, rounded=rounded)
     others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
-    audit_report, curves = score_stored(target, others, ScoreSpec.load(spec))
+    checked = ScoreSpec.load(spec, fail_on or ())
+    audit_report, curves = score_stored(target, others, checked)
+    for line in sentences(expand(checked.limits), (audit_report.target.n_members, audit_report.target.n_nonmembers)):
+        typer.echo(f"Limit {line}", err=True)
     places = {}
     if out is not None:
         write(out, page_and_figures(audit_report, curves))
@@ -145,7 +164,7 @@ def score(
     raise typer.Exit(print_found(audit_report, places, audit_report.model_dump_json(indent=1) if as_json else None))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def report(run: Run, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show the report of a finished run again."""
     root, folder = root_and_folder(run)
@@ -238,11 +257,13 @@ def schema(
 
 
 @app.command()
-def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> None:
-    """Check a spec without running it."""
+def validate(spec: Spec, settings: Settings = None, fail_on: FailOn = None, debug: Debug = False) -> None:
+    """Check a spec without running it, and say at which sizes each of its limits could fail and pass."""
+    from umbrameter.evaluation.decidable import sentences
+    from umbrameter.spec.limits import expand
     from umbrameter.spec.sweep import Sweep, load
 
-    loaded = load(spec, settings or ())
+    loaded = load(spec, settings or (), fail_on or ())
     if isinstance(loaded, Sweep):
         typer.echo(f"{spec} is a sweep over {loaded.title}: {', '.join(point.label for point in loaded.points)}")
     checked = loaded.points[0].spec if isinstance(loaded, Sweep) else loaded
@@ -251,6 +272,10 @@ def validate(spec: Spec, settings: Settings = None, debug: Debug = False) -> Non
         f"attacks {', '.join(a.label for a in checked.attacks)}; "
         f"mitigations {', '.join(m.label for m in checked.mitigations) or 'none'}"
     )
+    specs = [point.spec for point in loaded.points] if isinstance(loaded, Sweep) else [loaded]
+    for sizes in dict.fromkeys(entry.sizes for entry in specs):
+        for line in sentences(expand(checked.limits), sizes):
+            typer.echo(f"Limit {line}")
 
 
 @app.command()

@@ -12,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from umbrameter.spec.limits import ANY, Limit
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
 
-Status: TypeAlias = Literal["pass", "warn", "fail", "not_measured"]
-"""How a limit, or the whole audit, came out."""
+LimitStatus: TypeAlias = Literal["pass", "warn", "fail", "not_measured"]
+"""How a limit came out."""
 
-WORST_FIRST: tuple[Status, ...] = ("fail", "not_measured", "warn", "pass")
+Status: TypeAlias = LimitStatus | Literal["no_limits"]
+"""How the whole audit came out; without limits there was nothing to decide, whatever the figures are."""
+
+WORST_FIRST: tuple[LimitStatus, ...] = ("fail", "not_measured", "warn", "pass")
 
 
 class LimitOutcome(BaseModel):
@@ -28,7 +31,8 @@ class LimitOutcome(BaseModel):
     limit: float = Field(description="The largest accepted value.")
     observed: float | None = Field(description="The figure; null when it was not measured.")
     bound: float | None = Field(description="The confidence bound that decided; null as above.")
-    status: Status = Field(description="How it came out.")
+    side: Literal["lower", "upper"] | None = Field(default=None, description="Which bound that is; null as above.")
+    status: LimitStatus = Field(description="How it came out.")
     source: str = Field(description="Who set the limit and why.")
 
 
@@ -37,12 +41,14 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    status: Status = Field(description="The worst of the limits; not_measured when there are none.")
+    status: Status = Field(description="The worst of the limits; no_limits when there are none.")
     reason: str = Field(description="Why, in a sentence.")
     limits: list[LimitOutcome] = Field(default=[], description="Each limit's outcome.")
 
 
-NO_LIMITS = "The spec sets no limits, so there is nothing to decide on."
+NO_LIMITS = (
+    "No limits are set, so nothing was decided, whatever the figures are: set limits in the spec, or --fail-on auc=0.6."
+)
 
 
 def decide(
@@ -81,7 +87,7 @@ def decide(
     if alarms:
         return Verdict(status="fail", reason=" ".join(alarms), limits=outcomes)
     if not outcomes:
-        return Verdict(status="not_measured", reason=NO_LIMITS)
+        return Verdict(status="no_limits", reason=NO_LIMITS)
     status = min((outcome.status for outcome in outcomes), key=WORST_FIRST.index)
     return Verdict(status=status, reason=_reason(status, outcomes), limits=outcomes)
 
@@ -90,36 +96,44 @@ def _outcome(limit: Limit, figures: Sequence[tuple[str, dict[str, Metric]]]) -> 
     """Return a limit's outcome under the worst attack; of equally bad ones, under that with the highest bound."""
     outcomes = [_of_attack(limit, name, metrics) for name, metrics in figures if limit.attack in (ANY, name)]
     if not outcomes:
-        return _entry(limit, limit.attack, None, None, "not_measured")
+        return _entry(limit, limit.attack, "not_measured")
     return min(outcomes, key=lambda o: (WORST_FIRST.index(o.status), -(o.bound if o.bound is not None else 0)))
 
 
 def _of_attack(limit: Limit, name: str, metrics: dict[str, Metric]) -> LimitOutcome:
     metric = metrics[limit.metric]
     if not isinstance(metric, Interval | LowerBound):
-        return _entry(limit, name, None, None, "not_measured")
+        return _entry(limit, name, "not_measured")
     if metric.low > limit.limit:
-        return _entry(limit, name, metric.value, metric.low, "fail")
+        return _entry(limit, name, "fail", metric.value, metric.low, "lower")
     if metric.high is None:
-        return _entry(limit, name, metric.value, metric.low, "warn")
+        return _entry(limit, name, "warn", metric.value, metric.low, "lower")
     below_warning = limit.warn is None or metric.low <= limit.warn
-    status: Status = "pass" if metric.high < limit.limit and below_warning else "warn"
-    return _entry(limit, name, metric.value, metric.high, status)
+    status: LimitStatus = "pass" if metric.high < limit.limit and below_warning else "warn"
+    return _entry(limit, name, status, metric.value, metric.high, "upper")
 
 
-def _entry(limit: Limit, attack: str, observed: float | None, bound: float | None, status: Status) -> LimitOutcome:
+def _entry(
+    limit: Limit,
+    attack: str,
+    status: LimitStatus,
+    observed: float | None = None,
+    bound: float | None = None,
+    side: Literal["lower", "upper"] | None = None,
+) -> LimitOutcome:
     return LimitOutcome(
         metric=limit.metric,
         attack=attack,
         limit=limit.limit,
         observed=observed,
         bound=bound,
+        side=side,
         status=status,
         source=limit.source,
     )
 
 
-def _reason(status: Status, outcomes: Sequence[LimitOutcome]) -> str:
+def _reason(status: LimitStatus, outcomes: Sequence[LimitOutcome]) -> str:
     """Return the verdict in a sentence."""
     n = sum(outcome.status == status for outcome in outcomes)
     share = f"{n} of {len(outcomes)} limits"

@@ -11,20 +11,23 @@ from umbrameter.report.model import DrawnInfo, LimitOutcome, Report
 from umbrameter.report.recommendation import leaks
 from umbrameter.report.templating import filled, or_not, unbroken
 from umbrameter.report.text import (
+    LIMITS_NOTE,
     NO_PROOF,
     STATUS,
     attacker_name,
     by_mitigation,
     confidence,
     control_name,
+    deciding_bound,
     drawn_line,
+    finding,
     guarantee_sentence,
+    intervals_note,
     metric_name,
     mitigation_name,
     not_measured,
     number,
     stronger,
-    summary_sentence,
 )
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
 from umbrameter.statistics.metrics import ClassMetrics
@@ -86,19 +89,23 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         The page. It loads and runs nothing, and everything from the report is escaped.
     """
     is_mitigated = any(result.mitigation for result in report.results)
+    bounds = intervals_note(confidence(report))
     return filled(
         "report.html.j2",
         report=report,
         status=STATUS,
+        finding=finding(report),
+        intervals_note=bounds,
+        limits_note=LIMITS_NOTE,
         limits=[_limit(outcome) for outcome in report.verdict.limits],
         summary=_summary(report),
-        confidence=confidence(report),
         overview=_overview(report),
         all_figures=_all_figures(report),
         costs=_costs(report) if is_mitigated else None,
         guarantees=[guarantee_sentence(guarantee) for guarantee in report.guarantees],
         figures=[(CAPTIONS.get(name, name.replace("_", " ")), png) for name, png in figures.items()],
         worst_columns=_WORST_COLUMNS,
+        worst_note=f"{bounds} Here intervals and p-values are corrected for the number of groups.",
         group_columns=_GROUP_COLUMNS,
         classes=_classes(report),
         slices=_slices(report),
@@ -113,7 +120,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
 
 
 def _limit(outcome: LimitOutcome) -> tuple[str, ...]:
-    figures = (number(outcome.limit), or_not(outcome.observed), or_not(outcome.bound))
+    figures = (number(outcome.limit), or_not(outcome.observed), deciding_bound(outcome))
     return (metric_name(outcome.metric), outcome.attack, *figures, STATUS[outcome.status], outcome.source)
 
 
@@ -125,7 +132,8 @@ def _summary(report: Report) -> list[str]:
         f"model's answers. The model ({target.description}) classifies {100 * target.train_accuracy:.1f} % of the "
         f"members and {100 * target.test_accuracy:.1f} % of the non-members correctly."
     )
-    texts = [asked, summary_sentence(report), *_what_it_takes(report), NO_PROOF]
+    advice = [report.recommendation.reason] if report.recommendation else []
+    texts = [asked, *_what_it_takes(report), *advice, NO_PROOF]
     return [text.replace(" %", "\u00a0%") for text in texts]  # no line break before the unit
 
 
@@ -186,9 +194,13 @@ def _costs(report: Report) -> dict[str, Any]:
     firsts = {name: results[0] for name, results in by_mitigation(report.results).items()}
     utility = [(name, *(_or_blank(r.utility, n) for n in _UTILITY)) for name, r in firsts.items()]
     changes = [(name, *(_or_blank(r.change, n) for n in _CHANGES)) for name, r in firsts.items() if r.change]
+    note = intervals_note(confidence(report))
+    paired = (
+        f"{note} Differences from the unmitigated target on the same records; 0 within the interval: none was shown."
+    )
     tables = [
-        {"columns": ("mitigation", *_UTILITY.values()), "rows": utility},
-        {"columns": ("mitigation", *_CHANGES.values()), "rows": changes},
+        {"columns": ("mitigation", *_UTILITY.values()), "rows": utility, "caption": note},
+        {"columns": ("mitigation", *_CHANGES.values()), "rows": changes, "caption": paired},
     ]
     return {"tables": tables, "notes": [*dict.fromkeys(note for result in report.results for note in result.notes)]}
 

@@ -11,7 +11,16 @@ from typing import Any
 from umbrameter.report.model import Report, Result
 from umbrameter.report.recommendation import leaks
 from umbrameter.report.sweep_model import SweepReport, rows
-from umbrameter.report.text import attacker_name, figure, mitigation_name, stronger, summary_sentence
+from umbrameter.report.text import (
+    STATUS,
+    attacker_name,
+    confidence,
+    figure,
+    intervals_note,
+    mitigation_name,
+    stronger,
+    summary_sentence,
+)
 from umbrameter.statistics.estimates import Interval, LowerBound
 
 TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")
@@ -35,15 +44,18 @@ def note(report: Report) -> str:
     ]
     return "\n".join(
         [
+            summary_sentence(report),
+            "",
+            f"**Verdict:** {STATUS[report.verdict.status]}. {report.verdict.reason}",
+            "",
             f"**Target:** {target.description} on {report.data.name}, {target.n_members:,} members and "
             f"{target.n_nonmembers:,} non-members; {report.shadows.n_models} shadow models.",
-            "",
-            summary_sentence(report),
             "",
             "| mitigation | attack | attacker | AUC [low, high] | test accuracy [low, high] |",
             "| --- | --- | --- | --- | --- |",
             *rows,
             "",
+            intervals_note(confidence(report)),
             "An AUC of 0.5 is guessing. The whole report is the artefact `report.html`.",
         ]
     )
@@ -103,7 +115,7 @@ def sweep_note(report: SweepReport) -> str:
     head, rule = " | ".join(table[0]), " | ".join("---" for _ in table[0])
     lines = (f"| {' | '.join(row.values())} |" for row in table)
     first = f"The same audit at several values of one setting: **{report.title}**. Steps of the series: {steps}."
-    return "\n".join([first, "", f"| {head} |", f"| {rule} |", *lines])
+    return "\n".join([first, "", f"| {head} |", f"| {rule} |", *lines, "", intervals_note()])
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import StoreError, brief
-from umbrameter.evaluation.controls import Control, failures
+from umbrameter.evaluation.controls import Control
 from umbrameter.evaluation.guarantees import Guarantee
 from umbrameter.evaluation.verdict import LimitOutcome, Status, Verdict
 from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
@@ -18,7 +18,7 @@ from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.statistics.repeats import Repeated
 from umbrameter.statistics.subgroups import Excess
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Increased with every change of the report that an old reader would not understand."""
 
 AS_STORED = "as stored"
@@ -192,10 +192,8 @@ class Report(_Part):
 
 
 def exit_code(report: Report) -> int:
-    """Return the exit code of a command: 0 if no limit is exceeded, 2 if one is, 3 if that could not be decided."""
-    if report.verdict.status == "not_measured":  # without limits there is nothing to decide, unless a control fails
-        return 3 if report.verdict.limits or failures(report.controls) else 0
-    return 2 if report.verdict.status == "fail" else 0
+    """Return the exit code of a command: 0 if no limit is exceeded or set, 2 if one is, 3 if nothing can be decided."""
+    return {"fail": 2, "not_measured": 3}.get(report.verdict.status, 0)
 
 
 def read_report(content: bytes) -> Report:

@@ -5,10 +5,13 @@ from umbrameter.report.recommendation import leak, leaks
 from umbrameter.report.templating import filled
 from umbrameter.report.text import (
     NO_PROOF,
+    STATUS,
     attacker_name,
+    confidence,
     controls_line,
     figure,
     guarantee_sentence,
+    intervals_note,
     metric_name,
     stronger,
     summary_sentence,
@@ -48,6 +51,8 @@ def card(report: Report, mitigation: str) -> str:
         costs=costs,
         notes=[*results[0].notes, *map(guarantee_sentence, guarantees)],
         controls=controls_line(report),
+        verdict=STATUS[report.verdict.status],
+        intervals_note=intervals_note(confidence(report)),
         summary=summary_sentence(report),
         no_proof=NO_PROOF,
     )

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter import __version__
-from umbrameter.report.model import DrawnInfo, Report, Result, exit_code
+from umbrameter.report.model import DrawnInfo, Report, Result, Status, exit_code
 from umbrameter.report.templating import filled, or_not
-from umbrameter.report.text import figure, number
+from umbrameter.report.text import STATUS, figure, intervals_note, number
 from umbrameter.report.text import point as word
 from umbrameter.spec.sweep import Sweep
 from umbrameter.statistics.estimates import Interval, Metric
@@ -52,7 +52,7 @@ class PointReport(_Part):
     n_shadows: int = Field(description="Number of shadow models.")
     drawn: DrawnInfo | None = Field(default=None, description="How shadow data were drawn; null for real records.")
     seconds: float = Field(description="How long the audit took, in seconds.")
-    status: str = Field(description="The audit's verdict.")
+    status: Status = Field(description="The audit's verdict.")
     exit_code: int = Field(description="The exit code of this audit alone.")
     attacks: list[AttackAt] = Field(description="The attacks on the unmitigated target.")
 
@@ -189,6 +189,15 @@ def render(report: SweepReport, figure_png: bytes) -> str:
     tables = {
         "Attacks on the unmitigated target": rows(report),
         "Shadow data made by querying the target": queries(report),
-        "Run folders": [{report.title: point.label, "run": point.run} for point in report.points],
+        "Verdicts and run folders": [
+            {report.title: point.label, "verdict": STATUS[point.status], "run": point.run} for point in report.points
+        ],
     }
-    return filled("sweep.html.j2", report=report, caption=CAPTION, png=figure_png, tables=tables.items())
+    return filled(
+        "sweep.html.j2",
+        report=report,
+        caption=CAPTION,
+        png=figure_png,
+        tables=tables.items(),
+        intervals_note=intervals_note(),
+    )

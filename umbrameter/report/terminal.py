@@ -13,14 +13,18 @@ from rich.text import Text
 from umbrameter.report.model import AS_STORED, LimitOutcome, Report, Result
 from umbrameter.report.sweep_model import SweepReport, lines, queries
 from umbrameter.report.text import (
+    LIMITS_NOTE,
     NO_PROOF,
     STATUS,
     by_mitigation,
     confidence,
     controls_line,
+    deciding_bound,
     drawn_line,
     figure,
+    finding,
     guarantee_sentence,
+    intervals_note,
     metric_name,
     not_measured,
     number,
@@ -30,7 +34,7 @@ from umbrameter.report.text import (
     summary_sentence,
 )
 
-_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan"}
+_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan", "no_limits": "cyan"}
 
 _FIGURES_WIDTH = 55
 """The width of the three columns of figures and the gaps between them."""
@@ -60,11 +64,13 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
     notes = not_measured(report)
     parts: list[RenderableType] = [
         Text(f"umbrameter audit: {report.audit.name}", style="bold"),
+        Padding(Text(finding(report), style="bold"), (0, 0, 0, 2)),
         _pairs(_audited(report)),
         *_results(report),
         Text(),
         Text.assemble(("Verdict: ", "bold"), (STATUS[verdict.status], f"bold {_COLOURS[verdict.status]}")),
         Padding(Text(verdict.reason), (0, 0, 0, 2)),
+        *([Padding(Text(LIMITS_NOTE), (0, 0, 0, 2))] if verdict.limits else []),
         *(_bullet(_limit(outcome)) for outcome in verdict.limits),
         *(_bullet(guarantee_sentence(guarantee)) for guarantee in report.guarantees),
         Text("Summary", style="bold"),
@@ -83,6 +89,8 @@ def sweep_summary(report: SweepReport, places: Mapping[str, str]) -> RenderableT
         Text(f"umbrameter sweep over {report.title}: {report.name}", style="bold"),
         _table(lines(report)),
         Text("medians are over classes; the report has the intervals"),
+        Text("Verdict", style="bold"),
+        _pairs({point.label: STATUS[point.status] for point in report.points}),
         *(_titled("Shadow data made by querying the target", made) if made else ()),
         Text("Where", style="bold"),
         _pairs({**places, **{point.label: point.run for point in report.points}}),
@@ -126,7 +134,7 @@ def _audited(report: Report) -> dict[str, str]:
 def _limit(outcome: LimitOutcome) -> str:
     """Return a limit, its outcome and its source, in a line."""
     measured = (
-        "" if outcome.bound is None else f" (measured {number(outcome.observed or 0)}, bound {number(outcome.bound)})"
+        "" if outcome.bound is None else f" (measured {number(outcome.observed or 0)}, {deciding_bound(outcome)})"
     )
     return (
         f"{STATUS[outcome.status]}: {metric_name(outcome.metric)} of {outcome.attack} at most {number(outcome.limit)}"
@@ -141,7 +149,9 @@ def _results(report: Report) -> list[RenderableType]:
     head = _grid(first)  # 25 columns and those of the figures fill a screen of 80
     head.add_row("mitigation", "AUC [low, high]", "attack accuracy", "TPR at")
     head.add_row(" attack", "0.5 is guessing", "0.5 is guessing", "1 % FPR")
-    notes = [f"[low, high]: {confidence(report)} interval; rates are fractions from 0 to 1"]
+    notes = [
+        f"{intervals_note(confidence(report))} Rates are fractions from 0 to 1; the report has the TPR's interval."
+    ]
     if any(result.attacker == "static" for result in shown):
         notes.append("*: the static attacker, who does not know of the mitigation, did better than the adaptive one")
     rule = Text("-" * (first + _FIGURES_WIDTH), no_wrap=True, overflow="crop")

@@ -3,11 +3,14 @@
 Belongs here: plain text that the HTML page and the terminal share. Does not belong here: escaping, layout, colour.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from scipy.special import ndtri
 
 from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
-from umbrameter.report.recommendation import leaks, measured_auc
+from umbrameter.report.recommendation import measured_auc
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
+from umbrameter.statistics.metrics import FPRS
 
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
@@ -20,8 +23,18 @@ STATUS = {
     "warn": "warning",
     "fail": "fail",
     "not_measured": "not measured",
+    "no_limits": "no limits set",
 }
 """The printed form of a status."""
+
+GUESSING = {"auc": 0.5} | {f"tpr_at_fpr_{fpr}": fpr for fpr in FPRS}
+"""The figures that show whether members can be told from non-members, and their values under guessing."""
+
+LIMITS_NOTE = (
+    "A limit fails if the lower bound of the figure's interval lies above it, passes if the upper bound lies below it, "
+    "and is a warning in between. What can only be bounded from below never passes."
+)
+"""Explains the bound that decided on a limit, wherever limits are listed."""
 
 _METRICS = {
     "auc": "AUC",
@@ -68,7 +81,7 @@ def figure(metric: Metric) -> str:
     'not measured'
     """
     if isinstance(metric, NotMeasured):
-        return "not measured"
+        return unmeasured(metric)
     if isinstance(metric, LowerBound):
         return f"at least {number(metric.value)}"
     low, high = (number(bound, near=metric.value) for bound in (metric.low, metric.high))
@@ -77,7 +90,18 @@ def figure(metric: Metric) -> str:
 
 def point(metric: Metric) -> str:
     """Return a figure without its interval as text, or `not measured`."""
-    return "not measured" if isinstance(metric, NotMeasured) else number(metric.value)
+    return unmeasured(metric) if isinstance(metric, NotMeasured) else number(metric.value)
+
+
+def unmeasured(metric: NotMeasured) -> str:
+    """Return what stands in a table for a figure that was not measured: that, or `not reachable` if ties prevent it.
+
+    Examples
+    --------
+    >>> unmeasured(NotMeasured(not_measured="not reachable: 40 records share the highest score"))
+    'not reachable'
+    """
+    return "not reachable" if metric.not_measured.startswith("not reachable") else "not measured"
 
 
 def percent(fraction: float) -> str:
@@ -198,17 +222,63 @@ def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
     return [result for _, _, result in sorted(unmitigated, key=lambda entry: entry[:2], reverse=True)[:most]]
 
 
+def intervals_note(level: str = "95 %") -> str:
+    """Return what the bounds beside a figure mean, for every table that has some; `level` is their confidence."""
+    return (
+        f"[low, high]: the {level} confidence interval, for the random choice of the audited records; at least: what "
+        "can only be bounded from below."
+    )
+
+
+def finding(report: Report) -> str:
+    """Return what the attacks on the unmitigated target showed, in a sentence: the first that a reader should see.
+
+    Members are said to be told from non-members if an AUC, or a TPR at a small FPR, is above guessing by its lower
+    bound, corrected for the number of such figures that were looked at (Bonferroni).
+    """
+    unmitigated = [result for result in report.results if result.mitigation is None]
+    measured = [result for result in unmitigated if measured_auc(result)]
+    n_lost = len(unmitigated) - len(measured)
+    text = _told(measured) if measured else "No attack on the unmitigated target was measured."
+    lost = f" {n_lost} of {len(unmitigated)} attacks were not measured; the list of what was not measured says why."
+    failed = [control_name(name) for name, control in report.controls.items() if control.status == "fail"]
+    doubt = f"Do not rely on what follows, since a control failed ({', '.join(failed)}). " if failed else ""
+    return doubt + text + (lost if n_lost else "")
+
+
+def _told(results: Sequence[Result]) -> str:
+    """Return whether attacks with a measured AUC told members from non-members."""
+    looks = [(r, n, m) for r in results for n in GUESSING if isinstance(m := r.metrics.get(n), Interval)]
+    proven = [(r, n, m) for r, n, m in looks if _corrected(m, len(looks)) > GUESSING[n]]
+    best = strongest(results, 1)[0]
+    name = best.attack if len(results) == 1 else f"the strongest of {len(results)} attacks, {best.attack},"
+    auc = f"AUC {figure(best.metrics['auc'])} (0.5 is guessing, 1 is certainty)"
+    told = [look for look in proven if look[1] == "auc"]
+    if any(result is best for result, _, _ in told):
+        return f"Members can be told from non-members: {auc} by {name.rstrip(',')}."
+    if proven:
+        result, metric, rate = max(told or proven, key=lambda look: look[2].value / GUESSING[look[1]])
+        shown = f"{metric_name(metric)} {figure(rate)} ({number(GUESSING[metric])} is guessing) by {result.attack}"
+        return f"Members can be told from non-members: {shown}, though {name} has {auc}."
+    beyond = " An interval above guessing is no proof here: {} figures were looked at, and by chance some lie above it."
+    is_above = any(metric.low > GUESSING[name] for _, name, metric in looks)
+    return f"No attack told members from non-members: {name} has {auc}.{beyond.format(len(looks)) if is_above else ''}"
+
+
+def _corrected(metric: Interval, n_looks: int) -> float:
+    """Return a figure's lower bound, corrected for the number of figures by the normal quantiles' ratio."""
+    alpha = 1 - metric.confidence
+    return float(metric.value - (metric.value - metric.low) * ndtri(alpha / (2 * n_looks)) / ndtri(alpha / 2))
+
+
 def summary_sentence(report: Report) -> str:
-    """Return the conclusion of a report: the strongest attack, and the recommended mitigation."""
-    unmitigated = leaks(report.results).get(None)
-    if unmitigated is None:
-        return "Not every attack on the unmitigated target was measured; the list of what was not measured says why."
-    auc = figure(unmitigated.auc)
-    attack = f"the strongest attack, {unmitigated.result.attack}, has AUC {auc} (0.5 is guessing, 1 is certainty)"
-    if unmitigated.auc.low <= 0.5:
-        return f"No attack was shown to do better than guessing on the unmitigated target: {attack}."
-    first = f"Members can be told from non-members: {attack} on the unmitigated target."
-    return f"{first} {report.recommendation.reason}" if report.recommendation else first
+    """Return the conclusion of a report: what the attacks showed, and the recommended mitigation."""
+    return " ".join([finding(report), *([report.recommendation.reason] if report.recommendation else [])])
+
+
+def deciding_bound(outcome: LimitOutcome) -> str:
+    """Return the bound that decided on a limit, such as `lower bound 0.610`."""
+    return "not measured" if outcome.bound is None else f"{outcome.side} bound {number(outcome.bound)}"
 
 
 def guarantee_sentence(found: Guarantee) -> str:

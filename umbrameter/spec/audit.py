@@ -249,6 +249,12 @@ class AuditSpec(BaseModel):
         return self.split.nonmembers or self.split.members
 
     @property
+    def sizes(self) -> tuple[int, int] | None:
+        """Numbers of members and of non-members to audit; None unless the spec gives both."""
+        n_members, n_nonmembers = self.n_members, self.n_nonmembers
+        return None if n_members is None or n_nonmembers is None else (n_members, n_nonmembers)
+
+    @property
     def shadow_size(self) -> int | None:
         """Number of IN records of each shadow model; None for as many as there are members."""
         return self.shadows.size or self.n_members

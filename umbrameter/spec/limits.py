@@ -1,15 +1,19 @@
 """Limits on an audit's figures, and presets: published sets of limits."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from umbrameter.errors import SpecError
+from umbrameter.spec.loading import checked
 from umbrameter.statistics.metrics import METRICS
 
 ANY = "any"
 """Stands for every attack of the audit."""
 
+FRACTIONS = ("auc", "accuracy", "precision", "recall", "advantage", "tpr_at_fpr_")
+"""What the names of figures that cannot exceed 1 begin with."""
 
 AISVS = "OWASP AISVS 1.0, C11.2.5, and its research note"
 
@@ -39,8 +43,10 @@ class Limit(BaseModel):
 
     metric: str = Field(description=f"The figure: one of {', '.join(METRICS)}.")
     attack: str = Field(ANY, description="The attack, as reports name it; `any` stands for every attack.")
-    limit: float = Field(description="The largest accepted value.")
-    warn: float | None = Field(None, description="A value below the limit; larger figures give a warning.")
+    limit: float = Field(allow_inf_nan=False, description="The largest accepted value.")
+    warn: float | None = Field(
+        None, allow_inf_nan=False, description="A value below the limit; larger figures give a warning."
+    )
     source: str = Field(min_length=1, description="Who set the limit and why; printed beside it.")
 
     @field_validator("metric")
@@ -49,6 +55,14 @@ class Limit(BaseModel):
         if metric not in METRICS:
             raise ValueError(f"is not a figure of an audit; the figures are {', '.join(METRICS)}")
         return metric
+
+    @field_validator("limit")
+    @classmethod
+    def _reachable(cls, limit: float, info: ValidationInfo) -> float:
+        metric = str(info.data.get("metric"))
+        if limit > 1 and metric.startswith(FRACTIONS):
+            raise ValueError(f"{metric} is a fraction and cannot exceed 1, so this limit never fails; 60 % is 0.6")
+        return limit
 
 
 class Preset(BaseModel):
@@ -61,6 +75,34 @@ class Preset(BaseModel):
     def limits(self) -> tuple[Limit, ...]:
         """Return the limits of the set."""
         return tuple(Limit.model_validate(entry) for entry in PRESETS[self.preset])
+
+
+def with_limits(content: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Return a spec's mapping with further limits for every attack, from `METRIC=NUMBER` settings.
+
+    Raises
+    ------
+    SpecError
+        When one is not such a setting, or not a limit.
+
+    Examples
+    --------
+    >>> with_limits({}, ["auc=0.6"])["limits"][0].limit
+    0.6
+    """
+    further = [_from_setting(setting) for setting in settings]
+    there = content.get("limits") or []
+    return {**content, "limits": [*there, *further]} if further and isinstance(there, list) else content
+
+
+def _from_setting(setting: str) -> Limit:
+    metric, equals, limit = setting.partition("=")
+    if not equals:
+        raise SpecError(f"--fail-on {setting!r} must be METRIC=NUMBER, such as auc=0.6")
+    try:
+        return checked(Limit, {"metric": metric, "limit": limit, "source": "--fail-on"})
+    except SpecError as error:
+        raise SpecError(f"--fail-on {setting!r}: {error}") from None
 
 
 def _which(entry: object) -> str:

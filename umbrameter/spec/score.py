@@ -1,5 +1,6 @@
 """The specification of an audit of stored predictions."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -10,7 +11,7 @@ from umbrameter.mitigations import AnyMitigation
 from umbrameter.mitigations.composition import composed
 from umbrameter.spec import sweep
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.spec.limits import AnyLimit
+from umbrameter.spec.limits import AnyLimit, with_limits
 from umbrameter.spec.loading import checked, read_text, read_yaml
 from umbrameter.spec.required_attacks import required_attacks
 
@@ -50,8 +51,8 @@ class ScoreSpec(BaseModel):
         return required_attacks(self.attacks, self.mitigations)
 
     @classmethod
-    def load(cls, path: str | Path | None) -> "ScoreSpec":
-        """Read a spec from a YAML file, or return the default without one.
+    def load(cls, path: str | Path | None, limits: Iterable[str] = ()) -> "ScoreSpec":
+        """Read a spec from a YAML file, or take the default without one, with further limits; see `sweep.load`.
 
         The spec of an audit is checked as a whole; its data, target and shadow models are then ignored.
 
@@ -61,7 +62,7 @@ class ScoreSpec(BaseModel):
             When the file is missing, is not a spec, or has an unknown setting.
         """
         if path is None:
-            return cls()
+            return checked(cls, with_limits({}, limits))
         text = read_text(path, "--spec")
         content = read_yaml(text, cls)
         # Read as an audit's spec first, so that errors in its other settings are reported as well.
@@ -69,4 +70,4 @@ class ScoreSpec(BaseModel):
             if not isinstance(sweep.from_yaml(text), AuditSpec):
                 raise SpecError(f"--spec={str(path)!r} is a sweep: a setting is a list; give each a single value")
             content = {name: value for name, value in content.items() if name in cls.model_fields}
-        return checked(cls, content)
+        return checked(cls, with_limits(content, limits))

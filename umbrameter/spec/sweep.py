@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.errors import SpecError
 from umbrameter.spec.audit import AuditSpec
+from umbrameter.spec.limits import with_limits
 from umbrameter.spec.loading import checked, read_text, read_yaml
 from umbrameter.store.artefacts import digest
 
@@ -70,20 +71,29 @@ class Sweep(BaseModel):
         return digest([point.spec.model_dump(mode="json") for point in self.points])
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
+def load(path: str | Path, overrides: Iterable[str] = (), limits: Iterable[str] = ()) -> AuditSpec | Sweep:
     """Read a spec from a YAML file: an audit, or a sweep if a setting is a list.
+
+    Parameters
+    ----------
+    path
+        The file.
+    overrides
+        See `AuditSpec.from_yaml`.
+    limits
+        `METRIC=NUMBER` settings, limits for every attack besides those of the spec.
 
     Raises
     ------
     SpecError
-        When the file is missing or is not a spec.
+        When the file is missing or is not a spec, or a limit is none.
     """
-    return from_yaml(read_text(path), overrides)
+    return from_yaml(read_text(path), overrides, limits)
 
 
-def from_yaml(text: str, overrides: Iterable[str] = ()) -> AuditSpec | Sweep:
+def from_yaml(text: str, overrides: Iterable[str] = (), limits: Iterable[str] = ()) -> AuditSpec | Sweep:
     """Read a spec from YAML text; see `load`."""
-    content = read_yaml(text, AuditSpec, overrides)
+    content = with_limits(read_yaml(text, AuditSpec, overrides), limits)
     lists = [axis for axis in AXES if isinstance(_at(content, axis), list)]
     if not lists:
         return checked(AuditSpec, content)

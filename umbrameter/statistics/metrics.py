@@ -182,6 +182,10 @@ def roc_curve(scores: ArrayLike, is_member: ArrayLike) -> tuple[Floats, Floats, 
 def best_threshold(scores: ArrayLike, is_in: ArrayLike) -> float:
     """Return the threshold with the best balanced accuracy on shadow scores; of equals, the one with the smallest FPR.
 
+    Records with at least this score are called members. The threshold is itself a shadow score, the smallest that is so
+    called. One half-way to the next lower score would call more: of a model that is certain of all its members, these
+    are non-members alone.
+
     Parameters
     ----------
     scores
@@ -192,25 +196,28 @@ def best_threshold(scores: ArrayLike, is_in: ArrayLike) -> float:
     Returns
     -------
     float
-        Half-way between two neighbouring scores if both are finite, else the upper of the two. It is inf when calling
-        nobody is best: then the scores do not tell IN from OUT.
+        The smallest shadow score that is called. It is inf when calling nobody is best: then the scores do not tell IN
+        from OUT.
 
     Raises
     ------
     DataError
         When lengths differ, the mask is not boolean, a score is NaN, or all records are IN or all OUT.
 
+    References
+    ----------
+    Song, Mittal (2021), arXiv 2003.10595, section 3.
+
     Examples
     --------
     >>> best_threshold([0.9, 0.8, 0.3, 0.1], np.array([True, True, False, False]))
-    0.55
+    0.8
     """
     checked, member = _two_sides(scores, "is_in", is_in)
     fp, tp, thresholds = _roc_counts(checked, member)
     gain = tp * fp[-1] - fp * tp[-1]  # TPR - FPR in whole numbers, so that ties are ties
     first = int(thresholds[1] == np.inf)  # with a score of inf no threshold calls nobody
-    best = first + int(np.argmax(gain[first:]))
-    return _between(thresholds, best)
+    return float(thresholds[first + np.argmax(gain[first:])])
 
 
 def _of_class(label: str, scores: Floats, is_member: Bools, is_predicted_member: Bools | None) -> ClassMetrics:
@@ -266,18 +273,6 @@ def _roc_counts(scores: Floats, is_member: Bools) -> tuple[Ints, Ints, Floats]:
     tp = np.cumsum(is_member[order])[last_of_tie]
     fp = last_of_tie + 1 - tp
     return np.append(0, fp), np.append(0, tp), np.append(np.inf, descending[last_of_tie])
-
-
-def _between(thresholds: Floats, index: int) -> float:
-    """Return a threshold that gives ROC point `index`: below its score and above the next one."""
-    if index == 0:
-        return float(np.inf)
-    if index == len(thresholds) - 1:
-        return float(-np.inf)
-    upper, lower = float(thresholds[index]), float(thresholds[index + 1])
-    middle = upper / 2 + lower / 2
-    # Between two adjacent floats the middle is one of the two, and the lower one would be called as well.
-    return middle if np.isfinite(middle) and lower < middle <= upper else upper
 
 
 def _two_sides(scores: ArrayLike, name: str, mask: ArrayLike) -> tuple[Floats, Bools]:

@@ -24,7 +24,7 @@ VERSIONS: Mapping[str, int] = {
     "references": 1,
     "guards": 1,
     "guarded_answers": 1,
-    "scores": 3,
+    "scores": 4,
     "evaluations": 3,
     "utility": 1,
     "guarantees": 1,
