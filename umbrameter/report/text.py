@@ -6,7 +6,7 @@ Belongs here: plain text that the HTML page and the terminal share. Does not bel
 from collections.abc import Iterable
 
 from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
-from umbrameter.report.recommendation import leaks, measured_auc
+from umbrameter.report.recommendation import measured_auc
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 
 NO_PROOF = (
@@ -200,14 +200,20 @@ def strongest(results: Iterable[Result], most: int = 3) -> list[Result]:
 
 def summary_sentence(report: Report) -> str:
     """Return the conclusion of a report: the strongest attack, and the recommended mitigation."""
-    unmitigated = leaks(report.results).get(None)
-    if unmitigated is None:
-        return "Not every attack on the unmitigated target was measured; the list of what was not measured says why."
-    auc = figure(unmitigated.auc)
-    attack = f"the strongest attack, {unmitigated.result.attack}, has AUC {auc} (0.5 is guessing, 1 is certainty)"
-    if unmitigated.auc.low <= 0.5:
-        return f"No attack was shown to do better than guessing on the unmitigated target: {attack}."
-    first = f"Members can be told from non-members: {attack} on the unmitigated target."
+    unmitigated = [result for result in report.results if result.mitigation is None]
+    measured = [(auc, result) for result in unmitigated if (auc := measured_auc(result))]
+    if not measured:
+        return "No attack on the unmitigated target was measured; the list of what was not measured says why."
+    auc, result = max(measured, key=lambda pair: pair[0].value)
+    attack = f"the strongest attack, {result.attack}, has AUC {figure(auc)} (0.5 is guessing, 1 is certainty)"
+    first = (
+        f"Members can be told from non-members: {attack} on the unmitigated target."
+        if auc.low > 0.5
+        else f"No attack was shown to do better than guessing on the unmitigated target: {attack}."
+    )
+    n_open = len(unmitigated) - len(measured)
+    if n_open:
+        first += f" {n_open} of {len(unmitigated)} attacks were not measured, and may be stronger."
     return f"{first} {report.recommendation.reason}" if report.recommendation else first
 
 

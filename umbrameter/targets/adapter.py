@@ -128,6 +128,7 @@ class Adapted:
         if unknown:
             raise DataError(
                 f"{self.name} answered the label {unknown[0]!r}, which is none of {listed(self._labels)}; list every "
-                "label that it answers in target.labels"
+                "label that it answers in target.labels, or, if it answers probabilities, take label_only out of "
+                "target.answers"
             )
         return np.eye(len(self._labels), dtype=np.float32)[np.array(places, dtype=np.int64)]

@@ -264,11 +264,13 @@ class _Reader:
     def _spread(self, labels: Sequence[Any], numbers: Sequence[Any], record: int, is_part: bool) -> list[float]:
         """Return a vector over the data's classes, with each number at its label's class."""
         if len(numbers) > len(self.labels) or (len(numbers) < len(self.labels) and not is_part):
+            text = "if it knows other classes, list all that it knows in target.labels, in the order of its numbers"
+            if len(numbers) < len(self.labels):
+                text += "; if it leaves out all but the largest, let it answer mappings from label to number, and set "
+                text += f"target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
             raise DataError(
                 f"the endpoint answered {len(numbers)} numbers for record {record}; expected {len(self.labels)}, one "
-                f"for each of {listed(self.labels)}: if it knows other classes, list all that it knows in "
-                "target.labels, in the order of its numbers; if it leaves out all but the largest, let it answer "
-                f"mappings from label to number, and set target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
+                f"for each of {listed(self.labels)}: {text}"
             )
         vector = [0.0] * len(self.classes)
         for label, number in zip(labels, numbers, strict=True):
@@ -285,7 +287,7 @@ class _Reader:
             raise DataError(
                 f"the endpoint's label {str(label)[:40]!r} (record {record}) is none of the classes "
                 f"{listed(self.classes)}; list all labels that it answers in target.labels, those of the data written "
-                "as in the data"
+                "as in the data, or, if it answers probabilities, take label_only out of target.answers"
             )
         return place
 
