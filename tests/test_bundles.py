@@ -160,6 +160,15 @@ def test_float16_answers_keep_every_class_s_number() -> None:
     assert prepare_attack_data(Fixed(even), (np.zeros((1, 1)), [999]), (np.zeros((1, 1)), [0]))[0].shape == (2, 1001)
 
 
+@pytest.mark.parametrize("kind", ["int8", "float16", "Int64", "Float32", "object"])
+def test_whole_numbers_are_places_in_the_vector_whatever_their_type(kind: str) -> None:
+    sides = (np.zeros((2, 1)), pd.Series([3, 1]).astype(kind)), (np.zeros((1, 1)), [0])
+    rows, _ = prepare_attack_data(Fixed([0.25] * 4), *sides)
+    assert rows[:, -1].tolist() == [3, 1, 0]
+    shadows = ShadowModelBundle(DecisionTreeClassifier, 2, num_models=1)
+    assert shadows.fit_transform(np.zeros((4, 1)), pd.Series([0, 3, 0, 3]).astype(kind))[0].shape == (4, 5)
+
+
 def test_a_target_s_classes_decide_and_one_that_it_lacks_is_named() -> None:
     vector, X = [0.5, 0.25, 0.25], np.zeros((2, 1))
     rows, _ = prepare_attack_data(Fixed(vector, ["c", "a", "b"]), (X, ["a", "b"]), (X, ["b", "b"]))

@@ -191,6 +191,9 @@ def classes_of(labels: ArrayLike) -> list[Any]:
     ([0, 1, 2], [-1, 1], ['no', 'yes'])
     """
     values = np.asarray(labels).ravel()
+    if values.dtype.kind == "O":  # such as pandas' nullable integers
+        inferred = np.array(values.tolist())
+        values = inferred if inferred.dtype.kind in "iufb" else values
     if values.dtype.kind in "iufb":
         bad = ~np.isfinite(values) | (values != np.rint(values))
         if bad.any():

@@ -31,10 +31,6 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 MOST_SHADOW_VECTORS = 200_000
 """Shadow vectors that thresholds and attack models are fitted on, at most; sampled at random."""
 
-NEEDED = (
-    "shadow models' answers on one record are found by record_id in both files and model_id in the shadow predictions"
-)
-
 SUPPLIED = (ShadowVectors, AttackModels, ReferenceLogits)
 """Inputs that stored predictions can supply; attack models are fitted by the attack itself."""
 
@@ -136,8 +132,9 @@ def read_shadows(
         *(["record_id in the target's predictions"] if audited is None else []),
         *(f"{name} in the shadow predictions" for name in ("record_id", "model_id") if name not in shadow.columns),
     ]
+    ids = "record_id in both files and model_id in the shadow predictions tell which answers are of one record"
     if not parts or audited is None or lacking:
-        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {NEEDED}", len(named))
+        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {ids}", len(named))
     models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
     model = np.unique(models, return_inverse=True)[1]
     by_temperature = dict(zip(temperatures, logits.T, strict=True))
