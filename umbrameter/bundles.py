@@ -167,8 +167,13 @@ def _taken(X: Any, rows: Array) -> Any:
 
 def _taken_options(options: Mapping[str, Any] | None, rows: Array, n: int) -> dict[str, Any]:
     """Return options of `fit`; of what has one entry for each of n records, those of the rows."""
-    per_record = {name for name, value in (options or {}).items() if np.ndim(value) and len(value) == n}
-    return {name: np.asarray(value)[rows] if name in per_record else value for name, value in (options or {}).items()}
+    return {name: np.asarray(v)[rows] if _length(v) == n else v for name, v in (options or {}).items()}
+
+
+def _length(value: Any) -> int | None:
+    """Return the length of a list or an array, else None."""
+    shape = (len(value),) if isinstance(value, list | tuple) else getattr(value, "shape", ())
+    return shape[0] if shape else None
 
 
 def _is_one_hot(y: ArrayLike) -> bool:
