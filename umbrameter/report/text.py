@@ -205,13 +205,16 @@ def summary_sentence(report: Report) -> str:
     if not measured:
         return "No attack on the unmitigated target was measured; the list of what was not measured says why."
     auc, result = max(measured, key=lambda pair: pair[0].value)
-    attack = f"the strongest attack, {result.attack}, has AUC {figure(auc)} (0.5 is guessing, 1 is certainty)"
+    n_open = len(unmitigated) - len(measured)
+    strongest_attack = f"the strongest attack, {result.attack}, has"
+    if n_open:
+        strongest_attack = f"the strongest of the attacks that were measured, {result.attack}, reaches"
+    attack = f"{strongest_attack} AUC {figure(auc)} (0.5 is guessing, 1 is certainty)"
     first = (
         f"Members can be told from non-members: {attack} on the unmitigated target."
         if auc.low > 0.5
         else f"No attack was shown to do better than guessing on the unmitigated target: {attack}."
     )
-    n_open = len(unmitigated) - len(measured)
     if n_open:
         first += f" {n_open} of {len(unmitigated)} attacks were not measured, and may be stronger."
     return f"{first} {report.recommendation.reason}" if report.recommendation else first

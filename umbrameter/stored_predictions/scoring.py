@@ -132,9 +132,9 @@ def read_shadows(
         *(["record_id in the target's predictions"] if audited is None else []),
         *(f"{name} in the shadow predictions" for name in ("record_id", "model_id") if name not in shadow.columns),
     ]
-    ids = "record_id in both files and model_id in the shadow predictions tell which answers are of one record"
+    rule = "record_id in both files and model_id in the shadow predictions tell which answers are of one record"
     if not parts or audited is None or lacking:
-        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {ids}", len(named))
+        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {rule}", len(named))
     models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
     model = np.unique(models, return_inverse=True)[1]
     by_temperature = dict(zip(temperatures, logits.T, strict=True))
