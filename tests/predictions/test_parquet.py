@@ -66,6 +66,18 @@ def test_a_folder_of_files_is_read_in_order_as_one(tmp_path: Path) -> None:
     assert np.concatenate([b.record_ids for b in found.batches()]).tolist() == [*range(N)]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_files_of_different_columns_are_named(tmp_path: Path, order: int) -> None:
+    whole = pa.table({**COLUMNS, "prediction": vector_column(ANSWERS)})
+    tables = [whole.append_column("ward", pa.array(["a"] * N)), whole.select(whole.column_names[::-1])][::order]
+    for i, table in enumerate(tables):
+        pq.write_table(table, tmp_path / f"{i}.parquet")
+    with pytest.raises(
+        DataError, match=r"different columns: ward is not in both .*1\.parquet and the first file; write"
+    ):
+        StoredPredictions(tmp_path)
+
+
 @pytest.mark.parametrize("size", [1, 7, 10, 1000])
 def test_how_many_rows_are_read_at_once_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 
-def open_dataset(path: str) -> tuple[ds.Dataset, frozenset[str]]:
+def open_dataset(path: str) -> tuple[ds.Dataset, dict[str, set[str]]]:
     """Open a file or a folder, with KEY=VALUE in the names of folders below the path as columns of text.
 
     Parameters
@@ -23,8 +23,8 @@ def open_dataset(path: str) -> tuple[ds.Dataset, frozenset[str]]:
     -------
     dataset
         The rows, read when asked for.
-    numbered
-        The keys all of whose values are integers.
+    keys
+        The values of each key.
     """
     files = ds.dataset(path, format="parquet")
     base = path.partition("://")[2] or path
@@ -34,11 +34,10 @@ def open_dataset(path: str) -> tuple[ds.Dataset, frozenset[str]]:
         if equals and key not in files.schema.names:
             values.setdefault(key, set()).add(value)
     if not values:
-        return files, frozenset()
+        return files, values
     # As text: a folder "01" is not 1, and a guessed type would depend on all folders.
     scheme = ds.partitioning(pa.schema([(key, pa.string()) for key in sorted(values)]), flavor="hive")
-    numbered = frozenset(key for key, texts in values.items() if all(map(is_number, texts)))
-    return ds.dataset(path, format="parquet", partitioning=scheme, partition_base_dir=base), numbered
+    return ds.dataset(path, format="parquet", partitioning=scheme, partition_base_dir=base), values
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:

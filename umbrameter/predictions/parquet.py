@@ -83,10 +83,11 @@ class StoredPredictions:
         self.path, self.name, self.rounded = str(path), name, rounded
         self._transform: Callable[[Floats], Floats] | None = None
         try:
-            self._data, self._numbered = open_dataset(self.path)
+            self._data, keys = open_dataset(self.path)
             self.n_records = self._data.count_rows()
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self._error(f"cannot be read as Parquet ({brief(error)}); give a Parquet file or folder") from None
+        self._numbered = {key for key, values in keys.items() if all(map(is_number, values))}
         self.columns = list(self._data.schema.names)
         missing = [column for column in ("label", "is_member") if column not in self.columns]
         self._p = sorted((c for c in self.columns if re.fullmatch(r"p_\d+", c)), key=lambda c: int(c[2:]))
@@ -95,10 +96,20 @@ class StoredPredictions:
             raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(self.columns)}")
         if self._p and "prediction" in self.columns and is_list(self._type("prediction")):
             raise self._error(f"has the answers twice, in prediction and in {', '.join(self._p)}; drop one of the two")
+        self._check_files({*self.columns} - {*keys})
         if not self.n_records:
             raise self._error("has no rows; store at least one member and one non-member")
         self._n_stored = self._width()
         self.n_classes = max(2, self._n_stored)
+
+    def _check_files(self, columns: set[str]) -> None:
+        """Refuse files that have other columns than the first, which would be left out or filled up unseen."""
+        for file in self._data.get_fragments():
+            if odd := {*file.physical_schema.names} ^ columns:
+                raise self._error(
+                    f"has files of different columns: {', '.join(sorted(odd))} is not in both {file.path} and the "
+                    "first file; write all files with the same columns"
+                )
 
     def through(self, transform: Callable[[Floats], Floats]) -> "StoredPredictions":
         """Return the same records with answers that pass through a mitigation."""
