@@ -4,17 +4,26 @@
 the target's answers into the same form. Shokri et al. (2017), arXiv 1610.05820, section V.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from umbrameter.errors import DataError, PlanError
-from umbrameter.predictions.probabilities import align_probabilities, as_integer_labels, check_labels
+from umbrameter.predictions.probabilities import (
+    align_probabilities,
+    as_integer_labels,
+    check_labels,
+    class_codes,
+    class_places,
+    classes_of,
+    known_places,
+)
 from umbrameter.seeds import generator, integer
 from umbrameter.typing import Array, Classifier, Floats, Ints
 
@@ -26,7 +35,7 @@ class ShadowModelBundle:
     ----------
     model_fn
         Called without arguments, returns an unfitted classifier with `fit` and `predict_proba`: a scikit-learn one, or
-        any that behaves like one (skorch, scikeras). It is fitted on integer labels.
+        any that behaves like one (skorch, scikeras). It is fitted on class numbers, 0 .. n_classes - 1.
     shadow_dataset_size
         Number of IN records of each model, and of OUT records.
     num_models
@@ -35,11 +44,16 @@ class ShadowModelBundle:
         Decides the records of each model and every `random_state` that `model_fn` leaves open.
     n_jobs
         Number of models fitted in parallel; the results do not depend on it.
+    classes
+        The classes in the order of the prediction vectors, such as the target's `classes_`, if the labels do not show
+        all of them. If None: 0 .. the largest label where all are whole numbers from 0 on, else the labels, sorted.
 
     Attributes
     ----------
     models_
         The fitted shadow models.
+    classes_
+        The classes, in the order of the prediction vectors.
 
     Examples
     --------
@@ -59,8 +73,10 @@ class ShadowModelBundle:
         num_models: int = 20,
         seed: int = 42,
         n_jobs: int = 1,
+        classes: Sequence[Any] | None = None,
     ):
         self.model_fn = model_fn
+        self.classes = classes
         self.shadow_dataset_size = shadow_dataset_size
         self.num_models = num_models
         self.seed = seed
@@ -74,16 +90,17 @@ class ShadowModelBundle:
         Parameters
         ----------
         X
-            Features, shape (n_records, n_features).
+            Features, shape (n_records, n_features): an array, a data frame or a sparse matrix.
         y
-            Labels: integers 0 .. n_classes - 1, or one-hot rows.
+            Labels: numbers, booleans or text, or one-hot rows.
         fit_kwargs
-            Passed to each model's `fit`.
+            Passed to each model's `fit`; what has one entry per record of X, such as `sample_weight`, is cut down to
+            the model's IN records.
 
         Returns
         -------
         X_shadow
-            The prediction vector followed by the label as it was given (one column, or n_classes one-hot columns);
+            The prediction vector followed by the class's number, 0 .. n_classes - 1, or by the one-hot label as given;
             2 * num_models * shadow_dataset_size rows.
         y_shadow
             1 for IN rows, 0 for OUT rows.
@@ -95,19 +112,17 @@ class ShadowModelBundle:
         DataError
             When labels are not as expected, or a model does not answer probabilities.
         """
-        X, raw_labels = np.asarray(X), np.asarray(y)
-        labels = as_integer_labels(raw_labels)
-        is_one_hot = raw_labels.ndim == 2 and raw_labels.shape[1] > 1
-        n_classes = raw_labels.shape[1] if is_one_hot else int(labels.max()) + 1
-        if len(X) != len(labels):
-            raise DataError(f"X has {len(X)} records and y has {len(labels)}; expected the same number")
-        if 2 * self.shadow_dataset_size > len(X):
+        records, (labels, columns) = _records(X), _labels(y, self.classes)
+        self.classes_, n, size = _classes(y, self.classes), len(labels), self.shadow_dataset_size
+        if records.shape[0] != n:
+            raise DataError(f"X has {records.shape[0]} records and y has {n}; expected the same number")
+        if 2 * size > n:
             raise PlanError(
-                f"shadow_dataset_size={self.shadow_dataset_size} needs {2 * self.shadow_dataset_size} records, IN and "
-                f"OUT, but there are {len(X)}; lower it to at most {len(X) // 2}"
+                f"shadow_dataset_size={size} needs {2 * size} records, IN and OUT, but there are {n}; lower it to at "
+                f"most {n // 2}"
             )
         fits = (
-            delayed(_shadow)(self.model_fn, X, labels, n_classes, self.shadow_dataset_size, self.seed, i, fit_kwargs)
+            delayed(_shadow)(self.model_fn, records, labels, len(self.classes_), size, self.seed, i, fit_kwargs)
             for i in range(self.num_models)
         )
         shadows = Parallel(n_jobs=self.n_jobs)(fits)
@@ -116,12 +131,12 @@ class ShadowModelBundle:
         answers = np.concatenate([predictions for _, _, predictions in shadows])
         # `_shadow` puts a model's IN rows first
         is_in = np.tile(np.repeat([1, 0], self.shadow_dataset_size), self.num_models)
-        return _with_labels(answers, raw_labels[rows]), is_in
+        return _with_labels(answers, columns[rows]), is_in
 
 
 def _shadow(
     model_fn: Callable[[], Any],
-    X: Array,
+    X: Any,
     labels: Ints,
     n_classes: int,
     size: int,
@@ -130,10 +145,54 @@ def _shadow(
     fit_kwargs: Mapping[str, Any] | None,
 ) -> tuple[Any, Ints, Floats]:
     """Fit one shadow model and return it, its rows (IN first) and its answers on them."""
-    rows = generator(seed, "shadow-rows", index).permutation(len(X))[: 2 * size]
+    rows = generator(seed, "shadow-rows", index).permutation(len(labels))[: 2 * size]
     model = _seeded_where_open(model_fn(), integer(seed, "shadow-model", index))
-    model.fit(X[rows[:size]], labels[rows[:size]], **(fit_kwargs or {}))
-    return model, rows, align_probabilities(model.predict_proba(X[rows]), _classes_of(model, n_classes), n_classes)
+    rows_in = rows[:size]
+    model.fit(_taken(X, rows_in), labels[rows_in], **_taken_options(fit_kwargs, rows_in, len(labels)))
+    places = class_places(getattr(model, "classes_", range(n_classes)), range(n_classes), "a shadow model")
+    return model, rows, align_probabilities(model.predict_proba(_taken(X, rows)), places, n_classes)
+
+
+def _records(X: Any) -> Any:
+    """Return records as models take them, with rows that can be selected: data frames stay data frames."""
+    if scipy.sparse.issparse(X):
+        return X.tocsr()
+    return X if hasattr(X, "columns") else np.asarray(X)
+
+
+def _taken(X: Any, rows: Array) -> Any:
+    """Return some rows of an array, a sparse matrix or a data frame."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def _taken_options(options: Mapping[str, Any] | None, rows: Array, n: int) -> dict[str, Any]:
+    """Return options of `fit`; of what has one entry for each of n records, those of the rows."""
+    return {name: np.asarray(v)[rows] if _length(v) == n else v for name, v in (options or {}).items()}
+
+
+def _length(value: Any) -> int | None:
+    """Return the length of a list or an array, else None."""
+    shape = (len(value),) if isinstance(value, list | tuple) else getattr(value, "shape", ())
+    return shape[0] if shape else None
+
+
+def _is_one_hot(y: ArrayLike) -> bool:
+    return np.ndim(y) == 2 and np.shape(y)[1] > 1
+
+
+def _classes(y: ArrayLike, classes: Sequence[Any] | None) -> list[Any]:
+    """Return the classes, in the order of the prediction vectors."""
+    if classes is not None:
+        return list(np.asarray(classes).tolist())
+    return list(range(np.shape(y)[1])) if _is_one_hot(y) else classes_of(y)
+
+
+def _labels(y: ArrayLike, classes: Sequence[Any] | None) -> tuple[Ints, Array]:
+    """Return the classes' numbers, shape (n_records,), and the columns that stand for them in the attack's data."""
+    if _is_one_hot(y):
+        return as_integer_labels(y), np.asarray(y)
+    codes = class_codes(y, _classes(y, classes))
+    return codes, codes
 
 
 def _seeded_where_open(model: Any, seed: int) -> Any:
@@ -144,12 +203,8 @@ def _seeded_where_open(model: Any, seed: int) -> Any:
     return model
 
 
-def _classes_of(model: Any, n_classes: int) -> Array:
-    return np.asarray(getattr(model, "classes_", np.arange(n_classes)))
-
-
 def _with_labels(predictions: Floats, labels: Array) -> Floats:
-    # integer labels must not widen float32 predictions
+    # integer labels must not widen float32 predictions, which hold every class's number
     return np.column_stack([predictions, labels.reshape(len(predictions), -1)]).astype(predictions.dtype)
 
 
@@ -213,7 +268,8 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
         X_shadow, y_shadow
             As `ShadowModelBundle.fit_transform` and `prepare_attack_data` return them.
         fit_kwargs
-            Passed to each model's `fit`.
+            Passed to each model's `fit`; what has one entry per row of X_shadow, such as `sample_weight`, is cut down
+            to the class's rows.
 
         Raises
         ------
@@ -228,7 +284,8 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
         for label in range(self.num_classes):
             rows = labels == label
             if 0 < is_in[rows].sum() < rows.sum():
-                fits[label] = delayed(_fit)(self.model_fn(), predictions[rows], is_in[rows], fit_kwargs)
+                options = _taken_options(fit_kwargs, rows, len(rows))
+                fits[label] = delayed(_fit)(self.model_fn(), predictions[rows], is_in[rows], options)
         self.models_: Mapping[int, Any] = dict(zip(fits, Parallel(n_jobs=self.n_jobs)(fits.values()), strict=True))
         self.classes_ = np.array([0, 1])
         return self
@@ -242,7 +299,8 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
             rows = labels == int(label)
             if rows.any():
                 model = self.models_[label]
-                answers[rows] = align_probabilities(model.predict_proba(predictions[rows]), _classes_of(model, 2), 2)
+                places = class_places(getattr(model, "classes_", (0, 1)), (0, 1), "an attack model")
+                answers[rows] = align_probabilities(model.predict_proba(predictions[rows]), places, 2)
         return answers
 
     def predict(self, X: ArrayLike) -> Ints:
@@ -262,12 +320,15 @@ class AttackModelBundle(ClassifierMixin, BaseEstimator):
         return rows[:, :n], labels
 
 
-def _fit(model: Any, predictions: Floats, is_in: Ints, fit_kwargs: Mapping[str, Any] | None) -> Any:
-    return model.fit(predictions, is_in, **(fit_kwargs or {}))
+def _fit(model: Any, predictions: Floats, is_in: Ints, options: Mapping[str, Any]) -> Any:
+    return model.fit(predictions, is_in, **options)
 
 
 def prepare_attack_data(
-    model: Any, data_in: tuple[ArrayLike, ArrayLike], data_out: tuple[ArrayLike, ArrayLike]
+    model: Any,
+    data_in: tuple[ArrayLike, ArrayLike],
+    data_out: tuple[ArrayLike, ArrayLike],
+    classes: Sequence[Any] | None = None,
 ) -> tuple[Floats, Ints]:
     """Ask a target about members and non-members, and return the answers in the form that the attack takes.
 
@@ -276,20 +337,22 @@ def prepare_attack_data(
     model
         The fitted target.
     data_in, data_out
-        Features and labels of members and of non-members; labels as for
-        `ShadowModelBundle.fit_transform`.
+        Features and labels of members and of non-members, as for `ShadowModelBundle.fit_transform`.
+    classes
+        The classes in the order of the prediction vectors, such as `ShadowModelBundle.classes_`. If None, the model's
+        own, or without `classes_` those of the labels, ordered as `ShadowModelBundle` orders them.
 
     Returns
     -------
     X
-        The prediction vector followed by the label as given, data_in first.
+        The prediction vector followed by the class's number, or by the one-hot label as given, data_in first.
     y
         1 for members, 0 for non-members.
 
     Raises
     ------
     DataError
-        When labels are not as expected, or the model does not answer probabilities.
+        When labels are not as expected, or the model lacks a class of the data or does not answer probabilities.
 
     Examples
     --------
@@ -301,17 +364,18 @@ def prepare_attack_data(
     >>> rows.shape, int(is_member.sum())
     ((150, 4), 75)
     """
+    known, labelled = getattr(model, "classes_", None), (data_in[1], data_out[1])
+    ordered = _classes(labelled[0], classes)
+    if classes is None and not _is_one_hot(labelled[0]):
+        ordered = classes_of(np.concatenate([np.ravel(y) for y in labelled]) if known is None else known)
+    knows = ordered if known is None else known
     parts, sizes = [], []
     for X, y in (data_in, data_out):
-        raw_labels = np.asarray(y)
-        labels = as_integer_labels(raw_labels)
-        is_one_hot = raw_labels.ndim == 2 and raw_labels.shape[1] > 1
-        n_classes = raw_labels.shape[1] if is_one_hot else _n_classes(model, labels)
-        answers = align_probabilities(model.predict_proba(np.asarray(X)), _classes_of(model, n_classes), n_classes)
-        parts.append(_with_labels(answers, raw_labels))
+        labels, columns = _labels(y, ordered)
+        # Only classes that records have: the numbers of classes may have gaps.
+        remedy = "give labels as the model knows them"
+        places = known_places(knows, ordered, "the model", remedy, needed=np.unique(labels))
+        answers = align_probabilities(model.predict_proba(_records(X)), places, len(ordered))
+        parts.append(_with_labels(answers, columns))
         sizes.append(len(labels))
     return np.concatenate(parts), np.repeat([1, 0], sizes)
-
-
-def _n_classes(model: Any, labels: Ints) -> int:
-    return max(int(np.max(_classes_of(model, 1))), int(labels.max())) + 1

@@ -84,6 +84,8 @@ class EndpointConnection(MutableConnection):
         # Read before the first canary is sent, which counts as this run's.
         self._sent_before = endpoint.n_sent
         facts, store, canaries = {"kind": target.kind, **target.identity}, context.store, context.canaries
+        others = endpoint.classes[len(context.records.classes) :]
+        facts |= {"other_classes": list(map(str, others))} if others else {}
         identity = identify(store, facts, canaries, endpoint.canary(canaries))
         super().__init__(identity, target.place, endpoint, store, canaries, endpoint.canary)
         self.endpoint, self.budget, self.n_canaries = endpoint, target.budget, len(canaries)

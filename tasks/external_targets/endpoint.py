@@ -32,7 +32,7 @@ from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Recipe, Store, digest
 from umbrameter.targets.columns import Columns, masked, same
 from umbrameter.targets.endpoint import EndpointTarget
-from umbrameter.targets.endpoint_format import aligned, answers_of, body_of, encoded
+from umbrameter.targets.endpoint_format import aligned, all_classes, answers_of, body_of, encoded
 from umbrameter.typing import Array, Floats
 
 log = logging.getLogger("umbrameter.audit")
@@ -82,7 +82,7 @@ class Endpoint:
     columns
         What the columns of a feature matrix stand for.
     classes
-        The data's classes, in order.
+        The data's classes, in order; those that only the endpoint knows are put behind them.
     token
         The secret for the header; see `read_token`.
 
@@ -101,7 +101,7 @@ class Endpoint:
         token: str | None = None,
     ):
         self.target, self.store, self.columns = target, store, columns
-        self.classes = tuple(classes)
+        self.classes = all_classes(target, classes)
         self.classes_ = np.arange(len(self.classes))
         self.is_coarse = target.does(Rounding, TopK)
         self.purpose = "audited records"
@@ -332,7 +332,8 @@ class Endpoint:
         # A path that leads to an echo of the request would pass for answers.
         if answers == rows:
             raise DataError("the endpoint answers the records themselves; set target.request to where its answers are")
-        return aligned(self.target, answers, self.classes, batch.start)
+        # The canaries, which come first, have shown whether it answers labels.
+        return aligned(self.target, answers, self.classes, batch.start, self.witnesses is not None)
 
     def _refusal(self, reply: Reply, rows: list[list[Any]]) -> TargetError:
         quote, place = self._quoted(reply, rows), self.target.place

@@ -73,6 +73,7 @@ def load(
     answers = [part.model_dump(mode="json") for part in target.answers]
     known = target.labels or labels
     adapted = Adapted(model, columns, classes, known, target.answers, f"target.model={target.model!r}")
+    facts |= {"other_classes": adapted.other_classes} if adapted.other_classes else {}
     return adapted, facts | {"answers": answers, "labels": None if target.labels is None else [*target.labels]}
 
 

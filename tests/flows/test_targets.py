@@ -24,12 +24,14 @@ import pytest
 import yaml
 from mlflow.models import infer_signature
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
 
 from flows.audit import audit
 from tasks.cluster import Compute
 from tasks.external_targets.endpoint import WITNESSES
 from tasks.external_targets.handover import ModelHandle
 from umbrameter.errors import TargetError
+from umbrameter.predictions.vectors import TINY
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.targets.columns import Columns, frame
@@ -308,6 +310,33 @@ def test_the_budget_is_held_before_anything_is_asked(folder: Path, served: int, 
         with pytest.raises(TargetError, match=r"target.budget=1,000: the audit needs up to 2,432 more queries"):
             run(tmp_path, spec(folder, target))
         assert sum(counted.rows.values()) == N_CANARIES
+
+
+def test_a_class_that_no_record_has_is_measured(folder: Path, model: Any, tmp_path: Path) -> None:
+    class Wider:
+        """Knows "unsure", too, which it answers more of for older people."""
+
+        classes_ = np.array(["no", "unsure", "yes"])
+
+        def predict_proba(self, X: Any) -> Any:
+            rest, known = np.asarray(X["age"], float)[:, None] / 100, model.predict_proba(X)
+            return np.column_stack([known[:, :1] * (1 - rest), rest, known[:, 1:] * (1 - rest)])
+
+    attacks = [{"kind": "loss"}, {"kind": "shokri", "model": {"kind": "logistic_regression"}}]
+    more = {"attacks": attacks, "mitigations": [{"kind": "memguard"}, {"kind": "top_k", "k": 3}]}
+    found = run(tmp_path, spec(folder, {"kind": "object"}, **more), model=Wider())
+    sides = []
+    for name in ("members", "nonmembers"):
+        table = pq.read_table(folder / f"{name}.parquet").to_pandas()
+        answers = Wider().predict_proba(table[list(NAMES)].astype({"pay": np.float32}))
+        p = np.where(table["label"] == "no", answers[:, 0], answers[:, 2])
+        sides.append(np.log(np.maximum(p, TINY)))
+    by_hand = roc_auc_score(np.repeat([1, 0], N), np.concatenate(sides))
+    aucs = {(r.attack, r.mitigation, r.attacker): r.metrics["auc"].value for r in found.results}  # type: ignore[union-attr]
+    assert aucs["loss", None, None] == pytest.approx(by_hand, abs=1e-3)
+    assert aucs["shokri(logistic_regression)", None, None] > 0.5
+    assert aucs["loss", "top_k(3)", "adaptive"] == aucs["loss", None, None]
+    assert found.target.n_classes == 2
 
 
 def test_labels_alone(folder: Path, model: Any, tmp_path: Path) -> None:

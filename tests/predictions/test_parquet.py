@@ -1,9 +1,11 @@
 """Stored predictions as Parquet: what forms they may have, that batches change nothing, and what is wrong where."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -64,6 +66,18 @@ def test_a_folder_of_files_is_read_in_order_as_one(tmp_path: Path) -> None:
     assert np.concatenate([b.record_ids for b in found.batches()]).tolist() == [*range(N)]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_files_of_different_columns_are_named(tmp_path: Path, order: int) -> None:
+    whole = pa.table({**COLUMNS, "prediction": vector_column(ANSWERS)})
+    tables = [whole.append_column("ward", pa.array(["a"] * N)), whole.select(whole.column_names[::-1])][::order]
+    for i, table in enumerate(tables):
+        pq.write_table(table, tmp_path / f"{i}.parquet")
+    with pytest.raises(
+        DataError, match=r"different columns: ward is not in both .*1\.parquet and the first file; write"
+    ):
+        StoredPredictions(tmp_path)
+
+
 @pytest.mark.parametrize("size", [1, 7, 10, 1000])
 def test_how_many_rows_are_read_at_once_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
@@ -92,6 +106,170 @@ def test_without_ids_a_record_s_number_is_its_row(tmp_path: Path) -> None:
     ids = RNG.permutation(1000)[:N]
     named = stored(tmp_path, record_id=ids.astype(np.int32))
     assert named.has_ids and np.array_equal(named.record_ids(), ids)
+
+
+CITIES = ["x", "y", None, "x", "z"] * 5
+DAYS = ["1970-01-01", "1970-01-02", None, "1971-01-01", "1970-01-01"] * 5
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array(CITIES, pa.string()), CITIES),
+        (pa.array(CITIES, pa.large_string()), CITIES),
+        (pa.array(CITIES, pa.string_view()), CITIES),
+        (pa.array(CITIES).dictionary_encode(), CITIES),
+        (pa.array(CITIES, pa.large_string()).dictionary_encode(), CITIES),
+        (pa.array([1.0, None, np.nan, 3, -2] * 5), ["1", None, None, "3", "-2"] * 5),
+        (pa.array([1.0, None, np.nan, 3, -2] * 5).cast(pa.float16()), ["1", None, None, "3", "-2"] * 5),
+        (pa.array([Decimal("1.00"), None, Decimal("-3.00"), *[None] * 22]), ["1", None, "-3", *[None] * 22]),
+        (pa.array([5, None, 7, 5, 0] * 5, pa.uint8()), ["5", None, "7", "5", "0"] * 5),
+        (pa.array([0, 1, None, 365, 0] * 5, pa.int32()).cast(pa.date32()), DAYS),
+        (pa.array([0, 86_400, None, 31_536_000, 0] * 5, pa.timestamp("s")), [d and f"{d} 00:00:00.000" for d in DAYS]),
+        (pa.array([True, False, None, True, True] * 5), ["true", "false", None, "true", "true"] * 5),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+@pytest.mark.parametrize("size", [2, 1000])
+def test_values_of_any_plain_type_make_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: pa.Array, texts: list[str | None], size: int
+) -> None:
+    monkeypatch.setattr(parquet, "BATCH", size * N_CLASSES)
+    found = stored(tmp_path, group=values)
+    assert found.slices == ["group"] and found.no_slices == {}
+    slices = np.concatenate([batch.slices["group"] for batch in found.batches()])
+    assert slices.tolist() == ["missing" if text is None else text for text in texts]
+
+
+def test_columns_that_make_no_slices_are_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "BATCH", 5 * N_CLASSES)
+    columns: dict[str, Any] = {
+        "late": [1.0] * 24 + [0.5],
+        "price": pa.array([Decimal("1.25")] * N),
+        "tags": [["a"]] * N,
+        "raw": [b"a"] * N,
+        "none": pa.nulls(N),
+        "__index_level_0__": np.arange(N) % 2,
+    }
+    found = stored(tmp_path, **columns)
+    assert found.slices == [] and next(found.batches()).slices == {}
+    assert found.no_slices == {
+        "late": "holds fractions",
+        "price": "holds fractions",
+        "tags": "of type list<element: string>",
+        "raw": "of type binary",
+        "none": "of type null",
+        "__index_level_0__": "an index of pandas",
+    }
+
+
+def test_a_predicted_class_beside_columns_of_answers_is_none_and_no_slice(tmp_path: Path) -> None:
+    columns = {f"p_{i}": ANSWERS[:, i] for i in range(N_CLASSES)}
+    found = stored(tmp_path, prediction=ANSWERS.argmax(axis=1), **columns)
+    assert np.array_equal(read(found), ANSWERS) and found.no_slices == {"prediction": "p_0 ... are the answers"}
+    with pytest.raises(DataError, match=r"the answers twice, in prediction and in p_0, .*; drop one of the two"):
+        stored(tmp_path, **columns)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.float16(), pa.float32(), pa.float64(), pa.list_(pa.float64(), 1), pa.list_(pa.float32())]
+)
+def test_one_number_is_the_second_of_two_classes(tmp_path: Path, kind: pa.DataType) -> None:
+    p = np.linspace(0, 1, N).astype(np.float16)
+    values = [[x] for x in p.tolist()] if pa.types.is_nested(kind) else p
+    found = stored(tmp_path, prediction=pa.array(values, kind), label=np.arange(N) % 2)
+    assert found.n_classes == 2 and np.allclose(read(found), np.column_stack([1 - p, p]), atol=1e-3)
+    bits = [[x % 2] for x in range(N)] if pa.types.is_nested(kind) else (np.arange(N) % 2).astype(np.float16)
+    with pytest.raises(DataError, match="one number per record and all 0 or 1: labels; expected lists"):
+        stored(tmp_path, prediction=pa.array(bits, kind), label=np.arange(N) % 2)
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float64(), pa.decimal128(9, 8)])
+def test_answers_of_any_precision(tmp_path: Path, kind: pa.DataType) -> None:
+    even = np.round(np.full((N, N_CLASSES), 1 / N_CLASSES), 4)
+    columns = {f"p_{i}": pa.array(even[:, i]).cast(kind) for i in range(N_CLASSES)}
+    assert np.allclose(read(stored(tmp_path, prediction=None, **columns)), even, atol=1e-4)
+
+
+IS_MEMBER = COLUMNS["is_member"].tolist()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [int(x) for x in IS_MEMBER],
+        [float(x) for x in IS_MEMBER],
+        [str(x) for x in IS_MEMBER],
+        pa.array([str(x).lower() for x in IS_MEMBER], pa.string_view()),
+        pa.array([str(int(x)) for x in IS_MEMBER]).dictionary_encode(),
+        pa.array(IS_MEMBER),
+    ],
+    ids=["integers", "floats", "text", "string_view", "dictionary", "booleans"],
+)
+def test_membership_however_it_is_written(tmp_path: Path, values: Any) -> None:
+    found = np.concatenate([batch.is_member for batch in stored(tmp_path, is_member=values).batches()])
+    assert found.dtype == np.bool_ and found.tolist() == IS_MEMBER
+
+
+THREE = np.arange(N) % 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (THREE.astype(float), [0, 1, 2]),
+        (THREE + 1, [1, 2, 3]),
+        (THREE * 10 - 5, [-5, 5, 15]),
+        (pa.array(THREE).cast(pa.decimal128(19, 0)), [0, 1, 2]),
+        (pa.array(THREE).dictionary_encode(), [0, 1, 2]),
+        (pa.array(np.array(["a", "b", "c"])[THREE], pa.large_string()), ["a", "b", "c"]),
+        (pa.array(np.array(["0", "1", "2"])[THREE]).dictionary_encode(), ["0", "1", "2"]),
+    ],
+    ids=["floats", "from 1", "gaps", "decimals", "dictionary", "text", "digits"],
+)
+def test_labels_that_name_the_confidences_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: Any, classes: list[Any]
+) -> None:
+    monkeypatch.setattr(parquet, "BATCH", 2 * 3)  # so that no batch has all classes
+    found = stored(tmp_path, prediction=vector_column(ANSWERS[:, :3]), label=labels, rounded=True)
+    assert found.classes == classes
+    assert np.concatenate([v.labels for v in found.answers()]).tolist() == THREE.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (np.array(["a", "b"])[THREE % 2], r"the labels a, b as text and 3 confidences .* integers 0 \.\. 2"),
+        (np.array(["2", "10", "1"])[THREE], "the labels 1, 10, 2 as text"),  # sorted as text, or as numbers?
+        (THREE * 2, r"has 4 in row 2 .* labels 0 \.\. 2, by the order of the confidences"),
+        (np.where(THREE == 1, -1, THREE), r"has -1 in row 1 "),
+        (np.where(THREE == 1, 0.5, THREE), "label of type double with values that are not whole"),
+        (np.array([0.0, np.nan, 2.0])[THREE], "has 2 rows without label from row 0 on"),
+        (pa.array(["a", "b", None, "c"] * 6 + ["a"]), "has 2 rows without label from row 0 on"),
+    ],
+)
+def test_labels_that_may_mean_several_things(tmp_path: Path, labels: Any, text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        [*stored(tmp_path, prediction=vector_column(ANSWERS[:, :3]), label=labels, rounded=True).answers()]
+
+
+def test_a_folder_s_parts_are_columns_below_the_path_alone(tmp_path: Path) -> None:
+    base = tmp_path / "team=red" / "answers"
+    frame = pd.DataFrame({f"p_{i}": ANSWERS[:, i] for i in range(N_CLASSES)})
+    wards = np.array(["01", "1", "ward 7"])[THREE]
+    frame = frame.assign(label=COLUMNS["label"], is_member=IS_MEMBER, ward=wards, row=np.arange(N))
+    frame.to_parquet(base, partition_cols=["is_member", "label", "ward"])
+    found = StoredPredictions(base)
+    assert found.slices == ["row", "ward"]
+    batches = [*found.batches()]
+    rows = np.concatenate([batch.slices["row"] for batch in batches]).astype(int)
+    assert np.array_equal(read(found), ANSWERS[rows]) and sorted(rows.tolist()) == [*range(N)]
+    for name, expected in (("is_member", np.array(IS_MEMBER)), ("labels", COLUMNS["label"]), ("ward", wards)):
+        values = [
+            b.is_member if name == "is_member" else b.vectors.labels if name == "labels" else b.slices["ward"]
+            for b in batches
+        ]
+        assert np.array_equal(np.concatenate(values), expected[rows])
 
 
 def test_slices_are_the_columns_of_few_kinds_that_have_no_role(tmp_path: Path) -> None:

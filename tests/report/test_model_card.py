@@ -51,12 +51,13 @@ def test_names_in_a_card_neither_end_a_cell_nor_are_markup(report: Report) -> No
     assert [unescape(row[0]) for row in markdown_rows(text)[2:4]] == [*names]
 
 
-def test_a_card_of_what_was_not_measured_by_every_attack_gives_no_figure(report: Report) -> None:
+def test_a_card_of_what_was_not_measured_by_every_attack_says_so_beside_the_figure(report: Report) -> None:
     lost = [
         r.model_copy(update={"metrics": r.metrics | {"auc": LOST}}) if r.attack == "loss" else r for r in report.results
     ]
     text = card(report.model_copy(update={"results": lost, "recommendation": None}), "none")
-    assert "has AUC" not in text
+    assert "has AUC" not in text and "Not every attack was measured." in text
+    assert "1 of 2 attacks were not measured, and may be stronger;" in text
     assert ["loss", "", "not measured"] in [row[:3] for row in markdown_rows(text)]
 
 

@@ -103,6 +103,7 @@ CASES = [
             "model_id": 3,
             "noises": (NOISE, Noise(copies=3)),
             "drawn": at("shadow_records"),
+            "n_classes": 5,
         },
         {"model": Logistic(1.0)},
     ),

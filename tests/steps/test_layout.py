@@ -16,6 +16,7 @@ from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split, SplitMetadata
+from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.variants import Measurement, TrainedVariant
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.store.steps import paths_of
@@ -49,6 +50,21 @@ def laid_out(records: Records, *settings: str) -> tuple[TrainedVariant, ...]:
     sizes = SplitMetadata(n_members=n_members, n_nonmembers=n_nonmembers, n_pool=n_pool, n_unused=0)
     dealt = Artefact(records.artefact.store, "split", split.recipe.key, {}, {}, sizes.model_dump())
     return lay_out(AuditInputs(spec, records, dealt))
+
+
+def test_classes_that_the_target_alone_knows_widen_every_vector(records: Records) -> None:
+    spec = AuditSpec.from_yaml(SPEC, [])
+    split = Split(records.artefact.path, spec.split.members, spec.n_nonmembers, spec.seed)
+    sizes = SplitMetadata(n_members=50, n_nonmembers=50, n_pool=records.n_records - 100, n_unused=0)
+    dealt = Artefact(records.artefact.store, "split", split.recipe.key, {}, {}, sizes.model_dump())
+    plain, same, wide = (
+        lay_out(AuditInputs(spec, records, dealt, TargetIdentity(facts, "")))[0]
+        for facts in ({}, {"a": 1}, {"other_classes": ["never", "3"]})
+    )
+    assert [step.n_classes for step in plain.trained] == [None] * len(plain.trained)
+    assert {step.n_classes for step in wide.trained} == {5} == {merge.n_classes for merge in wide.merges}
+    assert paths_of(plain.trained) == paths_of(same.trained)
+    assert not {*paths_of(plain.trained)} & {*paths_of(wide.trained)}
 
 
 def keys(variants: tuple[TrainedVariant, ...]) -> tuple[set[str], set[str]]:

@@ -111,6 +111,7 @@ def test_shadow_predictions_without_ids_serve_thresholds_alone(tmp_path, column)
     report, _ = score_stored(*stored(tmp_path, target=target, shadow=shadow.drop_columns([column])), ScoreSpec())
     results = by_attack(report)
     assert results["modified_entropy"].metrics["accuracy"].low > 0.5
+    assert f"there is no {column} in the shadow predictions; " in results["rmia(offline)"].metrics["auc"].not_measured
     assert "record_id in both files and model_id" in results["rmia(offline)"].metrics["auc"].not_measured
 
 
@@ -167,6 +168,49 @@ def test_exchanged_sides_shuffled_rows_and_copies_are_caught(tmp_path):
     assert report.controls["copies"].status == "fail"
 
 
+def test_what_makes_no_slice_is_said(tmp_path, command):
+    target, _ = audit(n=100)
+    table = target.append_column("height", pa.array(np.linspace(1, 2, 200))).append_column("n", pa.array(range(200)))
+    path, *_ = stored(tmp_path, target=table)
+    report, _ = score_stored(path, None, ScoreSpec(attacks=(Loss(),)))
+    said = "columns of the predictions that make no slices: height (holds fractions), n (more than 50 values)"
+    assert report.data.warnings == [said]
+    _, out, _ = command("score", tmp_path / "target.parquet")
+    assert said in " ".join(out.split())
+    assert score_stored(*stored(tmp_path, target=target), None, ScoreSpec(attacks=(Loss(),)))[0].data.warnings == []
+
+
+def test_classes_have_the_names_of_the_labels(tmp_path):
+    target, shadow = audit(n=100, n_models=2)
+    names = np.array(["fox", "hen", "owl", "pig", "rat"])
+    named = [column(table, "label", pa.array(names[np.asarray(table["label"])])) for table in (target, shadow)]
+    numbered = [column(table, "label", pa.array(np.asarray(table["label"]) + 1)) for table in (target, shadow)]
+    spec = ScoreSpec(attacks=(Loss(), {"kind": "modified_entropy"}))
+    plain, text, from_1 = (
+        score_stored(*stored(tmp_path, target=t, shadow=s), spec)[0] for t, s in ((target, shadow), named, numbered)
+    )
+    for first, *others in zip(plain.results, text.results, from_1.results, strict=True):
+        assert [other.metrics for other in others] == [first.metrics] * 2
+    assert [entry.label for entry in text.results[0].by_class] == names.tolist()
+    assert [entry.label for entry in from_1.results[0].by_class] == ["1", "2", "3", "4", "5"]
+    with pytest.raises(DataError, match=r"shadow.parquet' has labels of the classes 0, 1, 2, 3, 4, and .* of 1, 2, 3"):
+        score_stored(*stored(tmp_path, target=numbered[0], shadow=shadow), spec)
+
+
+@pytest.mark.parametrize(
+    ("column", "known"), [("record_id", "4 models"), ("model_id", "models that are not told apart (no model_id)")]
+)
+def test_an_attack_that_lacks_data_does_not_silence_the_others(tmp_path, command, column, known):
+    target, shadow = audit(n=200, n_models=4)
+    stored(tmp_path, target=target, shadow=shadow.drop_columns([column]))
+    _, out, _ = command("score", tmp_path / "target.parquet", "--shadow", tmp_path / "shadow.parquet")
+    text = " ".join(out.split())
+    assert "Members can be told from non-members: AUC " in text
+    assert "4 of 9 attacks were not measured, and may be stronger;" in text
+    assert f"there is no {column} in the shadow predictions" in text and f"Shadows {known}" in text
+    assert ("model_id)" in text) == (column == "model_id")
+
+
 def test_a_slice_that_tells_members_from_non_members_is_a_shifted_split(tmp_path):
     target, _ = audit()
     year = np.where(np.asarray(target["is_member"]), "2024", np.where(np.arange(2 * N) % 3 == 0, "2025", "2024"))
@@ -192,7 +236,7 @@ def broken():
         "sum": (with_vectors(4, 0.3), r"has 1.5 in row 4 .* expected confidences that sum to 1 within 0.001"),
         "outside": (with_vectors(5, [1.5, -0.5, 0, 0, 0]), r"has .* in row 5 .* expected confidences in \[0, 1\]"),
         "label": (column(target, "label", pa.array(label)), r"has 5 in row 7 .* expected labels 0 \.\. 4"),
-        "float label": (column(target, "label", pa.array(label * 1.0)), r"has label of type double; expected integers"),
+        "float label": (column(target, "label", pa.array(label + 0.5)), r"has label of type double with .* not whole"),
         "one side": (
             column(target, "is_member", pa.array(np.ones(100, bool))),
             r"has only members .* needs members and",
@@ -205,6 +249,22 @@ def broken():
             r"has 3 in row 9 .* expected 5 confidences, as in row 0",
         ),
         "empty": (target.slice(0, 0), r"has no rows"),
+        "text label": (
+            column(target, "label", pa.array(np.array(list("abcdef"))[label])),
+            r"has the labels a, b, c, d, e, f as text and 5 confidences .* store labels as integers 0 \.\. 4",
+        ),
+        "flags": (
+            column(target, "is_member", pa.array([0, 2] * 50)),
+            r"has is_member of type int64; expected booleans",
+        ),
+        "answers twice": (
+            pa.table({f"p_{i}": vectors[:, i] for i in range(N_CLASSES)} | {n: target[n] for n in target.column_names}),
+            r"has the answers twice, in prediction and in p_0, p_1, p_2, p_3, p_4; drop one",
+        ),
+        "labels for answers": (
+            column(target, "prediction", pa.array(label % 2 * 1.0)),
+            r"has prediction of type double, one number per record and all 0 or 1: labels",
+        ),
         "gap": (
             target.drop_columns(["prediction"])
             .append_column("p_0", pa.array(label))

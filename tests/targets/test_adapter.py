@@ -113,19 +113,45 @@ def test_said_labels_go_before_the_model_s() -> None:
     assert adapted(Fixed("predict", VECTORS)).classes_.tolist() == [0, 1, 2]
 
 
-def test_a_class_that_no_record_has() -> None:
-    text = r"churn knows the class 'never', which no record has; the data have no, yes, maybe: correct data\.label"
+def test_a_class_of_the_data_that_the_model_does_not_know() -> None:
+    text = r"churn does not know the class maybe, which records have; it knows no, never, yes: .* data\.label"
     with pytest.raises(DataError, match=text):
         adapted(Fixed("predict_proba", VECTORS, ["no", "never", "yes"]), name="churn")
+    with pytest.raises(DataError, match=r"does not know the class 0, which records have; it knows -1, 1:"):
+        adapted(Fixed("predict_proba", VECTORS, [-1, 1]), [0, 1])
 
 
-def test_a_class_that_the_model_does_not_know_gets_0(tmp_path: Path) -> None:
+def test_a_class_that_no_record_has_is_behind_the_data_s(tmp_path: Path) -> None:
     records = stored(tmp_path, of_three(["a", "b", "c"]))
-    features, y = records.take(np.arange(N))
-    model = LogisticRegression().fit(features[y != 1], np.array(of_three(["a", "b", "c"]))[y != 1])
-    found = answers(model, records)
-    assert found.shape == (N, 3) and (found[:, 1] == 0).all()
-    assert np.allclose(found[:, [0, 2]], model.predict_proba(features), atol=1e-6)
+    knows = ["d", "c", "0", "a", "b"]
+    vectors = np.random.default_rng(1).dirichlet(np.ones(5), N)
+    found = answers(Fixed("predict_proba", vectors, knows), records)
+    expected = [[row[knows.index(name)] for name in ("a", "b", "c", "d", "0")] for row in vectors.tolist()]
+    assert np.array_equal(found, np.array(expected, np.float32))
+    assert np.array_equal(found, answers(Fixed("predict", vectors), records, labels=knows))
+    assert adapted(Fixed("predict_proba", vectors, knows), ["a", "b", "c"]).other_classes == ["d", "0"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "knows"),
+    [
+        ([-1, 1], [1, -1]),
+        ([-1, 1], np.array([1.0, -1.0], np.float32)),
+        ([3, 70], ["70", "3.0"]),
+        ([0, 1], [True, False]),
+        ([0, 1], np.array([1, 0], np.uint8)),
+        ([False, True], [1.0, 0.0]),
+        ([False, True], ["1", "0"]),
+        ([False, True], ["true", "False"]),
+        (["0", "1"], [True, False]),
+        (["0", "1"], [1.0, 0.0]),
+        (["01", "1"], ["1", "01"]),
+        (["1.5", "2"], [2, 1.5]),
+        (["a", "b"], [np.str_("b"), np.str_("a")]),
+    ],
+)
+def test_labels_are_compared_by_value_then_by_text(classes: list[Any], knows: Any) -> None:
+    assert adapted(Fixed("predict_proba", VECTORS[:, :2], knows), classes).classes_.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("known", [["no", "yes", "no"], [0, "0", 1], [False, 0]])
@@ -150,6 +176,40 @@ def test_one_number_is_the_second_of_two_classes(tmp_path: Path, shape: tuple[in
     assert np.allclose(answers(Fixed("predict", one), records), [[0.8, 0.2], [0.1, 0.9]])
     turned = answers(Fixed("predict", one), records, labels=("yes", "no"))
     assert np.allclose(turned, [[0.2, 0.8], [0.9, 0.1]])
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4,)])
+@pytest.mark.parametrize(
+    ("classes", "labels"), [([0, 1], [0.0, 1, 1, 0]), ([-1, 1], [-1.0, 1, 1, -1]), ([1, 2], [1.0, 2, 2, 1])]
+)
+def test_labels_of_floats_are_no_probabilities_and_the_advice_works(
+    classes: list[int], labels: list[float], shape: tuple[int, ...]
+) -> None:
+    rows, model = np.zeros((4, 2), np.float32), Fixed("predict", np.array(labels).reshape(shape))
+    text = r"one number for each of 4 records, .* labels, not .* target\.answers: \[{kind: label_only}\], or"
+    with pytest.raises(TargetError, match=text):
+        adapted(model, classes).predict_proba(rows)
+    followed = adapted(model, classes, answers=(LabelOnly(),)).predict_proba(rows)
+    assert followed.tolist() == [[float(label == known) for known in classes] for label in labels]
+
+
+def test_bits_for_classes_of_text_are_refused_with_what_to_answer() -> None:
+    model = Fixed("predict", np.array([0.0, 1.0]))
+    with pytest.raises(TargetError, match=r"label_only}\], and let it answer labels as the data have them \(no, yes\)"):
+        adapted(model, ["no", "yes"]).predict_proba(X)
+
+
+def test_scores_are_no_probabilities() -> None:
+    with pytest.raises(TargetError, match=r"answered -2\.5, one number per record and outside \[0, 1\]: a score"):
+        adapted(Fixed("predict", np.array([0.5, -2.5])), ["no", "yes"]).predict_proba(X)
+
+
+def test_a_model_that_answered_a_probability_may_be_sure_of_later_records() -> None:
+    model = Fixed("predict", lambda X: X[:, 0])
+    found = adapted(model, ["no", "yes"])
+    assert found.predict_proba(np.array([[0.25], [1.0]])).tolist() == [[0.75, 0.25], [0, 1]]
+    assert found.predict_proba(np.array([[1.0], [0.0]])).tolist() == [[0, 1], [1, 0]]
+    assert adapted(DecisionTreeClassifier().fit(X, [0, 1]), [0, 1]).predict_proba(X).tolist() == [[1, 0], [0, 1]]
 
 
 def test_arrays_stay_float32() -> None:
@@ -230,11 +290,13 @@ def test_labels_alone_in_a_column() -> None:
 
 def test_a_label_that_no_record_has_or_that_was_not_said() -> None:
     model = Fixed("predict", np.array(["yes", "never"]))
-    with pytest.raises(DataError, match="knows the class 'never', which no record has"):
+    with pytest.raises(DataError, match=r"answered the label 'never', which is none of no, yes; .* target\.labels"):
         adapted(model, ["no", "yes"], answers=(LabelOnly(),)).predict_proba(X)
     model = Fixed("predict", np.array(["yes", "maybe"]))
     with pytest.raises(DataError, match=r"answered the label 'maybe', .* target\.labels"):
-        adapted(model, answers=(LabelOnly(),), labels=("no", "yes")).predict_proba(X)
+        adapted(model, ["no", "yes"], answers=(LabelOnly(),), labels=("no", "yes")).predict_proba(X)
+    followed = adapted(model, ["no", "yes"], answers=(LabelOnly(),), labels=("no", "yes", "maybe"))
+    assert followed.predict_proba(X).tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
 @pytest.mark.parametrize("part", [Rounding(decimals=1), TopK(k=1)])

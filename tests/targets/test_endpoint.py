@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from umbrameter.errors import DataError
+from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.targets.columns import Columns, same
 from umbrameter.targets.endpoint import EndpointTarget, JsonRequest, MlflowRequest, Token
-from umbrameter.targets.endpoint_format import aligned, answers_of, body_of, encoded
+from umbrameter.targets.endpoint_format import aligned, all_classes, answers_of, body_of, encoded
 
 URL = "http://localhost:5000/invocations"
 PLAIN = EndpointTarget(url=URL)
@@ -261,9 +261,41 @@ def test_labels_alone_become_one_hot() -> None:
     assert aligned(target, [1, 0.0, True], [0, 1]).tolist() == [[0, 1], [1, 0], [0, 1]]
 
 
-def test_a_class_that_the_endpoint_does_not_know_gets_0() -> None:
+def test_a_class_of_the_data_that_the_endpoint_does_not_know() -> None:
     target = EndpointTarget(url=URL, labels=("c", "a"))
-    assert aligned(target, [[0.5, 0.5], {"a": 1, "c": 0}], ["a", "b", "c"]).tolist() == [[0.5, 0, 0.5], [1, 0, 0]]
+    with pytest.raises(DataError, match=r"the endpoint does not know the class b, which records have; it knows c, a"):
+        aligned(target, [[0.5, 0.5]], ["a", "b", "c"])
+
+
+def test_classes_that_the_endpoint_alone_knows_are_behind_the_data_s() -> None:
+    target = EndpointTarget(url=URL, labels=("x", "b", "a", "w"))
+    classes = all_classes(target, ["a", "b"])
+    assert classes == ("a", "b", "x", "w") and all_classes(target, classes) == classes
+    answers = [[0.125, 0.25, 0.5, 0.125], {"w": 1, "x": 0, "b": 0, "a": 0}]
+    for known in (["a", "b"], classes):
+        assert aligned(target, answers, known).tolist() == [[0.5, 0.25, 0.125, 0.125], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, lambda p: [p]], ids=["p", "[p]"])
+def test_one_number_is_the_second_of_two_classes(wrap: Any) -> None:
+    found = aligned(PLAIN, [wrap(0.25), wrap(1), wrap(0.0)], ["no", "yes"])
+    assert found.tolist() == [[0.75, 0.25], [0, 1], [1, 0]]
+    turned = EndpointTarget(url=URL, labels=("yes", "no"))
+    assert aligned(turned, [wrap(0.25), wrap(1.0)], ["no", "yes"]).tolist() == [[0.25, 0.75], [1, 0]]
+    assert aligned(PLAIN, [wrap(1.0)], ["no", "yes"], is_known=True).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, lambda p: [p]], ids=["p", "[p]"])
+def test_bits_are_labels_and_other_numbers_scores_and_the_advice_works(wrap: Any) -> None:
+    labels = [wrap(0.0), wrap(1.0), wrap(1)]
+    with pytest.raises(TargetError, match=r"the endpoint answered one number for each of 3 .*\[{kind: label_only}\]"):
+        aligned(PLAIN, labels, [0, 1])
+    followed = EndpointTarget(url=URL, answers=(LabelOnly(),))
+    assert aligned(followed, labels, [0, 1]).tolist() == [[1, 0], [0, 1], [0, 1]]
+    with pytest.raises(TargetError, match=r"answered 1\.5, one number per record and outside \[0, 1\]: a score"):
+        aligned(PLAIN, [wrap(0.5), wrap(1.5)], [0, 1])
+    with pytest.raises(TargetError, match="labels, not probabilities"):
+        aligned(PLAIN, [wrap(-1), wrap(1)], [-1, 1])
 
 
 def test_what_the_largest_leave_out_is_0() -> None:
@@ -285,16 +317,14 @@ def test_rounded_and_truncated_answers_need_not_sum_to_1() -> None:
         ([0.5, float("nan")], r"answered \[0\.5, nan\] for record 101 \(1 such .*: finite numbers; check it"),
         ([-0.25, 1.25], r"answered \[-0\.25, 1\.25\] for record 101 .*: numbers in \[0, 1\]"),
         ([0.7, 0.7], r"\[0\.7, 0\.7\] for record 101 .*: a sum of 1; .*kind: rounding, .*\[{kind: top_k, k: 2}\]"),
-        ([1.0], r"answered 1 numbers for record 101; expected 2, one for each of no, yes: .*kind: top_k, k: 1"),
         ([0.5, 0.25, 0.25], "answered 3 numbers for record 101; expected 2"),
         ({"yes": 1.0}, r"answered 1 numbers for record 101; .*\[{kind: top_k, k: 1}\]"),
-        ({"yes": 0.5, "maybe": 0.5}, r"label 'maybe' \(record 101\) is none of .* no, yes; set target\.labels"),
+        ({"yes": 0.5, "maybe": 0.5}, r"label 'maybe' \(record 101\) is none of .* no, yes; .* target\.labels"),
         (["0.5", "0.5"], "answered a text within a vector for record 101; expected numbers"),
         ([None, 1], "answered null within a vector for record 101"),
         ([[0.5], [0.5]], "answered a list of 1 within a vector for record 101"),
         (None, "answered null for record 101; expected 2 numbers"),
         ("yes", r"answered a text for record 101; .* target\.answers: \[{kind: label_only}\]"),
-        (1, "answered a number for record 101"),
     ],
 )
 def test_answers_that_are_no_probabilities(answer: Any, text: str) -> None:
@@ -304,8 +334,17 @@ def test_answers_that_are_no_probabilities(answer: Any, text: str) -> None:
 
 def test_a_label_that_is_not_among_the_classes() -> None:
     target = EndpointTarget(url=URL, answers=(LabelOnly(),))
-    with pytest.raises(DataError, match=r"label 'maybe' \(record 3\) is none of the data's classes no, yes"):
+    with pytest.raises(
+        DataError, match=r"label 'maybe' \(record 3\) is none of the classes no, yes; .* target\.labels"
+    ):
         aligned(target, ["maybe"], ["no", "yes"], offset=3)
+
+
+def test_one_number_of_three_classes() -> None:
+    with pytest.raises(DataError, match="answered a number for record 0; expected 3 numbers, one per class"):
+        aligned(PLAIN, [0.5, 0.25], ["a", "b", "c"])
+    with pytest.raises(DataError, match=r"answered 1 numbers for record 0; expected 3, .* a, b, c: .*target\.labels"):
+        aligned(PLAIN, [[0.5]], ["a", "b", "c"])
 
 
 def test_long_answers_are_shown_in_part() -> None:

@@ -147,12 +147,21 @@ def test_a_label_that_is_not_the_record_s(data: ParquetData, tmp_path: Path) -> 
         looked_up(data, stored(tmp_path, label=labels), tmp_path)
 
 
-@pytest.mark.parametrize("width", [2, 4])
-def test_another_number_of_classes(data: ParquetData, tmp_path: Path, width: int) -> None:
-    answers = np.full((N_KNOWN, width), 1 / width, np.float32)
-    path = stored(tmp_path, prediction=pa.FixedSizeListArray.from_arrays(answers.ravel(), width))
-    with pytest.raises(DataError, match=rf"has answers of {width} classes, and the data have 3; give the answers"):
+def test_fewer_classes(data: ParquetData, tmp_path: Path) -> None:
+    answers = np.full((N_KNOWN, 2), 0.5, np.float32)
+    path = stored(tmp_path, prediction=pa.FixedSizeListArray.from_arrays(answers.ravel(), 2))
+    with pytest.raises(DataError, match=r"answers of 2 classes, and the data have 3: columns 2 to 2 are missing; give"):
         looked_up(data, path, tmp_path)
+
+
+def test_more_classes(data: ParquetData, tmp_path: Path) -> None:
+    answers = np.random.default_rng(1).dirichlet(np.ones(5), N_KNOWN).astype(np.float32)
+    path = stored(tmp_path, prediction=pa.FixedSizeListArray.from_arrays(answers.ravel(), 5))
+    records, _, found = looked_up(data, path, tmp_path)
+    answer_of = dict(zip(ROWS.tolist(), answers.tolist(), strict=True))
+    assert found["prediction"].to_pylist() == [answer_of[row] for row in found["record_id"].to_pylist()]
+    connection = StoredTarget(path=path).connect(ConnectionContext(records.artefact.store, records, np.empty((0, 2))))
+    assert connection.facts["other_classes"] == ["p_3", "p_4"]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def _audited(report: Report) -> dict[str, str]:
     data, target, shadows = report.data, report.target, report.shadows
     reused = f"{shadows.n_trained} trained, {shadows.n_reused} reused"
     made = f"{shadows.n_models} models of {shadows.size:,} records each ({reused})"
-    known = f"{shadows.n_models} models" if shadows.n_models else "models without model_id or record_id"
+    known = f"{shadows.n_models} models" if shadows.n_models else "models that are not told apart (no model_id)"
     shadow = f"{made if shadows.size else known}; {shadows.design}; data: {shadows.data}"
     return {
         "Data": f"{data.name}: {data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes",

@@ -240,7 +240,7 @@ def finding(report: Report) -> str:
     measured = [result for result in unmitigated if measured_auc(result)]
     n_lost = len(unmitigated) - len(measured)
     text = _told(measured) if measured else "No attack on the unmitigated target was measured."
-    lost = f" {n_lost} of {len(unmitigated)} attacks were not measured; the list of what was not measured says why."
+    lost = f" {n_lost} of {len(unmitigated)} attacks were not measured, and may be stronger; a list says why."
     failed = [control_name(name) for name, control in report.controls.items() if control.status == "fail"]
     doubt = f"Do not rely on what follows, since a control failed ({', '.join(failed)}). " if failed else ""
     return doubt + text + (lost if n_lost else "")

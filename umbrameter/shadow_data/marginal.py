@@ -280,4 +280,5 @@ def _drawn(entry: ClassMarginals, n: int, drawing: Drawing, block: int) -> Float
 def _labels(drawing: Drawing, X: Floats) -> Ints:
     if drawing.ask is None:
         raise ValueError("records without labels need a target to ask")
-    return np.asarray(drawing.ask(X).argmax(axis=1))
+    # Shadow models learn the data's classes, not those that the target alone knows.
+    return np.asarray(drawing.ask(X)[:, : drawing.n_classes].argmax(axis=1))

@@ -78,6 +78,11 @@ class AuditInputs:
         return len(self.records.classes)
 
     @property
+    def n_answers(self) -> int:
+        """Number of elements of a prediction vector: the data's classes, and those that only the target knows."""
+        return self.n_classes + len(() if self.target is None else self.target.facts.get("other_classes", ()))
+
+    @property
     def shadow_size(self) -> int:
         """Number of IN records of each shadow model."""
         return self.spec.shadows.size or self.sizes.n_members
@@ -107,7 +112,7 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     spec = inputs.spec
     plans = (MitigationPlan(), *map(MitigationPlan, spec.mitigations))
     for plan in plans:  # on a uniform vector, so that a setting such as top_k's k is refused before any work
-        answered(np.full((1, inputs.n_classes), 1 / inputs.n_classes, dtype=np.float32), _through(spec, plan))
+        answered(np.full((1, inputs.n_answers), 1 / inputs.n_answers, dtype=np.float32), _through(spec, plan))
     shadow_plan = _shadow_plan(inputs)
     variants: list[TrainedVariant] = []
     for mitigations, learned in _ways(plans):
@@ -172,12 +177,13 @@ def _unguarded(
     shadows: tuple[ShadowFit, ...] = ()
     if shadow_plan is not None and drawn_path not in inputs.unusable_shadow_data:
         models = range(shadow_plan.n_models)
-        shadows = tuple(ShadowFit(training, shadow_plan, i, noises, drawn_path) for i in models)
+        width = inputs.n_answers if inputs.n_answers > inputs.n_classes else None
+        shadows = tuple(ShadowFit(training, shadow_plan, i, noises, drawn_path, width) for i in models)
     merges: tuple[AttackData, ...] = ()
     is_merged = spec.learns_from_shadows or any(entry.from_vectors for entry in inputs.attack_inputs)
     if shadow_plan is not None and shadows and is_merged:
         chunks = class_chunks(inputs.n_classes, shadow_plan.n_vectors)
-        merges = tuple(AttackData(paths_of(shadows), labels, inputs.n_classes) for labels in chunks)
+        merges = tuple(AttackData(paths_of(shadows), labels, inputs.n_answers) for labels in chunks)
     return TrainedVariant(
         training=training,
         guard=None,

@@ -76,6 +76,8 @@ class ShadowFit:
         The noises to measure the robustness of its labels under.
     drawn
         Path of the `shadow_records` artefact, if its records do not come from the pool.
+    n_classes
+        The length of a prediction vector, if the target knows more classes than the data have.
     model
         The fitted model, if it was trained side by side with others.
     """
@@ -85,6 +87,7 @@ class ShadowFit:
     model_id: int
     noises: tuple[Noise, ...] = ()
     drawn: str | None = None
+    n_classes: int | None = None
     model: Classifier | None = field(default=None, compare=False)
 
     @property
@@ -94,6 +97,7 @@ class ShadowFit:
         # Left out when empty, so that models without noises or drawn records keep their keys.
         facts |= {"noises": [noise.model_dump(mode="json") for noise in self.noises]} if self.noises else {}
         facts |= {"drawn": key_of(self.drawn)} if self.drawn else {}
+        facts |= {"n_classes": self.n_classes} if self.n_classes else {}
         return Recipe("shadow_predictions", facts)
 
     @property
@@ -126,7 +130,7 @@ class ShadowFit:
 
     def _answers(self, model: Classifier, records: RecordReader, rows: Ints, rows_in: Ints) -> tuple[pa.Table, Bools]:
         """Return a model's answers as a table, and which of them are correct."""
-        predictions, labels = ask(model, records, rows)
+        predictions, labels = ask(model, records, rows, self.n_classes)
         columns = [np.full(len(rows), self.model_id), rows, labels, np.isin(rows, rows_in), vector_column(predictions)]
         is_correct = predictions.argmax(axis=1) == labels
         return pa.table(columns, schema=shadow_predictions(predictions.shape[1])), is_correct

@@ -26,6 +26,7 @@ from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.predictions.parquet import StoredPredictions
+from umbrameter.predictions.probabilities import listed
 from umbrameter.report import figures, html
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.recommendation import recommend
@@ -77,6 +78,12 @@ def score_stored(
             f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences per record, and {predictions.path!r} "
             f"has {predictions.n_classes}; both must be of the same classes"
         )
+    if shadow is not None and shadow.classes != predictions.classes:
+        raise DataError(
+            f"{shadow.name}={shadow.path!r} has labels of the classes {listed(shadow.classes)}, and "
+            f"{predictions.path!r} of {listed(predictions.classes)}; store the labels of both as integers 0 .. "
+            f"{predictions.n_classes - 1}, by the order of the confidences"
+        )
     logits = (entry for attack in spec.required_attacks for entry in of_kind(attack.inputs, ReferenceLogits))
     temperatures = sorted({1.0, *(entry.temperature for entry in logits)})
     known = None if shadow is None else read_shadows(predictions, shadow, temperatures, spec.seed)
@@ -100,6 +107,7 @@ def score_stored(
             n_records=predictions.n_records,
             n_features=0,
             n_classes=predictions.n_classes,
+            warnings=_warnings(audited),
         ),
         target=_target(audited, predictions.n_classes),
         shadows=_shadow_info(known, shadow),
@@ -178,7 +186,7 @@ class _Scored:
         change = dict(quality["change"])
         if reason is None:
             scores, decisions = audited.scores[attack.label], audited.is_predicted_member[attack.label]
-            classes = [str(i) for i in range(self.predictions.n_classes)]
+            classes = list(map(str, self.predictions.classes))
             figures = measure_attack(scores, audited.is_member, decisions, audited.labels, classes, audited.slices)
             if before is not None and attack.label in before.scores:
                 change["auc"] = auc_change(before.scores[attack.label], scores, audited.is_member)
@@ -230,6 +238,12 @@ def _not_measured(attack: Attack, plan: MitigationPlan, reason: str) -> Result:
         assumption=attack.assumption,
         metrics=dict.fromkeys(METRICS, NotMeasured(not_measured=reason)),
     )
+
+
+def _warnings(audited: Audited) -> list[str]:
+    """Return which columns of the predictions are not used, in a sentence, if there are any."""
+    reasons = [f"{name} ({reason})" for name, reason in audited.no_slices.items()]
+    return [f"columns of the predictions that make no slices: {', '.join(reasons)}"] if reasons else []
 
 
 def _target(audited: Audited, n_classes: int) -> TargetInfo:

@@ -51,8 +51,8 @@ class Audited:
         L1 distance of the answers from the stored ones, shape (n_records,).
     logits
         Scaled logits by temperature, shape (n_records,) each.
-    slices
-        Each record's value, by column, for columns with few distinct values.
+    slices, no_slices
+        Each record's value, by column, for columns with few distinct values; and why other columns make no slices.
     scores
         Scores by attack, shape (n_records,) each.
     is_predicted_member
@@ -71,6 +71,7 @@ class Audited:
     distances: Floats
     logits: dict[float, Floats]
     slices: dict[str, list[str]]
+    no_slices: dict[str, str]
     scores: dict[str, Floats]
     is_predicted_member: dict[str, Bools | None]
     chosen: dict[str, str]
@@ -110,11 +111,13 @@ def read_shadows(
     rng, share = generator(seed, "shadow-sample"), min(1.0, MOST_SHADOW_VECTORS / shadow.n_records)
     sampled: list[Vectors] = []
     parts: list[tuple[Ints, Ints, Floats, Bools]] = []
+    named: set[int] = set()
     for batch in shadow.batches():
         # each row by itself, so that one pass is enough; the sample has about the size asked for
         is_sampled = rng.random(len(batch.is_member)) < share
         sample = batch.vectors.where(is_sampled)
         sampled.append(replace(sample, is_in=batch.is_member[is_sampled]))
+        named.update([] if batch.model_ids is None else np.unique(batch.model_ids).tolist())
         if audited is not None and batch.model_ids is not None:
             rows = np.isin(batch.record_ids, audited)
             answers = batch.vectors.where(rows)
@@ -125,12 +128,17 @@ def read_shadows(
         np.concatenate([v.labels for v in sampled]),
         np.concatenate([v.is_in for v in sampled if v.is_in is not None]),
     )
-    if not parts or audited is None or not shadow.has_ids:
-        return Shadows(vectors, "record_id in both files and model_id in the shadow predictions are needed", 0)
+    lacking = [
+        *(["record_id in the target's predictions"] if audited is None else []),
+        *(f"{name} in the shadow predictions" for name in ("record_id", "model_id") if name not in shadow.columns),
+    ]
+    rule = "record_id in both files and model_id in the shadow predictions tell which answers are of one record"
+    if not parts or audited is None or lacking:
+        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {rule}", len(named))
     models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
-    names, model = np.unique(models, return_inverse=True)
+    model = np.unique(models, return_inverse=True)[1]
     by_temperature = dict(zip(temperatures, logits.T, strict=True))
-    return Shadows(vectors, _matrices(audited, model, ids, by_temperature, is_in), len(names))
+    return Shadows(vectors, _matrices(audited, model, ids, by_temperature, is_in), len(named))
 
 
 def _matrices(
@@ -227,6 +235,7 @@ def score_rows(
         threshold = attack.threshold(prepared.get(name, signals))
         decisions[name] = None if threshold is None else scores[name] >= threshold
     slices = {n: v for n in predictions.slices if len(np.unique(v := whole[f"slice {n}"])) <= MOST_SLICES}
+    too_many = {name: f"more than {MOST_SLICES} values" for name in predictions.slices if name not in slices}
     return Audited(
         labels=whole["label"],
         is_member=whole["is_member"],
@@ -236,6 +245,7 @@ def score_rows(
         distances=whole["distances"],
         logits=logits,
         slices={name: list(map(str, values)) for name, values in slices.items()},
+        no_slices=predictions.no_slices | too_many,
         scores=scores,
         is_predicted_member=decisions,
         chosen={name: attack.label for name, attack in chosen.items() if attack.label != name},

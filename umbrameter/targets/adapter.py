@@ -7,6 +7,14 @@ import numpy as np
 
 from umbrameter.errors import DataError, TargetError, brief
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
+from umbrameter.predictions.probabilities import (
+    check_single,
+    class_index,
+    in_columns,
+    known_places,
+    listed,
+    place_of,
+)
 from umbrameter.targets.base import ReleasedAnswers
 from umbrameter.targets.columns import Columns, frame, masked
 from umbrameter.typing import Array, Floats
@@ -28,7 +36,8 @@ class Adapted:
     classes
         The data's classes, in order.
     labels
-        The labels in the order of the answers' columns; the model's own `classes_` if None.
+        The labels in the order of the answers' columns; the model's own `classes_` if None. Those that no record has
+        get columns behind the data's classes.
     answers
         The mitigations that the answers are known to have passed through.
     name
@@ -48,15 +57,17 @@ class Adapted:
         self.is_coarse = any(isinstance(part, TopK | Rounding) for part in answers)
         self._is_label_only = any(isinstance(part, LabelOnly) for part in answers)
         named = getattr(model, "classes_", None) if labels is None else labels
-        # As objects, so that labels keep their Python types.
-        answer_labels = self.classes if named is None else np.asarray(named, dtype=object).tolist()
-        codes = [self._code(label) for label in answer_labels]
-        twice = [self.classes[code] for code in codes if codes.count(code) > 1]
-        if twice:
-            raise DataError(f"{name} has two columns of answers for the class {twice[0]!r}; correct target.labels")
-        self.classes_ = np.array(codes)
+        self._labels = self.classes if named is None else np.asarray(named, dtype=object).tolist()
+        self.classes_ = known_places(self._labels, self.classes, name)
+        self._gave_probabilities = False
         if not callable(getattr(model, "predict_proba", None)) and not callable(getattr(model, "predict", None)):
             raise TargetError(f"{name} has neither predict_proba nor predict; give a fitted classifier")
+
+    @property
+    def other_classes(self) -> list[str]:
+        """The classes that only the model knows, in the order of their columns behind the data's."""
+        pairs = sorted(zip(self.classes_.tolist(), map(str, self._labels), strict=True))
+        return [label for place, label in pairs if place >= len(self.classes)]
 
     def predict_proba(self, X: Array) -> Floats:
         """Return answers, shape (n_records, n_known), one column per entry of `classes_`.
@@ -94,37 +105,30 @@ class Adapted:
 
     def _vectors(self, answers: Array, n: int) -> Floats:
         """Return answers as vectors, labels as one-hot ones; refuse any other shape or type."""
-        is_column = answers.shape == (n, 1) and answers.dtype.kind != "f"
-        if self._is_label_only and (answers.shape == (n,) or is_column):
+        is_single, is_real = answers.shape in ((n,), (n, 1)), answers.dtype.kind == "f"
+        if self._is_label_only and is_single:
             return self._one_hot(answers.ravel().tolist())
-        # A binary classifier of Keras returns one number per record: the probability of the second class.
-        is_table = answers.ndim == 2 or (answers.ndim == 1 and len(self.classes_) == 2)
-        if not is_table or len(answers) != n or answers.dtype.kind != "f":
+        if is_single and is_real and not self._gave_probabilities:
+            check_single(answers.ravel(), self._labels, self.name)
+            # Later answers may all be 0 or 1: some batches are small, and some models sure.
+            self._gave_probabilities = n > 0
+        columns = in_columns(answers, len(self.classes_)) if is_real else answers
+        if columns.ndim != 2 or len(columns) != n or not is_real or columns.shape == (n, 1):
             raise TargetError(
                 f"{self.name} answered {answers.dtype} of shape {answers.shape} for {n} records; expected "
                 "probabilities, one per class: use a model with predict_proba, or set target.answers: "
                 "[{kind: label_only}] if it returns labels only"
             )
-        return answers
+        return columns
 
     def _one_hot(self, labels: Sequence[Any]) -> Floats:
-        positions = {code: i for i, code in enumerate(self.classes_.tolist())}
-        codes = [self._code(label) for label in labels]
-        unknown = [label for label, code in zip(labels, codes, strict=True) if code not in positions]
+        index = class_index(self._labels)
+        places = [place_of(label, index) for label in labels]
+        unknown = [label for label, place in zip(labels, places, strict=True) if place is None]
         if unknown:
             raise DataError(
-                f"{self.name} answered the label {unknown[0]!r}, which is not in target.labels; add it there"
+                f"{self.name} answered the label {unknown[0]!r}, which is none of {listed(self._labels)}; list every "
+                "label that it answers in target.labels, or, if it answers probabilities, take label_only out of "
+                "target.answers"
             )
-        return np.eye(len(self.classes_), dtype=np.float32)[[positions[code] for code in codes]]
-
-    def _code(self, label: Any) -> int:
-        """Return the position of a label among the data's classes, by its value or else by its text."""
-        if label in self.classes:
-            return self.classes.index(label)
-        texts = [str(name) for name in self.classes]
-        if str(label) not in texts:
-            raise DataError(
-                f"{self.name} knows the class {label!r}, which no record has; the data have {', '.join(texts[:8])}: "
-                "correct data.label, or say in target.labels what the answers' columns stand for"
-            )
-        return texts.index(str(label))
+        return np.eye(len(self._labels), dtype=np.float32)[np.array(places, dtype=np.int64)]

@@ -14,9 +14,16 @@ import numpy as np
 
 from umbrameter.errors import DataError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.predictions.probabilities import improbable
+from umbrameter.predictions.probabilities import (
+    check_single,
+    class_index,
+    improbable,
+    known_places,
+    listed,
+    place_of,
+)
 from umbrameter.targets.columns import Columns
-from umbrameter.targets.endpoint import RECORDS, EndpointTarget, JsonRequest, MlflowRequest, label_text
+from umbrameter.targets.endpoint import RECORDS, EndpointTarget, JsonRequest, MlflowRequest
 from umbrameter.typing import Array, Floats
 
 
@@ -157,7 +164,26 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any], offset: int = 0) -> Floats:
+def all_classes(target: EndpointTarget, classes: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the data's classes, in order, and behind them those that only the endpoint knows, by `target.labels`.
+
+    Raises
+    ------
+    DataError
+        When `target.labels` lacks a class of the data.
+    """
+    if target.labels is None:
+        return tuple(classes)
+    places = known_places(target.labels, classes, "the endpoint")
+    others = sorted(
+        (place, label) for place, label in zip(places.tolist(), target.labels, strict=True) if place >= len(classes)
+    )
+    return (*classes, *(label for _, label in others))
+
+
+def aligned(
+    target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any], offset: int = 0, is_known: bool = False
+) -> Floats:
     """Return answers as prediction vectors, in the order of the data's classes.
 
     Parameters
@@ -165,20 +191,25 @@ def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any
     target
         The endpoint's settings: the order of its labels, and what it does to its answers.
     parsed
-        Answers as `answers_of` returns them: lists of numbers, mappings from label to number, or labels.
+        Answers as `answers_of` returns them: lists of numbers, of two classes also the second's alone; mappings from
+        label to number; or labels.
     classes
-        The data's classes, in order.
+        The data's classes, in order; those that only the endpoint knows may follow.
     offset
         Number of the first record, for errors.
+    is_known
+        Whether the endpoint is known to answer probabilities, so that single ones may all be 0 or 1.
 
     Returns
     -------
-    float32, shape (n_records, n_classes); classes that the endpoint does not know get 0.
+    float32, shape (n_records, n_classes), wider by the classes that only the endpoint knows.
 
     Raises
     ------
     DataError
         When an answer is not a prediction vector.
+    TargetError
+        When single numbers are labels or scores.
 
     Examples
     --------
@@ -187,10 +218,14 @@ def aligned(target: EndpointTarget, parsed: Sequence[Any], classes: Sequence[Any
     array([[0.75, 0.25],
            [1.  , 0.  ]], dtype=float32)
     """
-    reader = _Reader(target, tuple(classes))
+    reader = _Reader(target, all_classes(target, classes))
+    singles = (
+        [] if target.does(LabelOnly) or is_known else [number for a in parsed if (number := _single(a)) is not None]
+    )
+    check_single(np.array([_float(number) for number in singles]), reader.labels, "the endpoint")
     answers = np.array([reader.vector(answer, offset + i) for i, answer in enumerate(parsed)], dtype=np.float64)
     # Without any answers, the array would have no second axis.
-    answers = answers.reshape(len(parsed), len(classes))
+    answers = answers.reshape(len(parsed), len(reader.classes))
     _check(target, answers, offset)
     return answers.astype(np.float32)
 
@@ -210,15 +245,17 @@ class _Reader:
     @cached_property
     def places(self) -> Mapping[Any, int]:
         """Each class's position, by its value and by its text."""
-        return {label_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
+        return class_index(self.classes)
 
     def vector(self, answer: Any, record: int) -> list[float]:
         if isinstance(answer, Mapping):
             return self._spread(list(answer), list(answer.values()), record, self.target.does(TopK))
+        if answer is not None and self.target.does(LabelOnly) and (label := _sole(answer)) is not None:
+            return self._spread([label], [1.0], record, True)
+        if (number := _single(answer)) is not None and len(self.labels) == 2:
+            return self._spread(self.labels, [1 - number, number], record, False)
         if isinstance(answer, list):
             return self._spread(self.labels, answer, record, False)
-        if answer is not None and self.target.does(LabelOnly):
-            return self._spread([answer], [1.0], record, True)
         raise DataError(
             f"the endpoint answered {_kind(answer)} for record {record}; expected {len(self.labels)} numbers, "
             "one per class; if it returns labels only, set target.answers: [{kind: label_only}]"
@@ -227,10 +264,13 @@ class _Reader:
     def _spread(self, labels: Sequence[Any], numbers: Sequence[Any], record: int, is_part: bool) -> list[float]:
         """Return a vector over the data's classes, with each number at its label's class."""
         if len(numbers) > len(self.labels) or (len(numbers) < len(self.labels) and not is_part):
+            text = "if it knows other classes, list all that it knows in target.labels, in the order of its numbers"
+            if len(numbers) < len(self.labels):
+                text += "; if it leaves out all but the largest, let it answer mappings from label to number, and set "
+                text += f"target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
             raise DataError(
                 f"the endpoint answered {len(numbers)} numbers for record {record}; expected {len(self.labels)}, one "
-                f"for each of {_listed(self.labels)}: set target.labels: [...] if it knows other classes, or, if it "
-                f"leaves out all but the largest, target.answers: [{{kind: top_k, k: {len(numbers)}}}]"
+                f"for each of {listed(self.labels)}: {text}"
             )
         vector = [0.0] * len(self.classes)
         for label, number in zip(labels, numbers, strict=True):
@@ -242,13 +282,25 @@ class _Reader:
         return vector
 
     def _place(self, label: Any, record: int) -> int:
-        place = self.places.get(label, self.places.get(label_text(label)))
+        place = place_of(label, self.places)
         if place is None:
             raise DataError(
-                f"the endpoint's label {str(label)[:40]!r} (record {record}) is none of the data's classes "
-                f"{_listed(self.classes)}; set target.labels to the endpoint's, written as in the data"
+                f"the endpoint's label {str(label)[:40]!r} (record {record}) is none of the classes "
+                f"{listed(self.classes)}; list all labels that it answers in target.labels, those of the data written "
+                "as in the data, or, if it answers probabilities, take label_only out of target.answers"
             )
         return place
+
+
+def _sole(answer: Any) -> Any:
+    """Return the only element of a list of one, or what is no list; None for any other list."""
+    return answer if not isinstance(answer, list) else answer[0] if len(answer) == 1 else None
+
+
+def _single(answer: Any) -> float | None:
+    """Return an answer that is one number, in a list or not; None for any other."""
+    number = _sole(answer)
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 
 def _float(number: float) -> float:
@@ -271,7 +323,3 @@ def _check(target: EndpointTarget, answers: Floats, offset: int) -> None:
                 f"the endpoint answered [{shown}] for record {offset + first} ({int(bad.sum())} such answers in the "
                 f"batch); expected probabilities: {expected}; {remedy + top_k if bad is unsummed else 'check it'}"
             )
-
-
-def _listed(labels: Sequence[Any]) -> str:
-    return ", ".join(str(label)[:40] for label in labels[:8]) + (" ..." if len(labels) > 8 else "")

@@ -43,12 +43,14 @@ class StoredTarget(ExternalTarget):
         Raises
         ------
         DataError
-            When they cannot be read, or have another number of classes than the data.
+            When they cannot be read, or have fewer classes than the data.
         """
         records = context.records
+        answers = self.read(len(records.classes))
+        others = range(len(records.classes), answers.predictions.shape[1])
         facts = {"kind": self.kind, "answers": as_settings(self.answers), "records": records.artefact.key}
-        name = self.path.rpartition("/")[2]
-        return Connection(facts, f"stored answers of {name}", self.read(len(records.classes)))
+        facts |= {"other_classes": [f"p_{i}" for i in others]} if others else {}
+        return Connection(facts, f"stored answers of {self.path.rpartition('/')[2]}", answers)
 
     def read(self, n_classes: int) -> "StoredAnswers":
         """Return the stored answers.
@@ -56,13 +58,13 @@ class StoredTarget(ExternalTarget):
         Raises
         ------
         DataError
-            When they cannot be read, or have another number of classes.
+            When they cannot be read, or have fewer classes.
         """
         stored = StoredPredictions(self.path, "target.path", rounded=bool(self.answers))
-        if stored.n_classes != n_classes:
+        if stored.n_classes < n_classes:
             raise DataError(
-                f"target.path={self.path!r} has answers of {stored.n_classes} classes, and the data have {n_classes}; "
-                "give the answers of a model of these classes"
+                f"target.path={self.path!r} has answers of {stored.n_classes} classes, and the data have {n_classes}: "
+                f"columns {stored.n_classes} to {n_classes - 1} are missing; give the answers of a model of all classes"
             )
         return StoredAnswers(stored)
 

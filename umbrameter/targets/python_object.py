@@ -47,6 +47,7 @@ class GivenTarget(QueriedTarget):
             "name": self.name,
             "answers": as_settings(self.answers),
             "labels": self.labels and [*self.labels],
+            **({"other_classes": model.other_classes} if model.other_classes else {}),
             "run": uuid.uuid4().hex,  # an object cannot be recognised, and asking again costs nothing
         }
         answers = np.asarray(model.predict_proba(context.canaries), dtype=np.float32)

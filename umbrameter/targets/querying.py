@@ -42,6 +42,8 @@ def robustness_to_noise(model: Answering, records: RecordReader, rows: Ints, noi
 def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floats]:
     """Return a function from features to the model's prediction vectors over all classes, float32.
 
+    Classes that the model alone knows are behind the data's `n_classes`.
+
     A model whose answers are rounded or truncated has `is_coarse` set; they need not sum to 1.
     """
     is_coarse = bool(getattr(model, "is_coarse", False))
@@ -61,7 +63,7 @@ def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floa
     return answer
 
 
-def ask(model: Answering, records: RecordReader, rows: Ints) -> tuple[Floats, Ints]:
+def ask(model: Answering, records: RecordReader, rows: Ints, n_classes: int | None = None) -> tuple[Floats, Ints]:
     """Return a model's prediction vectors on some records, asked in batches, and the records' labels.
 
     Parameters
@@ -70,11 +72,14 @@ def ask(model: Answering, records: RecordReader, rows: Ints) -> tuple[Floats, In
         A classifier of some or all of the data's classes.
     records, rows
         The records, and the rows to ask about, shape (n_rows,).
+    n_classes
+        Least length of a prediction vector; the number of the data's classes if None.
 
     Returns
     -------
     predictions
-        float32, shape (n_rows, n_classes); a class that the model does not know gets 0.
+        float32, shape (n_rows, n_classes); a class that the model does not know gets 0, and those that it alone knows
+        are behind the data's.
     labels
         Shape (n_rows,).
 
@@ -84,7 +89,7 @@ def ask(model: Answering, records: RecordReader, rows: Ints) -> tuple[Floats, In
         When the model fails, or does not return probabilities.
     """
     answers, labels, meta = [], [], records.metadata
-    answer, n = aligned_answers(model, len(meta.classes)), max(1, BATCH // meta.n_features)
+    answer, n = aligned_answers(model, n_classes or len(meta.classes)), max(1, BATCH // meta.n_features)
     for start in range(0, len(rows), n):
         X, y = records.take(rows[start : start + n])
         answers.append(answer(X))
