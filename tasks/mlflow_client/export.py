@@ -20,6 +20,7 @@ from umbrameter.report import Report, Result
 from umbrameter.report.model import read_report
 from umbrameter.report.model_card import card
 from umbrameter.report.run_artefacts import read_run_artefacts
+from umbrameter.report.text import guarantee_sentence, guarantees_of
 from umbrameter.serving import mitigated_model
 from umbrameter.serving.mitigated_model import ModelIndex
 from umbrameter.spec.audit import AuditSpec
@@ -59,6 +60,7 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
         raise StoreError(f"--to={to!r} exists already; name a folder that does not")
     result = next(r for r in report.results if (r.mitigation or NONE) == name)
     artefacts = read_run_artefacts(store, folder)
+    claims = [*map(guarantee_sentence, guarantees_of(report, name))]
     paths = next(entry for entry in artefacts.models if (entry.mitigation or NONE) == name)
     with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,7 +73,13 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
             data_path=data,
             signature=_signature(index),
             pip_requirements=_requirements(store, folder),
-            metadata={"mitigation": name, "classes": [*index.classes], "spec_digest": report.audit.spec_digest},
+            metadata={
+                "mitigation": name,
+                "classes": [*index.classes],
+                "spec_digest": report.audit.spec_digest,
+                # Of a run whose noise is not secret, this is that there is no claim.
+                **({"privacy": claims} if claims else {}),
+            },
         )
     Path(to, "MODEL_CARD.md").write_text(card(report, name), encoding="utf8")
     return name

@@ -46,6 +46,7 @@ CLAIM = PrivacyClaim(
     sampling_rate=0.5,
     n_steps=10,
     accountant="none: made up for tests",
+    is_reproducible=False,
 )
 
 
