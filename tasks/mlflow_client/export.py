@@ -26,7 +26,9 @@ from umbrameter.serving.mitigated_model import ModelIndex
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.guards import guard_file, guard_seed
 from umbrameter.steps.target import model_file
+from umbrameter.steps.target_answers import check_target
 from umbrameter.store.artefacts import Store
+from umbrameter.store.steps import key_of
 
 NONE = "none"
 """Stands for the unmitigated target."""
@@ -62,6 +64,9 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
     artefacts = read_run_artefacts(store, folder)
     claims = [*map(guarantee_sentence, guarantees_of(report, name))]
     paths = next(entry for entry in artefacts.models if (entry.mitigation or NONE) == name)
+    for answers in artefacts.target_predictions:
+        if store.open(answers).facts.get("target") == key_of(paths.target):
+            check_target(store, paths.target, answers)
     with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         index = _index(store, artefacts.records, report, result)

@@ -2,13 +2,14 @@
 
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.steps.audits import CLAIM, TREE, Audit, Claimed
 from umbrameter.estimators import Estimator
-from umbrameter.mitigations import DPSGD
+from umbrameter.mitigations import DPSGD, InTraining, PrivacyClaim
 from umbrameter.persistence import load_model
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
@@ -41,7 +42,7 @@ def test_a_claim_of_privacy_is_stored_with_the_target_that_makes_it(trained: Aud
         metadata = TargetMetadata.read(trained.made(fit))
         claims = any(mitigation.claims_privacy for mitigation in fit.training.mitigations)
         assert metadata.guarantee == (CLAIM if claims else None)
-        assert fit.training.needs_secret == claims
+        assert not fit.training.needs_secret
         assert metadata.is_trained_here and metadata.description == TREE.describe()
 
 
@@ -79,17 +80,24 @@ def test_the_noise_of_a_private_target_is_secret_unless_it_is_to_be_reproducible
         assert len(files) == (1 if is_reproducible else 2)
 
 
-def test_an_outside_claim_on_a_reproducible_target_is_withdrawn(trained: Audit) -> None:
-    class Known(Claimed):
-        """The claim of somebody whose noise follows from the seed, and who does not say so."""
+def test_an_outside_claim_is_withdrawn_if_its_target_is_trained_with_the_seed(trained: Audit) -> None:
+    class Unaware(Claimed):
+        """The claim of somebody who does not say that the noise follows from the seed."""
 
-        @property
-        def needs_secret(self) -> bool:
-            return False
+        def guarantee(self, model: Any) -> PrivacyClaim | None:
+            return CLAIM.model_copy(update={"is_reproducible": False})
 
-    training = replace(trained.of(TargetFit)[0].training, mitigations=(Known(),))
-    guarantee = TargetMetadata.read(trained.remade(TargetFit(training))).guarantee
-    assert not training.needs_secret and guarantee == CLAIM.model_copy(update={"is_reproducible": True})
+    class Secret(Unaware):
+        """The same, trained as claims are unless they say otherwise."""
+
+        needs_secret = InTraining.needs_secret
+
+    for kind, is_reproducible in ((Unaware, True), (Secret, False)):
+        training = replace(trained.of(TargetFit)[0].training, mitigations=(kind(),))
+        artefact = trained.remade(TargetFit(training))
+        guarantee = TargetMetadata.read(artefact).guarantee
+        assert guarantee == CLAIM.model_copy(update={"is_reproducible": is_reproducible})
+        assert (load_model(model_file(artefact)).steps[-1][1].random_state is None) == (not is_reproducible)
 
 
 def test_shadow_models_of_one_recipe_differ_and_come_again_to_the_last_bit(trained: Audit) -> None:

@@ -80,6 +80,11 @@ def model_file(artefact: Artefact) -> bytes:
     return artefact.data(MODEL)
 
 
+def target_digest(artefact: Artefact) -> str | None:
+    """Return the SHA-256 of the file of a target that the audit trained; None for one trained elsewhere."""
+    return str(artefact.files[MODEL]["sha256"]) if MODEL in artefact.files else None
+
+
 @dataclass(frozen=True)
 class TargetIdentity:
     """The identity of a target trained elsewhere.
