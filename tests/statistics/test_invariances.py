@@ -15,9 +15,10 @@ from scipy.stats import beta, binom
 from umbrameter.errors import DataError
 from umbrameter.statistics import intervals, paired
 from umbrameter.statistics.bootstrap import bootstrap_auc
-from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.epsilon import epsilon_lower_bound, gaussian_epsilon_lower_bound
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.statistics.metrics import best_threshold, measure, measure_by_class, roc_curve
+from umbrameter.statistics.one_run import one_run_epsilon_lower_bound
 from umbrameter.statistics.subgroups import excesses
 from umbrameter.typing import Floats
 
@@ -30,6 +31,8 @@ FIGURES: dict[str, Figure] = {
     "auc": intervals.auc,
     "tpr": lambda members, others, level: intervals.tpr_at_fpr(members, others, 0.1, level),
     "epsilon": lambda members, others, level: epsilon_lower_bound(members, others, 1e-5, level),
+    "epsilon, one run": lambda members, others, level: one_run_epsilon_lower_bound(members, others, 1e-5, level),
+    "epsilon, gaussian": lambda members, others, level: gaussian_epsilon_lower_bound(members, others, 1e-5, level),
     "bootstrap": lambda members, others, level: bootstrap_auc(members, others, 50, level),
 }
 every_figure = pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)

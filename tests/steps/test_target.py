@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,15 @@ def test_the_noise_of_a_private_target_is_secret_unless_it_is_to_be_reproducible
             assert guarantee is not None and guarantee.is_reproducible == is_reproducible
         assert seeds == {integer(fit.training.seed, "target") if is_reproducible else None}
         assert len(files) == (1 if is_reproducible else 2)
+
+
+def test_a_private_target_is_trained_once_in_a_store(
+    trained: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    audit = trained.copied(tmp_path)
+    monkeypatch.setattr(Records, "open", lambda store, path: Bits(trained.records))
+    models = [model_file(audit.store.open(ensure(audit.store, TargetFit(private(trained))))) for _ in range(2)]
+    assert models[0] == models[1]
 
 
 def test_an_outside_claim_is_withdrawn_if_its_target_is_trained_with_the_seed(trained: Audit) -> None:
