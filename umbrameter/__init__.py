@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from umbrameter.report import Report
     from umbrameter.spec.audit import AuditSpec
     from umbrameter.statistics.bootstrap import bootstrap_auc
-    from umbrameter.statistics.epsilon import epsilon_lower_bound
+    from umbrameter.statistics.epsilon import epsilon_lower_bound, gaussian_epsilon_lower_bound
     from umbrameter.statistics.metrics import best_threshold, measure, measure_by_class, roc_curve
+    from umbrameter.statistics.one_run import one_run_epsilon_lower_bound
     from umbrameter.statistics.subgroups import excesses
 
 __version__ = "0.1.0"
@@ -33,10 +34,12 @@ _HOMES = {
     "dominated": "attacks.rmia",
     "epsilon_lower_bound": "statistics.epsilon",
     "excesses": "statistics.subgroups",
+    "gaussian_epsilon_lower_bound": "statistics.epsilon",
     "likelihood_ratio": "attacks.lira",
     "log_ratios": "attacks.rmia",
     "measure": "statistics.metrics",
     "measure_by_class": "statistics.metrics",
+    "one_run_epsilon_lower_bound": "statistics.one_run",
     "prepare_attack_data": "bundles",
     "roc_curve": "statistics.metrics",
 }
@@ -54,10 +57,12 @@ __all__ = [
     "dominated",
     "epsilon_lower_bound",
     "excesses",
+    "gaussian_epsilon_lower_bound",
     "likelihood_ratio",
     "log_ratios",
     "measure",
     "measure_by_class",
+    "one_run_epsilon_lower_bound",
     "prepare_attack_data",
     "roc_curve",
 ]

@@ -79,13 +79,13 @@ class Estimator(BaseModel):
         _check_parameters(classifier)
         return self
 
-    def build(self, seed: int, categorical: tuple[int, ...] = (), binary: bool = True) -> Classifier:
+    def build(self, seed: int | None, categorical: tuple[int, ...] = (), binary: bool = True) -> Classifier:
         """Return the unfitted classifier.
 
         Parameters
         ----------
         seed
-            Value of every `random_state` in it.
+            Value of every `random_state` in it; None for random numbers that nobody can draw again.
         categorical
             Numbers of the columns that hold category codes; they are one-hot encoded inside the classifier, by an
             encoder that is fitted on its training data alone.
@@ -134,7 +134,7 @@ def _check_parameters(classifier: Any) -> None:
             raise ValueError(str(error)) from None
 
 
-def seeded(estimator: Any, seed: int) -> Any:
+def seeded(estimator: Any, seed: int | None) -> Any:
     """Set every `random_state` of an estimator, including nested ones, and return it."""
     names = [n for n in estimator.get_params() if n == "random_state" or n.endswith("__random_state")]
     return estimator.set_params(**dict.fromkeys(names, seed))

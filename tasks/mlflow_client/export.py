@@ -20,12 +20,15 @@ from umbrameter.report import Report, Result
 from umbrameter.report.model import read_report
 from umbrameter.report.model_card import card
 from umbrameter.report.run_artefacts import read_run_artefacts
+from umbrameter.report.text import guarantee_sentence, guarantees_of
 from umbrameter.serving import mitigated_model
 from umbrameter.serving.mitigated_model import ModelIndex
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.guards import guard_file, guard_seed
 from umbrameter.steps.target import model_file
+from umbrameter.steps.target_answers import check_target
 from umbrameter.store.artefacts import Store
+from umbrameter.store.steps import key_of
 
 NONE = "none"
 """Stands for the unmitigated target."""
@@ -59,7 +62,11 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
         raise StoreError(f"--to={to!r} exists already; name a folder that does not")
     result = next(r for r in report.results if (r.mitigation or NONE) == name)
     artefacts = read_run_artefacts(store, folder)
+    claims = [*map(guarantee_sentence, guarantees_of(report, name))]
     paths = next(entry for entry in artefacts.models if (entry.mitigation or NONE) == name)
+    for answers in artefacts.target_predictions:
+        if store.open(answers).facts.get("target") == key_of(paths.target):
+            check_target(store, paths.target, answers)
     with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         index = _index(store, artefacts.records, report, result)
@@ -71,7 +78,13 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
             data_path=data,
             signature=_signature(index),
             pip_requirements=_requirements(store, folder),
-            metadata={"mitigation": name, "classes": [*index.classes], "spec_digest": report.audit.spec_digest},
+            metadata={
+                "mitigation": name,
+                "classes": [*index.classes],
+                "spec_digest": report.audit.spec_digest,
+                # Of a run whose noise is not secret, this is that there is no claim.
+                **({"privacy": claims} if claims else {}),
+            },
         )
     Path(to, "MODEL_CARD.md").write_text(card(report, name), encoding="utf8")
     return name

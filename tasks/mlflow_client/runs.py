@@ -29,6 +29,7 @@ from umbrameter.report.mlflow_view import (
     flat_metrics,
     flatten,
     mitigation_figures,
+    mitigation_note,
     mitigation_table,
     note,
     run_name,
@@ -271,6 +272,8 @@ def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, r
     strongest = results[0] if worst is None else worst.result
     run = _child(client, experiment, parent, f"mitigation:{label}", strongest)
     tags = {"strongest_attack": strongest.attack, "strongest_attacker": strongest.attacker or ""}
+    claims = mitigation_note(report, label)
+    tags |= {"mlflow.note.content": claims} if claims else {}
     client.log_batch(run, metrics=_metrics(mitigation_figures(report, label)), tags=[RunTag(*t) for t in tags.items()])
     client.set_terminated(run, "FINISHED")
 

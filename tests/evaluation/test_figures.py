@@ -315,7 +315,14 @@ def test_the_largest_leak_that_can_be_planted_is_of_the_members_given_away() -> 
 # Claims of privacy
 
 CLAIM = PrivacyClaim(
-    epsilon=0.5, delta=1e-5, noise_multiplier=4.0, clip_norm=1.0, sampling_rate=0.5, n_steps=20, accountant="somebody"
+    epsilon=0.5,
+    delta=1e-5,
+    noise_multiplier=4.0,
+    clip_norm=1.0,
+    sampling_rate=0.5,
+    n_steps=20,
+    accountant="somebody",
+    is_reproducible=False,
 )
 
 
@@ -338,7 +345,27 @@ def test_a_claim_is_held_against_the_attack_that_proves_most_and_pays_for_all() 
 
 def test_what_is_proved_exactly_is_not_more_than_was_claimed() -> None:
     found = held_against("dp_sgd", CLAIM, scored(2.5))
-    equal = found.model_copy(update={"epsilon": found.epsilon_lower_bound})
-    assert not equal.is_broken and found.is_broken
-    text = broken(found)
-    assert all(part in text for part in ("dp_sgd", "0.500", "1e-05", "attack 0", f"{found.epsilon_lower_bound:.3f}"))
+    equal = found.model_copy(update={"epsilon": found.one_run_epsilon_lower_bound})
+    assert not equal.is_broken and found.is_broken and equal.is_doubtful and not found.is_doubtful
+    assert not found.model_copy(update={"epsilon": found.epsilon_lower_bound}).is_doubtful
+    proved = f"{found.one_run_epsilon_lower_bound:.3f}"
+    assert all(part in broken(found) for part in ("dp_sgd is broken: it claims", "0.500", "1e-05", "attack 0", proved))
+
+
+def test_a_run_that_gives_away_many_records_at_once_raises_doubts_and_no_alarm() -> None:
+    """Of a million records, 64 are given away in one of six trainings, which delta allows: 10 are expected."""
+    member = np.arange(1_000_000) < 500_000
+    scores = np.zeros(len(member))
+    scores[:32], scores[-32:] = 1.0, -1.0
+    found = held_against("dp_sgd", CLAIM, [("loss", scores, member)])
+    assert found.is_doubtful and not found.is_broken and found.one_run_epsilon_lower_bound == 0
+
+
+def test_at_delta_0_gaussian_noise_has_no_epsilon() -> None:
+    found = held_against("laplace", CLAIM.model_copy(update={"delta": 0.0}), scored(2.5))
+    assert found.gaussian_epsilon_lower_bound is None and found.epsilon_lower_bound > 0
+
+
+def test_the_alarm_on_a_withdrawn_claim_does_not_call_it_a_claim() -> None:
+    found = held_against("dp_sgd", CLAIM.model_copy(update={"is_reproducible": True}), scored(2.5))
+    assert found.is_broken and "with secret noise, it would claim epsilon 0.500" in broken(found)

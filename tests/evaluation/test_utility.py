@@ -9,7 +9,8 @@ from umbrameter.evaluation.utility import AnswerQuality, accuracies, utility_and
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import LabelOnly, PrivacyClaim, Temperature
 from umbrameter.report.text import guarantee_sentence
-from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.epsilon import epsilon_lower_bound, gaussian_epsilon_lower_bound
+from umbrameter.statistics.one_run import one_run_epsilon_lower_bound
 from umbrameter.statistics.paired import distortion
 
 RNG = np.random.default_rng(0)
@@ -23,6 +24,7 @@ CLAIM = PrivacyClaim(
     sampling_rate=0.5,
     n_steps=20,
     accountant="an accountant",
+    is_reproducible=False,
 )
 
 
@@ -65,7 +67,10 @@ def test_a_claim_that_attacks_disprove_is_an_alarm_that_fails_the_audit() -> Non
     assert not kept.is_broken and kept.epsilon_lower_bound == 0 and guarantee_sentence(kept).startswith("not disproved")
     found = held_against("dp_sgd(epsilon=1)", CLAIM, [("loss", weak, member), ("lira", strong, member)])
     assert found.is_broken and found.attack == "lira" and guarantee_sentence(found).startswith("BROKEN")
-    assert found.epsilon_lower_bound == epsilon_lower_bound(strong[member], strong[~member], 1e-5, 0.975).value
+    sides = strong[member], strong[~member]
+    assert found.one_run_epsilon_lower_bound == one_run_epsilon_lower_bound(*sides, 1e-5, 0.975).value
+    assert found.gaussian_epsilon_lower_bound == gaussian_epsilon_lower_bound(*sides, 1e-5, 0.975).value
+    assert found.epsilon_lower_bound == epsilon_lower_bound(*sides, 1e-5, 0.975).value
     assert found.epsilon_lower_bound < epsilon_lower_bound(strong[member], strong[~member], 1e-5, 0.95).value
     verdict = decide((), [], (), [broken(found)])
     assert (

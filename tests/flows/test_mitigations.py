@@ -48,7 +48,7 @@ MITIGATIONS: list[Any] = [
     {"kind": "early_stopping"},
     {"kind": "dropout", "rate": 0.5},
     {"kind": "label_smoothing", "amount": 0.1},
-    {"kind": "dp_sgd", "noise_multiplier": 2.0, "sampling_rate": 0.5, "epochs": 5},
+    {"kind": "dp_sgd", "noise_multiplier": 2.0, "sampling_rate": 0.5, "epochs": 5, "reproducible": True},
 ]
 
 
@@ -120,7 +120,8 @@ def test_a_guard_keeps_labels_and_its_budget(finished: tuple[Path, str, Report])
 def test_a_guarantee_stands_beside_what_was_proved(finished: tuple[Path, str, Report]) -> None:
     (guarantee,) = finished[2].guarantees
     assert guarantee.mitigation.startswith("dp_sgd(noise_multiplier=2") and guarantee.n_steps == 10
-    assert 0 <= guarantee.epsilon_lower_bound <= guarantee.epsilon and guarantee.n_attacks == 10
+    assert 0 <= guarantee.one_run_epsilon_lower_bound <= guarantee.epsilon and guarantee.n_attacks == 10
+    assert guarantee.is_reproducible and guarantee.mitigation.endswith(", reproducible)")
     assert "PLD accountant" in guarantee.accountant and finished[2].verdict.status == "no_limits"
 
 
@@ -154,7 +155,9 @@ def test_mlflow_has_a_run_per_mitigation_with_matching_names(finished: tuple[Pat
     shared = {"auc", "auc_high", "test_accuracy", "log_loss", "calibration_error", "distortion", "change_of_auc"}
     assert all(shared <= own for own in names)
     private = next(run for name, run in children.items() if "dp_sgd" in name)
-    assert private.data.metrics["epsilon_claimed"] == report.guarantees[0].epsilon
+    assert private.data.metrics["epsilon_proved"] == report.guarantees[0].one_run_epsilon_lower_bound
+    assert "epsilon_claimed" not in private.data.metrics
+    assert private.data.tags["mlflow.note.content"].startswith("withdrawn: dp_sgd(")
     assert {run.data.tags["strongest_attacker"] for run in children.values()} <= {"adaptive", "static"}
     assert parent.data.tags["recommended_mitigation"]
     table = client.download_artifacts(parent.info.run_id, "mitigations.json")
@@ -198,6 +201,18 @@ def test_an_exported_model_answers_as_the_wrapper_does(
         assert mitigation in card and "What the mitigation costs" in card and report.audit.spec_digest[:12] in card
         served = mlflow.pyfunc.load_model(str(tmp_path / str(i)))
         np.testing.assert_array_equal(served.predict(X), answers)
+
+
+def test_export_writes_no_claim_on_noise_that_can_be_drawn_again(
+    command: Any, finished: tuple[Path, str, Report], tmp_path: Path
+) -> None:
+    name, to = finished[2].guarantees[0].mitigation, tmp_path / "m"
+    code, out, err = command("export", finished[0] / finished[1], "--mitigation", name, "--to", to)
+    assert code == 0 and f"Privacy, withdrawn: {name} claims no privacy" in " ".join(out.split()), err
+    (claim,) = mlflow.pyfunc.load_model(str(to)).metadata.metadata["privacy"]
+    assert claim.startswith("withdrawn") and "ε" not in claim
+    card = (to / "MODEL_CARD.md").read_text(encoding="utf8")
+    assert "withdrawn: " in card and "claims ε" not in card
 
 
 def test_a_model_that_cannot_be_exported_is_reported(

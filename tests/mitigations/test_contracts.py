@@ -65,6 +65,7 @@ MITIGATIONS: list[Mitigation] = [
     LabelSmoothing(0.1),
     DPSGD(epsilon=2),
     DPSGD(noise_multiplier=1.1, clip_norm=0.5),
+    DPSGD(epsilon=2, reproducible=True),
     Composition((Params({"max_depth": 2}), MemGuard(), Rounding(2))),
 ]
 every_mitigation = pytest.mark.parametrize("mitigation", MITIGATIONS, ids=lambda m: m.label)
@@ -149,7 +150,7 @@ def test_only_private_training_claims_privacy_and_only_labels_hide_confidences()
     assert {m.kind for m in MITIGATIONS if m.claims_privacy} == {"dp_sgd"}  # type: ignore[attr-defined]
     assert [m.label for m in POST_HOC if m.hides_confidences] == ["label_only"]
     training = [m for m in MITIGATIONS if isinstance(m, InTraining)]
-    assert len(training) == 8 and all(m.guarantee(GaussianNB()) is None for m in training)
+    assert len(training) == 9 and all(m.guarantee(GaussianNB()) is None for m in training)
 
 
 def test_a_guarantee_is_what_the_fitted_network_was_accounted_for() -> None:
@@ -157,11 +158,23 @@ def test_a_guarantee_is_what_the_fitted_network_was_accounted_for() -> None:
         """A network after private training, as far as a claim looks at it."""
 
         accountant_, epsilon_, delta_ = "somebody", 1.5, 1e-6
-        noise_multiplier_, clip_norm_, sampling_rate_, n_steps_ = 2.0, 0.5, 0.1, 30
+        noise_multiplier_, clip_norm_, sampling_rate_, n_steps_, is_reproducible_ = 2.0, 0.5, 0.1, 30, False
 
     claim = DPSGD(epsilon=9).guarantee(Accounted())
     figures = {"epsilon": 1.5, "delta": 1e-6, "noise_multiplier": 2.0, "clip_norm": 0.5, "sampling_rate": 0.1}
-    assert claim == PrivacyClaim(**figures, n_steps=30, accountant="somebody")
+    assert claim == PrivacyClaim(**figures, n_steps=30, accountant="somebody", is_reproducible=False)
+
+
+def test_a_claim_needs_a_secret_unless_it_is_to_be_reproducible() -> None:
+    assert [m.needs_secret for m in (DPSGD(epsilon=2), DPSGD(epsilon=2, reproducible=True), L2(0.1))] == [
+        True,
+        False,
+        False,
+    ]
+    assert DPSGD(epsilon=2, reproducible=True).label == "dp_sgd(epsilon=2, reproducible)"
+    old = {"epsilon": 1, "delta": 1e-5, "noise_multiplier": 2, "clip_norm": 1, "sampling_rate": 0.1, "n_steps": 3}
+    # What was written when all noise followed from the spec's seed.
+    assert PrivacyClaim(**old, accountant="somebody").is_reproducible
 
 
 # What an answer is made of

@@ -1,6 +1,10 @@
 """Private training: the accounting, the clipping record by record, the noise, and that it learns."""
 
+import io
 import math
+import pickle
+import secrets
+import zipfile
 from itertools import pairwise
 
 import dp_accounting
@@ -169,6 +173,44 @@ def test_a_private_network_says_what_it_guarantees_and_travels() -> None:
     assert np.array_equal(same.coefs_[0], network.coefs_[0])
     other = clone(network).set_params(random_state=2).fit(X, y)
     assert not np.array_equal(other.coefs_[0], network.coefs_[0])
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_without_a_seed_nobody_can_draw_the_noise_again(kind: str) -> None:
+    X, y = RNG.uniform(0, 255, (60, 64)).astype(np.float32), np.arange(60) % 2
+    shape = {"noise_multiplier": 1.0, "epochs": 1, "sampling_rate": 0.5, "hidden": 4 if kind == "cnn" else (4,)}
+    network = (
+        PrivateCNNClassifier(**shape, image=(8, 8, 1), filters=(2, 2))
+        if kind == "cnn"
+        else PrivateMLPClassifier(**shape)
+    )
+    fitted = []
+    for _ in range(2):
+        np.random.seed(0)  # noqa: NPY002 - the shared generator, which must not matter
+        fitted.append(clone(network).fit(X, y))
+    one, other = ([np.concatenate([w.ravel() for w in f.coefs_])] for f in fitted)
+    assert not np.intersect1d(one, other).size and not fitted[0].is_reproducible_
+    seeded = [clone(network).set_params(random_state=3).fit(X, y) for _ in range(2)]
+    assert all(np.array_equal(a, b) for a, b in zip(seeded[0].coefs_, seeded[1].coefs_, strict=True))
+    assert seeded[0].is_reproducible_
+    reproducible = [claim.is_reproducible for f in (fitted[0], seeded[0]) if (claim := DPSGD(epsilon=1).guarantee(f))]
+    assert reproducible == [False, True]
+
+
+def test_what_a_secret_training_leaves_does_not_hold_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    real = secrets.randbits
+    monkeypatch.setattr(secrets, "randbits", lambda k: drawn.append(real(k)) or drawn[-1])
+    X, y = data(60)
+    network = PrivateMLPClassifier((4,), epochs=1, noise_multiplier=1.0, sampling_rate=0.5).fit(X, y)
+    assert len(set(drawn)) == 2 and all(secret.bit_length() > 200 for secret in drawn)
+    assert network.random_state is None
+    file = zipfile.ZipFile(io.BytesIO(dump_model(network)))
+    content = b"".join(file.read(name) for name in file.namelist()) + pickle.dumps(network)
+    for secret in drawn:
+        words = [secret.to_bytes(32, "little")[i : i + 8] for i in range(0, 32, 8)]
+        assert not any(word in content for word in [*words, str(secret).encode(), f"{secret:x}".encode()])
+    assert b"PCG64" not in content and b"MT19937" not in content
 
 
 def test_what_is_outside_the_guarantee_is_refused() -> None:

@@ -11,6 +11,7 @@ from umbrameter.report.mlflow_view import (
     flat_metrics,
     flatten,
     mitigation_figures,
+    mitigation_note,
     mitigation_table,
     note,
     run_name,
@@ -64,9 +65,19 @@ def test_the_table_of_mitigations_has_a_row_for_each_result(full_report: Report)
 
 def test_a_mitigation_s_run_has_the_stronger_attackers_aucs_and_its_own_claims(full_report: Report) -> None:
     found = mitigation_figures(full_report, "top_k(1)")
-    assert found == {"auc_shokri_mlp": 0.598, "auc_loss": 0.604, "epsilon_claimed": 2.0, "epsilon_proved": 2.5}
-    assert mitigation_figures(full_report, "top_k(1) + rounding(1)") == {"epsilon_claimed": 2.0, "epsilon_proved": 2.5}
+    epsilons = {"epsilon_claimed": 2.0, "epsilon_proved": 2.25, "epsilon_proved_if_independent": 2.5}
+    assert found == {"auc_shokri_mlp": 0.598, "auc_loss": 0.604, **epsilons}
+    assert mitigation_figures(full_report, "top_k(1) + rounding(1)") == epsilons
+    assert mitigation_note(full_report, "top_k(1) + rounding(1)").startswith("BROKEN: top_k(1) claims")
+    assert mitigation_note(full_report, "label_only") == ""
     assert set(mitigation_figures(full_report, "label_only")) == {"auc_shokri_mlp", "auc_loss"}
+
+
+def test_a_withdrawn_claim_is_no_figure_but_words(full_report: Report) -> None:
+    claim = full_report.guarantees[0].model_copy(update={"is_reproducible": True})
+    report = full_report.model_copy(update={"guarantees": [claim]})
+    assert "epsilon_claimed" not in mitigation_figures(report, "top_k(1)")
+    assert mitigation_note(report, "top_k(1)").startswith("withdrawn: top_k(1) claims no privacy")
 
 
 def test_lower_bounds_have_no_upper_one_and_changes_their_own_names(full_report: Report) -> None:

@@ -171,11 +171,34 @@ def test_made_records_are_counted_with_what_they_took(full_report):
     assert not re.search(r"\d\.\d", words.drawn_line(none))
 
 
-@pytest.mark.parametrize(("proved", "word"), [(2.5, "BROKEN"), (2.0, "not disproved"), (0.0, "not disproved")])
-def test_a_claim_is_broken_by_more_than_itself_alone(full_report, proved, word):
-    claim = full_report.guarantees[0].model_copy(update={"epsilon_lower_bound": proved})
-    line = words.guarantee_sentence(claim)
+@pytest.mark.parametrize(
+    ("in_one_run", "if_independent", "word"),
+    [
+        (2.5, 3.0, "BROKEN"),
+        (2.5, 0.0, "BROKEN"),
+        (2.0, 2.5, "DOUBTFUL"),
+        (2.0, 2.0, "not disproved"),
+        (0.0, 0.0, "not disproved"),
+    ],
+)
+def test_a_claim_is_broken_by_more_than_itself_alone(full_report, in_one_run, if_independent, word):
+    bounds = {"one_run_epsilon_lower_bound": in_one_run, "epsilon_lower_bound": if_independent}
+    line = words.guarantee_sentence(full_report.guarantees[0].model_copy(update=bounds))
     assert line.startswith(word) and "1,200 steps" in line and "4 attacks, 95 %" in line
+    assert f"this one training prove at least {words.number(in_one_run)}; {words.number(if_independent)} if" in line
+    assert "3.500 if the trade-off is Gaussian" in line
+
+
+def test_a_claim_on_noise_that_can_be_drawn_again_is_withdrawn(full_report):
+    claim = full_report.guarantees[0].model_copy(update={"is_reproducible": True})
+    line = words.guarantee_sentence(claim)
+    assert line.startswith("withdrawn: top_k(1) claims no privacy, since its noise follows from a seed")
+    assert "ε" not in line and "1e-05" not in line and "2.250" in line
+
+
+def test_at_delta_0_there_is_no_bound_for_gaussian_noise(full_report):
+    claim = full_report.guarantees[0].model_copy(update={"gaussian_epsilon_lower_bound": None})
+    assert "Gaussian" not in words.guarantee_sentence(claim)
 
 
 def test_of_an_unmeasured_pair_the_attacker_who_knows_is_shown(full_report):

@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.stats import beta, binom
 
 from umbrameter.errors import DataError
 from umbrameter.statistics import intervals, paired
 from umbrameter.statistics.bootstrap import bootstrap_auc
-from umbrameter.statistics.epsilon import epsilon_lower_bound
+from umbrameter.statistics.epsilon import epsilon_lower_bound, gaussian_epsilon_lower_bound
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.statistics.metrics import best_threshold, measure, measure_by_class, roc_curve
+from umbrameter.statistics.one_run import one_run_epsilon_lower_bound
 from umbrameter.statistics.subgroups import excesses
 from umbrameter.typing import Floats
 
@@ -28,6 +31,8 @@ FIGURES: dict[str, Figure] = {
     "auc": intervals.auc,
     "tpr": lambda members, others, level: intervals.tpr_at_fpr(members, others, 0.1, level),
     "epsilon": lambda members, others, level: epsilon_lower_bound(members, others, 1e-5, level),
+    "epsilon, one run": lambda members, others, level: one_run_epsilon_lower_bound(members, others, 1e-5, level),
+    "epsilon, gaussian": lambda members, others, level: gaussian_epsilon_lower_bound(members, others, 1e-5, level),
     "bootstrap": lambda members, others, level: bootstrap_auc(members, others, 50, level),
 }
 every_figure = pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
@@ -114,12 +119,20 @@ def test_a_larger_delta_and_fewer_records_prove_less(seed: int, delta: float) ->
 
 
 def test_no_number_of_records_proves_more_than_their_number_can() -> None:
-    """Perfect separation of n records a side: the best look is at the first, (1 - tail) members against 1 - tail."""
+    """Perfect separation of n records a side: the best look is at the first, which all members exceed.
+
+    The share of non-members beyond it has the density n (1 - fpr)^(n - 1); all n members exceed it with a
+    probability of (exp(epsilon) fpr + delta)^n.
+    """
     for n in (10, 100, 1000):
-        n_looks = 2 * n.bit_length()
-        alpha = 0.05 / (2 * n_looks)
-        best = np.log((alpha ** (1 / n) - 1e-5) / (1 - alpha ** (1 / n)))
-        assert epsilon_lower_bound(np.ones(n), np.zeros(n)).value == pytest.approx(max(0, best))
+        n_looks = 2 * len({round(2 ** (i / 2)) for i in range(40)} & {*range(1, n + 1)})
+
+        def gap(epsilon, n=n, n_looks=n_looks):
+            full = np.exp(-epsilon) * (1 - 1e-5)  # from here on, all members exceed it for certain
+            below = quad(lambda fpr: n * (1 - fpr) ** (n - 1) * (np.exp(epsilon) * fpr + 1e-5) ** n, 0, full)[0]
+            return below + (1 - full) ** n - 0.05 / n_looks
+
+        assert epsilon_lower_bound(np.ones(n), np.zeros(n)).value == pytest.approx(brentq(gap, 0, 20), rel=1e-4)
 
 
 @given(seeds)

@@ -1,20 +1,21 @@
 """Asking a target: the answers against records asked about one by one, and what it costs."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.steps.audits import N_CLASSES, NOISE, Audit
-from umbrameter.errors import DataError, TargetError
+from umbrameter.errors import DataError, StoreError, TargetError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.records.noise import Noise, changed
 from umbrameter.records.parts import audited_rows, rows_of
 from umbrameter.seeds import generator, integer
 from umbrameter.steps import target_answers
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
-from umbrameter.steps.target import TargetFit
+from umbrameter.steps.target import MODEL, TargetFit
 from umbrameter.steps.target_answers import (
     NoisyQuery,
     PopulationQuery,
@@ -22,6 +23,7 @@ from umbrameter.steps.target_answers import (
     QueryStep,
     StoredQuery,
     TargetQuery,
+    check_target,
     read_answers,
     read_robustness,
 )
@@ -243,3 +245,24 @@ def test_a_connection_decides_neither_equality_nor_inputs(trained: Audit) -> Non
     step = trained.of(TargetQuery)[0]
     assert asking(step, Counting()) == step and asking(step, Counting()).inputs == step.inputs
     assert hash(asking(step, Counting())) == hash(step)
+
+
+# Which target was asked
+
+
+def test_answers_of_a_target_that_was_trained_again_are_not_taken_for_the_new_one_s(
+    trained: Audit, tmp_path: Path
+) -> None:
+    audit = trained.copied(tmp_path)
+    query = audit.of(TargetQuery)[0]
+    check_target(audit.store, query.target, query.recipe.path)
+    with audit.store.write(audit.of(TargetFit)[0].recipe) as draft:
+        draft.data(MODEL, b"another one")
+    with pytest.raises(StoreError, match=r"trained again, with other secret noise.*delete .*/store, or give another"):
+        check_target(audit.store, query.target, query.recipe.path)
+
+
+def test_a_target_trained_elsewhere_has_no_file_to_compare(external: Audit) -> None:
+    query = external.of(TargetQuery)[0]
+    assert QueryMetadata.read(external.store.open(query.recipe.path)).target_digest is None
+    check_target(external.store, query.target, query.recipe.path)

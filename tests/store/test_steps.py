@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -110,6 +110,24 @@ def test_a_damaged_artefact_is_made_again(tmp_path: Path) -> None:
     Path(store.root, artefact.file("note.txt")).write_bytes(b"")
     assert perform(store.root, [step]) == [step.recipe.path] and MADE == ["a", "a"]
     assert text(store, step) == "a"
+
+
+def test_of_two_who_make_the_same_at_once_the_first_to_finish_stays(tmp_path: Path) -> None:
+    """Steps that read the first one may have begun, and a target with secret noise is another one each time."""
+    store = Store(tmp_path)
+
+    @dataclass(frozen=True)
+    class Slow(Write):
+        is_first: bool = True
+
+        def make(self, store: Store, draft: Draft) -> None:
+            draft.data("note.txt", b"slow" if self.is_first else b"quick")
+            if self.is_first:
+                ensure(store, replace(self, is_first=False))
+
+    path = ensure(store, Slow("same"))
+    assert store.open(path).data("note.txt") == b"quick"
+    assert len([*(tmp_path / path).glob("note*")]) == 1
 
 
 def test_steps_that_are_made_side_by_side_are_asked_for_once_and_those_missing_alone(tmp_path: Path) -> None:

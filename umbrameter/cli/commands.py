@@ -23,7 +23,7 @@ import typer
 from typer.exceptions import TyperException
 
 import umbrameter
-from umbrameter.cli.runs import is_sweep, print_found, read, root_and_folder, show, write
+from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
 from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(
@@ -219,6 +219,8 @@ def export(
     read(root, folder, "report.json")
     name = _pipeline("tasks.mlflow_client.export").export(root, folder, mitigation, to)
     typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
+    for sentence in claims_in_words(root, folder, name):
+        typer.echo(f"Privacy, {sentence}")
     typer.echo(f"Serve it: mlflow models serve -m {to} --env-manager local")
 
 

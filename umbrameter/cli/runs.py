@@ -52,6 +52,14 @@ def read(root: str, folder: str, name: str) -> bytes:
     return Store(root).read(f"{folder}/{name}")
 
 
+def claims_in_words(root: str, folder: str, mitigation: str) -> list[str]:
+    """Return what a finished run says of the privacy that a mitigation claims, or that the claim is withdrawn."""
+    from umbrameter.report.model import read_report
+    from umbrameter.report.text import guarantee_sentence, guarantees_of
+
+    return [*map(guarantee_sentence, guarantees_of(read_report(read(root, folder, "report.json")), mitigation))]
+
+
 def show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
     """Print the report of a run or a sweep, and return the exit code that it means.
 

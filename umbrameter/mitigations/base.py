@@ -135,10 +135,24 @@ class PrivacyClaim(BaseModel):
     sampling_rate: float = Field(description="Probability with which each record is in a step's batch.")
     n_steps: int = Field(description="Number of training steps.")
     accountant: str = Field(description="The accountant that computed epsilon, and its assumptions.")
+    # The default withdraws: claims were once written without this field, when all noise followed from the spec's seed.
+    is_reproducible: bool = Field(
+        True,
+        description="Whether the noise follows from a seed that is not secret: then there is no guarantee, and the "
+        "claim is withdrawn.",
+    )
 
 
 class InTraining(Mitigation):
     """A mitigation of the training: target and shadow models are retrained."""
+
+    @property
+    def needs_secret(self) -> bool:
+        """Whether the target's random numbers come from the operating system, stored nowhere, not from the seed.
+
+        A guarantee holds only against those who cannot draw the noise again. Shadow models always have seeds.
+        """
+        return self.claims_privacy
 
     def guarantee(self, model: Any) -> PrivacyClaim | None:
         """Return the guarantee of a fitted model's training; None without differential privacy."""

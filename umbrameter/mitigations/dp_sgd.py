@@ -40,6 +40,11 @@ class DPSGD(InTraining):
     )
     epochs: int | None = Field(None, ge=1, description="Passes over the records, on average; the network's if unset.")
     learning_rate: float | None = Field(None, gt=0, description="Adam's step size; the network's if unset.")
+    reproducible: bool = Field(
+        False,
+        description="Draw the target's noise from the spec's seed, for reruns that are equal to the last bit: whoever "
+        "knows the seed then knows the noise, and the claim of privacy is withdrawn.",
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "DPSGD":
@@ -55,7 +60,13 @@ class DPSGD(InTraining):
         settings = {
             n: v for n in type(self).model_fields if (v := getattr(self, n)) != type(self).model_fields[n].default
         }
-        return f"dp_sgd({', '.join(f'{name}={value:g}' for name, value in settings.items())})"
+        words = ("reproducible" if v is True else f"{name}={v:g}" for name, v in settings.items())
+        return f"dp_sgd({', '.join(words)})"
+
+    @property
+    def needs_secret(self) -> bool:
+        """Whether the target's noise and batches are drawn with a secret from the operating system."""
+        return not self.reproducible
 
     def wrap(self, estimator: Any) -> Any:
         """Return a network of the same shape that trains privately.
@@ -79,7 +90,7 @@ class DPSGD(InTraining):
                 f"mitigation dp_sgd: {type(estimator).__name__} cannot be trained privately here; it is for the "
                 "networks mlp and cnn"
             )
-        settings = self.model_dump(exclude={"kind"})
+        settings = self.model_dump(exclude={"kind", "reproducible"})
         shared = {n: settings.pop(n) or getattr(estimator, n) for n in ("epochs", "learning_rate")}
         return kinds[type(estimator)](**estimator.get_params() | shared | settings)
 

@@ -8,6 +8,7 @@ Abadi et al. (2016), "Deep Learning with Differential Privacy", arXiv 1607.00133
 clip by `ghost_clipping`.
 """
 
+import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -37,11 +38,20 @@ MICROBATCH = 16
 class PrivateNetwork(NetworkClassifier):
     """Base class of private networks: the training and its guarantee.
 
-    The guarantee is for adding or removing one record, against anyone who does not know the seed. The number of
-    records and the set of classes count as public. Noise is drawn in floating point, as is usual.
+    The guarantee is for adding or removing one record. The number of records and the set of classes count as public.
+
+    With `random_state=None`, the initial weights, the batches and the noise follow from 256 bits of the operating
+    system that are stored nowhere. With a seed the training can be repeated to the last bit, also by an attacker who
+    knows the seed: then `is_reproducible_` is true, and the guarantee holds against nobody who may know or guess it.
+    The noise is numpy's, from a generator (PCG64) that is not cryptographic, in floating point, whose rounding may
+    tell more than the guarantee allows (Mironov 2012); neither is accounted for.
 
     Further fitted attributes: `epsilon_` (the accountant's, for the noise that was added; never the request),
     `delta_`, `noise_multiplier_`, `clip_norm_`, `sampling_rate_`, `n_steps_`, `accountant_`.
+
+    References
+    ----------
+    Mironov (2012), "On significance of the least significant bits for differential privacy", CCS.
     """
 
     parameter_checks: ClassVar[Mapping[str, Check]] = {
@@ -76,9 +86,15 @@ class PrivateNetwork(NetworkClassifier):
         """
         X, codes = self._checked(X, y)
         self._check_private()
-        rng = check_random_state(self.random_state)
-        layers = self._initial(rng)
-        noise = np.random.default_rng(rng.randint(2**31 - 1, size=4))
+        self.is_reproducible_ = self.random_state is not None
+        if self.is_reproducible_:
+            rng = check_random_state(self.random_state)
+            layers = self._initial(rng)
+            noise = np.random.default_rng(rng.randint(2**31 - 1, size=4))
+        else:
+            # Not numpy's shared generator, which None stands for elsewhere: anybody may have seeded it.
+            layers = self._initial(np.random.RandomState(np.random.MT19937(_secret())))
+            noise = np.random.default_rng(_secret())
         self._account(len(X))
         self._keep(self._trained(layers, self._clipped_sums(X, codes), len(X), noise))
         return self
@@ -143,7 +159,9 @@ class PrivateMLPClassifier(PrivateNetwork, MLPClassifier):
     Parameters
     ----------
     hidden, activation, epochs, batch_size, learning_rate, l2, label_smoothing, random_state
-        See `MLPClassifier`; `epochs` passes on average. `random_state` must stay secret.
+        See `MLPClassifier`; `epochs` passes on average. Leave `random_state` at None for a model that is to be private:
+        noise and batches then follow from a secret of the operating system. A seed makes the training reproducible, by
+        attackers too, and there is no guarantee (`is_reproducible_`).
     dropout, early_stopping, validation_fraction, patience
         Not supported: leave `dropout` at 0 and `early_stopping` at False.
     epsilon, noise_multiplier
@@ -311,6 +329,11 @@ class PrivateCNNClassifier(PrivateNetwork, CNNClassifier):
             return [(np.asarray(w), np.asarray(b)) for w, b in summed(layers, X[filled], codes[filled], counts)]
 
         return sums
+
+
+def _secret() -> np.random.SeedSequence:
+    """Return 256 bits of the operating system's, in a pool that keeps them all."""
+    return np.random.SeedSequence(secrets.randbits(256), pool_size=8)
 
 
 def _layers(flat: Floats, shapes: Sequence[tuple[int, ...]]) -> Layers:

@@ -41,7 +41,7 @@ from umbrameter.steps.shadow_models import ShadowFitMetadata, ShadowMetadata
 from umbrameter.steps.shadow_records import DrawnMetadata
 from umbrameter.steps.split import SplitMetadata
 from umbrameter.steps.target import TargetMetadata
-from umbrameter.steps.target_answers import QueryMetadata
+from umbrameter.steps.target_answers import QueryMetadata, check_target
 from umbrameter.steps.utility import read_utility
 from umbrameter.steps.variants import Measurement, TrainedVariant, Unmeasurable
 from umbrameter.store.artefacts import Artefact, Store
@@ -131,6 +131,8 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     cost
         The cost of the run.
     """
+    for variant in variants:
+        check_target(store, variant.target.recipe.path, variant.query.recipe.path)
     records = SourceMetadata.read(store.open(variants[0].training.records))
     classes = [str(name) for name in records.classes]
     # The results are the first repeat's; the other repeats give the spread.

@@ -16,6 +16,8 @@ from umbrameter.report.text import (
     attacker_name,
     confidence,
     figure,
+    guarantee_sentence,
+    guarantees_of,
     intervals_note,
     mitigation_name,
     stronger,
@@ -74,13 +76,22 @@ def mitigation_table(report: Report) -> dict[str, list[Any]]:
 
 
 def mitigation_figures(report: Report, label: str) -> dict[str, float]:
-    """Return each attack's AUC under a mitigation, by the stronger attacker, and the epsilon claimed and proved."""
+    """Return each attack's AUC under a mitigation, by the stronger attacker, and the epsilon claimed and proved.
+
+    There is no `epsilon_claimed` for a claim that is withdrawn.
+    """
     shown = stronger(result for result in report.results if result.mitigation == label)
     figures = {f"auc_{allowed(r.attack)}": m.value for r in shown if isinstance(m := r.metrics["auc"], Interval)}
-    # The label of a composition joins those of its parts by a plus sign.
-    for guarantee in (g for g in report.guarantees if g.mitigation in label.split(" + ")):
-        figures |= {"epsilon_claimed": guarantee.epsilon, "epsilon_proved": guarantee.epsilon_lower_bound}
+    for guarantee in guarantees_of(report, label):
+        figures |= {} if guarantee.is_reproducible else {"epsilon_claimed": guarantee.epsilon}
+        figures |= {"epsilon_proved": guarantee.one_run_epsilon_lower_bound}
+        figures |= {"epsilon_proved_if_independent": guarantee.epsilon_lower_bound}
     return figures
+
+
+def mitigation_note(report: Report, label: str) -> str:
+    """Return what a mitigation's claims of privacy are worth, a line each; empty without claims."""
+    return "\n\n".join(map(guarantee_sentence, guarantees_of(report, label)))
 
 
 def flat_metrics(result: Result) -> dict[str, float]:

@@ -11,6 +11,7 @@ from umbrameter.report.text import (
     controls_line,
     figure,
     guarantee_sentence,
+    guarantees_of,
     intervals_note,
     metric_name,
     stronger,
@@ -36,7 +37,6 @@ def card(report: Report, mitigation: str) -> str:
     """
     label = None if mitigation == "none" else mitigation
     results = [result for result in report.results if result.mitigation == label]
-    guarantees = [g for g in report.guarantees if g.mitigation in mitigation.split(" + ")]
     attacks = {
         "columns": ("attack", "attacker", *map(metric_name, FIGURES)),
         "rows": [_attack(result) for result in stronger(results)],
@@ -49,7 +49,7 @@ def card(report: Report, mitigation: str) -> str:
         leak=_leak(report, results, label),
         attacks=attacks,
         costs=costs,
-        notes=[*results[0].notes, *map(guarantee_sentence, guarantees)],
+        notes=[*results[0].notes, *map(guarantee_sentence, guarantees_of(report, mitigation))],
         controls=controls_line(report),
         verdict=STATUS[report.verdict.status],
         intervals_note=intervals_note(confidence(report)),

@@ -281,14 +281,32 @@ def deciding_bound(outcome: LimitOutcome) -> str:
     return "not measured" if outcome.bound is None else f"{outcome.side} bound {number(outcome.bound)}"
 
 
+def guarantees_of(report: Report, mitigation: str) -> list[Guarantee]:
+    """Return the claims of privacy that a mitigation or a part of it makes."""
+    # The label of a composition joins those of its parts by a plus sign.
+    return [guarantee for guarantee in report.guarantees if guarantee.mitigation in mitigation.split(" + ")]
+
+
 def guarantee_sentence(found: Guarantee) -> str:
-    """Return a claimed guarantee, and the epsilon that attacks prove, in a line."""
-    return (
-        f"{'BROKEN' if found.is_broken else 'not disproved'}: {found.mitigation} claims ε {number(found.epsilon)} at δ "
-        f"{found.delta:g} ({found.accountant}; noise multiplier {number(found.noise_multiplier)}, {found.n_steps:,} "
-        f"steps); attacks prove at least {number(found.epsilon_lower_bound)} ({found.n_attacks} attacks, "
-        f"{percent(found.confidence)})"
+    """Return a claimed guarantee, or that it is withdrawn, and the epsilon that attacks prove, in a line."""
+    claim = (
+        f"ε {number(found.epsilon)} at δ {found.delta:g} ({found.accountant}; noise multiplier "
+        f"{number(found.noise_multiplier)}, {found.n_steps:,} steps)"
     )
+    gaussian = found.gaussian_epsilon_lower_bound
+    proofs = (
+        f"attacks on this one training prove at least {number(found.one_run_epsilon_lower_bound)}; "
+        f"{number(found.epsilon_lower_bound)} if records leak independently"
+        f"{'' if gaussian is None else f', and {number(gaussian)} if the trade-off is Gaussian, too'} "
+        f"({found.n_attacks} attacks, {percent(found.confidence)})"
+    )
+    if found.is_reproducible:
+        return (
+            f"withdrawn: {found.mitigation} claims no privacy, since its noise follows from a seed, and whoever knows "
+            f"the seed can draw it again; for a claim, train it with secret noise (without reproducible); {proofs}"
+        )
+    state = "BROKEN" if found.is_broken else "DOUBTFUL" if found.is_doubtful else "not disproved"
+    return f"{state}: {found.mitigation} claims {claim}; {proofs}"
 
 
 def not_measured(report: Report) -> list[str]:

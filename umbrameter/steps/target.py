@@ -39,6 +39,8 @@ class TargetMetadata(Metadata):
 class TargetFit:
     """Train the target on the members.
 
+    A target whose privacy rests on secret noise is another one each time it is trained; its key does not say which.
+
     Parameters
     ----------
     training
@@ -61,11 +63,14 @@ class TargetFit:
         """Write the fitted target as a skops file, and the privacy that its training guarantees."""
         records = Records.open(store, self.training.records)
         members = rows_of(store.open(self.training.split), "member")
-        model = self.training.fit(records, members, integer(self.training.seed, "target"))
+        seed = None if self.training.needs_secret else integer(self.training.seed, "target")
+        model = self.training.fit(records, members, seed)
         draft.data(MODEL, dump_model(model))
         claims = [m.guarantee(model) for m in self.training.mitigations if m.claims_privacy]
         # There is seldom more than one claim; the first counts.
         guarantee = next((claim for claim in claims if claim is not None), None)
+        if guarantee is not None and seed is not None:
+            guarantee = guarantee.model_copy(update={"is_reproducible": True})
         description = self.training.describe()
         TargetMetadata(description=description, is_trained_here=True, guarantee=guarantee).write(draft)
 
@@ -73,6 +78,11 @@ class TargetFit:
 def model_file(artefact: Artefact) -> bytes:
     """Return the skops file of a target that the audit trained."""
     return artefact.data(MODEL)
+
+
+def target_digest(artefact: Artefact) -> str | None:
+    """Return the SHA-256 of the file of a target that the audit trained; None for one trained elsewhere."""
+    return str(artefact.files[MODEL]["sha256"]) if MODEL in artefact.files else None
 
 
 @dataclass(frozen=True)

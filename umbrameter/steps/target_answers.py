@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from umbrameter.errors import StoreError
 from umbrameter.mitigations import PostHoc, answered
 from umbrameter.persistence import load_model
 from umbrameter.predictions.vectors import Vectors
@@ -19,7 +20,7 @@ from umbrameter.records.parts import audited_rows, rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.steps.split import SplitMetadata
-from umbrameter.steps.target import model_file
+from umbrameter.steps.target import model_file, target_digest
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
@@ -37,9 +38,14 @@ PREDICTIONS = "predictions.parquet"
 
 
 class QueryMetadata(Metadata):
-    """The number of records that a step asked the target about; 0 for a step that does not ask."""
+    """The number of records that a step asked the target about, 0 for a step that does not ask; and which target.
+
+    `target_digest` is the SHA-256 of the file of a target that the audit trained. The target's key does not say which
+    one it was where its noise is secret.
+    """
 
     queries: int = 0
+    target_digest: str | None = None
 
 
 class NoisyMetadata(QueryMetadata):
@@ -102,6 +108,30 @@ class QueryStep(ABC):
         return fitted
 
 
+def check_target(store: Store, target: str, answers: str) -> None:
+    """Check that a target is still the one that gave some answers.
+
+    Parameters
+    ----------
+    store
+        The store of the artefacts.
+    target, answers
+        Paths of the `targets` and of the `target_predictions` artefact.
+
+    Raises
+    ------
+    StoreError
+        When the target was deleted and trained again with other secret noise.
+    """
+    asked = QueryMetadata.read(store.open(answers)).target_digest
+    if asked is not None and asked != target_digest(store.open(target)):
+        raise StoreError(
+            f"{store.root}/{target} was trained again, with other secret noise, after {store.root}/{answers} was made "
+            f"from the former one's answers, which all figures would describe: delete {store.root}/store, or give "
+            "another --root, and run the audit again"
+        )
+
+
 @dataclass(frozen=True)
 class _Query(QueryStep):
     """Ask the target about records of the split.
@@ -142,7 +172,7 @@ class _Query(QueryStep):
         """
         predictions, labels = ask(self.model(store), Records.open(store, self.records), rows)
         write_answers(draft, rows, labels, is_member, predictions)
-        QueryMetadata(queries=len(rows)).write(draft)
+        QueryMetadata(queries=len(rows), target_digest=target_digest(store.open(self.target))).write(draft)
 
     def audited(self, store: Store) -> tuple[Ints, Bools]:
         """Return the rows of members and then of non-members, and which of them are members."""

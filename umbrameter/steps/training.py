@@ -43,6 +43,12 @@ class Training:
         return self.estimator
 
     @property
+    def needs_secret(self) -> bool:
+        """Whether the target's random numbers must be secret, for the privacy that its mitigations claim."""
+        claiming = [mitigation for mitigation in self.mitigations if mitigation.claims_privacy]
+        return bool(claiming) and all(mitigation.needs_secret for mitigation in claiming)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The facts that determine a trained model, besides its rows."""
         return {
@@ -54,7 +60,7 @@ class Training:
             "versions": self._estimator.versions,
         }
 
-    def build(self, records: RecordReader, seed: int) -> Classifier:
+    def build(self, records: RecordReader, seed: int | None) -> Classifier:
         """Return the unfitted model.
 
         Parameters
@@ -62,7 +68,7 @@ class Training:
         records
             The records, whose columns determine what is encoded and scaled.
         seed
-            The model's own seed.
+            The model's own seed; None for random numbers that nobody can draw again.
         """
         meta = records.metadata
         model: Classifier = wrapped(self._estimator.build(seed, meta.categorical, meta.binary), self.mitigations)
@@ -72,7 +78,7 @@ class Training:
         """Return the estimator in a few words."""
         return self._estimator.describe()
 
-    def fit(self, records: RecordReader, rows: Ints, seed: int) -> Classifier:
+    def fit(self, records: RecordReader, rows: Ints, seed: int | None) -> Classifier:
         """Train a model.
 
         Parameters
@@ -80,7 +86,7 @@ class Training:
         records, rows
             The records, and the rows to train on, shape (n_rows,).
         seed
-            The model's own seed.
+            The model's own seed; None for random numbers that nobody can draw again.
 
         Raises
         ------

@@ -13,7 +13,7 @@ VERSIONS: Mapping[str, int] = {
     "identities": 1,
     "synthesised": 1,
     "shadow_records": 1,
-    "targets": 3,
+    "targets": 4,
     "query_batches": 1,
     "target_predictions": 2,
     "population_predictions": 1,
@@ -25,10 +25,10 @@ VERSIONS: Mapping[str, int] = {
     "guards": 1,
     "guarded_answers": 1,
     "scores": 4,
-    "evaluations": 3,
+    "evaluations": 4,
     "utility": 1,
-    "guarantees": 1,
-    "controls": 2,
+    "guarantees": 2,
+    "controls": 3,
 }
 
 OUTSIDE = 0

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -56,16 +57,26 @@ def perform(root: str, steps: Sequence[Step]) -> list[str]:
 
 
 def ensure(store: Store, step: Step) -> str:
-    """Return the path of the step's artefact; perform the step if it is missing."""
+    """Return the path of the step's artefact; perform the step if it is missing.
+
+    If somebody else finishes the same artefact meanwhile, theirs stays.
+    """
     artefact = store.find(step.recipe)
     if artefact is not None:
         return artefact.path
     wall, cpu = time.perf_counter(), time.process_time()
-    with store.write(step.recipe) as draft:
+    with suppress(_BeatenError), store.write(step.recipe) as draft:
         step.make(store, draft)
         took = time.perf_counter() - wall, time.process_time() - cpu
         Cost(seconds=took[0], cpu_seconds=took[1], peak_rss_mb=peak_rss_mb()).write(draft)
+        if store.find(step.recipe) is not None:
+            # A target with secret noise is another one each time it is trained, and the first may have been asked.
+            raise _BeatenError
     return step.recipe.path
+
+
+class _BeatenError(Exception):
+    """Another writer has finished the artefact first."""
 
 
 def peak_rss_mb() -> float:
