@@ -18,6 +18,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from umbrameter.errors import DataError, brief
+from umbrameter.store.addresses import located
 
 BATCH = 2**22
 """Values read at once."""
@@ -163,7 +164,7 @@ def open_source(path: str, setting: str = "data.path") -> Source:
     DataError
         When the path does not exist, cannot be read as Parquet, or has no rows.
     """
-    fs, base = filesystem(path, setting)
+    fs, base = _filesystem(path, setting)
     try:
         info = fs.get_file_info(base)
         infos = fs.get_file_info(pafs.FileSelector(base, recursive=True)) if not info.is_file else [info]
@@ -185,18 +186,11 @@ def open_source(path: str, setting: str = "data.path") -> Source:
     return source
 
 
-def filesystem(path: str, setting: str = "data.path") -> tuple[pafs.FileSystem, str]:
-    """Return the file system of a local path or a bucket's address, and the path within it."""
-    if "://" in path:
-        try:
-            location: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                f"{setting}={path!r} cannot be reached ({brief(error, 160)}); correct the address, in which a space "
-                "is %20, # is %23, % is %25 and ? is %3F"
-            ) from None
-        return location
-    return pafs.LocalFileSystem(), path
+def _filesystem(path: str, setting: str) -> tuple[pafs.FileSystem, str]:
+    try:
+        return located(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{setting}={path!r} cannot be reached ({brief(error, 160)}); correct the address") from None
 
 
 def _below(base: str, path: str) -> str:
