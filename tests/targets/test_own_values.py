@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
@@ -210,3 +212,56 @@ def test_a_model_of_another_package_is_given_the_matrix_unless_it_reads_the_sour
     assert isinstance(model.given[0], pa.Table if reads else np.ndarray)
     assert isinstance(model.given[-1], pa.Table if reads else np.ndarray)
     assert isinstance(model.given[1], np.ndarray)  # a changed copy, which no source has
+
+
+# What was measured wrongly
+
+
+def auc(model: Any, records: Records, n: int) -> float:
+    """Return the AUC of the confidence on the first n records against the next, asked as an audit asks."""
+    predictions, labels = ask(model, records.as_source, np.arange(2 * n))
+    return float(roc_auc_score(np.arange(2 * n) < n, predictions[np.arange(2 * n), labels]))
+
+
+def leaking(folder: Path, first: str) -> tuple[Records, pd.DataFrame, Any]:
+    """Return records, the same by pandas, and a model that knows its 1,000 members by the tenths of a dose."""
+    rng, n = np.random.default_rng(5), 4000
+    tenths = np.array([a + b / 10 for a in range(400) for b in (1, 2, 3, 4, 6, 7, 8, 9)])  # none is exact in binary
+    frame = pd.DataFrame({"dose": rng.choice(np.round(tenths, 1), n), "score": rng.integers(0, 40, n).astype(float)})
+    frame["y"] = ((frame.score > 20) ^ (rng.random(n) < 0.25)).astype(int)
+    frame = frame.drop_duplicates(["dose", "score"]).reset_index(drop=True)
+    frame["town"] = rng.choice(["Graz", "Linz", "Wien"], len(frame))
+    frame = frame[[first, *(name for name in ("dose", "score", "town") if name != first), "y"]]
+    frame.to_parquet(folder / "data.parquet")
+    store = Store(folder / "root")
+    records = Records.open(store, build(ParquetData(path=str(folder / "data.parquet"), label="y"), store).path)
+    encoder = ColumnTransformer(
+        [("codes", OneHotEncoder(handle_unknown="ignore"), ["dose", "town"])], remainder="passthrough"
+    )
+    members = frame[:1000]
+    return (
+        records,
+        frame,
+        make_pipeline(encoder, LogisticRegression(C=30, max_iter=5000)).fit(members.drop(columns="y"), members.y),
+    )
+
+
+@pytest.mark.parametrize("first", ["dose", "town"])
+def test_a_leak_in_digits_that_float32_loses_is_measured(tmp_path: Path, first: str) -> None:
+    """A target with an AUC of .82 was reported at .51, and passed."""
+    records, frame, model = leaking(tmp_path, first)
+    answers = model.predict_proba(frame[:2000].drop(columns="y"))[np.arange(2000), frame.y[:2000]]
+    by_hand = roc_auc_score(np.arange(2000) < 1000, answers)
+    assert 0.78 < by_hand < 0.9
+    assert auc(Adapted(model, Columns.of(records), [0, 1]), records, 1000) == pytest.approx(by_hand, abs=1e-4)
+
+    class Server:
+        """Reads JSON rows as lists, in the order of the file that its owner has."""
+
+        classes_, reads_source = np.array([0, 1]), True
+
+        def predict_proba(self, X: Any) -> Any:
+            rows = json.loads(json.dumps(encoded(X, Columns.of(records))))
+            return model.predict_proba(pd.DataFrame(rows, columns=[*frame.columns.drop("y")]))
+
+    assert auc(Server(), records, 1000) == pytest.approx(by_hand, abs=1e-4)
