@@ -92,7 +92,7 @@ class EndpointConnection(MutableConnection):
         endpoint.model = digest(identity)
         answers = known_answers(store, identity)
         unsure = answers.max(axis=1).argsort()[:WITNESSES]  # models differ most on these
-        endpoint.witnesses = canaries[unsure], answers[unsure]
+        endpoint.witnesses = canaries.take(unsure), answers[unsure]
 
     def querying(self, purpose: str) -> AbstractContextManager[object]:
         """Return a context within which the ledger notes a purpose."""

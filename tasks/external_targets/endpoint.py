@@ -4,7 +4,6 @@ Belongs here: the requests, their retries, the store of answers, secrets. Does n
 answer means (`umbrameter.targets.endpoint_format`).
 """
 
-import hashlib
 import json
 import logging
 import random
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -30,10 +29,10 @@ from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import Rounding, TopK
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Recipe, Store, digest
-from umbrameter.targets.columns import Columns, masked, same
+from umbrameter.targets.columns import Columns, Rows, masked, same
 from umbrameter.targets.endpoint import EndpointTarget
 from umbrameter.targets.endpoint_format import aligned, all_classes, answers_of, body_of, encoded
-from umbrameter.typing import Array, Floats
+from umbrameter.typing import Floats
 
 log = logging.getLogger("umbrameter.audit")
 logging.getLogger("httpcore").setLevel(logging.WARNING)  # its debug lines show headers, which may echo a token
@@ -58,7 +57,7 @@ class _Batch:
     """Consecutive records of a query that are sent in one request."""
 
     start: int
-    X: Array
+    X: Rows
     recipe: Recipe
 
     @property
@@ -92,6 +91,9 @@ class Endpoint:
         When `target.ca` cannot be read, or the token cannot be sent.
     """
 
+    reads_source = True
+    """Whether it is given records as their source has them."""
+
     def __init__(
         self,
         target: EndpointTarget,
@@ -106,7 +108,7 @@ class Endpoint:
         self.is_coarse = target.does(Rounding, TopK)
         self.purpose = "audited records"
         self.model = ""
-        self.witnesses: tuple[Array, Floats] | None = None
+        self.witnesses: tuple[Rows, Floats] | None = None
         self._ledger = Ledger(store, f"ledger/{digest(target.url)[:32]}")
         self._token = (token or "").strip()
         self._clock = Clock()
@@ -137,7 +139,7 @@ class Endpoint:
         finally:
             self.purpose = before
 
-    def predict_proba(self, X: Array) -> Floats:
+    def predict_proba(self, X: Rows) -> Floats:
         """Return prediction vectors, float32 of shape (n_records, n_classes); kept answers are not asked for again.
 
         Raises
@@ -149,7 +151,7 @@ class Endpoint:
         """
         return self._gathered(X, self.purpose, self._kept)
 
-    def canary(self, X: Array) -> Floats:
+    def canary(self, X: Rows) -> Floats:
         """Return prediction vectors as `predict_proba` does, but never kept ones; compare them with `same`."""
         return self._gathered(X, "canary", self._anew)
 
@@ -177,7 +179,7 @@ class Endpoint:
         header, scheme = ("Authorization", "Bearer") if spec is None else (spec.header, spec.scheme)
         return {header: f"{scheme} {self._token}".strip()}
 
-    def _gathered(self, X: Array, purpose: str, answer: Callable[[_Batch, str, threading.Event], Floats]) -> Floats:
+    def _gathered(self, X: Rows, purpose: str, answer: Callable[[_Batch, str, threading.Event], Floats]) -> Floats:
         """Query all batches in parallel; once one has failed for good, start no other."""
         batches, stop, failed = list(self._batches(X)), threading.Event(), list[BaseException]()
 
@@ -203,21 +205,19 @@ class Endpoint:
         none = np.empty((0, len(self.classes)), dtype=np.float32)
         return np.concatenate([none, *(futures[batch.recipe.key].result() for batch in batches)])
 
-    def _batches(self, X: Array) -> Iterator[_Batch]:
+    def _batches(self, X: Rows) -> Iterator[_Batch]:
         size = self.target.batch_size
         step = own_records(size) if self.witnesses is not None else size
         for start in range(0, len(X), step):
-            part = np.ascontiguousarray(X[start : start + step])
-            content = hashlib.sha256(f"{part.dtype.str} {part.shape} ".encode() + part.tobytes()).hexdigest()
+            part = X.slice(start, step) if isinstance(X, pa.Table) else X[start : start + step]
+            content = digest(encoded(part, self.columns, start))  # what is sent: equal records are equal text
             facts = {**self.target.identity, "model": self.model, "form": self._form, "content": content}
             yield _Batch(start, part, Recipe("query_batches", facts))
 
     @cached_property
     def _form(self) -> str:
         """The digest of what decides how records are written, and how answers are read."""
-        columns = self.columns
-        categories = {name: list(values) for name, values in columns.categories.items()}
-        return digest([columns.names, categories, columns.integral, list(map(str, self.classes))])
+        return digest([self.columns.names, list(map(str, self.classes))])
 
     def _kept(self, batch: _Batch, purpose: str, stop: threading.Event) -> Floats:
         """Return a batch's answers: the kept ones, or new ones, which are kept at once."""
@@ -236,9 +236,9 @@ class Endpoint:
         """Return a batch's answers, which came in one request with the witnesses', and how many requests they took."""
         n = len(batch.X)
         if self.witnesses is None or min(n + WITNESSES, self.target.batch_size) < FEWEST:
-            return self._asked(batch, purpose, stop)
+            return self._asked(batch, [], purpose, stop)
         records, known = self.witnesses
-        answers, attempts = self._asked(replace(batch, X=np.concatenate([batch.X, records])), purpose, stop)
+        answers, attempts = self._asked(batch, encoded(records, self.columns), purpose, stop)
         if not same(answers[n:], known):
             raise TargetError(
                 f"{self.target.place} answers {len(known)} records differently than at the beginning: it was replaced "
@@ -248,17 +248,17 @@ class Endpoint:
         return answers[:n], attempts
 
     def _anew(self, batch: _Batch, purpose: str, stop: threading.Event) -> Floats:
-        return self._asked(batch, purpose, stop)[0]
+        return self._asked(batch, [], purpose, stop)[0]
 
-    def _asked(self, batch: _Batch, purpose: str, stop: threading.Event) -> tuple[Floats, int]:
-        """Return a batch's answers and how many requests they took."""
-        rows = encoded(batch.X, self.columns, batch.start)
+    def _asked(self, batch: _Batch, more: list[list[Any]], purpose: str, stop: threading.Event) -> tuple[Floats, int]:
+        """Return a batch's answers, then those of more rows, and how many requests they took."""
+        rows = encoded(batch.X, self.columns, batch.start) + more
         body = json.dumps(body_of(self.target.request, rows, self.columns), allow_nan=False).encode()
         reply = Reply("")
         for attempt in range(self.target.retries + 1):
             if attempt:
                 self._pause(reply, attempt, stop)
-            reply = self._sent(body, batch, purpose)
+            reply = self._sent(body, batch, len(rows), purpose)
             if reply.status == "200":
                 return self._read(reply, batch, rows), attempt + 1
             if reply.status not in REPEATED:
@@ -284,9 +284,9 @@ class Endpoint:
         if stop.wait(seconds):
             raise TargetError("not asked again, since another batch failed")
 
-    def _sent(self, body: bytes, batch: _Batch, purpose: str) -> Reply:
-        """Send one request, with a row in the ledger before it and its end after it."""
-        n, budget = len(batch.X), self.target.budget
+    def _sent(self, body: bytes, batch: _Batch, n: int, purpose: str) -> Reply:
+        """Send one request of n records, with a row in the ledger before it and its end after it."""
+        budget = self.target.budget
         with self._sending:  # so that parallel requests cannot overdraw the budget together
             if budget is not None and (sent := self.n_sent) + n > budget:
                 raise TargetError(

@@ -186,17 +186,20 @@ class Pyfunc:
         return np.asarray(self.model.predict(given if self._inputs is None else self._typed(given)))
 
     def _typed(self, records: Any) -> Any:
-        """Return records whose numbers have the signature's types, on which MLflow insists."""
+        """Return records that have the signature's types, on which MLflow insists."""
         if self._inputs.is_tensor_spec():
             return _cast(np.asarray(records), self._inputs.inputs[0].type)
         kinds = {spec.name: spec.type for spec in self._inputs.inputs if isinstance(spec.type, DataType)}
         numeric = [name for name, kind in kinds.items() if name in records and kind.to_numpy().kind in "biuf"]
-        return records.assign(**{name: _cast(records[name], kinds[name].to_numpy()) for name in numeric})
+        numbers = {name: _cast(records[name], kinds[name].to_numpy()) for name in numeric}
+        # A signature calls pandas' categories text, and MLflow refuses the categories.
+        categories = records.select_dtypes("category").columns.intersection(list(kinds))
+        return records.assign(**numbers, **{name: records[name].astype(object) for name in categories})
 
 
 def _cast(values: Any, kind: Any) -> Any:
-    """Convert numbers to another type, unless that would change any of them."""
+    """Convert numbers to another type: a float's precision is the model's choice, but no integer may change."""
     if values.dtype.kind not in "biuf":
         return values
     converted = values.astype(kind)
-    return converted if (converted == values).all() else values
+    return converted if kind.kind == "f" or (converted == values).all() else values

@@ -4,6 +4,7 @@ Belongs here: which figure goes where in MLflow, and the error when MLflow canno
 computation of figures; all of them are read from the run's folder and the store.
 """
 
+import shlex
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -152,7 +153,8 @@ def _refused(root: str, folder: str, uri: str | None, error: Exception) -> Track
     refusal = TrackingError(
         f"tracking_uri={without_secrets(address)!r}: MLflow did not take the results "
         f"({without_secrets(brief(error))}); the audit is complete in {root}/{folder}: once MLflow answers, run "
-        f"umbrameter track {root}/{folder}" + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
+        f"umbrameter track {shlex.quote(f'{root}/{folder}')}"
+        + ("" if uri is None else f" --tracking-uri {without_secrets(address)}")
     )
     refusal.run = folder
     return refusal

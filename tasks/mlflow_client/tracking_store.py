@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
 
 from umbrameter.errors import TrackingError
+from umbrameter.store.addresses import local_path
 from umbrameter.store.artefacts import Store
 
 EXPERIMENT_TAGS = {
@@ -26,16 +28,26 @@ EXPERIMENT_TAGS = {
 
 
 def default_uri(root: str) -> str:
-    """Return the address of the SQLite store under a local root.
+    """Return the address of the SQLite store under a local root, whatever characters the root's path has.
 
     Raises
     ------
     TrackingError
         When the root is a bucket, which cannot hold a SQLite file.
     """
-    if "://" in root:
+    local = local_path(root)
+    if local is None:
         raise TrackingError(f"root={root!r} is no local folder, so MLflow needs an address of its own: --tracking-uri")
-    return f"sqlite:///{Path(root).resolve() / 'mlflow.db'}"
+    return _sqlite(Path(local).resolve() / "mlflow.db")
+
+
+def _sqlite(path: Path) -> str:
+    """Return the address of a SQLite file, as a URI of SQLite's own if the plain form would end at a character."""
+    plain = str(path)
+    if not {*plain} & {*"?#%"}:
+        return f"sqlite:///{plain}"
+    # With the driver's name, since MLflow would make folders for what follows a bare sqlite:///, taken literally.
+    return f"sqlite+pysqlite:///file:{quote(plain)}?uri=true"
 
 
 @contextmanager
@@ -67,7 +79,7 @@ def ui_command(root: str, uri: str | None, port: int) -> list[str]:
         When there is no MLflow store under the root yet.
     """
     address = uri or default_uri(root)
-    if uri is None and not Path(root, "mlflow.db").is_file():
+    if uri is None and not Path(str(local_path(root)), "mlflow.db").is_file():
         raise TrackingError(f"root={root!r} has no MLflow store yet; run an audit there first, or give --tracking-uri")
     options = ["--backend-store-uri", address, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     return [sys.executable, "-m", "mlflow", "server", *options]
@@ -123,7 +135,7 @@ def make_default(root: str) -> None:
         if not path.exists():
             # Left behind by a process that was killed here.
             new.unlink(missing_ok=True)
-            mlflow.MlflowClient(tracking_uri=f"sqlite:///{new.resolve()}")
+            mlflow.MlflowClient(tracking_uri=_sqlite(new.resolve()))
             new.replace(path)
 
 

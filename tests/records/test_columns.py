@@ -3,7 +3,6 @@
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,9 +28,8 @@ LABELS = [pa.int64(), pa.uint8(), pa.bool_(), pa.float64(), pa.string(), pa.dict
 
 def roles(types: dict[str, pa.DataType], **settings: Any) -> Columns:
     """Return the roles of the columns of some types; `y` is the label unless it is said otherwise."""
-    source = pads.dataset(pa.table({name: pa.array([], kind) for name, kind in types.items()}))
     given = {"label": "y", "ident": None, "features": None, "ignore": (), "slices": ()} | settings
-    return columns_of(source, **given)
+    return columns_of(pa.schema(types.items()), **given)
 
 
 def refusal(types: dict[str, pa.DataType], **settings: Any) -> str:
@@ -45,19 +43,20 @@ def refusal(types: dict[str, pa.DataType], **settings: Any) -> str:
 
 @pytest.mark.parametrize("kind", NUMBERS, ids=str)
 def test_numbers_and_booleans_are_numbers(kind: pa.DataType) -> None:
-    assert roles({"a": kind, "y": pa.int64()}).numbers == ("a",)
+    found = roles({"a": kind, "y": pa.int64()})
+    assert (found.features, found.categories) == (("a",), ())
 
 
 @pytest.mark.parametrize("kind", TEXTS, ids=str)
 def test_text_is_a_category(kind: pa.DataType) -> None:
     found = roles({"a": kind, "y": pa.int64()})
-    assert (found.numbers, found.categories) == ((), ("a",))
+    assert (found.features, found.categories) == (("a",), ("a",))
 
 
 @pytest.mark.parametrize("width", [1, 784])
 def test_a_fixed_size_list_of_numbers_is_the_whole_matrix(width: int) -> None:
     found = roles({"x": pa.list_(pa.float32(), width), "y": pa.int64()})
-    assert (found.vector, found.width, found.numbers) == ("x", width, ())
+    assert (found.vector, found.width, found.features) == ("x", width, ("x",))
 
 
 @pytest.mark.parametrize("kind", OTHERS, ids=str)
@@ -88,12 +87,20 @@ def test_a_vector_is_the_only_feature(other: dict[str, pa.DataType]) -> None:
 # By name
 
 
+def test_the_index_of_a_data_frame_is_no_feature_unless_it_is_listed() -> None:
+    types = {"a": pa.int8(), "__index_level_0__": pa.int64(), "y": pa.int64()}
+    index = ("__index_level_0__",)
+    assert roles(types, index=index).features == ("a",)
+    assert roles(types, index=index, features=("__index_level_0__", "a")).features == ("__index_level_0__", "a")
+    assert roles(types, index=index, ident="__index_level_0__").id == "__index_level_0__"
+
+
 TYPES = {"id": pa.int64(), "a": pa.int8(), "c": pa.string(), "s": pa.string(), "t": pa.timestamp("s"), "y": pa.int8()}
 
 
 def test_what_is_named_otherwise_is_no_feature() -> None:
     found = roles(TYPES, ident="id", ignore=("t",), slices=("s",))
-    assert (found.numbers, found.categories, found.slices) == (("a",), ("c",), ("s",))
+    assert (found.features, found.categories, found.slices) == (("a", "c"), ("c",), ("s",))
     assert sorted(found.used) == ["a", "c", "id", "s", "y"]
 
 
@@ -103,9 +110,9 @@ def test_a_slice_may_be_a_feature_where_it_is_listed_as_one() -> None:
 
 
 def test_features_come_in_the_order_in_which_they_are_listed() -> None:
-    types = {"a": pa.int8(), "b": pa.int8(), "c": pa.int8(), "y": pa.int8()}
-    assert roles(types, features=("c", "a")).numbers == ("c", "a")
-    assert roles(types).numbers == ("a", "b", "c")
+    types = {"t": pa.string(), "a": pa.int8(), "u": pa.string(), "b": pa.bool_(), "y": pa.int8()}
+    assert roles(types, features=("b", "u", "a")).features == ("b", "u", "a")
+    assert roles(types).features == ("t", "a", "u", "b")
 
 
 @pytest.mark.parametrize(
@@ -143,11 +150,12 @@ def test_every_column_has_one_role_or_none(data: st.DataObject) -> None:
         assert "data.features" in refusal(kinds, ignore=ignored, slices=sliced)
         return
     found = roles(kinds, ignore=ignored, slices=sliced)
-    assert sorted([*found.numbers, *found.categories]) == sorted(left)
+    assert [*found.features] == [name for name in kinds if name in left]
+    assert [*found.categories] == [name for name in found.features if kinds[name] in TEXTS]
     assert {*found.used} == {"y", *left, *sliced} and len(found.used) == len({*found.used})
     shuffled = {name: kinds[name] for name in data.draw(st.permutations([*kinds]))}
     again = roles(shuffled, ignore=ignored, slices=sliced)
-    assert {*again.numbers} == {*found.numbers} and {*again.categories} == {*found.categories}
+    assert {*again.features} == {*found.features} and {*again.categories} == {*found.categories}
 
 
 # The data part of a spec

@@ -138,12 +138,31 @@ def test_a_file_damaged_after_the_checks_is_the_data_s_fault(store, parquet, mon
     assert "the Parquet file is damaged" in refusal(store, str(path))
 
 
-def test_a_part_without_a_column_counts_as_missing_values(store, parquet, tmp_path):
-    parquet(numbers(), "parts/1.parquet")
-    parquet({"a": np.arange(3.0), "y": [0, 1, 2]}, "parts/2.parquet")
-    assert f"column 'b' has missing values (null or NaN), the first in row {N}" in refusal(
-        store, str(tmp_path / "parts")
-    )
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1")])
+def test_a_file_that_lacks_a_column_is_named_in_either_order(store, parquet, tmp_path, first, second):
+    parquet(numbers(), f"parts/{first}.parquet")
+    parquet({"a": np.arange(3.0) + 90, "y": [0, 1, 2]}, f"parts/{second}.parquet")
+    text = refusal(store, str(tmp_path / "parts"))
+    assert f"file '{second}.parquet' has no column 'b'" in text and f"file '{first}.parquet' has one" in text
+    assert built(store, str(tmp_path / "parts"), ignore=("b",)).n_records == N + 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "shown"),
+    [
+        (pa.int64(), pa.float64(), "as double, and"),
+        (pa.float64(), pa.int64(), "as int64, and"),
+        (pa.int64(), pa.int32(), "as int32, and"),
+        (pa.string(), pa.int64(), "as int64, and"),
+    ],
+)
+def test_a_column_whose_type_changes_is_named_with_the_file(store, parquet, tmp_path, kind, other, shown):
+    for name, (start, dtype) in {"1": (0, kind), "2": (N, other)}.items():
+        values = pa.array([str(i % 9) if pa.types.is_string(dtype) else i for i in range(start, start + N)], dtype)
+        parquet({"a": values, "b": np.arange(start, start + N) + 0.5, "y": np.arange(N) % 2}, f"parts/{name}.parquet")
+    text = refusal(store, str(tmp_path / "parts"))
+    assert "file '2.parquet' holds the column 'a' " + shown in text and "write it as one type in all files" in text
+    assert built(store, str(tmp_path / "parts"), ignore=("a",)).n_records == 2 * N
 
 
 def test_the_spec_refuses_what_it_does_not_know():

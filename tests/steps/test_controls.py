@@ -17,15 +17,12 @@ from tests.steps.test_scores import Placed, plainly
 from umbrameter.attacks import Gap, Loss, Shokri
 from umbrameter.estimators import Estimator
 from umbrameter.evaluation.controls import Control, failures, of_scores
-from umbrameter.records.build import build
-from umbrameter.records.reader import Records
-from umbrameter.records.sources import ParquetData, SidesData
+from umbrameter.records.sources import SidesData
 from umbrameter.spec.audit import AuditSpec, ShadowSpec
-from umbrameter.steps import controls
-from umbrameter.steps.controls import CheckControls, _keys, _scaled, read_controls
+from umbrameter.steps.controls import CheckControls, _scaled, read_controls
 from umbrameter.steps.scores import read_scores
 from umbrameter.steps.target_answers import read_answers, write_answers
-from umbrameter.store.artefacts import Recipe, Store
+from umbrameter.store.artefacts import Recipe
 from umbrameter.store.steps import ensure
 
 Columns = dict[str, Any]
@@ -207,7 +204,7 @@ def test_one_attack_that_scores_by_place_is_caught_among_others(trained: Audit, 
         assert outcomes["row_order"].status == expected
 
 
-# Records as distances and digests
+# Records as distances
 
 
 def test_distances_are_of_features_on_one_scale_and_categories_that_differ(trained: Audit) -> None:
@@ -219,18 +216,3 @@ def test_distances_are_of_features_on_one_scale_and_categories_that_differ(train
         squares = sum(((X[i, k] - X[j, k]) / width[k]) ** 2 for k in numbers)
         squares += sum(X[i, k] != X[j, k] for k in records.categorical)
         assert np.sum((scaled[i] - scaled[j]) ** 2) == pytest.approx(squares, abs=1e-6)
-
-
-@pytest.mark.parametrize("per_batch", [1, 7, 10_000])
-def test_digests_are_equal_where_records_and_labels_are(
-    tmp_path: Path, per_batch: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = RNG.integers(0, 3, (60, 3))
-    table = pa.table({"a": rows[:, 0], "b": rows[:, 1] * 0.5, "y": rows[:, 2]})
-    pq.write_table(table, tmp_path / "data.parquet")
-    data, store = ParquetData(path=str(tmp_path / "data.parquet"), label="y", duplicates="keep"), Store(tmp_path)
-    records = Records.open(store, build(data, store).path)
-    monkeypatch.setattr(controls, "BATCH", per_batch * records.n_features)
-    keys = _keys(records, np.arange(60))
-    for i in range(60):
-        assert (keys == keys[i]).tolist() == (rows == rows[i]).all(axis=1).tolist()

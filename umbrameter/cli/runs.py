@@ -1,5 +1,6 @@
 """What the commands share: find a run's files, and print its report."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,4 +141,4 @@ def _ui_hint(root: str, tracking_uri: str | None) -> str:
     program = sys.argv[0].removeprefix(f"{Path.cwd()}/") if "/" in sys.argv[0] else "umbrameter"
     if tracking_uri is not None:  # without the password before the @
         return tracking_uri.rpartition("@")[2] if "@" in tracking_uri else tracking_uri
-    return f"{program} ui" + ("" if root == "runs" else f" --root {root}") + ", then http://127.0.0.1:5000"
+    return f"{program} ui" + ("" if root == "runs" else f" --root {shlex.quote(root)}") + ", then http://127.0.0.1:5000"

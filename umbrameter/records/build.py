@@ -6,21 +6,22 @@ Belongs here: checks of a source as a whole, and writing the artefact. Does not 
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
 from umbrameter.errors import DataError
 from umbrameter.records.columns import columns_of
 from umbrameter.records.encoding import EXACT, Census, Intake
 from umbrameter.records.membership import Membership
 from umbrameter.records.metadata import SourceMetadata
-from umbrameter.records.parquet import filesystem, open_source
-from umbrameter.records.reader import OWN_COLUMNS, ROW_GROUP
+from umbrameter.records.own import unfit_fields
+from umbrameter.records.parquet import Source, is_text, open_source
+from umbrameter.records.reader import FEATURES, OWN, OWN_COLUMNS, PRINTS, ROW_GROUP
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.store.arrow import byte_column, vector_column
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store, sha256
@@ -57,9 +58,7 @@ def records_recipe(source: AnyData, membership: Membership | None = None) -> Rec
 
 
 def _digests(path: str, setting: str) -> dict[str, str]:
-    fs, base = filesystem(path)
-    names = open_source(path, f"data.{setting}").files
-    return {name.removeprefix(base).strip("/"): sha256(fs, name) for name in names}
+    return {file.below: sha256(file.fs, file.path) for file in open_source(path, f"data.{setting}").files}
 
 
 def build(source: AnyData, store: Store, membership: Membership | None = None) -> Artefact:
@@ -98,36 +97,23 @@ def build(source: AnyData, store: Store, membership: Membership | None = None) -
     return store.open(recipe.path)
 
 
-def _intake(source: AnyData, opened: Mapping[str, pads.Dataset]) -> Intake:
+def _intake(source: AnyData, opened: Mapping[str, Source]) -> Intake:
     """Return the source with its columns' roles; several parts become one source, in order."""
-    first, *others = opened.items()
-    for name, dataset in others:
-        if _kinds(dataset) != _kinds(first[1]):
-            raise DataError(
-                f"data.{name}={source.paths[name]!r} has the columns {_columns(dataset)}, and data.{first[0]} has "
-                f"{_columns(first[1])}; give all parts the same columns and types"
-            )
-    whole = pads.dataset([*opened.values()]) if others else first[1]
-    columns = columns_of(whole, source.label, source.id, source.features, source.ignore, source.slices)
+    whole = Source(tuple(file for part in opened.values() for file in part.files))
+    columns = columns_of(
+        whole.schema, source.label, source.id, source.features, source.ignore, source.slices, whole.index
+    )
+    whole.check(columns.used)
     _refuse_types(whole.schema, columns.id, columns.slices)
     return Intake(whole, columns, source.precision)
 
 
-def _kinds(dataset: pads.Dataset) -> list[tuple[str, pa.DataType]]:
-    """Return the columns' names and types without their nullability, in which parts may differ."""
-    return [(field.name, field.type) for field in dataset.schema]
-
-
-def _columns(dataset: pads.Dataset) -> str:
-    return ", ".join(f"{field.name} ({field.type})" for field in dataset.schema)
-
-
 def _parts(
-    source: AnyData, opened: Mapping[str, pads.Dataset], intake: Intake, membership: Membership | None
+    source: AnyData, opened: Mapping[str, Source], intake: Intake, membership: Membership | None
 ) -> dict[str, Array] | None:
     """Return each row's part (0 member, 1 non-member, 2 pool) and row in the membership table, as far as known."""
     if isinstance(source, SidesData):
-        return {"part": np.repeat(np.arange(len(opened), dtype=np.int8), [d.count_rows() for d in opened.values()])}
+        return {"part": np.repeat(np.arange(len(opened), dtype=np.int8), [part.n_rows for part in opened.values()])}
     return None if membership is None else membership.look_up(_ids(intake))
 
 
@@ -171,13 +157,12 @@ def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -
 
 def _is_plain(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return bool(text or pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
+    return bool(is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
 
 
 def _ids(intake: Intake) -> pa.ChunkedArray:
     name = str(intake.columns.id)
-    ids_only = replace(intake, columns=replace(intake.columns, numbers=(), categories=(), vector=None, slices=()))
+    ids_only = replace(intake, columns=replace(intake.columns, features=(), categories=(), vector=None, slices=()))
     return pa.chunked_array([_comparable(batch[name]) for _, batch in ids_only.batches()])
 
 
@@ -206,7 +191,11 @@ def _oddities(census: Census) -> list[str]:
     largest = np.maximum(np.abs(census.low), np.abs(census.high))
     constant = names[census.low == census.high]
     wide = names[census.integral & (largest > EXACT) & (census.intake.precision == "float32")]
+    used, index = census.intake.columns.used, census.intake.source.index
+    unused = np.array([name for name in index if name not in used])
     warnings = []
+    if len(unused):
+        warnings.append(f"{_listed(unused)} the index of a data frame and no feature")
     if len(constant):
         warnings.append(f"{_listed(constant)} the same in every record, which no model can learn from")
     if len(wide):
@@ -220,7 +209,11 @@ def _listed(names: Array) -> str:
 
 
 def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> Ints:
-    """Write record_id, label, x and the slices, one row group at a time; return the number of records per class."""
+    """Write the records, one row group at a time; return the number of records per class.
+
+    `records.parquet` has record_id, label, the matrix x and the slices, and `own.parquet` those of the features that x
+    rounds, as the source has them.
+    """
     # Bits, pixels and small counts take one byte each instead of four or eight.
     bytewide = bool(census.integral.all() and census.low.min() >= 0 and census.high.max() <= 255)
     precision, n_features = pa.from_numpy_dtype(np.dtype(intake.precision)), len(intake.feature_names)
@@ -228,16 +221,26 @@ def _write(intake: Intake, census: Census, dropped: Bools, draft: Draft) -> Ints
     slices = intake.columns.slices
     fields = [("record_id", pa.int64()), ("label", pa.int32()), ("x", x), *((name, pa.string()) for name in slices)]
     schema, counts = pa.schema(fields), np.zeros(len(intake.codes.classes), dtype=np.int64)
-    with draft.writer("records.parquet", schema) as writer:
+    own = unfit_fields(intake.schema, census.fits)
+    with ExitStack() as stack:
+        writer = stack.enter_context(draft.writer("records.parquet", schema))
+        own_writer = stack.enter_context(draft.writer(OWN, own)) if own.names else None
         for start, batch in intake.batches():
             keep = ~dropped[start : start + batch.num_rows]
-            X, y = intake.encode(batch, start)
+            X, _, y = intake.encode(batch, start)
             ids = np.arange(keep.sum()) + counts.sum()  # consecutive, without gaps for dropped rows
-            slice_columns = [batch[name].cast(pa.string()).filter(pa.array(keep)) for name in slices]
+            kept = batch.filter(pa.array(keep))
+            slice_columns = [kept[name].cast(pa.string()) for name in slices]
             features = (byte_column if bytewide else vector_column)(X[keep])
             columns = [pa.array(ids), pa.array(y[keep]), features, *slice_columns]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
+            if own_writer is not None:
+                unfit = pa.RecordBatch.from_arrays([kept[name] for name in own.names], schema=own)
+                own_writer.write_batch(unfit, row_group_size=ROW_GROUP)
             counts += np.bincount(y[keep], minlength=len(counts))
+    draft.data(FEATURES, intake.schema.serialize().to_pybytes())
+    prints = byte_column(census.fingerprints[~dropped].view(np.uint8))
+    draft.table(PRINTS, pa.table({"fingerprint": prints}), row_group_size=ROW_GROUP)
     return counts
 
 

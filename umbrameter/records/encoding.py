@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
 from umbrameter.errors import DataError, brief
 from umbrameter.records.columns import Columns
-from umbrameter.records.parquet import BATCH, _stream
+from umbrameter.records.own import as_numbers, is_vector, schema_of
+from umbrameter.records.parquet import BATCH, Source
 from umbrameter.seeds import generator
 from umbrameter.typing import Array, Bools, Floats, Ints
 
@@ -26,6 +26,9 @@ MANY_CATEGORIES = 1000
 EXACT = 2**24
 """float32 holds every integer up to this exactly."""
 
+EXACT_DOUBLE = 2**53
+"""float64 holds every integer below this exactly."""
+
 
 @dataclass(frozen=True)
 class Codes:
@@ -33,32 +36,39 @@ class Codes:
 
     classes: tuple[Any, ...]
     categories: Mapping[str, tuple[str, ...]]
+    levels: Mapping[str, tuple[str, ...]]
+    """The values of columns that are dictionaries, in the source's order, used or not."""
 
 
 @dataclass(frozen=True)
 class Intake:
     """A source with its columns' roles, read as batches in row order and encoded as numbers."""
 
-    source: pads.Dataset
+    source: Source
     columns: Columns
     precision: str = "float32"
 
     @property
     def feature_names(self) -> list[str]:
-        """The features' names in matrix order: numbers, then categories; or the vector's elements."""
+        """The features' names in the order of the matrix; or the vector's elements."""
         c = self.columns
-        return [f"{c.vector}[{i}]" for i in range(c.width)] if c.vector else [*c.numbers, *c.categories]
+        return [f"{c.vector}[{i}]" for i in range(c.width)] if c.vector else [*c.features]
 
     @property
     def categorical(self) -> list[int]:
         """The matrix columns that hold category codes."""
-        return list(range(len(self.columns.numbers), len(self.columns.numbers) + len(self.columns.categories)))
+        return [i for i, name in enumerate(self.feature_names) if name in self.columns.categories]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The features' columns as the source has them."""
+        return schema_of([self.source.schema.field(name) for name in self.columns.features], self.codes.levels)
 
     def batches(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the number of each batch's first row, and the batch."""
         start = 0
         try:
-            for batch in _stream(self.source, self.columns.used, max(1, BATCH // max(1, len(self.feature_names)))):
+            for batch in self.source.batches(self.columns.used, max(1, BATCH // max(1, len(self.feature_names)))):
                 if batch.num_rows:
                     yield start, batch
                     start += batch.num_rows
@@ -81,17 +91,21 @@ class Intake:
         labels: set[Any] = set()
         missing: dict[str, list[int]] = {}
         seen: dict[str, set[str]] = {name: set() for name in self.columns.categories}
+        levels: dict[str, dict[str, None]] = {}
         n_rows = 0
         for start, batch in self.batches():
             _note_missing(batch, start, missing)
             labels.update(pc.unique(_plain(batch[self.columns.label])).to_pylist())
             for name, values in seen.items():
                 values.update(pc.unique(_plain(batch[name])).to_pylist())
+                if pa.types.is_dictionary(batch[name].type):
+                    levels.setdefault(name, {}).update(dict.fromkeys(batch[name].dictionary.drop_null().to_pylist()))
             n_rows += batch.num_rows
         _refuse_missing(missing)
         self._refuse_identifiers(seen, n_rows)
         classes = _classes(labels, self.columns.label)
-        return Codes(classes, {name: tuple(sorted(values)) for name, values in seen.items()})
+        categories = {name: tuple(sorted(values)) for name, values in seen.items()}
+        return Codes(classes, categories, {name: tuple(values) for name, values in levels.items()})
 
     def _refuse_identifiers(self, seen: Mapping[str, set[str]], n_rows: int) -> None:
         for name, values in seen.items():
@@ -101,25 +115,37 @@ class Intake:
                     f"identifier; set data.id={name}, or list it under data.ignore"
                 )
 
-    def encode(self, batch: pa.RecordBatch, start: int) -> tuple[Floats, Ints]:
-        """Return a batch's features, shape (n_rows, n_features), and its labels as codes; `start` is its first row.
+    def features(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch's features, in order."""
+        return batch.select(list(self.columns.features))
+
+    def encode(self, batch: pa.RecordBatch, start: int) -> tuple[Floats, Array, Ints]:
+        """Return a batch's features and labels as numbers.
+
+        Parameters
+        ----------
+        batch, start
+            The batch, and the number of its first row.
+
+        Returns
+        -------
+        X
+            Features in the precision that models train on, shape (n_rows, n_features).
+        numbers
+            The same as near to the source's values as can be; see `as_numbers`.
+        y
+            Labels as codes, shape (n_rows,).
 
         Raises
         ------
         DataError
             When a number is not finite.
         """
-        if self.columns.vector is not None:
-            column = batch[self.columns.vector]
-            with np.errstate(over="ignore"):
-                X = np.asarray(column.flatten()).reshape(-1, self.columns.width).astype(self.precision)
-        else:
-            parts = [_numbers(batch[name]) for name in self.columns.numbers]
-            parts += [_code(batch[name], self.codes.categories[name]) for name in self.columns.categories]
-            with np.errstate(over="ignore"):  # values too large become infinite, and are refused below
-                X = np.column_stack(parts).astype(self.precision)
+        numbers = as_numbers(self.features(batch), self.codes.categories)
+        with np.errstate(over="ignore"):  # values too large become infinite, and are refused below
+            X = numbers.astype(self.precision)
         _refuse_infinite(X, start, self.feature_names)
-        return X, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
+        return X, numbers, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
 
 
 def _note_missing(batch: pa.RecordBatch, start: int, missing_by_column: dict[str, list[int]]) -> None:
@@ -171,10 +197,6 @@ def _plain(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
-def _numbers(column: pa.Array) -> Array:
-    return np.asarray(pc.cast(column, pa.float64(), safe=False))
-
-
 def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
     """Return each value's position among the sorted values."""
     plain = _plain(column)
@@ -186,7 +208,10 @@ def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
 
 @dataclass
 class Census:
-    """Facts from one pass over the encoded batches: ranges, integral columns, label counts, and row fingerprints."""
+    """Facts from one pass over the source: ranges, whole columns, columns that fit the matrix, and fingerprints.
+
+    All are of the source's own values. A column fits if the matrix, in its precision, gives every value back.
+    """
 
     intake: Intake
 
@@ -194,20 +219,16 @@ class Census:
         """Scan the source once."""
         width = len(self.intake.feature_names)
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
-        self.integral = np.ones(width, dtype=bool)
-        n_words = width * np.dtype(self.intake.precision).itemsize // 4 + 1
-        # Odd weights, since multiplying by an odd number loses no bits modulo 2**64.
-        weights = generator(0, "fingerprint").integers(0, 2**63, (n_words, 2), dtype=np.uint64) * 2 + 1
-        prints, counts = [], np.zeros(len(self.intake.codes.classes), dtype=np.int64)
+        self.integral, self.fits = np.ones(width, dtype=bool), ~_decimals(self.intake.schema, width)
+        prints = []
         for start, batch in self.intake.batches():
-            X, y = self.intake.encode(batch, start)
-            self.low, self.high = np.minimum(self.low, X.min(axis=0)), np.maximum(self.high, X.max(axis=0))
-            self.integral &= (np.floor(X) == X).all(axis=0)
-            counts += np.bincount(y, minlength=len(counts))
-            # Adding 0.0 turns -0.0 into 0.0, so that equal values have equal bits.
-            bits = np.column_stack([(X + 0.0).view(np.uint32), y]).astype(np.uint64)
-            prints.append(_mix(bits) @ weights)
-        self.label_counts = counts.tolist()
+            X, numbers, y = self.intake.encode(batch, start)
+            self.low, self.high = np.minimum(self.low, numbers.min(axis=0)), np.maximum(self.high, numbers.max(axis=0))
+            self.integral &= (np.floor(numbers) == numbers).all(axis=0)
+            self.fits &= (numbers == X).all(axis=0)
+            prints.append(_fingerprints(_words(self.intake.features(batch), numbers), y))
+        largest = np.maximum(np.abs(self.low), np.abs(self.high))
+        self.fits &= ~self.integral | (largest < EXACT_DOUBLE)
         self.fingerprints = np.concatenate(prints)
 
     @property
@@ -218,6 +239,7 @@ class Census:
     def repeated(self, part: Ints | None = None) -> tuple[Bools, Ints]:
         """Return which rows repeat another one (features and label), and the first row that each row is equal to.
 
+        Rows are equal if the source's own values are, however the matrix rounds them.
         Of several equal rows, the first is no repeat; with parts, the first of the lowest part. Rows are compared by
         128-bit fingerprints: among a billion rows, the probability that two different ones collide is below 1e-20.
         """
@@ -230,6 +252,39 @@ class Census:
         first = np.empty_like(order)
         first[order] = order[np.flatnonzero(is_new)[np.cumsum(is_new) - 1]]
         return first != np.arange(self.n_rows), first
+
+
+def _decimals(schema: pa.Schema, width: int) -> Bools:
+    """Return which features are decimal fractions, which binary ones seldom equal; shape (n_features,)."""
+    if is_vector(schema):
+        return np.full(width, pa.types.is_decimal(schema.field(0).type.value_type))
+    return np.array([pa.types.is_decimal(field.type) for field in schema])
+
+
+def _words(features: pa.RecordBatch, numbers: Array) -> Array:
+    """Return records as unsigned integers of 64 bits that are equal where all values are; shape (n_rows, n_words)."""
+    if numbers.dtype.kind in "iu":
+        return numbers.astype(np.int64).view(np.uint64)
+    # Adding 0.0 turns -0.0 into 0.0, so that equal values have equal bits.
+    words = (numbers.astype(np.float64) + 0.0).view(np.uint64)
+    if is_vector(features.schema):
+        return words
+    more = []
+    for i, column in enumerate(features.columns):
+        if pa.types.is_integer(column.type):  # of which a float would round large ones
+            words[:, i] = np.asarray(column).astype(np.int64).view(np.uint64)
+        elif pa.types.is_decimal(column.type):
+            n_parts, content = column.type.bit_width // 32, np.frombuffer(column.buffers()[1], np.uint32)
+            more.append(content.reshape(-1, n_parts)[column.offset : column.offset + len(column)])
+    return np.column_stack([words, *more]).astype(np.uint64, copy=False) if more else words
+
+
+def _fingerprints(words: Array, y: Ints) -> Array:
+    """Return 128 bits of each record and its label, shape (n_rows, 2)."""
+    bits = np.column_stack([words, y.astype(np.uint64)])
+    # Odd weights, since multiplying by an odd number loses no bits modulo 2**64.
+    weights = generator(0, "fingerprint").integers(0, 2**63, (bits.shape[1], 2), dtype=np.uint64) * 2 + 1
+    return np.asarray(_mix(bits) @ weights)
 
 
 def _mix(bits: Array) -> Array:

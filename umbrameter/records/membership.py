@@ -65,7 +65,7 @@ class Membership:
         if missing:
             raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(source.schema.names)}")
         kind = source.schema.field("is_member").type
-        table: pa.Table = source.to_table(columns=[self.id, "is_member"])
+        table: pa.Table = source.to_table([self.id, "is_member"])
         if not pa.types.is_boolean(kind):
             raise self._error(f"has is_member of type {kind}; expected booleans")
         empty = [name for name in table.column_names if table[name].null_count]

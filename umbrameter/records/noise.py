@@ -1,5 +1,7 @@
 """Robustness to noise: how often a model still predicts a record's label when the record is changed a little."""
 
+from typing import Any
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,7 +62,9 @@ def changed(X: Floats, noise: Noise, categorical: tuple[int, ...], rng: np.rando
     return out
 
 
-def robustness(model: Answering, X: Floats, y: Ints, noise: Noise, categorical: tuple[int, ...], seed: int) -> Floats:
+def robustness(
+    model: Answering, X: Floats, y: Ints, noise: Noise, categorical: tuple[int, ...], seed: int, unchanged: Any = None
+) -> Floats:
     """Return the share of each record's changed copies for which the model still predicts the record's label.
 
     Parameters
@@ -73,6 +77,8 @@ def robustness(model: Answering, X: Floats, y: Ints, noise: Noise, categorical: 
         How much to change, and indices of the features that are categories; see `changed`.
     seed
         Seed of the changes: the same for every model that is asked about the same records.
+    unchanged
+        The records as the model reads them; `X` if None.
 
     Returns
     -------
@@ -87,5 +93,5 @@ def robustness(model: Answering, X: Floats, y: Ints, noise: Noise, categorical: 
     for copy in range(noise.copies):
         noisy = changed(X, noise, categorical, generator(seed, "noise", copy))
         held += classes[model.predict_proba(noisy).argmax(axis=1)] == y
-    is_correct = classes[model.predict_proba(X).argmax(axis=1)] == y
+    is_correct = classes[model.predict_proba(X if unchanged is None else unchanged).argmax(axis=1)] == y
     return np.asarray(np.where(is_correct, held / noise.copies, 0.0))

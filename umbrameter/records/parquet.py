@@ -1,81 +1,251 @@
-"""Open Parquet files and folders, and read them in batches of rows."""
+"""Open Parquet files and folders as one source, and read it in batches of rows.
 
-from collections.abc import Iterator
+Belongs here: which files and columns a source has, whatever the files' order of columns. Does not belong here: what the
+columns mean (`columns`), or what their values may be (`encoding`).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as pads
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from umbrameter.errors import DataError, brief
+from umbrameter.store.addresses import located
 
 BATCH = 2**22
 """Values read at once."""
 
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""The name of a folder whose key has no value."""
 
-def open_source(path: str, setting: str = "data.path") -> pads.Dataset:
-    """Open a Parquet file or a (hive-partitioned) folder.
+
+@dataclass(frozen=True)
+class File:
+    """One Parquet file of a source.
+
+    Parameters
+    ----------
+    fs, path
+        Where it is.
+    below
+        Its path below the given one; empty if it is the given one.
+    name
+        The setting and the path, for errors.
+    schema
+        Its columns.
+    n_rows
+        The number of its rows.
+    keys
+        The values in its folders' names below the given path, as text: `{"k": "01"}` for `k=01/one.parquet`.
+    """
+
+    fs: pafs.FileSystem
+    path: str
+    below: str
+    name: str
+    schema: pa.Schema
+    n_rows: int
+    keys: Mapping[str, str | None]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns, then of its folders' keys."""
+        return list(dict.fromkeys([*self.schema.names, *self.keys]))
+
+    def kind(self, name: str) -> pa.DataType | None:
+        """Return a column's type; all text, however it is stored, is of one type. None for a key of a folder."""
+        if name not in self.schema.names:
+            return None
+        kind = self.schema.field(name).type
+        return pa.string() if is_text(kind) else kind
+
+    @property
+    def index(self) -> list[str]:
+        """The columns that are the index of a pandas data frame."""
+        described = json.loads((self.schema.metadata or {}).get(b"pandas", b"{}"))
+        named = [name for name in described.get("index_columns", ()) if isinstance(name, str)]
+        # The name tells of an index even where the description was lost on the way through another program.
+        return [n for n in self.schema.names if n in named or re.fullmatch(r"__index_level_\d+__", n)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Parquet files that are read as one table, column by column of the same name."""
+
+    files: tuple[File, ...]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of all files, in the order in which they first appear, then the folders' keys."""
+        names = dict.fromkeys(name for file in self.files for name in file.schema.names)
+        names |= dict.fromkeys(name for file in self.files for name in file.keys)
+        return pa.schema([(name, self._kind(name)) for name in names])
+
+    @property
+    def index(self) -> list[str]:
+        """The columns that are the index of a pandas data frame."""
+        return list(dict.fromkeys(name for file in self.files for name in file.index))
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return sum(file.n_rows for file in self.files)
+
+    def _kind(self, name: str) -> pa.DataType:
+        kinds = [file.schema.field(name).type for file in self.files if name in file.schema.names]
+        if not kinds:
+            return _kind_of_keys([value for file in self.files if (value := file.keys.get(name)) is not None])
+        if all(pa.types.is_dictionary(kind) and is_text(kind) for kind in kinds):
+            return pa.dictionary(pa.int32(), pa.string(), ordered=all(kind.ordered for kind in kinds))
+        return next(kind for file in self.files if (kind := file.kind(name)) is not None)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse files that lack one of the columns, or hold it as another type.
+
+        Raises
+        ------
+        DataError
+            When there is such a file; the text names it and the column.
+        """
+        for name in names:
+            first = next(file for file in self.files if name in file.columns)
+            for file in self.files:
+                if name not in file.columns:
+                    raise DataError(
+                        f"{file.name} has no column {name!r}, and {first.name} has one; give all files the same "
+                        "columns: only those under data.ignore may be missing"
+                    )
+                kinds = first.kind(name), file.kind(name)
+                if None not in kinds and kinds[0] != kinds[1]:
+                    raise DataError(
+                        f"{file.name} holds the column {name!r} as {kinds[1]}, and {first.name} as {kinds[0]}; write "
+                        "it as one type in all files"
+                    )
+
+    def batches(self, names: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield batches of up to `n_rows` rows with the named columns; see `check` for what the files must have."""
+        schema = pa.schema([self.schema.field(name) for name in names])
+        for file in self.files:
+            stored = [name for name in names if name in file.schema.names]
+            with file.fs.open_input_file(file.path) as stream, pq.ParquetFile(stream) as opened:
+                for batch in opened.iter_batches(n_rows, columns=stored, use_threads=False):
+                    columns = [
+                        _stored(batch[field.name], file, field) if field.name in stored else _key(batch, file, field)
+                        for field in schema
+                    ]
+                    yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def to_table(self, names: Sequence[str]) -> pa.Table:
+        """Return the named columns of all rows."""
+        self.check(names)
+        return pa.Table.from_batches(self.batches(names, BATCH), pa.schema([self.schema.field(name) for name in names]))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is text, however it is stored: also as a dictionary, which pandas calls categories."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def open_source(path: str, setting: str = "data.path") -> Source:
+    """Open a Parquet file, or a folder of them; of a folder's names, those below the path may be keys.
 
     Raises
     ------
     DataError
         When the path does not exist, cannot be read as Parquet, or has no rows.
     """
-    fs, base = filesystem(path)
+    fs, base = _filesystem(path, setting)
     try:
-        kind = fs.get_file_info(base).type
+        info = fs.get_file_info(base)
+        infos = fs.get_file_info(pafs.FileSelector(base, recursive=True)) if not info.is_file else [info]
+    except FileNotFoundError:
+        raise DataError(f"{setting}={path!r} does not exist; give a Parquet file or a folder of them") from None
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{setting}={path!r} cannot be reached ({brief(error, 160)}); correct it") from None
-    if kind == pafs.FileType.NotFound:
-        raise DataError(f"{setting}={path!r} does not exist; give a Parquet file or a folder of them")
+    # Sorted, since file systems list in different orders.
+    places = sorted((_below(base, found.path), found.path) for found in infos if found.is_file)
     try:
-        source = pads.dataset(base, filesystem=fs, format="parquet", partitioning="hive")
-        if kind == pafs.FileType.Directory and source.files:  # sorted: file systems list in different orders
-            scheme = pads.partitioning(flavor="hive")
-            files = sorted(source.files)
-            source = pads.dataset(files, filesystem=fs, format="parquet", partitioning=scheme, partition_base_dir=base)
-        rows = source.count_rows() if source.files else 0
+        files = [_file(fs, place, below, f"{setting}={path!r}") for below, place in places if _is_data(below)]
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{setting}={path!r} cannot be read as Parquet ({brief(error, 160)}); write it again") from None
-    if not source.files:
+    if not files:
         raise DataError(f"{setting}={path!r} holds no Parquet file; give a Parquet file or a folder of them")
-    if rows == 0:
+    source = Source(tuple(files))
+    if source.n_rows == 0:
         raise DataError(f"{setting}={path!r} has no rows; an audit needs records")
     return source
 
 
-def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """Return the file system of a local path or a bucket's address, and the path within it."""
-    if "://" in path:
-        try:
-            location: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                f"data.path={path!r} cannot be reached ({brief(error, 160)}); correct the address"
-            ) from None
-        return location
-    return pafs.LocalFileSystem(), path
+def _filesystem(path: str, setting: str) -> tuple[pafs.FileSystem, str]:
+    try:
+        return located(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{setting}={path!r} cannot be reached ({brief(error, 160)}); correct the address") from None
 
 
-def _stream(source: pads.Dataset, names: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield batches of up to `n_rows` rows; the dataset's own reader holds whole row groups, which may be gigabytes."""
-    schema = pa.schema([source.schema.field(name) for name in names])
-    for fragment in source.get_fragments():
-        keys = pads.get_partition_keys(fragment.partition_expression)
-        with pq.ParquetFile(fragment.open()) as file:
-            stored = [name for name in names if name in file.schema_arrow.names]
-            for batch in file.iter_batches(n_rows, columns=stored, use_threads=False):
-                columns = [
-                    batch[field.name]
-                    if field.name in stored
-                    else _repeated(keys.get(field.name), batch.num_rows, field)
-                    for field in schema
-                ]
-                # Files of one folder may store a column in different types.
-                cast = [c if c.type == f.type else c.cast(f.type) for c, f in zip(columns, schema, strict=True)]
-                yield pa.RecordBatch.from_arrays(cast, schema=schema)
+def _below(base: str, path: str) -> str:
+    """Return a file's path below the given one; empty if it is the given one."""
+    return path.removeprefix(base).strip("/")
 
 
-def _repeated(value: Any, n: int, field: pa.Field) -> pa.Array:
-    return pa.repeat(pa.scalar(value, field.type), n)
+def _is_data(below: str) -> bool:
+    """Return whether a file holds data: names that begin with . or _ are other programs' own."""
+    return not any(part.startswith((".", "_")) for part in below.split("/"))
+
+
+def _file(fs: pafs.FileSystem, path: str, below: str, name: str) -> File:
+    with fs.open_input_file(path) as stream, pq.ParquetFile(stream) as opened:
+        schema, n_rows = opened.schema_arrow, opened.metadata.num_rows
+    keys = {}
+    for part in below.split("/")[:-1]:
+        key, is_key, value = map(unquote, part.partition("="))
+        if is_key:
+            keys[key] = None if value == NO_VALUE else value
+    return File(fs, path, below, f"{name}, file {below!r}" if below else name, schema, n_rows, keys)
+
+
+def _kind_of_keys(values: Sequence[str]) -> pa.DataType:
+    """Return integers if that changes no value: 01 is not 1."""
+    are_integers = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", value) for value in values)
+    return pa.int64() if are_integers and values else pa.string()
+
+
+def _stored(column: pa.Array, file: File, field: pa.Field) -> pa.Array:
+    """Return a column in the source's type; refuse one that contradicts the name of its folder."""
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    value = file.keys.get(field.name)
+    if value is not None and not pc.all(pc.equal(plain, _scalar(value, plain.type, file, field.name))).as_py():
+        raise DataError(f"{file.name} holds other values of {field.name!r} than its folder's name; correct one of them")
+    if column.type == field.type:
+        return column
+    if pa.types.is_dictionary(field.type):
+        return pa.DictionaryArray.from_arrays(
+            column.indices.cast(pa.int32()), column.dictionary.cast(pa.string()), ordered=field.type.ordered
+        )
+    return plain.cast(field.type)
+
+
+def _key(batch: pa.RecordBatch, file: File, field: pa.Field) -> pa.Array:
+    value = file.keys.get(field.name)
+    filled = pa.scalar(None, field.type) if value is None else _scalar(value, field.type, file, field.name)
+    return pa.repeat(filled, batch.num_rows)
+
+
+def _scalar(value: str, kind: pa.DataType, file: File, name: str) -> Any:
+    try:
+        return pa.scalar(value).cast(kind)
+    except pa.ArrowException:
+        raise DataError(
+            f"{file.name}: its folder's name has {value!r} for the column {name!r}, which is of type {kind}"
+            "; rename the folder"
+        ) from None

@@ -3,21 +3,27 @@
 Belongs here: the reader of the `records` artefact. Does not belong here: how it is built (`build`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from umbrameter.records.metadata import RecordsMetadata
+from umbrameter.records.own import as_numbers, own_table
 from umbrameter.store.arrow import vectors
 from umbrameter.store.artefacts import Artefact, Store
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 OWN_COLUMNS = ("record_id", "label", "x")
 """Columns that every `records` artefact has; slice columns follow them."""
+
+FEATURES, OWN, PRINTS = "features.arrow", "own.parquet", "fingerprints.parquet"
+"""The files of a `records` artefact besides `records.parquet`: the features' columns as the source has them, the values
+of those that the matrix rounds (no file if there are none), and a digest of each record and its label."""
 
 ROW_GROUP = 4096
 """Records in one row group: the least that is read to get one record."""
@@ -114,10 +120,14 @@ class Records:
     @cached_property
     def domain(self) -> Domain:
         """The values that the features can have."""
-        low, high, is_whole = map(np.array, (self.metadata.low, self.metadata.high, self.metadata.integral))
+        # Rounded like the matrix, whose values they limit.
+        low, high = (np.array(side).astype(self.precision) for side in (self.metadata.low, self.metadata.high))
+        is_whole = np.array(self.metadata.integral)
         is_category = np.isin(np.arange(self.n_features), self.categorical)
         is_bit = is_whole & (low >= 0) & (high <= 1) & ~is_category
-        return Domain(np.where(is_bit, 0.0, low), np.where(is_bit, 1.0, high), is_whole, is_bit)
+        return Domain(
+            np.where(is_bit, 0.0, low).astype(float), np.where(is_bit, 1.0, high).astype(float), is_whole, is_bit
+        )
 
     @cached_property
     def _labels(self) -> Ints:
@@ -183,18 +193,88 @@ class Records:
         return X, self._labels[chosen]
 
     def _read(self, rows: Ints) -> Floats:
-        """Read only the row groups that hold any of the rows, one at a time."""
         X = np.empty((len(rows), self.n_features), dtype=self.precision)
         with self.artefact.parquet("records.parquet") as source:
-            sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
-            starts = np.concatenate([[0], np.cumsum(sizes)])
-            # The last group that starts at or before the row.
-            group_of = np.searchsorted(starts, rows, side="right") - 1
-            for group in np.unique(group_of):
-                is_here = group_of == group
-                part = vectors(source.read_row_group(int(group), columns=["x"], use_threads=False)["x"])
-                X[is_here] = part[rows[is_here] - starts[group]]
+            for group, is_here, places in _groups(source, rows):
+                X[is_here] = vectors(source.read_row_group(group, columns=["x"], use_threads=False)["x"])[places]
         return X
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The features' columns as the source has them: types, order, and the values of dictionaries."""
+        return pa.ipc.read_schema(pa.py_buffer(self.artefact.data(FEATURES)))
+
+    def own(self, rows: Sequence[int] | Ints) -> pa.Table:
+        """Return the given rows' features as the source has them: its values, types and order of columns.
+
+        Parameters
+        ----------
+        rows
+            Record ids, shape (n_rows,).
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        table = own_table(self.take(chosen)[0], self.schema, self.metadata.categories)
+        for name, column in self._unfit(chosen).items():
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        return table
+
+    def numbers(self, rows: Sequence[int] | Ints) -> Floats:
+        """Return the given rows' features as float64, codes for text; shape (n_rows, n_features)."""
+        return as_numbers(self.own(rows), self.metadata.categories).astype(np.float64)
+
+    def fingerprints(self) -> Array:
+        """Return 128 bits of each record and its label, equal where the source's own values are; shape (n_records,)."""
+        return vectors(self.artefact.table(PRINTS)["fingerprint"]).view("V16")[:, 0]
+
+    def _unfit(self, rows: Ints) -> dict[str, pa.ChunkedArray]:
+        """Return the given rows' values of the columns that the matrix rounds, by name."""
+        if OWN not in self.artefact.files or not len(rows):
+            return {}
+        tables, places = [], []
+        with self.artefact.parquet(OWN) as source:
+            for group, is_here, within in _groups(source, rows):
+                tables.append(source.read_row_group(group, use_threads=False).take(within))
+                places.append(np.flatnonzero(is_here))
+        table = pa.concat_tables(tables).take(np.argsort(np.concatenate(places)))
+        return dict(zip(table.column_names, table.columns, strict=True))
+
+    @cached_property
+    def as_source(self) -> "AsSource":
+        """The same records for a target that was trained elsewhere, and reads them as the source has them."""
+        return AsSource(self)
+
+
+@dataclass(frozen=True)
+class AsSource:
+    """Records as their source has them.
+
+    Parameters
+    ----------
+    records
+        The records.
+    """
+
+    records: Records
+
+    @property
+    def metadata(self) -> RecordsMetadata:
+        """Facts about the records."""
+        return self.records.metadata
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[pa.Table, Ints]:
+        """Return the given rows' features as a table, and their labels; see `Records.own`."""
+        return self.records.own(rows), self.records.labels()[np.asarray(rows, dtype=np.int64)]
+
+
+def _groups(source: pq.ParquetFile, rows: Ints) -> Iterator[tuple[int, Bools, Ints]]:
+    """Yield each row group that holds any of the rows, which rows these are, and their places in it."""
+    sizes = [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    # The last group that starts at or before the row.
+    group_of = np.searchsorted(starts, rows, side="right") - 1
+    for group in np.unique(group_of).tolist():
+        is_here = group_of == group
+        yield group, is_here, rows[is_here] - starts[group]
 
 
 @lru_cache(maxsize=MOST_OPEN)

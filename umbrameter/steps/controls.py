@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from umbrameter.steps.scores import ScoresMetadata, read_scores
 from umbrameter.steps.target_answers import read_answers
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
-from umbrameter.targets.querying import BATCH
-from umbrameter.typing import Array, Bools, Floats, Ints
+from umbrameter.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class CheckControls:
                 target.predictions.argmax(axis=1), target.labels, target.predictions.shape[1]
             ),
             "blind_baseline": _blind(records, rows, is_member, self.seed),
-            "copies": controls.copies(_keys(records, rows), is_member),
+            "copies": controls.copies(records.fingerprints()[rows], is_member),
             **_near(records, rows, is_member, rows_of(store.open(self.split), "pool"), self.seed),
         }
         content = {name: control.model_dump(mode="json") for name, control in outcomes.items()}
@@ -91,7 +89,7 @@ def _near(records: Records, rows: Ints, is_member: Bools, pool: Ints, seed: int)
     """Return the controls for near copies of members: among the non-members, and in the pool if there is one."""
     rng = generator(seed, "near-copies")
     parts = {"members": rows[is_member], "non-members": rows[~is_member], "records of the pool": pool}
-    samples = {name: records.take(rng.permutation(part)[:NEIGHBOURS])[0] for name, part in parts.items() if len(part)}
+    samples = {name: records.numbers(rng.permutation(part)[:NEIGHBOURS]) for name, part in parts.items() if len(part)}
     scaled = {name: _scaled(records, X) for name, X in samples.items()}
     names = {"near_copies": "non-members", "near_copies_in_pool": "records of the pool"}
     members = scaled["members"]
@@ -100,21 +98,11 @@ def _near(records: Records, rows: Ints, is_member: Bools, pool: Ints, seed: int)
 
 def _scaled(records: Records, X: Floats) -> Floats:
     """Return records with every feature scaled to 0 .. 1; two different categories are at distance 1."""
-    domain, is_category = records.domain, np.isin(np.arange(records.n_features), records.categorical)
+    low, high = np.array(records.metadata.low), np.array(records.metadata.high)
+    is_category = np.isin(np.arange(records.n_features), records.categorical)
     # A constant feature has no range to divide by.
-    width = np.where(domain.high > domain.low, domain.high - domain.low, 1)
-    numbers = ((X - domain.low) / width)[:, ~is_category]
+    width = np.where(high > low, high - low, 1)
+    numbers = ((X - low) / width)[:, ~is_category]
     # One-hot columns of sqrt(1/2): two categories differ in two of them, hence by a distance of 1.
-    flags = [(X[:, [i]] == np.arange(domain.high[i] + 1)) * np.sqrt(0.5) for i in records.categorical]
+    flags = [(X[:, [i]] == np.arange(high[i] + 1)) * np.sqrt(0.5) for i in records.categorical]
     return np.column_stack([numbers, *flags]).astype(np.float32)
-
-
-def _keys(records: Records, rows: Ints) -> Array:
-    """Return a digest of each record and its label, shape (n_records,)."""
-    n = max(1, BATCH // records.n_features)
-    digests = [
-        blake2b(row.tobytes() + int(label).to_bytes(8, "little"), digest_size=16).digest()
-        for start in range(0, len(rows), n)
-        for row, label in zip(*records.take(rows[start : start + n]), strict=True)
-    ]
-    return np.array(digests, dtype="V16")

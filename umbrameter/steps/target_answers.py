@@ -17,7 +17,7 @@ from umbrameter.persistence import load_model
 from umbrameter.predictions.vectors import Vectors
 from umbrameter.records.noise import Noise
 from umbrameter.records.parts import audited_rows, rows_of
-from umbrameter.records.reader import Records
+from umbrameter.records.reader import RecordReader, Records
 from umbrameter.seeds import generator
 from umbrameter.steps.split import SplitMetadata
 from umbrameter.steps.target import model_file, target_digest
@@ -98,6 +98,12 @@ class QueryStep(ABC):
         """Return the largest number of calls in which the target is asked about `n` records."""
         return -(-n // max(1, BATCH // Records.open(store, self.records).n_features))
 
+    def reader(self, store: Store) -> RecordReader:
+        """Return the records as the target's model reads them: as the source has them, if it was trained elsewhere."""
+        records = Records.open(store, self.records)
+        is_as_source = self.connection is not None and getattr(self.connection.model, "reads_source", False)
+        return records.as_source if is_as_source else records
+
     def model(self, store: Store) -> Answering:
         """Return the target's model, or its stored answers."""
         # A target trained elsewhere has no model in its artefact.
@@ -170,7 +176,7 @@ class _Query(QueryStep):
         rows, is_member
             Row numbers, and which of them are members, shape (n_rows,).
         """
-        predictions, labels = ask(self.model(store), Records.open(store, self.records), rows)
+        predictions, labels = ask(self.model(store), self.reader(store), rows)
         write_answers(draft, rows, labels, is_member, predictions)
         QueryMetadata(queries=len(rows), target_digest=target_digest(store.open(self.target))).write(draft)
 
@@ -287,8 +293,7 @@ class NoisyQuery(_Query):
     def make(self, store: Store, draft: Draft) -> None:
         """Write each record's share of copies that keep its label."""
         rows = audited_rows(store.open(self.split))
-        records = Records.open(store, self.records)
-        robustness = robustness_to_noise(self.model(store), records, rows, self.noise, self.seed)
+        robustness = robustness_to_noise(self.model(store), self.reader(store), rows, self.noise, self.seed)
         draft.table("robustness.parquet", pa.table({"record_id": rows, "robustness": robustness}))
         # Each record is asked about unchanged, too.
         NoisyMetadata(queries=len(rows) * (1 + self.noise.copies), noise=self.noise).write(draft)

@@ -21,6 +21,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from umbrameter.errors import StoreError
+from umbrameter.store.addresses import local_path, located
 from umbrameter.store.schemas import OUTSIDE, VERSIONS
 
 MANIFEST = "manifest.json"
@@ -204,7 +205,7 @@ class Store:
     Parameters
     ----------
     root
-        A local path or an address that `pyarrow.fs` knows.
+        A local path or an address; see `located`.
 
     Raises
     ------
@@ -215,13 +216,11 @@ class Store:
     def __init__(self, root: str | Path):
         self.root = str(root)
         with _plainly(self.root):
-            if "://" not in self.root:
-                Path(self.root).mkdir(parents=True, exist_ok=True)
-                self.root = str(Path(self.root).resolve())
-                base: pafs.FileSystem = pafs.LocalFileSystem()
-                base_path = self.root
-            else:
-                base, base_path = pafs.FileSystem.from_uri(self.root)
+            local = local_path(self.root)
+            if local is not None:
+                Path(local).mkdir(parents=True, exist_ok=True)
+                self.root = str(Path(local).resolve())
+            base, base_path = located(self.root)
             self.fs = pafs.SubTreeFileSystem(base_path, base)
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:

@@ -16,7 +16,7 @@ from umbrameter.predictions.probabilities import (
     place_of,
 )
 from umbrameter.targets.base import ReleasedAnswers
-from umbrameter.targets.columns import Columns, frame, masked
+from umbrameter.targets.columns import Columns, Rows, frame, masked, matrix, values
 from umbrameter.typing import Array, Floats
 
 
@@ -25,7 +25,7 @@ class Adapted:
 
     Works with the interfaces of scikit-learn and skorch (`predict_proba`, `classes_`) and of Keras, where `predict`
     returns probabilities. Records are passed as data frames if the model expects names or the data have categories,
-    otherwise as arrays.
+    otherwise as arrays; in either case with the source's own values and types, in its order of columns.
 
     Parameters
     ----------
@@ -43,6 +43,9 @@ class Adapted:
     name
         The model's name, for errors.
     """
+
+    reads_source = True
+    """Whether it is given records as their source has them, as tables of pyarrow."""
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class Adapted:
         pairs = sorted(zip(self.classes_.tolist(), map(str, self._labels), strict=True))
         return [label for place, label in pairs if place >= len(self.classes)]
 
-    def predict_proba(self, X: Array) -> Floats:
+    def predict_proba(self, X: Rows) -> Floats:
         """Return answers, shape (n_records, n_known), one column per entry of `classes_`.
 
         Raises
@@ -82,8 +85,7 @@ class Adapted:
         except Exception as error:  # a user's model may raise anything
             if isinstance(error, TargetError | MemoryError):
                 raise
-            texts = [text for values in self.columns.categories.values() for text in values]
-            message = masked(brief(error, 5000), [np.unique(X).tolist(), texts])[:300]
+            message = masked(brief(error, 5000), values(X, self.columns))[:300]
             raise TargetError(
                 f"{self.name} could not answer {len(X)} records: {type(error).__name__}: {message}; check that the "
                 "data have the features it was trained on, of the same names and types"
@@ -95,11 +97,11 @@ class Adapted:
             return np.asarray(self.model.predict_proba(X))
         return np.asarray(self.model.predict(X))
 
-    def _model_input(self, X: Array) -> Any:
+    def _model_input(self, X: Rows) -> Any:
         """Return records in the form that the model expects."""
         names = getattr(self.model, "feature_names_in_", None)
         if not self.columns.categories and names is None:
-            return X
+            return matrix(X, self.columns)
         table = frame(X, self.columns)
         return table if names is None or not {*names} <= {*table.columns} else table[[*names]]
 

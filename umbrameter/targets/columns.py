@@ -1,15 +1,26 @@
-"""Records as an external target expects them, and its answers and messages: compared, and masked."""
+"""Records as an external target expects them, and its answers and messages: compared, and masked.
+
+A target trained elsewhere is asked about records as their source has them: a table of pyarrow. Records that were made,
+such as changed copies, are a matrix with codes for text, and become such a table here.
+"""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
+from umbrameter.records.own import is_vector, own_table
 from umbrameter.records.reader import Records
+from umbrameter.store.arrow import vectors
 from umbrameter.typing import Array, Floats
+
+Rows: TypeAlias = Array | pa.Table
+"""Records for a target trained elsewhere: a matrix with codes for text, or the source's own columns."""
 
 
 @dataclass(frozen=True)
@@ -23,33 +34,72 @@ class Columns:
     categories
         The texts that the codes 0, 1, ... of each categorical column stand for, by the column's name.
     integral
-        Whether each column is sent as integers.
+        Whether each column holds integers.
+    schema
+        The columns as the source has them, or the one column of vectors; if None, text, integers, and numbers of the
+        matrix's type.
     """
 
     names: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
     integral: tuple[bool, ...]
+    schema: pa.Schema | None = None
 
     @classmethod
     def of(cls, records: Records) -> "Columns":
         """Return the columns of some records."""
-        is_whole = records.domain.is_whole.tolist()
-        return cls(records.metadata.feature_names, records.metadata.categories, tuple(is_whole))
+        schema, names = records.schema, records.metadata.feature_names
+        kinds = [schema.field(0).type.value_type] * len(names) if is_vector(schema) else schema.types
+        is_integral = tuple(pa.types.is_integer(kind) for kind in kinds)
+        return cls(names, records.metadata.categories, is_integral, schema)
+
+    @cached_property
+    def is_vector(self) -> bool:
+        """Whether the source has all of them in one column of vectors."""
+        return self.schema is not None and is_vector(self.schema)
+
+    def table(self, X: Rows) -> pa.Table:
+        """Return records as columns of the source's types."""
+        if isinstance(X, pa.Table):
+            return X
+        return own_table(X, self._schema(X.dtype), self.categories)
+
+    def _schema(self, dtype: Any) -> pa.Schema:
+        if self.schema is not None:
+            return self.schema
+        plain = [pa.int64() if is_integral else pa.from_numpy_dtype(dtype) for is_integral in self.integral]
+        return pa.schema(
+            [(n, pa.string() if n in self.categories else kind) for n, kind in zip(self.names, plain, strict=True)]
+        )
 
 
-def frame(X: Array, columns: Columns) -> Any:
-    """Return records as a pandas data frame: categories as text, whole numbers as integers."""
+def frame(X: Rows, columns: Columns) -> Any:
+    """Return records as a pandas data frame, with the types that pandas reads the source's columns as."""
     import pandas as pd
 
-    values = {}
-    for i, name in enumerate(columns.names):
-        texts = columns.categories.get(name)
-        if texts is not None:
-            values[name] = np.array(texts, dtype=object)[X[:, i].astype(np.int64)]
-        else:
-            is_whole = columns.integral[i] and bool((np.rint(X[:, i]) == X[:, i]).all())
-            values[name] = X[:, i].astype(np.int64) if is_whole else X[:, i]
-    return pd.DataFrame(values)
+    table = columns.table(X)
+    if columns.is_vector:
+        return pd.DataFrame(vectors(table.column(0)), columns=list(columns.names))
+    return table.to_pandas()
+
+
+def matrix(X: Rows, columns: Columns) -> Array:
+    """Return records without text as an array: of the source's type, or of the one that holds all of its types."""
+    if isinstance(X, np.ndarray) and columns.schema is None:
+        return X
+    table = columns.table(X)
+    if columns.is_vector:
+        return vectors(table.column(0))
+    parts = [
+        column.cast(pa.float64(), safe=False) if pa.types.is_decimal(column.type) else column
+        for column in table.columns
+    ]
+    return np.column_stack([part.to_numpy() for part in parts])
+
+
+def values(X: Rows, columns: Columns) -> list[list[Any]]:
+    """Return the different values in records, column by column; see `masked`."""
+    return [column.unique().tolist() for _, column in frame(X, columns).items()]
 
 
 def same(a: Floats, b: Floats) -> bool:

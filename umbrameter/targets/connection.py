@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.errors import TargetError
+from umbrameter.records.own import is_vector
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Recipe, Store
-from umbrameter.targets.columns import same
+from umbrameter.targets.columns import Rows, same
 from umbrameter.typing import Answering, Floats
 
 N_CANARIES = 16
@@ -40,7 +41,7 @@ class ConnectionContext:
     records
         The data, whose classes and columns the answers have to fit.
     canaries
-        Made-up records, shape (n_canaries, n_features).
+        Made-up records, as the source would have them.
     model
         The Python object, for a target that is one.
     tracking_uri
@@ -49,7 +50,7 @@ class ConnectionContext:
 
     store: Store
     records: Records
-    canaries: Floats
+    canaries: Rows
     model: Any = None
     tracking_uri: str | None = None
 
@@ -135,7 +136,7 @@ class MutableConnection(Connection):
     store
         The store, which remembers the models seen under a name.
     canaries
-        Records to ask about again, shape (n_canaries, n_features).
+        Records to ask about again.
     ask
         Function from canaries to answers that asks anew each time; the model's `predict_proba` if None.
     """
@@ -146,8 +147,8 @@ class MutableConnection(Connection):
         description: str,
         model: Answering,
         store: Store,
-        canaries: Floats,
-        ask: Callable[[Floats], Floats] | None = None,
+        canaries: Rows,
+        ask: Callable[[Rows], Floats] | None = None,
     ):
         super().__init__(facts, description, model)
         self.store, self.canaries = store, canaries
@@ -173,7 +174,7 @@ class MutableConnection(Connection):
         )
 
 
-def draw_canaries(records: Records, split: Artefact, n: int) -> Floats:
+def draw_canaries(records: Records, split: Artefact, n: int) -> pa.Table:
     """Return made-up records: non-members whose values are shuffled among them, feature by feature.
 
     Parameters
@@ -185,14 +186,17 @@ def draw_canaries(records: Records, split: Artefact, n: int) -> Floats:
 
     Returns
     -------
-    Shape (n, n_features), or fewer rows if there are fewer non-members.
+    The features as the source has them; n rows, or fewer if there are fewer non-members.
     """
     rng = generator(0, "canaries")  # the same whatever the audit's seed, so that later audits recognise the model
     rows = rng.permutation(rows_of(split, "nonmember"))[:n]
-    return rng.permuted(records.take(rows)[0], axis=0)
+    table = records.own(rows)
+    if is_vector(table.schema):
+        return pa.table([vector_column(rng.permuted(vectors(table.column(0)), axis=0))], names=table.schema.names)
+    return pa.table([column.take(rng.permutation(len(rows))) for column in table.columns], names=table.schema.names)
 
 
-def identify(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: Floats) -> dict[str, Any]:
+def identify(store: Store, facts: Mapping[str, Any], canaries: Rows, answers: Floats) -> dict[str, Any]:
     """Return the identity of the model behind a name, recognised by its answers; a new model is recorded.
 
     Parameters
@@ -202,13 +206,14 @@ def identify(store: Store, facts: Mapping[str, Any], canaries: Floats, answers: 
     facts
         The target's name and settings.
     canaries, answers
-        The canaries, shape (n_canaries, n_features), and the answers to them, shape (n_canaries, n_classes).
+        The canaries, and the answers to them, shape (n_canaries, n_classes).
 
     Returns
     -------
     The facts, completed by what distinguishes this model from others of the same name.
     """
-    asked = hashlib.sha256(canaries.tobytes()).hexdigest()
+    content = repr(canaries.to_pydict()).encode() if isinstance(canaries, pa.Table) else canaries.tobytes()
+    asked = hashlib.sha256(content).hexdigest()
     for generation in count():
         identity = {**facts, "canaries": asked, "generation": generation}
         known = store.find(_identity(identity))

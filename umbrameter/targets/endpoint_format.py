@@ -7,6 +7,7 @@ here: settings (`endpoint`), or sending requests, files and secrets (`tasks.exte
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -22,18 +23,18 @@ from umbrameter.predictions.probabilities import (
     listed,
     place_of,
 )
-from umbrameter.targets.columns import Columns
+from umbrameter.targets.columns import Columns, Rows, frame
 from umbrameter.targets.endpoint import RECORDS, EndpointTarget, JsonRequest, MlflowRequest
 from umbrameter.typing import Array, Floats
 
 
-def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
+def encoded(X: Rows, columns: Columns, offset: int = 0) -> list[list[Any]]:
     """Return records as lists of plain Python values, ready for JSON.
 
     Parameters
     ----------
     X
-        Shape (n_records, n_features).
+        The source's columns, or a matrix of shape (n_records, n_features).
     columns
         The columns as the endpoint knows them.
     offset
@@ -49,25 +50,34 @@ def encoded(X: Array, columns: Columns, offset: int = 0) -> list[list[Any]]:
     >>> encoded(np.array([[1, 0.5]]), Columns(("colour", "pay"), {"colour": ("blue", "red")}, (False, False)))
     [['red', 0.5]]
     """
-    if X.ndim != 2 or X.shape[1] != len(columns.names):
-        raise DataError(f"records of shape {X.shape} cannot be sent; expected {len(columns.names)} columns")
+    if isinstance(X, np.ndarray):
+        _check_matrix(X, columns, offset)
+    table = frame(X, columns)
+    # JSON has no decimal fractions: numbers of a column of objects become floats.
     values = [
-        _plain(X[:, i], name, columns.categories.get(name), columns.integral[i], offset)
-        for i, name in enumerate(columns.names)
+        map(_plain, column.tolist()) if column.dtype == object else column.tolist() for _, column in table.items()
     ]
     return [list(row) for row in zip(*values, strict=True)]
 
 
-def _plain(column: Array, name: str, texts: tuple[str, ...] | None, is_integral: bool, offset: int) -> list[Any]:
-    if texts is None and not is_integral:
-        _refuse(~np.isfinite(column), name, "a finite number", offset)
-        return list(column.astype(np.float64).tolist())
-    is_whole = np.isfinite(column) & (column == np.floor(column))
-    if texts is None:
-        _refuse(~is_whole, name, "an integer", offset)
-        return [int(value) for value in column.tolist()]
-    _refuse(~is_whole | (column < 0) | (column >= len(texts)), name, f"a code 0 .. {len(texts) - 1}", offset)
-    return [texts[code] for code in column.astype(np.int64).tolist()]
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _check_matrix(X: Array, columns: Columns, offset: int) -> None:
+    """Refuse values of made records that the source's columns cannot have."""
+    if X.ndim != 2 or X.shape[1] != len(columns.names):
+        raise DataError(f"records of shape {X.shape} cannot be sent; expected {len(columns.names)} columns")
+    for column, name, is_integral in zip(X.T, columns.names, columns.integral, strict=True):
+        texts = columns.categories.get(name)
+        if texts is None and not is_integral:
+            _refuse(~np.isfinite(column), name, "a finite number", offset)
+            continue
+        is_whole = np.isfinite(column) & (column == np.floor(column))
+        if texts is None:
+            _refuse(~is_whole, name, "an integer", offset)
+        else:
+            _refuse(~is_whole | (column < 0) | (column >= len(texts)), name, f"a code 0 .. {len(texts) - 1}", offset)
 
 
 def _refuse(bad: Array, name: str, expected: str, offset: int) -> None:

@@ -1,12 +1,15 @@
 """Query any model for prediction vectors over the data's classes, in batches."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from umbrameter.errors import DataError, UmbrameterError
 from umbrameter.predictions.probabilities import align_probabilities
 from umbrameter.records.noise import Noise, robustness
+from umbrameter.records.own import as_numbers
 from umbrameter.records.reader import RecordReader
 from umbrameter.seeds import integer
 from umbrameter.typing import Answering, Floats, Ints
@@ -34,12 +37,15 @@ def robustness_to_noise(model: Answering, records: RecordReader, rows: Ints, noi
     robustness_by_batch, meta = [], records.metadata
     n = max(1, BATCH // meta.n_features)
     for start in range(0, len(rows), n):
-        X, y = records.take(rows[start : start + n])
-        robustness_by_batch.append(robustness(model, X, y, noise, meta.categorical, integer(seed, "noise", start)))
+        records_asked, y = records.take(rows[start : start + n])
+        is_table = isinstance(records_asked, pa.Table)
+        X = as_numbers(records_asked, meta.categories).astype(np.float64) if is_table else records_asked
+        batch_seed = integer(seed, "noise", start)
+        robustness_by_batch.append(robustness(model, X, y, noise, meta.categorical, batch_seed, records_asked))
     return np.concatenate(robustness_by_batch)
 
 
-def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floats]:
+def aligned_answers(model: Answering, n_classes: int) -> Callable[[Any], Floats]:
     """Return a function from features to the model's prediction vectors over all classes, float32.
 
     Classes that the model alone knows are behind the data's `n_classes`.
@@ -48,7 +54,7 @@ def aligned_answers(model: Answering, n_classes: int) -> Callable[[Floats], Floa
     """
     is_coarse = bool(getattr(model, "is_coarse", False))
 
-    def answer(X: Floats) -> Floats:
+    def answer(X: Any) -> Floats:
         try:
             answers = model.predict_proba(X)
         except (MemoryError, UmbrameterError):

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
+from mlflow.types import Schema, TensorSpec
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
-from tasks.mlflow_client.registry import _is_safe_class, load
+from tasks.mlflow_client.registry import Pyfunc, _is_safe_class, load
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import LabelOnly
 from umbrameter.records.build import build
@@ -255,6 +256,29 @@ def test_a_python_function_s_classes_are_told(registry: Registry, numbers: Recor
 def test_numbers_become_what_the_signature_says(registry: Registry, numbers: Records, model: str) -> None:
     expected = Answering().predict(None, NUMBERS)[:, [2, 1, 0]]
     assert np.allclose(found(registry, numbers, model, trusted=True)[0], expected, atol=1e-6)
+
+
+def test_a_signature_decides_the_types_of_numbers_and_calls_categories_text() -> None:
+    class Kept:
+        def predict(self, records: Any) -> Any:
+            self.given = records
+            return np.full((len(records), 2), 0.5)
+
+    signed = pd.DataFrame({"c": ["u"], "f": np.float32([1]), "i": [1.0], "w": [1], "b": [1]})
+    text = pd.Categorical(["u", "v"])
+    records = pd.DataFrame({"c": text, "f": [0.1, 0.2], "i": [3, 2**53], "w": [1.0, 2.5], "b": [True, False]})
+    model = Kept()
+    Pyfunc(model, infer_signature(signed)).predict(records)
+    assert model.given["c"].tolist() == ["u", "v"] and model.given["c"].dtype != "category"
+    assert {name: str(model.given[name].dtype) for name in "fiwb"} == {
+        "f": "float32",
+        "i": "float64",
+        "w": "float64",  # an integer would be another number, so MLflow refuses it
+        "b": "int64",
+    }
+    wide = ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 2))]))
+    Pyfunc(model, wide).predict(np.array([[0.1, 2.0]]))
+    assert model.given.dtype == np.float32
 
 
 # What does not fit
