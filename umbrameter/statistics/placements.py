@@ -88,6 +88,11 @@ class Side:
             max(self.mean + unseen * self.step_above, float(self.floor + width * high)),
         )
 
+    def variances(self, alpha: float) -> tuple[float, float]:
+        """Return the variance of the mean, as its lower and its upper bound count it."""
+        room = max(0.0, (self.mean - self.floor) * (self.ceiling - self.mean))
+        return room / self._trials(alpha, self.is_open_below), room / self._trials(alpha, self.is_open_above)
+
     def _trials(self, alpha: float, is_open: bool) -> float:
         """Return the number of two-valued trials that are as uncertain as the placements."""
         # As in Agresti and Min (2005), one more record at an end: a spread of 0 among n records is no proof of none.
@@ -116,7 +121,15 @@ class Auc:
         if pairs < FEWEST:
             reach = sqrt(log(2 / alpha) / (2 * pairs))
             return max(0.0, self.value - reach), min(1.0, self.value + reach), "Hoeffding bound (few records)"
-        low, high = combined(self.value, (self.members, self.nonmembers), alpha)
+        sides = self.members, self.nonmembers
+        low, high = combined(self.value, sides, alpha)
+        # Far in the tails of few records MOVER is too narrow, and one proportion with both sides' variance is right.
+        below, above = map(sum, zip(*(side.variances(alpha) for side in sides), strict=True))
+        hits, misses = self.value**2 * (1 - self.value), self.value * (1 - self.value) ** 2
+        if below > 0:
+            low = min(low, float(betaincinv(hits / below, misses / below + 1, alpha / 2)))
+        if above > 0:
+            high = max(high, float(betaincinv(hits / above + 1, misses / above, 1 - alpha / 2)))
         return max(0.0, low), min(1.0, high), METHOD
 
 
@@ -189,7 +202,8 @@ def _change(before: Placed, after: Placed) -> Placed:
     values = after.values - before.values
     if np.ptp(values):
         furthest = float(np.abs(values).max())
-        return Placed(values, -furthest, furthest, 0.0, 0.0)
+        below = max(after.step_below, before.step_above)
+        return Placed(values, -furthest, furthest, below, max(after.step_above, before.step_below))
     # No record moves unlike the others, so one that would is not known to stop short of where there is room.
     still, floor, ceiling = float(values[0]), after.floor - before.ceiling, after.ceiling - before.floor
     if floor == ceiling:

@@ -25,10 +25,10 @@ VERSIONS: Mapping[str, int] = {
     "guards": 1,
     "guarded_answers": 1,
     "scores": 3,
-    "evaluations": 3,
+    "evaluations": 4,
     "utility": 1,
     "guarantees": 1,
-    "controls": 2,
+    "controls": 3,
 }
 
 OUTSIDE = 0
