@@ -39,13 +39,13 @@ def naive_auc_interval(members, nonmembers, confidence):
     losses = [np.mean([beats(m, n) for m in members]) for n in nonmembers]
     could_win = {level: np.mean([beats(level, n) for n in nonmembers]) for level in levels}
     could_lose = {level: np.mean([beats(m, level) for m in members]) for level in levels}
-    value, below, above, variances = naive_auc(members, nonmembers), 0.0, 0.0, np.zeros(2)
+    value, below, above, variances = naive_auc(members, nonmembers), 0.0, 0.0, 0.0
     for placed, scores, could in ((wins, members, could_win), (losses, nonmembers, could_lose)):
-        (low, high), both = naive_mean_interval(placed, set(scores), could, 1 - confidence)
-        below, above, variances = below + (value - low) ** 2, above + (high - value) ** 2, variances + both
-    few, many = value * (1 - value) / variances
-    low = beta.ppf(0.5 - confidence / 2, few * value, few * (1 - value) + 1)
-    high = beta.ppf(0.5 + confidence / 2, many * value + 1, many * (1 - value))
+        (low, high), var = naive_mean_interval(placed, set(scores), could, 1 - confidence)
+        below, above, variances = below + (value - low) ** 2, above + (high - value) ** 2, variances + var
+    trials = value * (1 - value) / variances
+    low = beta.ppf(0.5 - confidence / 2, trials * value, trials * (1 - value) + 1)
+    high = beta.ppf(0.5 + confidence / 2, trials * value + 1, trials * (1 - value))
     return max(0, min(low, value - below**0.5)), min(1, max(high, value + above**0.5))
 
 
@@ -71,8 +71,8 @@ def naive_mean_interval(placed, scores, could, alpha):
         lesser, greater = greater, lesser
     unseen = 1 - (alpha / 2) ** (1 / n)
     width = ceiling - floor
-    both = [share * (1 - share) * width**2 / trials for trials in (few, many)]
-    return (min(floor + low * width, mean - unseen * lesser), max(floor + high * width, mean + unseen * greater)), both
+    var = min(spread, binary) / n if share not in (0, 1) else 0
+    return (min(floor + low * width, mean - unseen * lesser), max(floor + high * width, mean + unseen * greater)), var
 
 
 def naive_tpr(members, nonmembers, allowed):

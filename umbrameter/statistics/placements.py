@@ -88,10 +88,10 @@ class Side:
             max(self.mean + unseen * self.step_above, float(self.floor + width * high)),
         )
 
-    def variances(self, alpha: float) -> tuple[float, float]:
-        """Return the variance of the mean, as its lower and its upper bound count it."""
-        room = max(0.0, (self.mean - self.floor) * (self.ceiling - self.mean))
-        return room / self._trials(alpha, self.is_open_below), room / self._trials(alpha, self.is_open_above)
+    @property
+    def variance(self) -> float:
+        """The estimated variance of the mean."""
+        return self.spread * max(0.0, (self.mean - self.floor) * (self.ceiling - self.mean)) / self.n_records
 
     def _trials(self, alpha: float, is_open: bool) -> float:
         """Return the number of two-valued trials that are as uncertain as the placements."""
@@ -124,12 +124,10 @@ class Auc:
         sides = self.members, self.nonmembers
         low, high = combined(self.value, sides, alpha)
         # Far in the tails of few records MOVER is too narrow, and one proportion with both sides' variance is right.
-        below, above = map(sum, zip(*(side.variances(alpha) for side in sides), strict=True))
-        hits, misses = self.value**2 * (1 - self.value), self.value * (1 - self.value) ** 2
-        if below > 0:
-            low = min(low, float(betaincinv(hits / below, misses / below + 1, alpha / 2)))
-        if above > 0:
-            high = max(high, float(betaincinv(hits / above + 1, misses / above, 1 - alpha / 2)))
+        if variance := sum(side.variance for side in sides):
+            hits, misses = self.value**2 * (1 - self.value) / variance, self.value * (1 - self.value) ** 2 / variance
+            low = min(low, float(betaincinv(hits, misses + 1, alpha / 2)))
+            high = max(high, float(betaincinv(hits + 1, misses, 1 - alpha / 2)))
         return max(0.0, low), min(1.0, high), METHOD
 
 
@@ -218,14 +216,11 @@ def _both_placed(members: Floats, nonmembers: Floats) -> tuple[Placed, Placed]:
 
 def _placed(scores: Floats, others: Floats) -> Placed:
     """Return the share of the others that each score beats, ties counting half, and what a score could beat."""
-    ascending, levels = np.sort(others), np.unique(np.concatenate([scores, others]))
-    attainable = _beaten(levels, ascending)
+    ascending = np.sort(others)
+    levels, level_of_record = np.unique(np.concatenate([scores, others]), return_inverse=True)
+    left, right = (np.searchsorted(ascending, levels, side) for side in ("left", "right"))
+    attainable = (left + right) / (2 * len(others))
     steps = np.diff(attainable)
     first, last = np.searchsorted(levels, (scores.min(), scores.max()))
     missed = float(steps[:first].max(initial=0.0)), float(steps[last:].max(initial=0.0))
-    return Placed(_beaten(scores, ascending), float(attainable[0]), float(attainable[-1]), *missed)
-
-
-def _beaten(scores: Floats, ascending: Floats) -> Floats:
-    left, right = (np.searchsorted(ascending, scores, side) for side in ("left", "right"))
-    return np.asarray((left + right) / (2 * len(ascending)))
+    return Placed(attainable[level_of_record[: len(scores)]], float(attainable[0]), float(attainable[-1]), *missed)
