@@ -1,15 +1,15 @@
 """Each interval against a naive oracle, a closed form or a published value."""
 
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from scipy.special import expit, logit
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import beta, binom, binomtest, kurtosis, norm, skew
+from scipy.stats import t as student
 
 from umbrameter.errors import DataError
 from umbrameter.statistics.estimates import Interval, NotMeasured
@@ -32,16 +32,47 @@ def naive_auc(members, nonmembers):
     return float(np.mean([beats(m, n) for m, n in product(members, nonmembers)]))
 
 
-def naive_delong(members, nonmembers, confidence):
-    """DeLong's interval by structural components over all pairs, on the logit scale."""
-    value = naive_auc(members, nonmembers)
-    v10 = [np.mean([beats(m, n) for n in nonmembers]) for m in members]
-    v01 = [np.mean([beats(m, n) for m in members]) for n in nonmembers]
-    s10 = sum((v - value) ** 2 for v in v10) / (len(members) - 1)
-    s01 = sum((v - value) ** 2 for v in v01) / (len(nonmembers) - 1)
-    se = np.sqrt(s10 / len(members) + s01 / len(nonmembers))
-    reach = norm.ppf(0.5 + confidence / 2) * se / (value * (1 - value))
-    return expit(logit(value) - reach), expit(logit(value) + reach)
+def naive_auc_interval(members, nonmembers, confidence):
+    """The interval by structural components over all pairs, level by level, from scipy's beta and t distributions."""
+    levels = sorted({*members, *nonmembers})
+    wins = [np.mean([beats(m, n) for n in nonmembers]) for m in members]
+    losses = [np.mean([beats(m, n) for m in members]) for n in nonmembers]
+    could_win = {level: np.mean([beats(level, n) for n in nonmembers]) for level in levels}
+    could_lose = {level: np.mean([beats(m, level) for m in members]) for level in levels}
+    value, below, above, variances = naive_auc(members, nonmembers), 0.0, 0.0, 0.0
+    for placed, scores, could in ((wins, members, could_win), (losses, nonmembers, could_lose)):
+        (low, high), var = naive_mean_interval(placed, set(scores), could, 1 - confidence)
+        below, above, variances = below + (value - low) ** 2, above + (high - value) ** 2, variances + var
+    trials = value * (1 - value) / variances
+    low = beta.ppf(0.5 - confidence / 2, trials * value, trials * (1 - value) + 1)
+    high = beta.ppf(0.5 + confidence / 2, trials * value + 1, trials * (1 - value))
+    return max(0, min(low, value - below**0.5)), min(1, max(high, value + above**0.5))
+
+
+def naive_mean_interval(placed, scores, could, alpha):
+    n, mean, floor, ceiling = len(placed), np.mean(placed), min(could.values()), max(could.values())
+    share = (mean - floor) / (ceiling - floor)
+    binary, spread, t_spread = share * (1 - share) * (ceiling - floor) ** 2, np.var(placed, ddof=1), 0
+    if max(placed) > min(placed):
+        degrees = 1 + 2 * n / (kurtosis(placed, fisher=False) - 1)
+        t_spread = spread * (student.ppf(alpha / 2, degrees) / norm.ppf(alpha / 2)) ** 2
+    elif share in (0, 1):
+        binary = spread = 1
+    shares = {True: max(spread / binary + 1 / n, t_spread / binary), False: spread / binary + 1 / n}
+    tail = skew(placed) if max(placed) > min(placed) else 0
+    few, many = (n / min(1, shares[bool(longer)]) for longer in (tail <= 1e-9, tail >= -1e-9))
+    low = beta.ppf(alpha / 2, few * share, few * (1 - share) + 1) if share > 0 else 0
+    high = beta.ppf(1 - alpha / 2, many * share + 1, many * (1 - share)) if share < 1 else 1
+    ordered = sorted(could.items())
+    steps = [(one, two, abs(b - a)) for (one, a), (two, b) in pairwise(ordered)]
+    lesser = max((step for one, two, step in steps if two <= min(scores)), default=0)
+    greater = max((step for one, two, step in steps if one >= max(scores)), default=0)
+    if ordered[0][1] > ordered[-1][1]:
+        lesser, greater = greater, lesser
+    unseen = 1 - (alpha / 2) ** (1 / n)
+    width = ceiling - floor
+    var = min(spread, binary) / n if share not in (0, 1) else 0
+    return (min(floor + low * width, mean - unseen * lesser), max(floor + high * width, mean + unseen * greater)), var
 
 
 def naive_tpr(members, nonmembers, allowed):
@@ -130,12 +161,53 @@ def test_auc_mirrors_when_members_and_non_members_are_swapped(members, nonmember
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])
 @pytest.mark.parametrize("sizes", [(10, 10), (40, 25), (12, 90)])
-def test_auc_interval_is_delongs_by_structural_components(sizes, decimals):
-    rng = np.random.default_rng(decimals)
-    members, nonmembers = rng.normal(0.5, 1, sizes[0]).round(decimals), rng.normal(0, 1, sizes[1]).round(decimals)
+@pytest.mark.parametrize("shift", [0.5, 1.5])
+def test_auc_interval_is_that_of_all_pairs_one_by_one(sizes, decimals, shift):
+    rng = np.random.default_rng([decimals, 1])
+    members, nonmembers = rng.normal(shift, 1, sizes[0]).round(decimals), rng.normal(0, 1, sizes[1]).round(decimals)
     interval = auc(members, nonmembers, 0.9)
-    assert (interval.low, interval.high) == pytest.approx(naive_delong(members, nonmembers, 0.9), abs=1e-12)
-    assert interval.method == "DeLong on the logit scale"
+    assert (interval.low, interval.high) == pytest.approx(naive_auc_interval(members, nonmembers, 0.9), abs=1e-9)
+    assert interval.method == "Clopper-Pearson of placements, both sides"
+
+
+@untimed
+@given(st.integers(0, 30), st.integers(0, 300), levels)
+def test_auc_of_two_valued_scores_is_the_balanced_accuracy_with_the_reach_of_exact_rates(called, wrongly, confidence):
+    interval = auc(np.arange(30) < called, np.arange(300) < wrongly, confidence)
+    tpr, fpr = called / 30, wrongly / 300
+    assert interval.value == pytest.approx((1 + tpr - fpr) / 2)
+    if interval.method.startswith("exact"):
+        return
+    (low, high), (wrong_low, wrong_high) = (clopper_pearson(*c, confidence) for c in ((called, 30), (wrongly, 300)))
+    below, above = np.hypot(tpr - low, wrong_high - fpr) / 2, np.hypot(high - tpr, fpr - wrong_low) / 2
+    assert interval.low <= max(0, interval.value - below) + 1e-9
+    assert interval.high >= min(1, interval.value + above) - 1e-9
+
+
+@untimed
+@given(st.integers(1, 29))
+def test_auc_of_two_valued_scores_with_equal_errors_covers_what_all_records_together_leave_open(right):
+    interval = auc(np.arange(30) < right, np.arange(30) >= right, 0.999)
+    low, high = clopper_pearson(2 * right, 60, 0.999)
+    assert interval.low <= low + 1e-9 and interval.high >= high - 1e-9
+
+
+def test_auc_with_rare_scores_on_one_side_alone_is_not_sure_of_the_other():
+    # DeLong's interval was [.484, .500]: none of 30 members has the score that 5 of 300 non-members have.
+    interval = auc(np.zeros(30), np.arange(300) < 5)
+    assert interval.low < 0.49 and interval.high > 0.54
+
+
+@pytest.mark.parametrize("n", [10**6, 10**4])
+def test_auc_of_many_records_is_as_narrow_as_delongs(n):
+    rng = np.random.default_rng(0)
+    members, nonmembers = rng.normal(1, 1, n), rng.normal(0, 1, n)
+    interval = auc(members, nonmembers)
+    # variances of the placements, Phi(x / sqrt(...)) of normal scores, by simulation with fixed ranks
+    wins = norm.cdf(members)
+    losses = norm.cdf(1 - nonmembers)
+    reach = 1.959964 * np.sqrt((wins.var() + losses.var()) / n)
+    assert interval.high - interval.low == pytest.approx(2 * reach, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +249,8 @@ def test_auc_of_one_member_among_others_says_next_to_nothing():
 def test_tpr_at_fpr_is_the_best_over_all_achievable_thresholds(members, nonmembers, fpr, confidence):
     metric = tpr_at_fpr(members, nonmembers, fpr, confidence)
     allowed = int(Fraction(str(fpr)) * len(nonmembers))
-    if allowed < 1:
+    highest = max(*members, *nonmembers)
+    if allowed < 1 or nonmembers.count(highest) > allowed:
         assert isinstance(metric, NotMeasured)
         return
     assert metric.value == pytest.approx(naive_tpr(members, nonmembers, allowed))
@@ -189,6 +262,8 @@ def test_tpr_at_fpr_is_the_best_over_all_achievable_thresholds(members, nonmembe
 def test_tpr_interval_is_of_the_thresholds_that_chance_allows(members, nonmembers, confidence):
     alpha, n = 1 - confidence, len(nonmembers)
     fewest, most = binom.ppf([alpha / 4, 1 - alpha / 4], n, 0.1)
+    members = [*members, INF]  # one that a threshold can call
+    nonmembers = [min(score, 2.0) for score in nonmembers]
     metric = tpr_at_fpr(members, nonmembers, 0.1, confidence)
     fewer = round(naive_tpr(members, nonmembers, fewest - 1) * len(members))
     more = round(naive_tpr(members, nonmembers, most) * len(members))
@@ -202,9 +277,20 @@ def test_tpr_at_fpr_splits_no_tie():
     assert metric.value == 0.25
 
 
-def test_tpr_at_fpr_of_all_tied_scores_calls_nobody():
-    assert tpr_at_fpr([1.0] * 500, [1.0] * 500, 0.1).value == 0
-    assert tpr_at_fpr([INF] * 500, [INF] * 500, 0.1).high < 0.02
+@pytest.mark.parametrize("score", [1.0, INF])
+def test_tpr_where_ties_leave_no_threshold_is_not_reachable_and_never_0(score):
+    # AUC .76: 560 of 600 members and 250 of 600 non-members share the highest score.
+    members, nonmembers = np.where(np.arange(600) < 560, score, 0), np.where(np.arange(600) < 250, score, 0)
+    assert auc(members, nonmembers).value == pytest.approx(0.758, abs=1e-3)
+    text = "an FPR of 0.1 is not reachable: 810 records share the highest score"
+    text += "; the smallest FPR that can be chosen is 0.417"
+    assert tpr_at_fpr(members, nonmembers, 0.1) == NotMeasured(not_measured=text)
+    assert tpr_at_fpr(members, nonmembers, 0.42).value == 560 / 600
+    assert tpr_at_fpr(np.append(members, INF), np.minimum(nonmembers, 1), 0.1).value > 0
+
+
+def test_tpr_of_an_attack_that_calls_only_non_members_is_0():
+    assert tpr_at_fpr([0.0] * 100, [1.0] * 5 + [0.0] * 95, 0.1).value == 0
 
 
 def test_tpr_at_fpr_of_a_perfect_attack_pays_for_its_threshold():

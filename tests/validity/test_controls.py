@@ -8,6 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from umbrameter.attacks import Loss, Shokri, Signals, Vectors
 from umbrameter.estimators import Estimator
+from umbrameter.evaluation.controls import orientation, permuted_labels
 from umbrameter.evaluation.verdict import decide
 from umbrameter.spec.limits import Limit
 from umbrameter.statistics.metrics import measure, measure_by_class
@@ -123,3 +124,28 @@ def test_a_leak_of_five_per_cent_of_the_members_fails_a_limit_at_low_fpr():
         limits = [Limit(metric=m, limit=BASELINES[m], source="s") for m in ("tpr_at_fpr_0.01", "epsilon_lower_bound")]
         found += decide(limits, [("planted", metrics)]).status == "fail"
     assert found == 200
+
+
+# Sound audits with ties, unequal sides and next to no differing scores
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sides", [(30, 30), (30, 300), (300, 30)])
+@pytest.mark.parametrize("called", ["smooth", "tenths", "half", "rare", "single"])
+def test_sound_audits_are_not_voided_by_ties(sides, called):
+    """Membership permuted: 19 of 20 failed at 300 / 30 with ties. Orientation: up to 40 % with 0/1 confidences."""
+    is_member, voided, turned, n_audits = np.arange(sum(sides)) < sides[0], 0, 0, 400
+    for seed in range(n_audits):
+        rng = np.random.default_rng([seed, *sides])
+        uniform = rng.random(sum(sides))
+        scores = {
+            "smooth": uniform,
+            "tenths": np.floor(10 * uniform),
+            "half": uniform > 0.5,
+            "rare": uniform > 0.98,
+            "single": uniform >= np.sort(uniform)[-1 - seed % 3],
+        }[called].astype(float)
+        turned += orientation(scores, is_member).status == "fail"
+        voided += seed < 8 and permuted_labels(scores, is_member, rng).status == "fail"
+    assert voided == 0
+    assert turned <= 0.01 * n_audits + 3 * np.sqrt(0.01 * n_audits)

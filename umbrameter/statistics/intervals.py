@@ -4,19 +4,17 @@ Belongs here: one function per statistic, from two sets of scores or from counts
 audit reports (`metrics`). Higher scores mean more likely a member; all intervals are two-sided.
 """
 
-from math import ceil, floor, log, sqrt
+from math import ceil, floor, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv, expit, logit, ndtri
-from scipy.stats import binom, rankdata
+from scipy.special import betaincinv, ndtri
+from scipy.stats import binom
 
 from umbrameter.errors import DataError
 from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
+from umbrameter.statistics.placements import auc_of
 from umbrameter.typing import Floats
-
-FEWEST_FOR_DELONG = 10
-"""Records per side below which DeLong's estimate of the variance is itself too uncertain to rely on."""
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -81,17 +79,20 @@ def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interva
 def auc(members: ArrayLike, nonmembers: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return the AUC: the probability that a member scores higher than a non-member, ties counting half.
 
-    The interval is DeLong's on the logit scale, in O(n log n) by midranks. Where it is uninformative, a bound
-    that holds for every distribution replaces it, and `method` says so:
+    The AUC is the mean of the members' placements, the shares of non-members that each beats, and so it is of the
+    non-members'. Each side's placements get a Clopper-Pearson interval, with as many trials as would give their
+    variance, and the two are combined by MOVER. For two-valued scores, whose AUC is the balanced accuracy, these are
+    the exact intervals of TPR and FPR. Three things keep few, tied and skewed placements from looking surer than they
+    are: one record is added at an end of the scale; towards the longer tail the variance counts as estimated with the
+    degrees of freedom of its kurtosis; and a score that the other side has and this one lacks may have a share that
+    would not show among so many records. O(n log n). Where this is uninformative, a bound that holds for every
+    distribution replaces it, and `method` says so:
 
-    - Every member above every non-member (or below, or all scores tied): DeLong's variance is 0. But the k =
+    - Every member above every non-member (or below, or all scores tied): placements have no variance. But the k =
       min(n_members, n_nonmembers) disjoint, hence independent, pairs came out alike; so a pair does with a probability
       of at least t = (alpha / 2) ** (1 / k), and the others may fall either way: [t, 1], [0, 1 - t] or
       [t / 2, 1 - t / 2]. Tied scores are thus no evidence that the AUC is .5, only that differences are rare.
     - Fewer than 10 records on a side: Hoeffding's bound for two-sample means, value +- sqrt(log(2 / alpha) / (2 k)).
-
-    DeLong's interval is too narrow near 0 and 1 with few records on one side: at an AUC of .98, 50 members and 1,000
-    non-members, a 95 % interval contains the true AUC in about 90 % of cases.
 
     Parameters
     ----------
@@ -107,7 +108,8 @@ def auc(members: ArrayLike, nonmembers: ArrayLike, confidence: float = 0.95) -> 
 
     References
     ----------
-    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44; Sun, Xu (2014), IEEE Signal Processing Letters 21 (midranks);
+    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44 (placements); Zou, Donner (2008), Statistics in Medicine 27
+    (MOVER); Agresti, Min (2005), Statistics in Medicine 24 (added records);
     Hoeffding (1963), "Probability inequalities for sums of bounded random variables", section 5.
 
     Examples
@@ -118,19 +120,9 @@ def auc(members: ArrayLike, nonmembers: ArrayLike, confidence: float = 0.95) -> 
     >>> round(perfect.low, 2), perfect.high
     (0.93, 1.0)
     """
-    wins, losses = placements(checked_side("members", members), checked_side("nonmembers", nonmembers))
-    alpha, pairs = fraction_left(confidence), min(len(wins), len(losses))
-    value = float(wins.sum() / (len(wins) * len(losses)))
-    if np.ptp(wins) == 0 and np.ptp(losses) == 0:
-        alike = (alpha / 2) ** (1 / pairs)
-        low, high, method = value * alike, 1 - (1 - value) * alike, f"exact bound from {pairs:,} independent pairs"
-    elif pairs < FEWEST_FOR_DELONG:
-        reach = sqrt(log(2 / alpha) / (2 * pairs))
-        low, high, method = max(0.0, value - reach), min(1.0, value + reach), "Hoeffding bound (few records)"
-    else:
-        low, high = _delong(value, wins, losses, alpha)
-        method = "DeLong on the logit scale"
-    return Interval(value=value, low=low, high=high, confidence=confidence, method=method)
+    measured = auc_of(checked_side("members", members), checked_side("nonmembers", nonmembers))
+    low, high, method = measured.bounds(fraction_left(confidence))
+    return Interval(value=measured.value, low=low, high=high, confidence=confidence, method=method)
 
 
 def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence: float = 0.95) -> Metric:
@@ -154,7 +146,8 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     Returns
     -------
     Interval or NotMeasured
-        `NotMeasured` when `fpr` is below one in n_nonmembers.
+        `NotMeasured` when `fpr` is below one in n_nonmembers, or when so many non-members share the highest score
+        that no threshold calls anybody at such an FPR.
 
     Raises
     ------
@@ -179,6 +172,11 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     if allowed < 1:
         needed = f"an FPR of {fpr:g} needs at least {ceil(1 / fpr - 1e-9):,} non-members"
         return NotMeasured(not_measured=f"{needed}; there are {n_nonmembers:,}")
+    tied = int(np.count_nonzero(nonmembers == max(members.max(), nonmembers[-1])))
+    if tied > allowed:
+        sharing = tied + int(np.count_nonzero(members == nonmembers[-1]))
+        text = f"an FPR of {fpr:g} is not reachable: {sharing:,} records share the highest score"
+        return NotMeasured(not_measured=f"{text}; the smallest FPR that can be chosen is {tied / n_nonmembers:.3g}")
     fewest, most = (int(binom.ppf(q, n_nonmembers, fpr)) for q in (alpha / 4, 1 - alpha / 4))
     fewer, called, more = (_called(members, nonmembers, k) for k in (fewest - 1, allowed, most))
     return Interval(
@@ -330,24 +328,6 @@ def _check_counts(successes: int, trials: int) -> None:
     if not (trials >= 1 and 0 <= successes <= trials):
         text = f"successes={successes} of trials={trials} (needs 0 <= successes <= trials, and a trial)"
         raise DataError(f"{text}: pass counts, not rates")
-
-
-def placements(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats]:
-    """Return how many non-members each member beats, and how many members beat each non-member; ties count half."""
-    n_members = len(members)
-    ranks = rankdata(np.concatenate([members, nonmembers]))
-    wins = ranks[:n_members] - rankdata(members)
-    losses = n_members - (ranks[n_members:] - rankdata(nonmembers))
-    return wins, losses
-
-
-def _delong(value: float, wins: Floats, losses: Floats, alpha: float) -> tuple[float, float]:
-    """Return DeLong's interval of the AUC `value`, computed on the logit scale."""
-    n_members, n_nonmembers = len(wins), len(losses)
-    of_members = np.var(wins / n_nonmembers, ddof=1) / n_members
-    of_nonmembers = np.var(losses / n_members, ddof=1) / n_nonmembers
-    reach = -ndtri(alpha / 2) * np.sqrt(of_members + of_nonmembers) / (value * (1 - value))
-    return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))
 
 
 def _called(members: Floats, ascending: Floats, allowed: int) -> int:

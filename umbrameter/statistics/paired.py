@@ -4,7 +4,7 @@ Belongs here: figures of one sample of records. Does not belong here: figures th
 (`intervals`), or which figures an audit reports (`evaluation.utility`).
 """
 
-from math import log, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,8 @@ from scipy.stats import t as student
 
 from umbrameter.errors import DataError
 from umbrameter.statistics.estimates import Interval
-from umbrameter.statistics.intervals import FEWEST_FOR_DELONG, checked_scores, checked_side, fraction_left, placements
+from umbrameter.statistics.intervals import checked_scores, checked_side, fraction_left
+from umbrameter.statistics.placements import METHOD, auc_difference_of
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -36,9 +37,9 @@ def auc_difference(
 ) -> Interval:
     """Return the AUC of the other scores minus the AUC of the first scores, on the same records.
 
-    The interval uses DeLong's covariance of two correlated AUCs, by midranks. Where it is uninformative (no record's
-    placement differs, or fewer than 10 records on a side), Hoeffding's bound for both AUCs together replaces it, and
-    `method` says so.
+    A record moves the difference by the change of its placement, so that pairing pays. Bounds of the mean change are
+    those of `intervals.auc` for a mean placement: for two-valued scores nearly those of Agresti and Min. Where no
+    record of a side changes its placement, changes may have a share that would not show among so many records.
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ def auc_difference(
 
     References
     ----------
-    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44, equation 5; Sun, Xu (2014), IEEE Signal Processing Letters 21.
+    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44, equation 5; Agresti, Min (2005), "Simple improved confidence
+    intervals for comparing matched proportions", Statistics in Medicine 24.
 
     Examples
     --------
@@ -71,17 +73,8 @@ def auc_difference(
     others = [checked_side(*s) for s in (("other_members", other_members), ("other_nonmembers", other_nonmembers))]
     for one, other, name in zip(sides, others, ("members", "nonmembers"), strict=True):
         _check_lengths(one, other, name)
-    alpha, pairs = fraction_left(confidence), min(map(len, sides))
-    wins, losses = (a - b for a, b in zip(placements(*others), placements(*sides), strict=True))
-    gains, gaps = wins / len(sides[1]), losses / len(sides[0])
-    value = float(gains.mean())
-    if pairs < FEWEST_FOR_DELONG or not (np.ptp(gains) or np.ptp(gaps)):
-        # Twice the reach of one AUC's bound, as a difference of two ranges over [-1, 1].
-        reach, method = sqrt(2 * log(2 / alpha) / pairs), "Hoeffding bound of both"
-    else:
-        variance = np.var(gains, ddof=1) / len(gains) + np.var(gaps, ddof=1) / len(gaps)
-        reach, method = float(-ndtri(alpha / 2) * np.sqrt(variance)), "DeLong, paired"
-    return _clipped(value, reach, confidence, method, (-1.0, 1.0))
+    value, low, high = auc_difference_of(sides, others, fraction_left(confidence))
+    return Interval(value=value, low=low, high=high, confidence=confidence, method=f"{METHOD}, paired")
 
 
 def proportion_difference(is_so: ArrayLike, is_other_so: ArrayLike, confidence: float = 0.95) -> Interval:

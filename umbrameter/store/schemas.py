@@ -25,7 +25,7 @@ VERSIONS: Mapping[str, int] = {
     "guards": 1,
     "guarded_answers": 1,
     "scores": 4,
-    "evaluations": 4,
+    "evaluations": 5,
     "utility": 1,
     "guarantees": 2,
     "controls": 3,
