@@ -17,6 +17,7 @@ from tests.steps.test_scores import Placed, plainly
 from umbrameter.attacks import Gap, Loss, Shokri
 from umbrameter.estimators import Estimator
 from umbrameter.evaluation.controls import Control, failures, of_scores
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData, SidesData
@@ -168,11 +169,11 @@ def test_sides_of_two_mixtures_of_classes_are_told_apart(tmp_path: Path) -> None
     assert status(tmp_path, (members, others, pool), "blind_baseline") == "fail"
 
 
-def rewritten(audit: Audit, change: Callable[[Any], Any]) -> CheckControls:
+def rewritten(audit: Audit, change: Callable[[Any], Any], number: int = 0) -> CheckControls:
     """Return the controls' step on the same answers with one thing changed about them."""
     (step,) = audit.of(CheckControls)
     answers = change(read_answers(audit.store.open(step.answers)))
-    recipe = Recipe("target_predictions", {"changed": step.answers})
+    recipe = Recipe("target_predictions", {"changed": step.answers, "number": number})
     with audit.store.write(recipe) as draft:
         write_answers(draft, answers.rows, answers.vectors.labels, answers.is_member, answers.vectors.predictions)
     return replace(step, answers=recipe.path)
@@ -186,15 +187,20 @@ def test_exchanged_members_are_caught(trained: Audit, tmp_path: Path) -> None:
     assert outcomes["orientation"].status == "fail" and outcomes["swapped_sides"].status == "pass"
 
 
-def test_answers_of_other_records_are_caught(trained: Audit, tmp_path: Path) -> None:
-    audit, order = trained.copied(tmp_path), RNG.permutation(120)
+def test_answers_of_other_records_are_caught_where_there_are_enough_of_them(trained: Audit, tmp_path: Path) -> None:
+    audit = trained.copied(tmp_path)
+    (step,) = audit.of(CheckControls)
+    assert read_controls(audit.made(step))["answers_fit_labels"].status == "pass"
+    for times, expected in ((1, {"not_measured", "fail"}), (10, {"fail"})):
+        rows = np.tile(np.arange(120), times)
+        order = RNG.permutation(rows)
 
-    def shuffled(answers: Any) -> Any:
-        vectors = replace(answers.vectors, predictions=answers.vectors.predictions[order])
-        return replace(answers, vectors=vectors)
+        def shuffled(answers: Any, rows: Any = rows, order: Any = order) -> Any:
+            vectors = Vectors(answers.vectors.predictions[order], answers.vectors.labels[rows])
+            return replace(answers, vectors=vectors, is_member=answers.is_member[rows], rows=answers.rows[rows])
 
-    outcomes = read_controls(audit.remade(rewritten(audit, shuffled)))
-    assert outcomes["answers_fit_labels"].status == "fail"
+        outcomes = read_controls(audit.remade(replace(rewritten(audit, shuffled, times), scores=())))
+        assert outcomes["answers_fit_labels"].status in expected
 
 
 def test_one_attack_that_scores_by_place_is_caught_among_others(trained: Audit, tmp_path: Path) -> None:

@@ -62,9 +62,7 @@ class CheckControls:
             **of_scores([read_scores(artefact).scores for artefact in score_artefacts], is_member, self.seed),
             "row_order": controls.row_order(all(ScoresMetadata.read(a).follows_rows for a in score_artefacts)),
             "orientation": controls.orientation(target.confidence(), is_member),
-            "answers_fit_labels": controls.answers_fit_labels(
-                target.predictions.argmax(axis=1), target.labels, target.predictions.shape[1]
-            ),
+            "answers_fit_labels": controls.answers_fit_labels(target),
             "blind_baseline": _blind(records, rows, is_member, self.seed),
             "copies": controls.copies(_keys(records, rows), is_member),
             **_near(records, rows, is_member, rows_of(store.open(self.split), "pool"), self.seed),

@@ -28,7 +28,7 @@ VERSIONS: Mapping[str, int] = {
     "evaluations": 3,
     "utility": 1,
     "guarantees": 1,
-    "controls": 2,
+    "controls": 3,
 }
 
 OUTSIDE = 0

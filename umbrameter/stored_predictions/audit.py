@@ -267,9 +267,7 @@ def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> di
     return of_attacks | {
         "row_order": controls.row_order(audited.follows),
         "orientation": controls.orientation(audited.confidence, member),
-        "answers_fit_labels": controls.answers_fit_labels(
-            audited.quality.predicted, audited.labels, predictions.n_classes
-        ),
+        "answers_fit_labels": controls.answers_fit_labels(audited.sample),
         "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
         "copies": copies
         or Control(status="not_measured", reason="without record_id, equal answers may be coincidence"),

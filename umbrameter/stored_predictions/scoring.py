@@ -31,13 +31,16 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 MOST_SHADOW_VECTORS = 200_000
 """Shadow vectors that thresholds and attack models are fitted on, at most; sampled at random."""
 
+MOST_SAMPLED = 20_000
+"""The target's vectors that are kept, at most; sampled at random."""
+
 SUPPLIED = (ShadowVectors, AttackModels, ReferenceLogits)
 """Inputs that stored predictions can supply; attack models are fitted by the attack itself."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """Everything that is kept of the audited records; their prediction vectors are not.
+    """Everything that is kept of the audited records; of their prediction vectors, a sample.
 
     Parameters
     ----------
@@ -61,6 +64,8 @@ class Audited:
         For each combined attack, the name of the attack that it chose.
     follows
         Whether records keep their scores in another order.
+    sample
+        The vectors of a random sample of the records.
     """
 
     labels: Ints
@@ -75,6 +80,7 @@ class Audited:
     is_predicted_member: dict[str, Bools | None]
     chosen: dict[str, str]
     follows: bool
+    sample: Vectors
 
 
 @dataclass(frozen=True)
@@ -120,11 +126,7 @@ def read_shadows(
             answers = batch.vectors.where(rows)
             logits = np.column_stack([answers.logit(t).astype(np.float32) for t in temperatures])
             parts.append((batch.model_ids[rows], batch.record_ids[rows], logits, batch.is_member[rows]))
-    vectors = Vectors(
-        np.concatenate([v.predictions for v in sampled]),
-        np.concatenate([v.labels for v in sampled]),
-        np.concatenate([v.is_in for v in sampled if v.is_in is not None]),
-    )
+    vectors = replace(_joined(sampled), is_in=np.concatenate([v.is_in for v in sampled if v.is_in is not None]))
     if not parts or audited is None or not shadow.has_ids:
         return Shadows(vectors, "record_id in both files and model_id in the shadow predictions are needed", 0)
     models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -146,6 +148,10 @@ def _matrices(
     place = np.empty(counts.shape, dtype=np.int64)
     place[model, record] = np.arange(len(ids))
     return {t: References(values[place], is_in[place]) for t, values in logits.items()}
+
+
+def _joined(parts: Sequence[Vectors]) -> Vectors:
+    return Vectors(np.concatenate([v.predictions for v in parts]), np.concatenate([v.labels for v in parts]))
 
 
 def missing(attack: Attack, known: Shadows | None) -> str | None:
@@ -208,7 +214,9 @@ def score_rows(
     prepared = {name: attack.prepared(signals) for name, attack in by_batch.items()}
     columns: dict[str, list[Array]] = {}
     follows = True
+    rng, share, sampled = generator(seed, "target-sample"), min(1.0, MOST_SAMPLED / predictions.n_records), []
     for batch in predictions.batches():
+        sampled.append(batch.vectors.where(rng.random(len(batch.is_member)) < share))
         batch_signals = {name: replace(prepared[name], target=batch.vectors) for name in by_batch}
         batch_scores = {name: attack.score(batch_signals[name]) for name, attack in by_batch.items()}
         if not columns:  # the first batch is enough: an attack that mixes rows up does so in every batch
@@ -240,6 +248,7 @@ def score_rows(
         is_predicted_member=decisions,
         chosen={name: attack.label for name, attack in chosen.items() if attack.label != name},
         follows=follows,
+        sample=_joined(sampled),
     )
 
 
