@@ -40,6 +40,8 @@ ALL = {
     "blind_baseline",
     "copies",
     "near_copies",
+    "label_drift",
+    "unseen_nonmembers",
 }
 RNG = np.random.default_rng(2)
 

@@ -19,6 +19,8 @@ from umbrameter.report.text import (
     control_name,
     drawn_line,
     guarantee_sentence,
+    likeness_rows,
+    likeness_sentence,
     metric_name,
     mitigation_name,
     not_measured,
@@ -106,6 +108,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         not_measured=not_measured(report),
         controls=[(control_name(name), STATUS[c.status], c.reason) for name, c in report.controls.items()],
         drawn=None if report.shadows.drawn is None else _drawn(report.shadows.drawn),
+        likeness=None if report.shadows.likeness is None else likeness_rows(report.shadows.likeness),
         set_up=_set_up(report),
         ledger=_ledger(report),
         no_proof=NO_PROOF,
@@ -125,8 +128,8 @@ def _summary(report: Report) -> list[str]:
         f"model's answers. The model ({target.description}) classifies {100 * target.train_accuracy:.1f} % of the "
         f"members and {100 * target.test_accuracy:.1f} % of the non-members correctly."
     )
-    texts = [asked, summary_sentence(report), *_what_it_takes(report), NO_PROOF]
-    return [text.replace(" %", "\u00a0%") for text in texts]  # no line break before the unit
+    texts = [asked, summary_sentence(report), *_what_it_takes(report), likeness_sentence(report), NO_PROOF]
+    return [text.replace(" %", "\u00a0%") for text in texts if text]  # no line break before the unit
 
 
 def _what_it_takes(report: Report) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from umbrameter.errors import StoreError, brief
 from umbrameter.evaluation.controls import Control, failures
 from umbrameter.evaluation.guarantees import Guarantee
+from umbrameter.evaluation.likeness import Likeness
 from umbrameter.evaluation.verdict import LimitOutcome, Status, Verdict
 from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
 from umbrameter.statistics.metrics import ClassMetrics
@@ -95,6 +96,9 @@ class ShadowInfo(_Part):
     size: int = Field(description="Number of IN records of a shadow model.")
     train_accuracy: float | None = Field(default=None, description="Mean accuracy on their IN records; a fraction.")
     test_accuracy: float | None = Field(default=None, description="Mean accuracy on their OUT records; a fraction.")
+    likeness: Likeness | None = Field(
+        default=None, description="How alike they and the target are; null without their answers on audited records."
+    )
 
 
 class Result(_Part):
@@ -237,6 +241,7 @@ __all__ = [
     "Guarantee",
     "Interval",
     "Ledger",
+    "Likeness",
     "LimitOutcome",
     "Metric",
     "NotMeasured",

@@ -21,6 +21,7 @@ from umbrameter.report.text import (
     drawn_line,
     figure,
     guarantee_sentence,
+    likeness_sentence,
     metric_name,
     not_measured,
     number,
@@ -120,6 +121,7 @@ def _audited(report: Report) -> dict[str, str]:
         f"{report.ledger.reused:,} results reused, {report.ledger.queries:,} queries",
         **({"Controls": controls_line(report)} if report.controls else {}),
         **({"Warning": "; ".join(data.warnings)} if data.warnings else {}),
+        **({"Not alike": unlike} if (unlike := likeness_sentence(report)) else {}),
     }
 
 

@@ -5,7 +5,7 @@ Belongs here: plain text that the HTML page and the terminal share. Does not bel
 
 from collections.abc import Iterable
 
-from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
+from umbrameter.report.model import DrawnInfo, Guarantee, Likeness, LimitOutcome, Report, Result
 from umbrameter.report.recommendation import leaks, measured_auc
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 
@@ -22,6 +22,8 @@ STATUS = {
     "not_measured": "not measured",
 }
 """The printed form of a status."""
+
+_ALIKE = {True: "alike", False: "not alike", None: "too few models to tell"}
 
 _METRICS = {
     "auc": "AUC",
@@ -134,6 +136,29 @@ def controls_line(report: Report) -> str:
     parts += [f"failed: {', '.join(by_status['fail'])}"] if by_status["fail"] else []
     parts += [f"not measured: {', '.join(by_status['not_measured'])}"] if by_status["not_measured"] else []
     return "; ".join(parts)
+
+
+def likeness_rows(likeness: Likeness) -> list[tuple[str, str, str, str]]:
+    """Return how alike shadow models and target are: what is compared, the target's figure, theirs, and the outcome."""
+    compared = {
+        **{f"{name} on non-members, OUT records": c for name, c in likeness.nonmembers.items()},
+        **{f"{name} on members, IN records": c for name, c in likeness.members.items()},
+        **({"same class on non-members": likeness.agreement} if likeness.agreement else {}),
+    }
+    return [(name, number(c.target), number(c.shadows), _ALIKE[c.is_alike]) for name, c in compared.items()]
+
+
+def likeness_sentence(report: Report) -> str | None:
+    """Return in what the shadow models are not like the target and what follows, or None if they are alike."""
+    likeness = report.shadows.likeness
+    differing = [row for row in likeness_rows(likeness) if row[3] == _ALIKE[False]] if likeness else []
+    if not differing:
+        return None
+    listed = "; ".join(f"{name}: target {target}, shadow models {shadows}" for name, target, shadows, _ in differing)
+    return (
+        f"The shadow models are not like the target ({listed}). Attacks that learn from them find less than shadow "
+        "models of the target's kind and training size would allow; and is_member or the target's answers may be wrong."
+    )
 
 
 def mitigation_name(result: Result) -> str:
