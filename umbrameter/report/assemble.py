@@ -244,14 +244,16 @@ def _repeated(store: Store, measurements: Sequence[Measurement], classes: Sequen
 def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, n_classes: int) -> TargetInfo:
     utility = read_utility(store.open(variant.entries[0].utility.recipe.path)).utility
     sizes = SplitMetadata.read(store.open(variant.training.split))
+    target = TargetMetadata.read(store.open(variant.target.recipe.path))
     return TargetInfo(
         kind=spec.target.kind,
-        description=TargetMetadata.read(store.open(variant.target.recipe.path)).description,
+        description=target.description,
         train_accuracy=_value(utility["train_accuracy"]),
         test_accuracy=_value(utility["test_accuracy"]),
         n_members=sizes.n_members,
         n_nonmembers=sizes.n_nonmembers,
         n_classes=n_classes,
+        is_trained_here=target.is_trained_here,
     )
 
 

@@ -25,6 +25,7 @@ from umbrameter.report.text import (
     mitigation_name,
     not_measured,
     number,
+    other_trainings,
     stronger,
     summary_sentence,
 )
@@ -111,6 +112,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         likeness=None if report.shadows.likeness is None else likeness_rows(report.shadows.likeness),
         set_up=_set_up(report),
         ledger=_ledger(report),
+        other_trainings=other_trainings(report),
         no_proof=NO_PROOF,
     )
 

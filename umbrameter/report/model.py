@@ -62,6 +62,7 @@ class TargetInfo(_Part):
     n_members: int = Field(description="Number of audited records in its training set.")
     n_nonmembers: int = Field(description="Number of audited records not in its training set.")
     n_classes: int = Field(description="Number of classes.")
+    is_trained_here: bool = Field(default=False, description="Whether the audit trained it, in each repeat anew.")
 
 
 class DrawnClass(_Part):

@@ -25,6 +25,7 @@ from umbrameter.report.text import (
     metric_name,
     not_measured,
     number,
+    other_trainings,
     point,
     remaining_utility,
     stronger,
@@ -121,6 +122,7 @@ def _audited(report: Report) -> dict[str, str]:
         f"{report.ledger.reused:,} results reused, {report.ledger.queries:,} queries",
         **({"Controls": controls_line(report)} if report.controls else {}),
         **({"Warning": "; ".join(data.warnings)} if data.warnings else {}),
+        **({"Repeats": other_trainings(report)} if report.repeats else {}),
         **({"Not alike": unlike} if (unlike := likeness_sentence(report)) else {}),
     }
 

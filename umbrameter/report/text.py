@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from umbrameter.report.model import DrawnInfo, Guarantee, Likeness, LimitOutcome, Report, Result
 from umbrameter.report.recommendation import leaks, measured_auc
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
+from umbrameter.statistics.repeats import Spread, instability
 
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
@@ -22,6 +23,10 @@ STATUS = {
     "not_measured": "not measured",
 }
 """The printed form of a status."""
+
+STABLE = 1.5
+"""Spread over trainings, as a multiple of what an interval implies, up to which one run is enough: it then contains
+the mean over trainings in .8 of cases or more, instead of in .95."""
 
 _ALIKE = {True: "alike", False: "not alike", None: "too few models to tell"}
 
@@ -159,6 +164,40 @@ def likeness_sentence(report: Report) -> str | None:
         f"The shadow models are not like the target ({listed}). Attacks that learn from them find less than shadow "
         "models of the target's kind and training size would allow; and is_member or the target's answers may be wrong."
     )
+
+
+def other_trainings(report: Report) -> str:
+    """Return what is known of the difference that training another model would make."""
+    first = (
+        "The intervals cover the random choice of the audited records, not the difference that training another model "
+        "would make"
+    )
+    if not report.target.is_trained_here:
+        shown = "; repeats show how much the audit's own draws and models vary" if report.repeats else ""
+        return f"{first}: the target was trained elsewhere, and once{shown}."
+    strongest_one = leaks(report.results).get(None)
+    name = None if strongest_one is None else strongest_one.result.attack
+    spreads = [
+        r.spread["auc"] for r in report.repeats if (r.attack, r.mitigation) == (name, None) and "auc" in r.spread
+    ]
+    if strongest_one is None or not spreads:
+        return f"{first}; `repeats` in the spec measures that."
+    return f"{first}. {_stability(spreads[0], strongest_one.auc, str(name))}"
+
+
+def _stability(spread: Spread, auc: Interval, attack: str) -> str:
+    """Return whether one run is enough, as far as repeats can tell."""
+    n, ratio = len(spread.values), instability(spread.values, auc)
+    seen = (
+        f"Over {n} trainings, the AUC of {attack} has standard deviation {number(spread.sd)}, {ratio.value:.1f} times "
+        f"what one run's interval implies (between {ratio.low:.1f} and {ratio.high:.1f})"
+    )
+    if ratio.low > 1:
+        ends = f"from {number(min(spread.values))} to {number(max(spread.values))}"
+        return f"{seen}: one run is not enough. It ranged {ends}; read its mean, {number(spread.mean)}."
+    if ratio.high <= STABLE:
+        return f"{seen}: one run tells what others would."
+    return f"{seen}: too few to tell whether one run is enough."
 
 
 def mitigation_name(result: Result) -> str:
