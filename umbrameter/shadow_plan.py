@@ -58,7 +58,8 @@ class ShadowPlan:
         The audit's seed.
     n_calibration
         Number of records of the pool, the same for all models, that each model that draws from the pool is also asked
-        about, together with the audited records; None: no model is asked about either.
+        about, together with the audited records; None: no model is asked about either, since all are trained on
+        audited records.
 
     References
     ----------
@@ -86,7 +87,8 @@ class ShadowPlan:
         n_audited, n_pool
             Number of members and non-members together, and of records in the pool.
         compared
-            Whether an attack compares the target's answers with shadow models' answers on the same records.
+            Whether an attack compares the target's answers with shadow models' answers on the same records, and
+            chooses thresholds on records of the pool.
 
         Raises
         ------
@@ -107,7 +109,7 @@ class ShadowPlan:
                 f"{n_pool // 2}, or split.members or split.nonmembers"
             )
         most = MOST_CALIBRATION if design == "disjoint" else 0  # other designs have thresholds from the audited records
-        return cls(design, n_models, size, min(size, n_pool - size), seed, min(n_pool, most) if compared else None)
+        return cls(design, n_models, size, min(size, n_pool - size), seed, min(n_pool, most) if compared else 0)
 
     @property
     def n_vectors(self) -> int:

@@ -1,11 +1,15 @@
 """The controls catch audits that are wrong on purpose, and pass sound ones."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from umbrameter.attacks import Loss, Signals, Vectors
 from umbrameter.evaluation import controls
-from umbrameter.evaluation.controls import Control, failures, near_copies
+from umbrameter.evaluation.controls import Control, _gain, failures, near_copies
 from umbrameter.evaluation.verdict import decide
 from umbrameter.spec.limits import Limit
 
@@ -59,14 +63,57 @@ def test_exchanged_sides_are_caught():
 def test_shuffled_answers_are_caught():
     labels = rng().integers(0, 10, 2 * N)
     called = np.where(rng(1).random(2 * N) < 0.6, labels, rng(2).integers(0, 10, 2 * N))
-    assert controls.answers_fit_labels(called, labels, 10).status == "pass"
-    found = controls.answers_fit_labels(rng(3).permutation(called), labels, 10)
+    assert controls.answers_fit_labels(labelled(called, labels, 10)).status == "pass"
+    found = controls.answers_fit_labels(labelled(rng(3).permutation(called), labels, 10))
     assert found.status == "fail" and "may not belong to the same records" in found.reason
 
 
-def test_a_target_that_always_answers_the_most_frequent_class_is_no_better_than_chance():
-    labels = (rng().random(2 * N) < 0.1).astype(int)
-    assert controls.answers_fit_labels(np.zeros(2 * N, int), labels, 2).status == "fail"
+def labelled(called, labels, n_classes):
+    """Answers of a model that gives labels alone."""
+    return Vectors(np.eye(n_classes, dtype=np.float32)[called], labels)
+
+
+@pytest.mark.parametrize("answer", [[0.98, 0.02], [1.0, 0.0], [0.5, 0.5]])
+def test_a_target_that_gives_everybody_the_same_answer_is_not_accused(answer):
+    labels = (rng().random(2 * N) < 0.02).astype(int)
+    found = controls.answers_fit_labels(Vectors(np.tile(np.float32(answer), (2 * N, 1)), labels))
+    assert found.status == "not_measured" and found.reason.startswith("not applicable")
+
+
+def test_the_gain_over_chance_is_that_of_all_dealings():
+    for seed, n_classes in ((0, 2), (1, 3), (2, 4)):
+        predictions = rng(seed).dirichlet(np.ones(n_classes), 7)
+        labels = rng(seed + 9).integers(0, n_classes, 7)
+        sums = [predictions[np.arange(7), labels[list(order)]].sum() for order in permutations(range(7))]
+        gain, claimed, spread = _gain(Vectors(predictions, labels), np.bincount(labels, minlength=n_classes))
+        assert gain == pytest.approx(predictions[np.arange(7), labels].sum() - np.mean(sums))
+        assert spread == pytest.approx(np.std(sums))
+        by_class = [predictions[:, c] for c in range(n_classes)]
+        assert claimed == pytest.approx(sum(((p - p.mean()) ** 2).sum() for p in by_class))
+
+
+def rare(seed, n, prevalence, sharpness, is_label_only):
+    """Answers of a sound model of two classes, calibrated where `sharpness` is 1, too sure where it is more."""
+    draws = rng(seed)
+    logit = np.log(prevalence / (1 - prevalence)) + draws.normal(size=n)
+    labels = (draws.random(n) < expit(logit)).astype(int)
+    confidence = expit(sharpness * logit) > 0.5 if is_label_only else expit(sharpness * logit)
+    return Vectors(np.column_stack([1 - confidence, confidence]).astype(np.float32), labels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [50, 300, 3000])
+@pytest.mark.parametrize("prevalence", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize(("sharpness", "is_label_only"), [(1, False), (3, False), (1, True)])
+def test_sound_models_of_rare_classes_are_next_to_never_accused(n, prevalence, sharpness, is_label_only):
+    audits = [rare(seed, n, prevalence, sharpness, is_label_only) for seed in range(300)]
+    sound = [controls.answers_fit_labels(answers).status for answers in audits]
+    assert sound.count("fail") <= 3
+    dealt = [replace(a, labels=rng(i).permutation(a.labels)) for i, a in enumerate(audits)]
+    shuffled = [controls.answers_fit_labels(answers).status for answers in dealt]
+    assert shuffled.count("pass") <= 20  # where a class has a record or two, the sum is far from normal
+    if n == 3000 and prevalence == 0.5:
+        assert sound.count("pass") == 300 and shuffled.count("fail") >= 270
 
 
 def test_a_shifted_split_is_caught():

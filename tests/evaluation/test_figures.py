@@ -270,7 +270,7 @@ def test_answers_dealt_at_random_are_right_as_often_as_chance_says(seed: int) ->
     rng = np.random.default_rng(seed)
     labels = rng.choice(3, 3000, p=[0.6, 0.3, 0.1])
     called = rng.permutation(np.where(rng.random(3000) < 0.8, 0, labels))
-    found = controls.answers_fit_labels(called, labels, 3)
+    found = controls.answers_fit_labels(Vectors(np.eye(3, dtype=np.float32)[called], labels))
     shares = [float((called == c).mean() * (labels == c).mean()) for c in range(3)]
     assert found.figures["by_chance"] == pytest.approx(sum(shares)) and found.status == "fail"
     assert found.figures["accuracy"] == pytest.approx((called == labels).mean())

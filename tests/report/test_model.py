@@ -57,7 +57,7 @@ def test_every_field_of_the_report_is_described():
     missing = [
         f"{n}.{f}" for n, part in ours.items() for f, v in part["properties"].items() if not v.get("description")
     ]
-    assert len(ours) == 17
+    assert len(ours) == 19
     assert missing == []
 
 

@@ -1,13 +1,21 @@
 """Numbers and sentences: units, decimals, and advice that the figures support."""
 
 import re
+import statistics
+from html import unescape
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from umbrameter.evaluation.likeness import Comparison, Likeness
 from umbrameter.report import text as words
+from umbrameter.report.html import render
+from umbrameter.report.terminal import summary
 from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.statistics.metrics import measure
+from umbrameter.statistics.repeats import Repeated, Spread
 
 LOST = NotMeasured(not_measured="there are no members")
 UNSURE = Interval(value=0.517, low=0.502, high=0.532, confidence=0.95, method="DeLong")
@@ -209,3 +217,71 @@ def test_of_an_unmeasured_pair_the_attacker_who_knows_is_shown(full_report):
     shown = words.stronger(lost)
     assert len(shown) == 10 and {r.attacker for r in shown} == {None, "adaptive"}
     assert next(r.attacker for r in words.stronger(lost[::-1]) if r.mitigation) == "static"
+
+
+# Other trainings
+
+
+def repeated(report, values, attack="loss", is_trained_here=True):
+    """Return the report of an audit whose repeats have these AUCs."""
+    spread = {"auc": Spread(mean=sum(values) / len(values), sd=statistics.stdev(values), values=values)}
+    target = report.target.model_copy(update={"is_trained_here": is_trained_here})
+    return report.model_copy(update={"repeats": [Repeated(attack=attack, spread=spread)], "target": target})
+
+
+def test_an_unstable_learner_is_said_to_need_more_than_one_run(report):
+    unstable = words.other_trainings(repeated(report, [0.62, 0.68, 0.55, 0.71, 0.59]))
+    assert "one run is not enough" in unstable and "from 0.550 to 0.710" in unstable and "mean, 0.630" in unstable
+    assert "standard deviation 0.065" in unstable
+    stable = words.other_trainings(repeated(report, [0.615, 0.625, 0.62, 0.618, 0.622] * 5))
+    assert stable.endswith("one run tells what others would.")
+    few = words.other_trainings(repeated(report, [0.615, 0.623]))
+    assert few.endswith("too few to tell whether one run is enough.")
+
+
+def test_what_repeats_did_not_show_is_not_claimed(report):
+    here = report.model_copy(update={"target": report.target.model_copy(update={"is_trained_here": True})})
+    assert words.other_trainings(here).endswith("`repeats` in the spec measures that.")
+    other = repeated(report, [0.62, 0.68], attack="shokri(mlp)")  # not the strongest attack
+    assert words.other_trainings(other).endswith("`repeats` in the spec measures that.")
+    elsewhere = repeated(report, [0.5, 0.9, 0.7], is_trained_here=False)
+    assert "trained elsewhere, and once; repeats show" in words.other_trainings(elsewhere)
+    assert words.other_trainings(report).endswith("trained elsewhere, and once.")
+
+
+# How alike shadow models and target are
+
+
+def unlike(report, target=0.999):
+    """Return the report with shadow models of accuracy .7 on non-members, where the target has `target`."""
+    compared = Comparison(target=target, shadows=0.7, reach=0.04)
+    same = Comparison(target=0.9, shadows=0.91, reach=None)
+    found = Likeness(n_models=8, nonmembers={"accuracy": compared}, members={"accuracy": same}, agreement=None)
+    return report.model_copy(update={"shadows": report.shadows.model_copy(update={"likeness": found})})
+
+
+def test_shadow_models_unlike_the_target_are_told_with_figures(report):
+    sentence = words.likeness_sentence(unlike(report))
+    assert "not like the target (accuracy on non-members, OUT records: target 0.999, shadow models 0.700)" in sentence
+    assert "on members" not in sentence
+    assert words.likeness_sentence(unlike(report, 0.74)) is None and words.likeness_sentence(report) is None
+
+
+def test_differences_that_are_slight_or_within_reach_are_alike():
+    def outcome(target, reach):
+        return Comparison(target=target, shadows=0.7, reach=reach).is_alike
+
+    assert outcome(0.74, 0.01) and outcome(0.66, 0.01) and outcome(0.79, 0.1) and outcome(0.61, 0.1)
+    assert outcome(0.76, 0.01) is False and outcome(0.59, 0.1) is False and outcome(0.99, None) is None
+
+
+@pytest.mark.parametrize("target", [0.999, 0.74])
+def test_the_page_and_the_screen_say_how_alike_they_are(report, target):
+    shown = unlike(report, target)
+    page, console = unescape(render(shown, {})), Console(width=100, file=StringIO(), record=True)
+    console.print(summary(shown, {}))
+    screen, sentence = " ".join(console.export_text().split()), words.likeness_sentence(shown)
+    assert "How alike shadow models and target are" in page and "accuracy on non-members, OUT records" in page
+    assert ("The shadow models are not like the target" in page) is (sentence is not None)
+    assert (" Not alike " in screen) is (sentence is not None)
+    assert "How alike" not in render(report, {})

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
-from umbrameter.statistics.repeats import EXPOSED, FEWEST, agreement, spread
+from umbrameter.statistics.repeats import EXPOSED, FEWEST, agreement, instability, spread
 from umbrameter.typing import Bools, Floats, Ints
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
@@ -129,3 +129,18 @@ def test_a_figure_s_spread_is_its_mean_and_standard_deviation_whatever_the_order
     found = spread(figures)["auc"]
     assert (found.mean, found.sd) == pytest.approx((0.6, 0.3)) and found.values == values
     assert spread(figures[::-1])["auc"].sd == found.sd and spread(figures[:1]) == {} == spread([])
+
+
+# Is one run enough?
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.89])  # of the depth-8 tree whose intervals contain the mean in .70 of cases
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_the_spread_over_trainings_is_bounded_as_often_as_promised(ratio: float, n: int) -> None:
+    one = Interval(value=0.6, low=0.6 - 1.959964 * 0.01, high=0.6 + 1.959964 * 0.01, confidence=0.95, method="m")
+    draws = np.random.default_rng(n).normal(0.6, ratio * 0.01, (4000, n))
+    found = [instability(values, one) for values in draws.tolist()]
+    covered = np.mean([bounds.low <= ratio <= bounds.high for bounds in found])
+    assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)
+    alarms = np.mean([bounds.low > 1 for bounds in found])
+    assert alarms < 0.04 if ratio == 1 else alarms > {2: 0.1, 5: 0.5, 20: 0.95}[n]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import expit
 
 from tests.outside import Threshold
-from tests.steps.audits import TREE, Audit, performed
+from tests.steps.audits import LINEAR, TREE, Audit, _spec, performed
 from tests.steps.test_scores import Placed, plainly
 from umbrameter.attacks import Gap, Loss, Shokri
 from umbrameter.estimators import Estimator
 from umbrameter.evaluation.controls import Control, failures, of_scores
+from umbrameter.mitigations import LabelOnly
+from umbrameter.predictions.vectors import Vectors
+from umbrameter.records.parts import audited_rows
 from umbrameter.records.sources import SidesData
 from umbrameter.spec.audit import AuditSpec, ShadowSpec
-from umbrameter.steps.controls import CheckControls, _scaled, read_controls
+from umbrameter.steps.controls import (
+    CheckControls,
+    _likeness,
+    _scaled,
+    _shadow_answers,
+    read_controls,
+    read_likeness,
+)
 from umbrameter.steps.scores import read_scores
-from umbrameter.steps.target_answers import read_answers, write_answers
+from umbrameter.steps.shadow_models import COMPARED
+from umbrameter.steps.target_answers import PREDICTIONS, read_answers, write_answers
 from umbrameter.store.artefacts import Recipe
 from umbrameter.store.steps import ensure
 
@@ -36,6 +49,8 @@ ALL = {
     "blind_baseline",
     "copies",
     "near_copies",
+    "label_drift",
+    "unseen_nonmembers",
 }
 RNG = np.random.default_rng(2)
 
@@ -165,11 +180,11 @@ def test_sides_of_two_mixtures_of_classes_are_told_apart(tmp_path: Path) -> None
     assert status(tmp_path, (members, others, pool), "blind_baseline") == "fail"
 
 
-def rewritten(audit: Audit, change: Callable[[Any], Any]) -> CheckControls:
+def rewritten(audit: Audit, change: Callable[[Any], Any], number: int = 0) -> CheckControls:
     """Return the controls' step on the same answers with one thing changed about them."""
     (step,) = audit.of(CheckControls)
     answers = change(read_answers(audit.store.open(step.answers)))
-    recipe = Recipe("target_predictions", {"changed": step.answers})
+    recipe = Recipe("target_predictions", {"changed": step.answers, "number": number})
     with audit.store.write(recipe) as draft:
         write_answers(draft, answers.rows, answers.vectors.labels, answers.is_member, answers.vectors.predictions)
     return replace(step, answers=recipe.path)
@@ -183,15 +198,20 @@ def test_exchanged_members_are_caught(trained: Audit, tmp_path: Path) -> None:
     assert outcomes["orientation"].status == "fail" and outcomes["swapped_sides"].status == "pass"
 
 
-def test_answers_of_other_records_are_caught(trained: Audit, tmp_path: Path) -> None:
-    audit, order = trained.copied(tmp_path), RNG.permutation(120)
+def test_answers_of_other_records_are_caught_where_there_are_enough_of_them(trained: Audit, tmp_path: Path) -> None:
+    audit = trained.copied(tmp_path)
+    (step,) = audit.of(CheckControls)
+    assert read_controls(audit.made(step))["answers_fit_labels"].status == "pass"
+    for times, expected in ((1, {"not_measured", "fail"}), (10, {"fail"})):
+        rows = np.tile(np.arange(120), times)
+        order = RNG.permutation(rows)
 
-    def shuffled(answers: Any) -> Any:
-        vectors = replace(answers.vectors, predictions=answers.vectors.predictions[order])
-        return replace(answers, vectors=vectors)
+        def shuffled(answers: Any, rows: Any = rows, order: Any = order) -> Any:
+            vectors = Vectors(answers.vectors.predictions[order], answers.vectors.labels[rows])
+            return replace(answers, vectors=vectors, is_member=answers.is_member[rows], rows=answers.rows[rows])
 
-    outcomes = read_controls(audit.remade(rewritten(audit, shuffled)))
-    assert outcomes["answers_fit_labels"].status == "fail"
+        outcomes = read_controls(audit.remade(replace(rewritten(audit, shuffled, times), scores=())))
+        assert outcomes["answers_fit_labels"].status in expected
 
 
 def test_one_attack_that_scores_by_place_is_caught_among_others(trained: Audit, tmp_path: Path) -> None:
@@ -202,6 +222,66 @@ def test_one_attack_that_scores_by_place_is_caught_among_others(trained: Audit, 
     for scores, expected in (((paths[0],), "pass"), ((paths[0], paths[1]), "fail")):
         outcomes = read_controls(audit.remade(replace(step, scores=scores)))
         assert outcomes["row_order"].status == expected
+
+
+# Shadow models beside the target
+
+
+def naive_shadows(audit: Audit, step: CheckControls) -> list[dict[str, Any]]:
+    """Return each shadow model's answers by record, row by row, and its figures on its IN records."""
+    models = []
+    for path in step.shadows:
+        artefact = audit.store.open(path)
+        own = artefact.table(PREDICTIONS).to_pylist()
+        rows = artefact.table(COMPARED).to_pylist() if COMPARED in artefact.files else own
+        known = {row["record_id"]: row for row in rows}
+        trained = [row for row in own if row["is_in"]]
+        right = [int(np.argmax(row["prediction"])) == row["label"] for row in trained]
+        confidence = [row["prediction"][row["label"]] / sum(row["prediction"]) for row in trained]
+        ids = {row["record_id"] for row in trained}
+        models.append({"known": known, "accuracy": np.mean(right), "confidence": np.mean(confidence), "ids": ids})
+    return models
+
+
+@pytest.mark.parametrize("design", ["disjoint", "audit", "mixed"])
+def test_shadow_models_answers_are_those_of_the_audited_records(tmp_path: Path, design: str) -> None:
+    shadows = {"count": 4, "design": design, "estimator": TREE}
+    audit = performed(tmp_path, _spec(tmp_path, shadows=shadows, attacks=(Shokri(model=LINEAR),)))  # compares nothing
+    (step,) = audit.of(CheckControls)
+    rows, models = audited_rows(audit.split), naive_shadows(audit, step)
+    found = _shadow_answers([audit.store.open(path) for path in step.shadows], rows, ())
+    assert len(models) == 4 and found.n_in == min(len(model["ids"]) for model in models)
+    pairs = [len(a["ids"] & b["ids"]) / len(a["ids"]) for a, b in combinations(models, 2)]
+    assert found.overlap == pytest.approx(np.mean(pairs), abs=0.01)
+    for i, model in enumerate(models):
+        assert found.predicted[i].tolist() == [int(np.argmax(model["known"][row]["prediction"])) for row in rows]
+        assert found.is_in[i].tolist() == [row in model["ids"] for row in rows]
+        confidence = [model["known"][row]["prediction"][model["known"][row]["label"]] for row in rows]
+        assert expit(found.logits[i]) == pytest.approx(confidence, abs=1e-5)
+        assert found.trained["accuracy"][i] == pytest.approx(model["accuracy"])
+        assert found.trained["confidence"][i] == pytest.approx(model["confidence"], abs=1e-6)
+    artefact = audit.made(step)
+    likeness, answers = read_likeness(artefact), read_answers(audit.store.open(step.answers))
+    assert likeness == _likeness(answers, found) and likeness is not None and likeness.n_models == 4
+    outcomes = read_controls(artefact)
+    assert outcomes["label_drift"].status == "pass" and outcomes["unseen_nonmembers"].status != "fail"
+
+
+def test_without_shadow_models_their_controls_say_that_nothing_was_checked(tmp_path: Path, stored: Audit) -> None:
+    (step,) = stored.of(CheckControls)
+    assert step.shadows == () and read_likeness(stored.made(step)) is None
+    for name in ("label_drift", "unseen_nonmembers"):
+        control = read_controls(stored.made(step))[name]
+        assert control.status == "not_measured" and control.reason == "not checked: the audit has no shadow models"
+
+
+def test_what_a_target_hides_is_hidden_in_shadow_models_too(trained: Audit) -> None:
+    (step,) = trained.of(CheckControls)
+    shown, hidden = (read_likeness(trained.remade(replace(step, mitigations=m))) for m in ((), (LabelOnly(),)))
+    assert shown is not None and hidden is not None
+    assert shown.nonmembers["accuracy"] == hidden.nonmembers["accuracy"]
+    for comparison in (*hidden.nonmembers.values(), *hidden.members.values()):
+        assert comparison.target in (hidden.nonmembers["accuracy"].target, hidden.members["accuracy"].target)
 
 
 # Records as distances

@@ -163,7 +163,13 @@ CASES = [
     ),
     Case(
         CheckControls(SCORES, ANSWERS, RECORDS, SPLIT, 0),
-        {"scores": SCORES[::-1], "answers": at("target_predictions", "two"), "seed": 1},
+        {
+            "scores": SCORES[::-1],
+            "answers": at("target_predictions", "two"),
+            "seed": 1,
+            "shadows": SHADOWS,
+            "mitigations": (LabelOnly(),),
+        },
         {"records": at("records", "two"), "split": at("split", "two")},
     ),
     Case(

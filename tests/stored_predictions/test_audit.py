@@ -16,6 +16,7 @@ from umbrameter.evaluation.controls import failures
 from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report
+from umbrameter.report.text import likeness_sentence
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.statistics.metrics import measure
 from umbrameter.store.arrow import vector_column
@@ -209,6 +210,69 @@ def test_an_attack_that_lacks_data_does_not_silence_the_others(tmp_path, command
     assert "4 of 9 attacks were not measured, and may be stronger;" in text
     assert f"there is no {column} in the shadow predictions" in text and f"Shadows {known}" in text
     assert ("model_id)" in text) == (column == "model_id")
+
+
+def test_labels_that_are_cleaner_on_one_side_are_drift(tmp_path):
+    target, shadow = audit(gap=0)
+    member = dict(zip(target["record_id"].to_pylist(), target["is_member"].to_pylist(), strict=True))
+    rng = np.random.default_rng(0)
+    noisy = {
+        record: int(rng.integers(N_CLASSES)) for record, is_in in member.items() if not is_in and rng.random() < 0.5
+    }
+    tables = {}
+    for name, table in (("target", target), ("shadow", shadow)):
+        pairs = zip(table["record_id"].to_pylist(), table["label"].to_pylist(), strict=True)
+        tables[name] = column(table, "label", pa.array([noisy.get(record, label) for record, label in pairs]))
+    report, _ = score_stored(*stored(tmp_path, **tables), ScoreSpec(limits=({"preset": "owasp_aisvs"},)))
+    assert report.controls["label_drift"].status == "fail" and report.verdict.status == "not_measured"
+    report, _ = score_stored(*stored(tmp_path, target=target, shadow=shadow), ScoreSpec())
+    assert report.controls["label_drift"].status == "pass"
+
+
+def test_non_members_that_were_trained_on_are_caught_and_the_target_is_not_alike(tmp_path):
+    target, shadow = audit(gap=4.0)
+    rng = np.random.default_rng(5)
+    everywhere = answers(rng, np.asarray(target["label"]), 0, np.ones(2 * N), 4.0)
+    both = column(target, "prediction", vector_column(everywhere))
+    report, _ = score_stored(*stored(tmp_path, target=both, shadow=shadow), ScoreSpec())
+    assert report.controls["unseen_nonmembers"].status == "fail" and likeness_sentence(report)
+    likeness = score_stored(*stored(tmp_path, target=target, shadow=shadow), ScoreSpec())[0].shadows.likeness
+    columns = {name: np.asarray(shadow[name]) for name in ("model_id", "is_member", "label")}
+    right = np.stack(shadow["prediction"].to_numpy()).argmax(axis=1) == columns["label"]
+    by_model = [right[(columns["model_id"] == i) & columns["is_member"]].mean() for i in range(N_MODELS)]
+    assert likeness.members["accuracy"].shadows == pytest.approx(np.mean(by_model))
+
+
+def test_shadow_controls_that_lack_answers_say_that_nothing_was_checked(tmp_path):
+    target, shadow = audit()
+    all_in = column(shadow, "is_member", pa.array(np.ones(len(shadow), bool)))
+    reasons = {
+        "there are no shadow models' predictions": None,
+        "record_id in both files and model_id": shadow.drop_columns(["model_id"]),
+        "no non-member with is_member false": all_in,
+    }
+    for reason, table in reasons.items():
+        tables = {"target": target} | ({} if table is None else {"shadow": table})
+        files = stored(tmp_path, **tables)
+        report, _ = score_stored(
+            files[0], files[1] if table is not None else None, ScoreSpec(attacks=({"kind": "gap"},))
+        )
+        for name in ("label_drift", "unseen_nonmembers"):
+            control = report.controls[name]
+            assert control.status == "not_measured" and control.reason.startswith("not checked: ")
+            assert reason in control.reason
+        assert report.shadows.likeness is None
+
+
+def test_models_trained_on_records_outside_the_audit_are_compared_by_what_is_known_of_these(tmp_path):
+    target, shadow = audit()
+    elsewhere = shadow.filter(shadow["is_member"])
+    out = column(shadow, "is_member", pa.array(np.zeros(len(shadow), bool)))
+    others = column(elsewhere, "record_id", pa.array(np.asarray(elsewhere["record_id"]) + 100 * N))
+    files = stored(tmp_path, target=target, shadow=pa.concat_tables([out, others]))
+    likeness = score_stored(*files, ScoreSpec(attacks=({"kind": "gap"},)))[0].shadows.likeness
+    right = np.stack(elsewhere["prediction"].to_numpy()).argmax(axis=1) == np.asarray(elsewhere["label"])
+    assert likeness.members["accuracy"].shadows == pytest.approx(right.mean())  # all models have as many
 
 
 def test_a_slice_that_tells_members_from_non_members_is_a_shifted_split(tmp_path):

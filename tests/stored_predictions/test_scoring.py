@@ -199,6 +199,18 @@ def test_scores_are_those_of_the_whole_arrays(tmp_path: Path, monkeypatch: pytes
     assert np.array_equal(audited.logits[2.0], Vectors(TARGET, LABELS).logit(2.0))
 
 
+def test_a_random_sample_of_the_vectors_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = stored(tmp_path, "target", target_table())
+    whole = score_rows(target, None, [Loss()], T, 0).sample
+    assert np.array_equal(whole.predictions, TARGET) and np.array_equal(whole.labels, LABELS)
+    monkeypatch.setattr(scoring, "MOST_SAMPLED", N // 3)
+    few, again, other = (score_rows(target, None, [Loss()], T, seed).sample for seed in (0, 0, 1))
+    assert np.array_equal(few.predictions, again.predictions) and 5 < len(few.labels) < 40
+    assert not np.array_equal(few.labels, other.labels)
+    known_labels = {row.tobytes(): label for row, label in zip(TARGET, LABELS, strict=True)}
+    assert [known_labels[row.tobytes()] for row in few.predictions] == few.labels.tolist()
+
+
 def test_rows_in_another_order_have_the_same_scores_by_record(tmp_path: Path) -> None:
     order = np.random.default_rng(3).permutation(N)
     found = []

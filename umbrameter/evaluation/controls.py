@@ -9,8 +9,10 @@ from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import ndtri
 from scipy.stats import binom
 
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.seeds import generator
 from umbrameter.statistics import intervals
 from umbrameter.statistics.epsilon import epsilon_lower_bound
@@ -20,6 +22,15 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 
 STRICT = 0.998
 """Confidence of the two-sided intervals that raise an alarm on one side: in one sound audit of a thousand."""
+
+Z = -float(ndtri((1 - STRICT) / 2))
+"""Standard errors from an estimate to the bounds of such an interval."""
+
+ALIKE = 1e-9
+"""Variance of a record's probabilities, summed over classes, below which all answers count as the same."""
+
+USELESS = 0.2
+"""Share of what a target claims to know below which nothing that it knows is to be seen."""
 
 PLANTED = 0.05
 """Share of members that the planted leak gives away."""
@@ -141,25 +152,47 @@ def orientation(confidence: Floats, is_member: Bools) -> Control:
     return _outcome(is_right, text if is_right else f"{text}: is_member may be inverted", auc=auc.value)
 
 
-def answers_fit_labels(predicted: Ints, labels: Ints, n_classes: int) -> Control:
-    """Check that the target is right more often than its answers dealt to records at random; else rows are shuffled.
+def answers_fit_labels(answers: Vectors) -> Control:
+    """Check that a class is more probable where it is the label than elsewhere; else rows may be shuffled.
+
+    Answers that claim next to nothing, as those of a constant model, cannot be told from shuffled ones.
 
     Parameters
     ----------
-    predicted
-        The target's predicted classes, shape (n_records,).
-    labels
-        Shape (n_records,).
-    n_classes
-        Number of classes of the target.
+    answers
+        The target's answers with labels, of two records or more.
     """
-    shares = [np.bincount(x, minlength=n_classes) / len(labels) for x in (predicted, labels)]
-    by_chance, right = float(np.dot(*shares)), int((predicted == labels).sum())
-    p = float(binom.sf(right - 1, len(labels), by_chance))
-    is_better = p < (1 - STRICT) / 2
-    text = f"the target is right on {right / len(labels):.3f} of the audited records, and by chance on {by_chance:.3f}"
-    text += "" if is_better else ": answers and labels may not belong to the same records"
-    return _outcome(is_better, text, accuracy=right / len(labels), by_chance=by_chance)
+    n, counts = len(answers.labels), np.bincount(answers.labels, minlength=answers.predictions.shape[1])
+    predicted = answers.predictions.argmax(axis=1)
+    right = float((predicted == answers.labels).mean())
+    by_chance = float(np.bincount(predicted, minlength=len(counts)) @ counts) / n**2
+    figures = {"accuracy": right, "by_chance": by_chance}
+    text = f"the target is right on {right:.3f} of the records, and by chance on {by_chance:.3f}"
+    gain, claimed, spread = _gain(answers, counts)
+    if claimed <= ALIKE * n or counts.max() == n:
+        return _undecided(f"not applicable: {text}, and all its answers, or all labels, are alike", **figures)
+    known, reach = gain / claimed, Z * spread / claimed
+    figures |= {"known": known, "known_low": known - reach, "known_high": known + reach}
+    text += f"; it knows {known:.2f} of what its probabilities claim above chance"
+    if known - reach > 0:
+        return _outcome(True, text, **figures)
+    if known + reach >= USELESS:
+        return _undecided(f"{text}: too little to tell its answers from shuffled ones", **figures)
+    return _outcome(False, f"{text}: answers and labels may not belong to the same records", **figures)
+
+
+def _gain(answers: Vectors, counts: Ints) -> tuple[float, float, float]:
+    """Return by how much the labels' probabilities exceed chance in sum, by how much they claim to, and chance's sd.
+
+    Chance deals the labels to the records at random; mean and variance of the sum are then known exactly (Hoeffding,
+    1951, "A combinatorial central limit theorem", Annals of Mathematical Statistics 22). The claim is what the excess
+    would be if labels followed the probabilities: n_records times their variance over records, summed over classes.
+    """
+    n, predictions = len(answers.labels), answers.predictions.astype(np.float64)
+    deviations = predictions - predictions.mean(axis=0)
+    gain, claimed = deviations[np.arange(n), answers.labels].sum(), (deviations**2).sum()
+    deviations -= deviations @ counts[:, None] / n  # a record's own mean is the same however labels are dealt
+    return float(gain), float(claimed), float(np.sqrt((deviations**2 @ counts).sum() / (n - 1)))
 
 
 def blind_baseline(features: Array, is_member: Bools, rng: np.random.Generator) -> Control:
@@ -295,6 +328,10 @@ def _outcome(is_good: bool, reason: str, **figures: float) -> Control:
 
 def _too_few(reason: str) -> Control:
     return Control(status="not_measured", reason=reason)
+
+
+def _undecided(reason: str, **figures: float) -> Control:
+    return Control(status="not_measured", reason=reason, figures=figures)
 
 
 def of_scores(scores: Sequence[Floats], is_member: Bools, seed: int) -> dict[str, Control]:

@@ -33,7 +33,7 @@ from umbrameter.statistics.estimates import Metric, NotMeasured
 from umbrameter.statistics.metrics import METRICS, ClassMetrics
 from umbrameter.statistics.repeats import Repeated, agreement, spread
 from umbrameter.steps.attack_models import fitted_labels
-from umbrameter.steps.controls import read_controls
+from umbrameter.steps.controls import read_controls, read_likeness
 from umbrameter.steps.evaluations import read_evaluation, read_roc
 from umbrameter.steps.guarantees import read_guarantee
 from umbrameter.steps.scores import ScoresMetadata, read_scores
@@ -246,14 +246,16 @@ def _repeated(store: Store, measurements: Sequence[Measurement], classes: Sequen
 def _target(spec: AuditSpec, store: Store, variant: TrainedVariant, n_classes: int) -> TargetInfo:
     utility = read_utility(store.open(variant.entries[0].utility.recipe.path)).utility
     sizes = SplitMetadata.read(store.open(variant.training.split))
+    target = TargetMetadata.read(store.open(variant.target.recipe.path))
     return TargetInfo(
         kind=spec.target.kind,
-        description=TargetMetadata.read(store.open(variant.target.recipe.path)).description,
+        description=target.description,
         train_accuracy=_value(utility["train_accuracy"]),
         test_accuracy=_value(utility["test_accuracy"]),
         n_members=sizes.n_members,
         n_nonmembers=sizes.n_nonmembers,
         n_classes=n_classes,
+        is_trained_here=target.is_trained_here,
     )
 
 
@@ -277,6 +279,7 @@ def _shadows(spec: AuditSpec, store: Store, variant: TrainedVariant, cost: RunCo
         size=min((shadow.n_in for shadow in shadows), default=0),
         train_accuracy=float(np.mean([shadow.train_accuracy for shadow in shadows])) if shadows else None,
         test_accuracy=float(np.mean([shadow.test_accuracy for shadow in shadows])) if shadows else None,
+        likeness=read_likeness(store.open(variant.controls[0].recipe.path)) if variant.controls else None,
     )
 
 

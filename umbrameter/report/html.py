@@ -23,10 +23,13 @@ from umbrameter.report.text import (
     finding,
     guarantee_sentence,
     intervals_note,
+    likeness_rows,
+    likeness_sentence,
     metric_name,
     mitigation_name,
     not_measured,
     number,
+    other_trainings,
     stronger,
 )
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
@@ -113,8 +116,10 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
         not_measured=not_measured(report),
         controls=[(control_name(name), STATUS[c.status], c.reason) for name, c in report.controls.items()],
         drawn=None if report.shadows.drawn is None else _drawn(report.shadows.drawn),
+        likeness=None if report.shadows.likeness is None else likeness_rows(report.shadows.likeness),
         set_up=_set_up(report),
         ledger=_ledger(report),
+        other_trainings=other_trainings(report),
         no_proof=NO_PROOF,
     )
 
@@ -133,8 +138,8 @@ def _summary(report: Report) -> list[str]:
         f"members and {100 * target.test_accuracy:.1f} % of the non-members correctly."
     )
     advice = [report.recommendation.reason] if report.recommendation else []
-    texts = [asked, *_what_it_takes(report), *advice, NO_PROOF]
-    return [text.replace(" %", "\u00a0%") for text in texts]  # no line break before the unit
+    texts = [asked, *_what_it_takes(report), likeness_sentence(report), *advice, NO_PROOF]
+    return [text.replace(" %", "\u00a0%") for text in texts if text]  # no line break before the unit
 
 
 def _what_it_takes(report: Report) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from umbrameter.errors import StoreError, brief
 from umbrameter.evaluation.controls import Control
 from umbrameter.evaluation.guarantees import Guarantee
+from umbrameter.evaluation.likeness import Likeness
 from umbrameter.evaluation.verdict import LimitOutcome, Status, Verdict
 from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
 from umbrameter.statistics.metrics import ClassMetrics
@@ -61,6 +62,7 @@ class TargetInfo(_Part):
     n_members: int = Field(description="Number of audited records in its training set.")
     n_nonmembers: int = Field(description="Number of audited records not in its training set.")
     n_classes: int = Field(description="Number of classes.")
+    is_trained_here: bool = Field(default=False, description="Whether the audit trained it, in each repeat anew.")
 
 
 class DrawnClass(_Part):
@@ -95,6 +97,9 @@ class ShadowInfo(_Part):
     size: int = Field(description="Number of IN records of a shadow model.")
     train_accuracy: float | None = Field(default=None, description="Mean accuracy on their IN records; a fraction.")
     test_accuracy: float | None = Field(default=None, description="Mean accuracy on their OUT records; a fraction.")
+    likeness: Likeness | None = Field(
+        default=None, description="How alike they and the target are; null without their answers on audited records."
+    )
 
 
 class Result(_Part):
@@ -235,6 +240,7 @@ __all__ = [
     "Guarantee",
     "Interval",
     "Ledger",
+    "Likeness",
     "LimitOutcome",
     "Metric",
     "NotMeasured",

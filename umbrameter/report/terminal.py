@@ -25,9 +25,11 @@ from umbrameter.report.text import (
     finding,
     guarantee_sentence,
     intervals_note,
+    likeness_sentence,
     metric_name,
     not_measured,
     number,
+    other_trainings,
     point,
     remaining_utility,
     stronger,
@@ -128,6 +130,8 @@ def _audited(report: Report) -> dict[str, str]:
         f"{report.ledger.reused:,} results reused, {report.ledger.queries:,} queries",
         **({"Controls": controls_line(report)} if report.controls else {}),
         **({"Warning": "; ".join(data.warnings)} if data.warnings else {}),
+        **({"Repeats": other_trainings(report)} if report.repeats else {}),
+        **({"Not alike": unlike} if (unlike := likeness_sentence(report)) else {}),
     }
 
 

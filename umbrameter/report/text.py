@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from scipy.special import ndtri
 
-from umbrameter.report.model import DrawnInfo, Guarantee, LimitOutcome, Report, Result
-from umbrameter.report.recommendation import measured_auc
+from umbrameter.report.model import DrawnInfo, Guarantee, Likeness, LimitOutcome, Report, Result
+from umbrameter.report.recommendation import leaks, measured_auc
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
 from umbrameter.statistics.metrics import FPRS
+from umbrameter.statistics.repeats import Spread, instability
 
 NO_PROOF = (
     "A failed attack proves no privacy: a stronger attack, or an attacker who knows more, may succeed where these did "
@@ -35,6 +36,11 @@ LIMITS_NOTE = (
     "and is a warning in between. What can only be bounded from below never passes."
 )
 """Explains the bound that decided on a limit, wherever limits are listed."""
+STABLE = 1.5
+"""Spread over trainings, as a multiple of what an interval implies, up to which one run is enough: it then contains
+the mean over trainings in .8 of cases or more, instead of in .95."""
+
+_ALIKE = {True: "alike", False: "not alike", None: "too few models to tell"}
 
 _METRICS = {
     "auc": "AUC",
@@ -158,6 +164,63 @@ def controls_line(report: Report) -> str:
     parts += [f"failed: {', '.join(by_status['fail'])}"] if by_status["fail"] else []
     parts += [f"not measured: {', '.join(by_status['not_measured'])}"] if by_status["not_measured"] else []
     return "; ".join(parts)
+
+
+def likeness_rows(likeness: Likeness) -> list[tuple[str, str, str, str]]:
+    """Return how alike shadow models and target are: what is compared, the target's figure, theirs, and the outcome."""
+    compared = {
+        **{f"{name} on non-members, OUT records": c for name, c in likeness.nonmembers.items()},
+        **{f"{name} on members, IN records": c for name, c in likeness.members.items()},
+        **({"same class on non-members": likeness.agreement} if likeness.agreement else {}),
+    }
+    return [(name, number(c.target), number(c.shadows), _ALIKE[c.is_alike]) for name, c in compared.items()]
+
+
+def likeness_sentence(report: Report) -> str | None:
+    """Return in what the shadow models are not like the target and what follows, or None if they are alike."""
+    likeness = report.shadows.likeness
+    differing = [row for row in likeness_rows(likeness) if row[3] == _ALIKE[False]] if likeness else []
+    if not differing:
+        return None
+    listed = "; ".join(f"{name}: target {target}, shadow models {shadows}" for name, target, shadows, _ in differing)
+    return (
+        f"The shadow models are not like the target ({listed}). Attacks that learn from them find less than shadow "
+        "models of the target's kind and training size would allow; and is_member or the target's answers may be wrong."
+    )
+
+
+def other_trainings(report: Report) -> str:
+    """Return what is known of the difference that training another model would make."""
+    first = (
+        "The intervals cover the random choice of the audited records, not the difference that training another model "
+        "would make"
+    )
+    if not report.target.is_trained_here:
+        shown = "; repeats show how much the audit's own draws and models vary" if report.repeats else ""
+        return f"{first}: the target was trained elsewhere, and once{shown}."
+    strongest_one = leaks(report.results).get(None)
+    name = None if strongest_one is None else strongest_one.result.attack
+    spreads = [
+        r.spread["auc"] for r in report.repeats if (r.attack, r.mitigation) == (name, None) and "auc" in r.spread
+    ]
+    if strongest_one is None or not spreads:
+        return f"{first}; `repeats` in the spec measures that."
+    return f"{first}. {_stability(spreads[0], strongest_one.auc, str(name))}"
+
+
+def _stability(spread: Spread, auc: Interval, attack: str) -> str:
+    """Return whether one run is enough, as far as repeats can tell."""
+    n, ratio = len(spread.values), instability(spread.values, auc)
+    seen = (
+        f"Over {n} trainings, the AUC of {attack} has standard deviation {number(spread.sd)}, {ratio.value:.1f} times "
+        f"what one run's interval implies (between {ratio.low:.1f} and {ratio.high:.1f})"
+    )
+    if ratio.low > 1:
+        ends = f"from {number(min(spread.values))} to {number(max(spread.values))}"
+        return f"{seen}: one run is not enough. It ranged {ends}; read its mean, {number(spread.mean)}."
+    if ratio.high <= STABLE:
+        return f"{seen}: one run tells what others would."
+    return f"{seen}: too few to tell whether one run is enough."
 
 
 def mitigation_name(result: Result) -> str:

@@ -8,7 +8,8 @@ from itertools import combinations
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.stats import spearmanr
+from scipy.special import ndtri
+from scipy.stats import chi2, spearmanr
 
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
 from umbrameter.typing import Bools, Floats, Ints
@@ -77,6 +78,35 @@ def spread(metrics: Sequence[Mapping[str, Metric]]) -> dict[str, Spread]:
         for name, values in values_by_name.items()
         if len(values) > 1
     }
+
+
+def instability(values: Sequence[float], interval: Interval, confidence: float = 0.95) -> Interval:
+    """Return a figure's standard deviation over repeats as a multiple of the one that a single interval implies.
+
+    About 1 if the choice of records explains the spread; then an interval of one run contains the mean over trainings
+    as often as it should. The bounds are those of a normal sample's variance, by chi-squared.
+
+    Parameters
+    ----------
+    values
+        The figure of each repeat, two or more.
+    interval
+        The interval of one repeat, of a width above 0.
+    confidence
+        Confidence level of the bounds, between 0 and 1.
+
+    Examples
+    --------
+    >>> one = Interval(value=0.6, low=0.58, high=0.62, confidence=0.95, method="DeLong")
+    >>> found = instability([0.60, 0.64, 0.55, 0.58, 0.67], one)
+    >>> round(found.low, 1), round(found.value, 1), round(found.high, 1)
+    (2.8, 4.7, 13.4)
+    """
+    n, tail = len(values), (1 - confidence) / 2
+    implied = (interval.high - interval.low) / (2 * ndtri((1 + interval.confidence) / 2))
+    ratio = float(np.std(values, ddof=1) / implied)
+    low, high = (ratio * float(np.sqrt((n - 1) / chi2.ppf(q, n - 1))) for q in (1 - tail, tail))
+    return Interval(value=ratio, low=low, high=high, confidence=confidence, method="chi-squared")
 
 
 def agreement(scored: Sequence[tuple[Ints, Bools, Floats]]) -> tuple[float | None, float | None]:

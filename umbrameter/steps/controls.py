@@ -1,18 +1,23 @@
 """Run the controls of an audit: checks that its data and scores can be trusted."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from umbrameter.evaluation import controls
 from umbrameter.evaluation.controls import NEIGHBOURS, SAMPLE, Control, of_scores, some_of_each
+from umbrameter.evaluation.likeness import Likeness, ShadowAnswers, compare, of_shadows, overlap, unchecked
+from umbrameter.mitigations import PostHoc, as_settings
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.seeds import generator
 from umbrameter.steps.scores import ScoresMetadata, read_scores
-from umbrameter.steps.target_answers import read_answers
+from umbrameter.steps.shadow_models import read_compared, read_trained
+from umbrameter.steps.target_answers import Answers, read_answers
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.steps import key_of
 from umbrameter.typing import Bools, Floats, Ints
@@ -32,6 +37,10 @@ class CheckControls:
         Paths of the `records` and `split` artefacts.
     seed
         The audit's seed.
+    shadows
+        Paths of the `shadow_predictions` artefacts of the shadow models that the target is compared with.
+    mitigations
+        The mitigations of the answer that the target as it is released has.
     """
 
     scores: tuple[str, ...]
@@ -39,20 +48,23 @@ class CheckControls:
     records: str
     split: str
     seed: int
+    shadows: tuple[str, ...] = ()
+    mitigations: tuple[PostHoc, ...] = ()
 
     @property
     def recipe(self) -> Recipe:
         """Everything that determines the outcomes."""
         facts = {"scores": [key_of(s) for s in self.scores], "answers": key_of(self.answers), "seed": self.seed}
-        return Recipe("controls", facts)
+        shadows = {"shadows": [key_of(s) for s in self.shadows], "mitigations": as_settings(self.mitigations)}
+        return Recipe("controls", facts | shadows)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Paths of the artefacts that the step reads."""
-        return (self.answers, self.records, self.split, *self.scores)
+        return (self.answers, self.records, self.split, *self.scores, *self.shadows)
 
     def make(self, store: Store, draft: Draft) -> None:
-        """Write `controls.json`."""
+        """Write `controls.json`, and `likeness.json` where there are shadow models."""
         answers = read_answers(store.open(self.answers))
         target, is_member, rows = answers.vectors, answers.is_member, answers.rows
         records, score_artefacts = Records.open(store, self.records), [store.open(path) for path in self.scores]
@@ -60,13 +72,18 @@ class CheckControls:
             **of_scores([read_scores(artefact).scores for artefact in score_artefacts], is_member, self.seed),
             "row_order": controls.row_order(all(ScoresMetadata.read(a).follows_rows for a in score_artefacts)),
             "orientation": controls.orientation(target.confidence(), is_member),
-            "answers_fit_labels": controls.answers_fit_labels(
-                target.predictions.argmax(axis=1), target.labels, target.predictions.shape[1]
-            ),
+            "answers_fit_labels": controls.answers_fit_labels(target),
             "blind_baseline": _blind(records, rows, is_member, self.seed),
             "copies": controls.copies(records.fingerprints()[rows], is_member),
             **_near(records, rows, is_member, rows_of(store.open(self.split), "pool"), self.seed),
         }
+        if self.shadows:
+            shadows = _shadow_answers([store.open(path) for path in self.shadows], rows, self.mitigations)
+            likeness = _likeness(read_answers(store.open(self.answers), self.mitigations), shadows)
+            outcomes |= of_shadows(likeness, shadows, is_member)
+            draft.data("likeness.json", likeness.model_dump_json().encode())
+        else:
+            outcomes |= unchecked("the audit has no shadow models")
         content = {name: control.model_dump(mode="json") for name, control in outcomes.items()}
         draft.data("controls.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
 
@@ -75,6 +92,43 @@ def read_controls(artefact: Artefact) -> dict[str, Control]:
     """Return the controls' outcomes by name."""
     content: dict[str, Any] = json.loads(artefact.data("controls.json"))
     return {name: Control.model_validate(entry) for name, entry in content.items()}
+
+
+def read_likeness(artefact: Artefact) -> Likeness | None:
+    """Return how alike shadow models and target are, or None if there are no shadow models."""
+    name = "likeness.json"
+    return Likeness.model_validate_json(artefact.data(name)) if name in artefact.files else None
+
+
+def _likeness(target: Answers, shadows: ShadowAnswers) -> Likeness:
+    vectors = target.vectors
+    predicted = vectors.predictions.argmax(axis=1)
+    return compare(vectors.logit(), predicted, vectors.labels, target.is_member, shadows)
+
+
+def _shadow_answers(artefacts: Sequence[Artefact], rows: Ints, mitigations: Sequence[PostHoc]) -> ShadowAnswers:
+    """Read shadow models' answers, one model in memory at a time."""
+    models = [_of_model(artefact, rows, mitigations) for artefact in artefacts]
+    logits, predicted, is_in, accuracy, confidence, ids = zip(*models, strict=True)
+    return ShadowAnswers(
+        logits=np.array(logits),
+        predicted=np.array(predicted),
+        is_in=np.array(is_in),
+        trained={"accuracy": np.array(accuracy), "confidence": np.array(confidence)},
+        n_in=min(map(len, ids)),
+        overlap=overlap(np.unique(np.concatenate(ids), return_counts=True)[1], len(ids)),
+    )
+
+
+def _of_model(
+    artefact: Artefact, rows: Ints, mitigations: Sequence[PostHoc]
+) -> tuple[Floats, Ints, Bools, float, float, Ints]:
+    """Return a model's logits, classes and marks on audited records; accuracy, confidence and ids of its IN records."""
+    answers, (ids, trained) = read_compared(artefact, rows, mitigations), read_trained(artefact, mitigations)
+    accuracy = float((trained.predictions.argmax(axis=1) == trained.labels).mean())
+    confidence = float(expit(trained.logit()).mean())
+    logits, predicted = answers.logit().astype(np.float32), answers.predictions.argmax(axis=1)
+    return logits, predicted, np.asarray(answers.is_in), accuracy, confidence, ids
 
 
 def _blind(records: Records, rows: Ints, is_member: Bools, seed: int) -> Control:

@@ -12,6 +12,7 @@ import numpy as np
 from umbrameter.attacks import AnyAttack, Input, NoisyLabels, Population, ReferenceLogits
 from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import PlanError
+from umbrameter.evaluation.likeness import MOST_MODELS
 from umbrameter.mitigations import InTraining, LearnedPostHoc, PostHoc, answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.records.reader import Records
@@ -274,15 +275,16 @@ def _with_measurements(
         variant,
         measurements=tuple(measurements),
         unmeasurable=tuple(unmeasurable),
-        controls=(_controls(variant, measurements),) if is_unmitigated else (),
+        controls=(_controls(spec, variant, measurements),) if is_unmitigated else (),
         guarantees=_guarantees(variant, measurements),
     )
 
 
-def _controls(variant: TrainedVariant, measurements: Sequence[Measurement]) -> CheckControls:
+def _controls(spec: AuditSpec, variant: TrainedVariant, measurements: Sequence[Measurement]) -> CheckControls:
     scores = paths_of([m.scoring for m in measurements if m.mitigation is None])
-    training = variant.training
-    return CheckControls(scores, variant.query.recipe.path, training.records, training.split, training.seed)
+    training, shadows = variant.training, paths_of(variant.shadows[:MOST_MODELS])
+    places = (variant.query.recipe.path, training.records, training.split)
+    return CheckControls(scores, *places, training.seed, shadows, _through(spec, MitigationPlan()))
 
 
 def _guarantees(variant: TrainedVariant, measurements: Sequence[Measurement]) -> tuple[CheckGuarantee, ...]:

@@ -6,13 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.attacks import References
-from umbrameter.mitigations import PostHoc, answered, as_settings
-from umbrameter.predictions.vectors import Vectors
+from umbrameter.mitigations import PostHoc, as_settings
 from umbrameter.records.parts import audited_rows, pool_rows
 from umbrameter.shadow_plan import ShadowPlan
-from umbrameter.steps.shadow_models import COMPARED
-from umbrameter.steps.target_answers import PREDICTIONS
-from umbrameter.store.arrow import places, vector_column, vectors
+from umbrameter.steps.shadow_models import read_compared
+from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
 from umbrameter.store.steps import key_of
@@ -99,12 +97,8 @@ class ReferenceData:
 
     def _of_model(self, source: Artefact, rows: Ints) -> tuple[Floats, Bools]:
         """Return one model's logits of some records, and which of them it was trained on."""
-        table = source.table(COMPARED if COMPARED in source.files else PREDICTIONS)
-        place = places(np.asarray(table["record_id"]), rows)
-        predictions = answered(vectors(table["prediction"])[place], self.mitigations)
-        labels = np.asarray(table["label"])[place].astype(np.int64)
-        logits = Vectors(predictions, labels).logit(self.temperature).astype(np.float32)
-        return logits, np.asarray(table["is_in"])[place]
+        answers = read_compared(source, rows, self.mitigations)
+        return answers.logit(self.temperature).astype(np.float32), np.asarray(answers.is_in)
 
 
 def read_references(artefact: Artefact) -> tuple[References, References | None]:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from umbrameter.mitigations import PostHoc, answered
 from umbrameter.networks import all_networks, fit_side_by_side, on_gpu
+from umbrameter.predictions.vectors import Vectors
 from umbrameter.records.noise import Noise
 from umbrameter.records.parts import audited_rows, pool_rows
 from umbrameter.records.reader import RecordReader, Records, with_drawn
@@ -16,7 +18,7 @@ from umbrameter.shadow_plan import ShadowPlan, ShadowRows
 from umbrameter.steps.shadow_records import DrawnMetadata
 from umbrameter.steps.target_answers import PREDICTIONS
 from umbrameter.steps.training import Training
-from umbrameter.store.arrow import vector_column
+from umbrameter.store.arrow import places, vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import shadow_predictions
@@ -189,6 +191,34 @@ def read_shadow_robustness(artefacts: Sequence[Artefact]) -> dict[Noise, tuple[F
             by_noise.setdefault(noise, []).append(artefact.table(_noisy_file(i)))
     tables = {noise: pa.concat_tables(parts) for noise, parts in by_noise.items()}
     return {noise: (np.asarray(t["robustness"]), np.asarray(t["is_in"])) for noise, t in tables.items()}
+
+
+def read_compared(artefact: Artefact, rows: Ints, mitigations: Sequence[PostHoc]) -> Vectors:
+    """Return a shadow model's answers on some of the records on which models are compared, each marked IN or OUT.
+
+    Parameters
+    ----------
+    artefact
+        `shadow_predictions`, or these passed through a learned mitigation.
+    rows
+        Row numbers of the records.
+    mitigations
+        The mitigations that the answers pass through, in order.
+    """
+    table = artefact.table(COMPARED if COMPARED in artefact.files else PREDICTIONS)
+    return _vectors(table.take(places(np.asarray(table["record_id"]), rows)), mitigations)
+
+
+def read_trained(artefact: Artefact, mitigations: Sequence[PostHoc]) -> tuple[Ints, Vectors]:
+    """Return the row numbers of a shadow model's IN records, and its answers on them; see `read_compared`."""
+    table = artefact.table(PREDICTIONS)
+    table = table.filter(table["is_in"])
+    return np.asarray(table["record_id"]), _vectors(table, mitigations)
+
+
+def _vectors(table: pa.Table, mitigations: Sequence[PostHoc]) -> Vectors:
+    predictions = answered(vectors(table["prediction"]), mitigations)
+    return Vectors(predictions, np.asarray(table["label"]).astype(np.int64), np.asarray(table["is_in"]))
 
 
 def unusable_shadow_data(store: Store, drawn: str, shadows: Sequence[ShadowFit]) -> str | None:

@@ -21,6 +21,7 @@ from umbrameter.errors import DataError
 from umbrameter.evaluation import controls
 from umbrameter.evaluation.attack import AttackFigures, auc_change, measure_attack
 from umbrameter.evaluation.controls import Control, failures, of_scores
+from umbrameter.evaluation.likeness import Likeness, compare, of_shadows, unchecked
 from umbrameter.evaluation.utility import accuracies, utility_and_change
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import answered
@@ -92,7 +93,9 @@ def score_stored(
     for plan in map(MitigationPlan, spec.mitigations):
         results += _mitigated(plan, unmitigated, shadow)
     audited = unmitigated.audited
-    outcomes, limits = _controls(audited, predictions, spec.seed), expand(spec.limits)
+    likeness = _likeness(audited, known)
+    outcomes = _controls(audited, predictions, spec.seed) | _of_shadows(audited, known, likeness)
+    limits = expand(spec.limits)
     report = Report(
         audit=AuditInfo(
             name=spec.name,
@@ -110,7 +113,7 @@ def score_stored(
             warnings=_warnings(audited),
         ),
         target=_target(audited, predictions.n_classes),
-        shadows=_shadow_info(known, shadow),
+        shadows=_shadow_info(known, shadow, likeness),
         results=results,
         controls=outcomes,
         recommendation=recommend(results, limits, spec.accepted_loss),
@@ -257,7 +260,24 @@ def _target(audited: Audited, n_classes: int) -> TargetInfo:
     )
 
 
-def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None) -> ShadowInfo:
+def _likeness(audited: Audited, known: Shadows | None) -> Likeness | None:
+    if known is None or known.answers is None or known.answers.is_in[:, ~audited.is_member].all():
+        return None
+    quality = audited.quality
+    return compare(audited.logits[1.0], quality.predicted, audited.labels, audited.is_member, known.answers)
+
+
+def _of_shadows(audited: Audited, known: Shadows | None, likeness: Likeness | None) -> dict[str, Control]:
+    """Return the controls that need shadow models' answers on the audited records."""
+    if known is not None and known.answers is not None and likeness is not None:
+        return of_shadows(likeness, known.answers, audited.is_member)
+    if known is None:
+        return unchecked("there are no shadow models' predictions (--shadow)")
+    none_out = "the shadow predictions have no non-member with is_member false (OUT)"
+    return unchecked(known.references if isinstance(known.references, str) else none_out)
+
+
+def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None, likeness: Likeness | None) -> ShadowInfo:
     n = 0 if known is None else known.n_models
     return ShadowInfo(
         n_models=n,
@@ -266,6 +286,7 @@ def _shadow_info(known: Shadows | None, shadow: StoredPredictions | None) -> Sha
         design=AS_STORED if known is not None else "none",
         data="none" if shadow is None else f"{shadow.n_records:,} stored predictions",
         size=0,
+        likeness=likeness,
     )
 
 
@@ -281,9 +302,7 @@ def _controls(audited: Audited, predictions: StoredPredictions, seed: int) -> di
     return of_attacks | {
         "row_order": controls.row_order(audited.follows),
         "orientation": controls.orientation(audited.confidence, member),
-        "answers_fit_labels": controls.answers_fit_labels(
-            audited.quality.predicted, audited.labels, predictions.n_classes
-        ),
+        "answers_fit_labels": controls.answers_fit_labels(audited.sample),
         "blind_baseline": controls.blind_baseline(np.column_stack(features), member, generator(seed, "blind-baseline")),
         "copies": copies
         or Control(status="not_measured", reason="without record_id, equal answers may be coincidence"),

@@ -4,10 +4,11 @@ Belongs here: from rows to scores. Does not belong here: reading and checking ro
 report (`audit`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from scipy.special import expit
 
 from umbrameter.attacks import (
     AnyAttack,
@@ -21,6 +22,7 @@ from umbrameter.attacks import (
 )
 from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import DataError
+from umbrameter.evaluation.likeness import MOST_MODELS, ShadowAnswers, overlap
 from umbrameter.evaluation.utility import AnswerQuality
 from umbrameter.predictions.parquet import MOST_SLICES, Batch, StoredPredictions
 from umbrameter.seeds import generator
@@ -31,13 +33,19 @@ from umbrameter.typing import Array, Bools, Floats, Ints
 MOST_SHADOW_VECTORS = 200_000
 """Shadow vectors that thresholds and attack models are fitted on, at most; sampled at random."""
 
+MOST_SAMPLED = 20_000
+"""The target's vectors that are kept, at most; sampled at random."""
+
+UNKNOWN_OVERLAP = 0.5
+"""Assumed overlap of shadow models' training sets of which no audited record is part: as of halves of one pool."""
+
 SUPPLIED = (ShadowVectors, AttackModels, ReferenceLogits)
 """Inputs that stored predictions can supply; attack models are fitted by the attack itself."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """Everything that is kept of the audited records; their prediction vectors are not.
+    """Everything that is kept of the audited records; of their prediction vectors, a sample.
 
     Parameters
     ----------
@@ -61,6 +69,8 @@ class Audited:
         For each combined attack, the name of the attack that it chose.
     follows
         Whether records keep their scores in another order.
+    sample
+        The vectors of a random sample of the records.
     """
 
     labels: Ints
@@ -76,6 +86,7 @@ class Audited:
     is_predicted_member: dict[str, Bools | None]
     chosen: dict[str, str]
     follows: bool
+    sample: Vectors
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,8 @@ class Shadows:
     references: dict[float, References] | str
     """Logits of the audited records by temperature, or why there are none."""
     n_models: int
+    answers: ShadowAnswers | None = None
+    """Their answers on the audited records, to see how alike they and the target are; None as for `references`."""
 
 
 def read_shadows(
@@ -110,8 +123,9 @@ def read_shadows(
     audited = predictions.record_ids()
     rng, share = generator(seed, "shadow-sample"), min(1.0, MOST_SHADOW_VECTORS / shadow.n_records)
     sampled: list[Vectors] = []
-    parts: list[tuple[Ints, Ints, Floats, Bools]] = []
+    parts: list[tuple[Ints, Ints, Floats, Bools, Ints]] = []
     named: set[int] = set()
+    trained: dict[int, Floats] = {}
     for batch in shadow.batches():
         # each row by itself, so that one pass is enough; the sample has about the size asked for
         is_sampled = rng.random(len(batch.is_member)) < share
@@ -122,12 +136,10 @@ def read_shadows(
             rows = np.isin(batch.record_ids, audited)
             answers = batch.vectors.where(rows)
             logits = np.column_stack([answers.logit(t).astype(np.float32) for t in temperatures])
-            parts.append((batch.model_ids[rows], batch.record_ids[rows], logits, batch.is_member[rows]))
-    vectors = Vectors(
-        np.concatenate([v.predictions for v in sampled]),
-        np.concatenate([v.labels for v in sampled]),
-        np.concatenate([v.is_in for v in sampled if v.is_in is not None]),
-    )
+            predicted = answers.predictions.argmax(axis=1)
+            parts.append((batch.model_ids[rows], batch.record_ids[rows], logits, batch.is_member[rows], predicted))
+            _add_trained(trained, batch.model_ids[batch.is_member], batch.vectors.where(batch.is_member))
+    vectors = replace(_joined(sampled), is_in=np.concatenate([v.is_in for v in sampled if v.is_in is not None]))
     lacking = [
         *(["record_id in the target's predictions"] if audited is None else []),
         *(f"{name} in the shadow predictions" for name in ("record_id", "model_id") if name not in shadow.columns),
@@ -135,16 +147,41 @@ def read_shadows(
     rule = "record_id in both files and model_id in the shadow predictions tell which answers are of one record"
     if not parts or audited is None or lacking:
         return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {rule}", len(named))
-    models, ids, logits, is_in = (np.concatenate(column) for column in zip(*parts, strict=True))
-    model = np.unique(models, return_inverse=True)[1]
-    by_temperature = dict(zip(temperatures, logits.T, strict=True))
-    return Shadows(vectors, _matrices(audited, model, ids, by_temperature, is_in), len(named))
+    models, ids, logits, is_in, predicted = (np.concatenate(column) for column in zip(*parts, strict=True))
+    names, model = np.unique(models, return_inverse=True)
+    place = _places(audited, model, ids)
+    if isinstance(place, str):
+        return Shadows(vectors, place, len(named))
+    references = {t: References(x[place], is_in[place]) for t, x in zip(temperatures, logits.T, strict=True)}
+    totals = [trained[name] for name in names.tolist() if name in trained]
+    return Shadows(vectors, references, len(named), _compared(references[1.0], predicted[place], totals))
 
 
-def _matrices(
-    audited: Ints, model: Ints, ids: Ints, logits: Mapping[float, Floats], is_in: Bools
-) -> dict[float, References] | str:
-    """Return logits by model and audited record at each temperature, or why they are incomplete."""
+def _add_trained(totals: dict[int, Floats], models: Ints, answers: Vectors) -> None:
+    """Add number, correct answers and confidence of IN records to the totals of each model."""
+    is_correct = answers.predictions.argmax(axis=1) == answers.labels
+    figures = np.column_stack([np.ones(len(models)), is_correct, expit(answers.logit())])
+    for name in np.unique(models).tolist():
+        totals[name] = totals.get(name, np.zeros(3)) + figures[models == name].sum(axis=0)
+
+
+def _compared(references: References, predicted: Ints, totals: Sequence[Floats]) -> ShadowAnswers:
+    """Return the first models' answers; `totals` are those of the models that have IN records."""
+    logits, is_in = references.logits[:MOST_MODELS], references.is_in[:MOST_MODELS]
+    counts, is_known = is_in.sum(axis=0), len(totals) == len(predicted)
+    n, right, confidence = np.array(totals[:MOST_MODELS]).T if is_known else (np.ones(1),) * 3
+    return ShadowAnswers(
+        logits=logits,
+        predicted=predicted[:MOST_MODELS],
+        is_in=is_in,
+        trained={"accuracy": right / n, "confidence": confidence / n} if is_known else {},
+        n_in=int(n.min()),
+        overlap=overlap(counts[counts > 0], len(logits)) if counts.any() else UNKNOWN_OVERLAP,
+    )
+
+
+def _places(audited: Ints, model: Ints, ids: Ints) -> Ints | str:
+    """Return each row's place by model and audited record, or why they are incomplete."""
     n_models = int(model.max(initial=-1)) + 1
     record = places(audited, ids)
     counts = np.zeros((n_models, len(audited)), dtype=np.int32)
@@ -153,7 +190,11 @@ def _matrices(
         return "each shadow model must answer about each audited record exactly once (by model_id and record_id)"
     place = np.empty(counts.shape, dtype=np.int64)
     place[model, record] = np.arange(len(ids))
-    return {t: References(values[place], is_in[place]) for t, values in logits.items()}
+    return place
+
+
+def _joined(parts: Sequence[Vectors]) -> Vectors:
+    return Vectors(np.concatenate([v.predictions for v in parts]), np.concatenate([v.labels for v in parts]))
 
 
 def missing(attack: Attack, known: Shadows | None) -> str | None:
@@ -216,7 +257,9 @@ def score_rows(
     prepared = {name: attack.prepared(signals) for name, attack in by_batch.items()}
     columns: dict[str, list[Array]] = {}
     follows = True
+    rng, share, sampled = generator(seed, "target-sample"), min(1.0, MOST_SAMPLED / predictions.n_records), []
     for batch in predictions.batches():
+        sampled.append(batch.vectors.where(rng.random(len(batch.is_member)) < share))
         batch_signals = {name: replace(prepared[name], target=batch.vectors) for name in by_batch}
         batch_scores = {name: attack.score(batch_signals[name]) for name, attack in by_batch.items()}
         if not columns:  # the first batch is enough: an attack that mixes rows up does so in every batch
@@ -250,6 +293,7 @@ def score_rows(
         is_predicted_member=decisions,
         chosen={name: attack.label for name, attack in chosen.items() if attack.label != name},
         follows=follows,
+        sample=_joined(sampled),
     )
 
 
