@@ -86,5 +86,5 @@ def test_label_only_reads_the_noise_it_was_told_of_and_no_other() -> None:
     signals = Signals(target, robustness={mild: held, strong: held / 2}, shadow_robustness=shadows)
     assert LabelOnly(noise=mild).score(signals).tolist() == [1.0, 0.5]
     assert LabelOnly(noise=strong).score(signals).tolist() == [0.5, 0.25]
-    assert LabelOnly(noise=mild).threshold(signals) == 0.5 and LabelOnly(noise=strong).threshold(signals) is None
+    assert LabelOnly(noise=mild).threshold(signals) == 1.0 and LabelOnly(noise=strong).threshold(signals) is None
     assert "ask the model 4 times" in LabelOnly(noise=mild).assumption

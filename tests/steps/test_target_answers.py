@@ -15,7 +15,7 @@ from umbrameter.records.parts import audited_rows, rows_of
 from umbrameter.seeds import generator, integer
 from umbrameter.steps import target_answers
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis
-from umbrameter.steps.target import MODEL, TargetFit
+from umbrameter.steps.target import MODEL, TargetFit, TargetMetadata
 from umbrameter.steps.target_answers import (
     NoisyQuery,
     PopulationQuery,
@@ -254,15 +254,25 @@ def test_answers_of_a_target_that_was_trained_again_are_not_taken_for_the_new_on
     trained: Audit, tmp_path: Path
 ) -> None:
     audit = trained.copied(tmp_path)
-    query = audit.of(TargetQuery)[0]
+    query, fit = audit.of(TargetQuery)[0], audit.of(TargetFit)[0]
+    model = audit.store.open(query.target).data(MODEL)
+
+    def train_in_secret(training_id: str) -> None:
+        with audit.store.write(fit.recipe) as draft:
+            draft.data(MODEL, model)
+            TargetMetadata(description="a target", is_trained_here=True, training_id=training_id).write(draft)
+
     check_target(audit.store, query.target, query.recipe.path)
-    with audit.store.write(audit.of(TargetFit)[0].recipe) as draft:
-        draft.data(MODEL, b"another one")
+    train_in_secret("first")
+    with audit.store.write(query.recipe) as draft:
+        query.make(audit.store, draft)
+    check_target(audit.store, query.target, query.recipe.path)
+    train_in_secret("second")
     with pytest.raises(StoreError, match=r"trained again, with other secret noise.*delete .*/store, or give another"):
         check_target(audit.store, query.target, query.recipe.path)
 
 
 def test_a_target_trained_elsewhere_has_no_file_to_compare(external: Audit) -> None:
     query = external.of(TargetQuery)[0]
-    assert QueryMetadata.read(external.store.open(query.recipe.path)).target_digest is None
+    assert QueryMetadata.read(external.store.open(query.recipe.path)).training_id is None
     check_target(external.store, query.target, query.recipe.path)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from umbrameter.mitigations import PrivacyClaim
 from umbrameter.persistence import dump_model
@@ -28,11 +29,15 @@ class TargetMetadata(Metadata):
         Whether the artefact holds the fitted model.
     guarantee
         The privacy that its training guarantees; None without differential privacy.
+    training_id
+        A random name of the training, where its noise is secret: the key does not say which training it was. None for a
+        target that each training makes alike.
     """
 
     description: str
     is_trained_here: bool
     guarantee: PrivacyClaim | None = None
+    training_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,15 @@ class TargetFit:
         if guarantee is not None and seed is not None:
             guarantee = guarantee.model_copy(update={"is_reproducible": True})
         description = self.training.describe()
-        TargetMetadata(description=description, is_trained_here=True, guarantee=guarantee).write(draft)
+        training_id = uuid4().hex if seed is None else None
+        TargetMetadata(
+            description=description, is_trained_here=True, guarantee=guarantee, training_id=training_id
+        ).write(draft)
 
 
 def model_file(artefact: Artefact) -> bytes:
     """Return the skops file of a target that the audit trained."""
     return artefact.data(MODEL)
-
-
-def target_digest(artefact: Artefact) -> str | None:
-    """Return the SHA-256 of the file of a target that the audit trained; None for one trained elsewhere."""
-    return str(artefact.files[MODEL]["sha256"]) if MODEL in artefact.files else None
 
 
 @dataclass(frozen=True)

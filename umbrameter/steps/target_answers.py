@@ -20,7 +20,7 @@ from umbrameter.records.parts import audited_rows, rows_of
 from umbrameter.records.reader import RecordReader, Records
 from umbrameter.seeds import generator
 from umbrameter.steps.split import SplitMetadata
-from umbrameter.steps.target import model_file, target_digest
+from umbrameter.steps.target import TargetMetadata, model_file
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
@@ -40,12 +40,11 @@ PREDICTIONS = "predictions.parquet"
 class QueryMetadata(Metadata):
     """The number of records that a step asked the target about, 0 for a step that does not ask; and which target.
 
-    `target_digest` is the SHA-256 of the file of a target that the audit trained. The target's key does not say which
-    one it was where its noise is secret.
+    `training_id` is that of the target, where its noise is secret; see `steps.target.TargetMetadata`.
     """
 
     queries: int = 0
-    target_digest: str | None = None
+    training_id: str | None = None
 
 
 class NoisyMetadata(QueryMetadata):
@@ -129,8 +128,8 @@ def check_target(store: Store, target: str, answers: str) -> None:
     StoreError
         When the target was deleted and trained again with other secret noise.
     """
-    asked = QueryMetadata.read(store.open(answers)).target_digest
-    if asked is not None and asked != target_digest(store.open(target)):
+    asked = QueryMetadata.read(store.open(answers)).training_id
+    if asked is not None and asked != TargetMetadata.read(store.open(target)).training_id:
         raise StoreError(
             f"{store.root}/{target} was trained again, with other secret noise, after {store.root}/{answers} was made "
             f"from the former one's answers, which all figures would describe: delete {store.root}/store, or give "
@@ -178,7 +177,9 @@ class _Query(QueryStep):
         """
         predictions, labels = ask(self.model(store), self.reader(store), rows)
         write_answers(draft, rows, labels, is_member, predictions)
-        QueryMetadata(queries=len(rows), target_digest=target_digest(store.open(self.target))).write(draft)
+        is_external = self.connection is not None
+        training_id = None if is_external else TargetMetadata.read(store.open(self.target)).training_id
+        QueryMetadata(queries=len(rows), training_id=training_id).write(draft)
 
     def audited(self, store: Store) -> tuple[Ints, Bools]:
         """Return the rows of members and then of non-members, and which of them are members."""
