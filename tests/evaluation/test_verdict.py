@@ -1,5 +1,6 @@
 """Limits: decided on the bound, by the worst attack, and never passed without a measurement."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -7,8 +8,8 @@ from umbrameter.errors import SpecError
 from umbrameter.evaluation.verdict import decide
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.limits import PRESETS, Limit, Preset, expand
-from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
-from umbrameter.statistics.metrics import METRICS
+from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured, NotReachable
+from umbrameter.statistics.metrics import METRICS, measure
 
 AUC = Limit(metric="auc", limit=0.55, source="ours")
 SPEC = """
@@ -34,6 +35,8 @@ def interval(low, value, high):
         (NotMeasured(not_measured="no members"), "not_measured", None),
         (LowerBound(value=0.6, low=0.6, confidence=0.95, method="m"), "fail", 0.6),
         (LowerBound(value=0.1, low=0.1, confidence=0.95, method="m"), "warn", 0.1),
+        (NotReachable(not_measured="ties", low=0.56, high=0.6, confidence=0.95), "fail", 0.56),
+        (NotReachable(not_measured="ties", low=0.5, high=0.54, confidence=0.95), "pass", 0.54),
     ],
 )
 def test_the_bound_decides(found, status, bound):
@@ -43,7 +46,19 @@ def test_the_bound_decides(found, status, bound):
     assert (outcome.status, outcome.bound, outcome.attack, outcome.source) == (status, bound, "loss", "ours")
     sides = {None: None, getattr(found, "low", None): "lower", getattr(found, "high", None): "upper"}
     assert outcome.side == (None if bound is None else sides[bound])
-    assert outcome.observed == (None if bound is None else found.value)
+    assert outcome.observed == getattr(found, "value", None)
+
+
+def test_a_model_that_tells_nothing_can_pass_and_a_tie_that_leaks_cannot():
+    is_member = np.arange(6000) < 3000
+    leaking = np.where(is_member, np.arange(6000) % 10 < 9, np.arange(6000) % 20 < 1).astype(float)
+    statuses = {}
+    for name, scores in (("constant", np.zeros(6000)), ("tied", leaking)):
+        figures = [("loss", measure(scores, is_member, scores > 0.5))]
+        outcomes = decide(Preset(preset="owasp_aisvs").limits(), figures).limits
+        statuses[name] = {outcome.metric: outcome.status for outcome in outcomes}
+    assert statuses["constant"] == {"auc": "pass", "tpr_at_fpr_0.01": "pass", "tpr_at_fpr_0.001": "pass"}
+    assert statuses["tied"]["tpr_at_fpr_0.01"] == "fail"
 
 
 def test_a_warning_level_warns_below_the_limit():

@@ -8,7 +8,7 @@ import pytest
 
 from umbrameter.evaluation.controls import Control
 from umbrameter.report.html import CAPTIONS, render
-from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.estimates import NotMeasured, NotReachable
 
 HOSTILE = """<script>alert(1)</script>"'&"""
 VOID = {"meta", "img", "br"}
@@ -105,7 +105,8 @@ def test_every_table_with_bounds_says_what_they_are(full_report):
 
 
 def test_a_rate_that_ties_leave_out_of_reach_is_so_called(report):
-    lost = NotMeasured(not_measured="not reachable: 40 records share the highest score; the smallest FPR is 0.2")
+    reason = "not reachable: 40 records share the highest score; the smallest FPR is 0.2"
+    lost = NotReachable(not_measured=reason, low=0.0, high=0.1, confidence=0.95)
     results = [r.model_copy(update={"metrics": r.metrics | {"tpr_at_fpr_0.01": lost}}) for r in report.results]
     page = render(report.model_copy(update={"results": results}), {})
     assert next(row for row in rows(page) if row[:1] == ["none"])[-1] == "not reachable"

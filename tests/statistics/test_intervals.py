@@ -12,7 +12,7 @@ from scipy.stats import beta, binom, binomtest, kurtosis, norm, skew
 from scipy.stats import t as student
 
 from umbrameter.errors import DataError
-from umbrameter.statistics.estimates import Interval, NotMeasured
+from umbrameter.statistics.estimates import Interval, NotMeasured, NotReachable
 from umbrameter.statistics.intervals import auc, clopper_pearson, difference, precision, proportion, tpr_at_fpr
 
 INF = float("inf")
@@ -284,9 +284,28 @@ def test_tpr_where_ties_leave_no_threshold_is_not_reachable_and_never_0(score):
     assert auc(members, nonmembers).value == pytest.approx(0.758, abs=1e-3)
     text = "an FPR of 0.1 is not reachable: 810 records share the highest score"
     text += "; the smallest FPR that can be chosen is 0.417"
-    assert tpr_at_fpr(members, nonmembers, 0.1) == NotMeasured(not_measured=text)
+    lost = tpr_at_fpr(members, nonmembers, 0.1)
+    assert isinstance(lost, NotReachable) and lost.not_measured == text
+    assert 0.19 < lost.low < 0.1 * (560 / 250) < lost.high < 0.27  # who calls 24 % of the tie at random
     assert tpr_at_fpr(members, nonmembers, 0.42).value == 560 / 600
     assert tpr_at_fpr(np.append(members, INF), np.minimum(nonmembers, 1), 0.1).value > 0
+
+
+@pytest.mark.parametrize("ties", [(0.9, 0.4), (0.3, 0.06), (0.06, 0.06), (1.0, 1.0), (0.5, 0.03)])
+@pytest.mark.parametrize("n", [100, 1000])
+def test_bounds_of_a_tpr_that_ties_hide_hold(ties, n):
+    of_members, of_nonmembers = ties
+    rng, fpr, wrong, n_hidden = np.random.default_rng(3), 0.05, 0, 0
+    # Below the tie both sides are alike, so that the ROC curve goes on in a straight line to (1, 1).
+    beyond = of_members + (1 - of_members) * (fpr - of_nonmembers) / (1 - of_nonmembers) if of_nonmembers < 1 else 1
+    true = fpr * of_members / of_nonmembers if of_nonmembers > fpr else beyond
+    for _ in range(400):
+        sides = [np.where(rng.random(n) < share, 2.0, rng.random(n)) for share in ties]
+        metric = tpr_at_fpr(*sides, fpr)
+        if isinstance(metric, NotReachable):
+            n_hidden += 1
+            wrong += not metric.low <= true <= metric.high
+    assert wrong <= 0.05 * 400 and (n_hidden > 0 or of_nonmembers < fpr)
 
 
 def test_tpr_of_an_attack_that_calls_only_non_members_is_0():

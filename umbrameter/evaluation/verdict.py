@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from umbrameter.spec.limits import ANY, Limit
-from umbrameter.statistics.estimates import Interval, LowerBound, Metric
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotReachable
 
 LimitStatus: TypeAlias = Literal["pass", "warn", "fail", "not_measured"]
 """How a limit came out."""
@@ -29,8 +29,8 @@ class LimitOutcome(BaseModel):
     metric: str = Field(description="The limited figure.")
     attack: str = Field(description="The attack whose figure decided.")
     limit: float = Field(description="The largest accepted value.")
-    observed: float | None = Field(description="The figure; null when it was not measured.")
-    bound: float | None = Field(description="The confidence bound that decided; null as above.")
+    observed: float | None = Field(description="The figure; null when it was not measured or not reachable.")
+    bound: float | None = Field(description="The confidence bound that decided; null when nothing was measured.")
     side: Literal["lower", "upper"] | None = Field(default=None, description="Which bound that is; null as above.")
     status: LimitStatus = Field(description="How it came out.")
     source: str = Field(description="Who set the limit and why.")
@@ -102,15 +102,16 @@ def _outcome(limit: Limit, figures: Sequence[tuple[str, dict[str, Metric]]]) -> 
 
 def _of_attack(limit: Limit, name: str, metrics: dict[str, Metric]) -> LimitOutcome:
     metric = metrics[limit.metric]
-    if not isinstance(metric, Interval | LowerBound):
+    if not isinstance(metric, Interval | LowerBound | NotReachable):
         return _entry(limit, name, "not_measured")
+    value = None if isinstance(metric, NotReachable) else metric.value
     if metric.low > limit.limit:
-        return _entry(limit, name, "fail", metric.value, metric.low, "lower")
+        return _entry(limit, name, "fail", value, metric.low, "lower")
     if metric.high is None:
-        return _entry(limit, name, "warn", metric.value, metric.low, "lower")
+        return _entry(limit, name, "warn", value, metric.low, "lower")
     below_warning = limit.warn is None or metric.low <= limit.warn
     status: LimitStatus = "pass" if metric.high < limit.limit and below_warning else "warn"
-    return _entry(limit, name, status, metric.value, metric.high, "upper")
+    return _entry(limit, name, status, value, metric.high, "upper")
 
 
 def _entry(

@@ -29,6 +29,7 @@ from umbrameter.report.text import (
     mitigation_name,
     not_measured,
     number,
+    observed,
     other_trainings,
     stronger,
 )
@@ -125,7 +126,7 @@ def render(report: Report, figures: Mapping[str, bytes]) -> str:
 
 
 def _limit(outcome: LimitOutcome) -> tuple[str, ...]:
-    figures = (number(outcome.limit), or_not(outcome.observed), deciding_bound(outcome))
+    figures = (number(outcome.limit), observed(outcome), deciding_bound(outcome))
     return (metric_name(outcome.metric), outcome.attack, *figures, STATUS[outcome.status], outcome.source)
 
 

@@ -29,6 +29,7 @@ from umbrameter.report.text import (
     metric_name,
     not_measured,
     number,
+    observed,
     other_trainings,
     point,
     remaining_utility,
@@ -137,9 +138,7 @@ def _audited(report: Report) -> dict[str, str]:
 
 def _limit(outcome: LimitOutcome) -> str:
     """Return a limit, its outcome and its source, in a line."""
-    measured = (
-        "" if outcome.bound is None else f" (measured {number(outcome.observed or 0)}, {deciding_bound(outcome)})"
-    )
+    measured = "" if outcome.bound is None else f" (measured {observed(outcome)}, {deciding_bound(outcome)})"
     return (
         f"{STATUS[outcome.status]}: {metric_name(outcome.metric)} of {outcome.attack} at most {number(outcome.limit)}"
         f"{measured}; {outcome.source}"
@@ -157,7 +156,7 @@ def _results(report: Report) -> list[RenderableType]:
         f"{intervals_note(confidence(report))} Rates are fractions from 0 to 1; the report has the TPR's interval."
     ]
     if any(result.attacker == "static" for result in shown):
-        notes.append("*: the static attacker, who does not know of the mitigation, did better than the adaptive one")
+        notes.append("*: the static attacker, who does not know the mitigation, did better than the adaptive one")
     rule = Text("-" * (first + _FIGURES_WIDTH), no_wrap=True, overflow="crop")
     groups = [
         part

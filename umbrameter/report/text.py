@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from umbrameter.report.model import DrawnInfo, Guarantee, Likeness, LimitOutcome, Report, Result
 from umbrameter.report.recommendation import leaks, measured_auc
-from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured
+from umbrameter.statistics.estimates import Interval, LowerBound, Metric, NotMeasured, NotReachable
 from umbrameter.statistics.metrics import FPRS
 from umbrameter.statistics.repeats import Spread, instability
 
@@ -104,10 +104,10 @@ def unmeasured(metric: NotMeasured) -> str:
 
     Examples
     --------
-    >>> unmeasured(NotMeasured(not_measured="not reachable: 40 records share the highest score"))
-    'not reachable'
+    >>> unmeasured(NotMeasured(not_measured="there are no members"))
+    'not measured'
     """
-    return "not reachable" if metric.not_measured.startswith("not reachable") else "not measured"
+    return "not reachable" if isinstance(metric, NotReachable) else "not measured"
 
 
 def percent(fraction: float) -> str:
@@ -337,6 +337,13 @@ def _corrected(metric: Interval, n_looks: int) -> float:
 def summary_sentence(report: Report) -> str:
     """Return the conclusion of a report: what the attacks showed, and the recommended mitigation."""
     return " ".join([finding(report), *([report.recommendation.reason] if report.recommendation else [])])
+
+
+def observed(outcome: LimitOutcome) -> str:
+    """Return the figure that a limit is set on: a number, `not reachable`, or `not measured`."""
+    if outcome.observed is not None:
+        return number(outcome.observed)
+    return "not measured" if outcome.bound is None else "not reachable"
 
 
 def deciding_bound(outcome: LimitOutcome) -> str:

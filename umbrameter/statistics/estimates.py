@@ -40,6 +40,23 @@ class NotMeasured(BaseModel, frozen=True, extra="forbid"):
     not_measured: str
 
 
+class NotReachable(NotMeasured, frozen=True, extra="forbid"):
+    """A TPR at an FPR that no threshold has, since too many records share the highest score: never zero.
+
+    Parameters
+    ----------
+    low, high
+        Bounds of the TPR of an attacker who calls some of these records at random, as many as the FPR allows. They
+        decide on limits.
+    confidence
+        The probability with which such bounds contain it.
+    """
+
+    low: float
+    high: float
+    confidence: float
+
+
 class LowerBound(BaseModel, frozen=True, extra="forbid"):
     """A figure that scores can only bound from below, such as epsilon: a stronger attack may show more.
 
@@ -62,4 +79,4 @@ class LowerBound(BaseModel, frozen=True, extra="forbid"):
     method: str
 
 
-Metric = Interval | LowerBound | NotMeasured
+Metric = Interval | LowerBound | NotReachable | NotMeasured

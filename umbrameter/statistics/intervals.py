@@ -12,7 +12,7 @@ from scipy.special import betaincinv, ndtri
 from scipy.stats import binom
 
 from umbrameter.errors import DataError
-from umbrameter.statistics.estimates import Interval, Metric, NotMeasured
+from umbrameter.statistics.estimates import Interval, Metric, NotMeasured, NotReachable
 from umbrameter.statistics.placements import auc_of
 from umbrameter.typing import Floats
 
@@ -172,12 +172,10 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     if allowed < 1:
         needed = f"an FPR of {fpr:g} needs at least {ceil(1 / fpr - 1e-9):,} non-members"
         return NotMeasured(not_measured=f"{needed}; there are {n_nonmembers:,}")
-    tied = int(np.count_nonzero(nonmembers == max(members.max(), nonmembers[-1])))
-    if tied > allowed:
-        sharing = tied + int(np.count_nonzero(members == nonmembers[-1]))
-        text = f"an FPR of {fpr:g} is not reachable: {sharing:,} records share the highest score"
-        return NotMeasured(not_measured=f"{text}; the smallest FPR that can be chosen is {tied / n_nonmembers:.3g}")
     fewest, most = (int(binom.ppf(q, n_nonmembers, fpr)) for q in (alpha / 4, 1 - alpha / 4))
+    highest = max(members.max(), nonmembers[-1])
+    if np.count_nonzero(nonmembers == highest) > allowed:
+        return _not_reachable(members, nonmembers, fpr, most, confidence)
     fewer, called, more = (_called(members, nonmembers, k) for k in (fewest - 1, allowed, most))
     return Interval(
         value=called / len(members),
@@ -185,6 +183,27 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
         high=clopper_pearson(more, len(members), 1 - alpha / 2)[1],
         confidence=confidence,
         method="order statistics for the threshold, Clopper-Pearson for the rate",
+    )
+
+
+def _not_reachable(members: Floats, ascending: Floats, fpr: float, most: int, confidence: float) -> NotReachable:
+    """Return the bounds of a TPR whose FPR is below that of the lowest threshold, which calls all of a tie.
+
+    An attacker who calls a share of the tie at random has the tie's TPR times that share, here fpr / the tie's FPR.
+    """
+    tied, called = (int(np.count_nonzero(scores == ascending[-1])) for scores in (ascending, members))
+    level = 1 - (1 - confidence) / 2  # half of alpha for either rate
+    fpr_low, fpr_high = clopper_pearson(tied, len(ascending), level)
+    tpr_low, tpr_high = clopper_pearson(called, len(members), level)
+    high = tpr_high * min(1.0, fpr / fpr_low)
+    if tied <= most:  # the tie's FPR may be lower than it seems, so that more than the tie may be called
+        high = max(high, clopper_pearson(_called(members, ascending, most), len(members), level)[1])
+    sharing = f"an FPR of {fpr:g} is not reachable: {tied + called:,} records share the highest score"
+    return NotReachable(
+        not_measured=f"{sharing}; the smallest FPR that can be chosen is {tied / len(ascending):.3g}",
+        low=tpr_low * min(1.0, fpr / fpr_high),
+        high=high,
+        confidence=confidence,
     )
 
 
