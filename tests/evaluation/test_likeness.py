@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from umbrameter.evaluation.controls import FEWEST, STRICT
+from umbrameter.evaluation.controls import FEWEST, STRICT, Control
 from umbrameter.evaluation.likeness import (
     Comparison,
     Likeness,
@@ -146,7 +146,7 @@ def test_models_of_one_kind_are_alike_and_fail_no_control(learner: str, design: 
     outcomes = []
     for seed in range(30):
         likeness, shadows, member = audit(learner, learner, seed, design=design)
-        controls = of_shadows(likeness, shadows, member).values()
+        controls = of_shadows(likeness, shadows, member, 0).values()
         outcomes.append((any(c.is_alike is False for c in all_of(likeness)), any(c.status == "fail" for c in controls)))
     unlike, failed = np.sum(outcomes, axis=0)
     assert unlike <= 3 and failed <= 1  # of 30; next to none are expected
@@ -154,13 +154,55 @@ def test_models_of_one_kind_are_alike_and_fail_no_control(learner: str, design: 
 
 @pytest.mark.slow
 def test_drift_is_seen_in_two_of_a_thousand_audits_without_any() -> None:
-    alarms, n_audits = 0, 3000
+    alarms, n_audits = 0, 400
     for seed in range(n_audits):
         rng = np.random.default_rng(seed)
         hardness = rng.standard_t(3, 150)
         logits = 1 + hardness + rng.normal(size=(3, 150))
-        alarms += label_drift(logits, np.zeros((3, 150), bool), np.arange(150) < 50).status == "fail"
+        alarms += drift(logits, np.zeros((3, 150), bool), np.arange(150) < 50, seed).status == "fail"
     assert alarms <= (1 - STRICT) * n_audits + 4 * np.sqrt((1 - STRICT) * n_audits)
+
+
+def drift(logits: Floats, is_in: Bools, member: Bools, seed: int = 0) -> Control:
+    return label_drift(logits, is_in, member, np.random.default_rng(seed))
+
+
+def sides_without_drift(rng: np.random.Generator, sides: tuple[int, int], rare: float) -> tuple[Floats, Bools]:
+    """Return logits of models that are nearly sure of all records but a few, which they get wrong."""
+    n = sum(sides)
+    hardness = np.where(rng.random(n) < rare, rng.normal(-2, 2, n), rng.normal(4, 1, n))
+    return hardness + rng.normal(size=(4, n)) / 2, np.arange(n) < sides[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sides", [(300, 60), (60, 300), (300, 25)])
+@pytest.mark.parametrize("rare", [0.03, 0.1])
+def test_few_hard_records_on_unequal_sides_are_no_drift(sides: tuple[int, int], rare: float) -> None:
+    """Welch's interval alarmed in 1 to 16 % of these."""
+    alarms, n_audits = 0, 100
+    for seed in range(n_audits):
+        logits, member = sides_without_drift(np.random.default_rng(seed), sides, rare)
+        alarms += drift(logits, np.zeros_like(logits, bool), member, seed).status == "fail"
+    assert alarms <= (1 - STRICT) * n_audits + 4 * np.sqrt((1 - STRICT) * n_audits)
+
+
+@pytest.mark.parametrize(("sides", "rare"), [((300, 60), 0.1), ((60, 300), 0.3), ((100, 100), 0.3)])
+def test_the_chance_of_drift_is_that_of_records_dealt_at_random(sides: tuple[int, int], rare: float) -> None:
+    rng = np.random.default_rng(1)
+    logits, member = sides_without_drift(rng, sides, rare)
+    logits[:, member] += 0.3
+    confidence = expit(logits).mean(axis=0)
+    gap, gaps = confidence[member].mean() - confidence[~member].mean(), []
+    for _ in range(4000):
+        dealt = rng.permutation(confidence)
+        gaps.append(dealt[member].mean() - dealt[~member].mean())
+    expected = 2 * min(np.mean(np.array(gaps) >= gap), np.mean(np.array(gaps) <= gap))
+    assert drift(logits, np.zeros_like(logits, bool), member).figures["chance"] == pytest.approx(expected, abs=0.05)
+
+
+def test_models_that_answer_one_thing_per_side_show_drift() -> None:
+    member = np.arange(100) < 50
+    assert drift(np.tile(np.where(member, 2.0, 1.0), (4, 1)), np.zeros((4, 100), bool), member).status == "fail"
 
 
 # Wrong audits
@@ -172,7 +214,7 @@ def test_non_members_that_were_trained_on_are_caught(wrong: str) -> None:
         likeness, shadows, member = audit("tree", "tree", seed, wrong, n=400, n_models=16)
         control = unseen_nonmembers(likeness)
         assert control.status == "fail" and "may have been trained on non-members" in control.reason
-        assert label_drift(shadows.logits, shadows.is_in, member).status == "pass"
+        assert drift(shadows.logits, shadows.is_in, member).status == "pass"
 
 
 @pytest.mark.parametrize(("target", "shadow"), [("tree", "linear"), ("linear", "tree"), ("neighbours", "tree")])
@@ -190,9 +232,9 @@ def test_members_that_were_not_trained_on_are_not_alike() -> None:
 
 def test_noisier_labels_of_non_members_are_drift() -> None:
     audits = [audit("linear", "linear", seed, "drift", n=400) for seed in range(4)]
-    assert sum(label_drift(s.logits, s.is_in, m).status == "fail" for _, s, m in audits) >= 3
+    assert sum(drift(s.logits, s.is_in, m).status == "fail" for _, s, m in audits) >= 3
     _, shadows, member = audits[0]
-    assert label_drift(shadows.logits, shadows.is_in, ~member).status == "fail"  # the other way round, too
+    assert drift(shadows.logits, shadows.is_in, ~member).status == "fail"  # the other way round, too
 
 
 # What cannot be checked is said
@@ -203,13 +245,13 @@ def test_what_cannot_be_checked_is_not_measured() -> None:
     logits, member = rng.normal(size=(4, 100)), np.arange(100) < 50
     out, few = np.zeros((4, 100), bool), np.arange(100) < FEWEST - 1
     everywhere = [
-        label_drift(logits, ~out, member),
-        label_drift(logits, out, few),
-        label_drift(np.ones((4, 100)), out, member),
+        drift(logits, ~out, member),
+        drift(logits, out, few),
+        drift(np.ones((4, 100)), out, member),
         unseen_nonmembers(audit("tree", "tree", 0, n_models=2)[0]),
         unseen_nonmembers(audit("tree", "tree", 0)[0].model_copy(update={"members": {}})),
         *unchecked("nothing is there").values(),
     ]
     for control in everywhere:
         assert control.status == "not_measured" and control.reason.startswith("not checked: ")
-    assert label_drift(logits, out, member).status == "pass"
+    assert drift(logits, out, member).status == "pass"

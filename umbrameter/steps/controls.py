@@ -80,7 +80,7 @@ class CheckControls:
         if self.shadows:
             shadows = _shadow_answers([store.open(path) for path in self.shadows], rows, self.mitigations)
             likeness = _likeness(read_answers(store.open(self.answers), self.mitigations), shadows)
-            outcomes |= of_shadows(likeness, shadows, is_member)
+            outcomes |= of_shadows(likeness, shadows, is_member, self.seed)
             draft.data("likeness.json", likeness.model_dump_json().encode())
         else:
             outcomes |= unchecked("the audit has no shadow models")

@@ -28,7 +28,7 @@ VERSIONS: Mapping[str, int] = {
     "evaluations": 5,
     "utility": 1,
     "guarantees": 2,
-    "controls": 3,
+    "controls": 4,
 }
 
 OUTSIDE = 0

@@ -94,7 +94,7 @@ def score_stored(
         results += _mitigated(plan, unmitigated, shadow)
     audited = unmitigated.audited
     likeness = _likeness(audited, known)
-    outcomes = _controls(audited, predictions, spec.seed) | _of_shadows(audited, known, likeness)
+    outcomes = _controls(audited, predictions, spec.seed) | _of_shadows(audited, known, likeness, spec.seed)
     limits = expand(spec.limits)
     report = Report(
         audit=AuditInfo(
@@ -267,10 +267,10 @@ def _likeness(audited: Audited, known: Shadows | None) -> Likeness | None:
     return compare(audited.logits[1.0], quality.predicted, audited.labels, audited.is_member, known.answers)
 
 
-def _of_shadows(audited: Audited, known: Shadows | None, likeness: Likeness | None) -> dict[str, Control]:
+def _of_shadows(audited: Audited, known: Shadows | None, likeness: Likeness | None, seed: int) -> dict[str, Control]:
     """Return the controls that need shadow models' answers on the audited records."""
     if known is not None and known.answers is not None and likeness is not None:
-        return of_shadows(likeness, known.answers, audited.is_member)
+        return of_shadows(likeness, known.answers, audited.is_member, seed)
     if known is None:
         return unchecked("there are no shadow models' predictions (--shadow)")
     none_out = "the shadow predictions have no non-member with is_member false (OUT)"
