@@ -184,6 +184,16 @@ def test_one_number_is_the_second_of_two_classes(tmp_path: Path, kind: pa.DataTy
         stored(tmp_path, prediction=pa.array(bits, kind), label=np.arange(N) % 2)
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.list_(pa.float64(), 1)])
+def test_one_number_near_1_leaves_the_first_class_its_digits(tmp_path: Path, kind: pa.DataType) -> None:
+    """In float32 all were 1, so that the first class got 0 of each record: an AUC of .75 was reported as .5."""
+    first = 10.0 ** -np.linspace(8, 15, N)
+    values = [[p] for p in 1 - first] if pa.types.is_nested(kind) else 1 - first
+    found = stored(tmp_path, prediction=pa.array(values, kind), label=np.arange(N) % 2)
+    assert np.array_equal(read(found)[:, 0], (1 - (1 - first)).astype(np.float32))
+    assert len(np.unique(read(found)[:, 0])) == N
+
+
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float64(), pa.decimal128(9, 8)])
 def test_answers_of_any_precision(tmp_path: Path, kind: pa.DataType) -> None:
     even = np.round(np.full((N, N_CLASSES), 1 / N_CLASSES), 4)

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from umbrameter.predictions.vectors import TINY
 from umbrameter.records.build import AnyData, build
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData, SidesData
@@ -39,6 +40,13 @@ LABELS: dict[str, tuple[Any, ...]] = {
     "bool": (False, True),
     "whole floats": (1.0, 2.0, 4.0, 5.0, 9.0),
 }
+LABEL_TYPES = {
+    "text": ("string", "large_string", "dictionary"),
+    "bool": ("bool",),
+    "whole floats": ("float64", "float32"),
+}
+"""How labels are stored; the rest as integers."""
+
 OTHERS: dict[str, tuple[Any, ...]] = {
     "from 0": (-1, 7),
     "signs": (0, 2),
@@ -58,6 +66,7 @@ class Case:
     seed: int
     columns: tuple[str, ...]
     labels: str
+    label_type: str
     n_classes: int
     is_skewed: bool
     n_sides: tuple[int, int]
@@ -67,6 +76,7 @@ class Case:
     on_arrays: bool
     other: Any
     is_reversed: bool
+    certainty: tuple[int, int]
     as_text: bool
     answer: str
     request: str
@@ -101,6 +111,7 @@ def cases(draw: Any, form: str) -> Case:
         seed=draw(st.integers(0, 2**32 - 1)),
         columns=tuple(draw(st.lists(st.sampled_from(kinds), min_size=2, max_size=6))),
         labels=labels,
+        label_type=draw(st.sampled_from(LABEL_TYPES.get(labels, ("int64", "int16")))),
         n_classes=n_classes,
         is_skewed=draw(st.booleans()),
         n_sides=draw(st.sampled_from([(40, 40), (60, 12), (20, 60), (33, 50)])),
@@ -110,6 +121,7 @@ def cases(draw: Any, form: str) -> Case:
         on_arrays=on_arrays,
         other=draw(st.sampled_from(OTHERS[labels])) if form == "a class more" else None,
         is_reversed=form == "another order" or draw(st.booleans()),
+        certainty=draw(st.sampled_from([(1, 0), (8, 0), (1, 20)])),
         as_text=draw(st.booleans()),
         answer=draw(st.sampled_from(singles)),
         request=draw(st.sampled_from(["mlflow", "row", "mapping", "labelled"])),
@@ -173,13 +185,13 @@ def write(part: pa.Table, path: Path, case: Case) -> str:
 
 
 def typed(table: pa.Table, case: Case) -> pa.Table:
-    """Return text as the case's kinds of text."""
+    """Return text and labels as the case's types of them."""
     for i, name in enumerate(table.schema.names):
-        kind = name.partition(" ")[2]
+        kind = case.label_type if name == "label" else name.partition(" ")[2]
         if kind == "dictionary":
             table = table.set_column(i, name, table[name].combine_chunks().dictionary_encode())
-        elif kind in TEXTS:
-            table = table.set_column(i, name, table[name].cast(TEXTS[kind]))
+        elif name == "label" or kind in TEXTS:
+            table = table.set_column(i, name, table[name].cast(TEXTS.get(kind, kind)))
     return table
 
 
@@ -229,8 +241,11 @@ class Asked:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it need not converge
             model = make_pipeline(encoder, LogisticRegression(C=3, max_iter=30)).fit(X, y)
+        last = model[-1]
+        sharpness, bias = self.case.certainty
+        last.coef_, last.intercept_ = last.coef_ * sharpness, last.intercept_ * sharpness
+        last.intercept_[0] += bias  # answers that float32 rounds to 1, if it gets them too early
         if self.case.is_reversed:
-            last = model[-1]
             last.classes_ = last.classes_[::-1]
             sign = -1 if len(last.classes_) == 2 else 1
             last.coef_, last.intercept_ = sign * last.coef_[::-1], sign * last.intercept_[::-1]
@@ -247,16 +262,18 @@ class Asked:
         return [self.classes.index(str(label) if self.case.as_text else label) for label in self.case.classes]
 
     def vectors(self, frame: pd.DataFrame) -> np.ndarray:
-        return self.model.predict_proba(self.given(frame))
+        """Return the answers; of a model that answers one number, what follows from it."""
+        vectors = self.model.predict_proba(self.given(frame))
+        return np.column_stack([1 - vectors[:, 1], vectors[:, 1]]) if self.case.is_single else vectors
 
     def codes(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the place of each record's class among the data's."""
         return np.array([self.case.classes.index(label) for label in frame["label"]])
 
     def confidence(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return the confidence in the label, in float32."""
+        """Return the confidence in the label, in float32; those below its smallest normal number are equal."""
         places = np.array(self.places)[self.codes(frame)]
-        return self.vectors(frame)[np.arange(len(frame)), places].astype(np.float32)
+        return np.maximum(self.vectors(frame)[np.arange(len(frame)), places].astype(np.float32), np.float32(TINY))
 
 
 def by_hand(members: np.ndarray, nonmembers: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """One AUC, however a target is reached: that of asking the model by hand about what pandas reads from the files.
 
 Hypothesis draws the form of a table, of a model and of its answers; the values follow from a seed. The AUC by hand is
-counted pair by pair. It is taken of float32, in which answers are kept, and has to come out to the last pair.
+counted pair by pair. It is taken of float32, in which answers are kept, and has to come out to the last pair. Of 500
+cases, 390 go to an object, an endpoint and stored answers, and 110 to a registry, which each model is logged in first.
 """
 
 import json
@@ -253,7 +254,7 @@ few = settings(deadline=None, derandomize=True, database=None, suppress_health_c
 
 @pytest.mark.parametrize("form", FORMS)
 def test_object_endpoint_and_stored_answers(service: Service, form: str) -> None:
-    @settings(few, max_examples=88)
+    @settings(few, max_examples=78)
     @given(cases(form))
     def check(case: Case) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -268,9 +269,7 @@ def test_object_endpoint_and_stored_answers(service: Service, form: str) -> None
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_registered_model(registry: str, form: str) -> None:
-    """Fewer, since each model is logged first."""
-
-    @settings(few, max_examples=12)
+    @settings(few, max_examples=22)
     @given(cases(form), st.booleans())
     def check(case: Case, is_function: bool) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -308,8 +308,10 @@ class StoredPredictions:
         else:
             column = table["prediction"].combine_chunks()
             flat = self._flat(column, start) if is_list(column.type) else column
-            numbers = np.asarray(flat.cast(pa.float32()).fill_null(np.nan))
-            predictions = in_columns(numbers.reshape(-1, self._n_stored), self.n_classes)
+            # In float32, 1 - p would round the first class's small probabilities to 0.
+            kind = pa.float64() if self._n_stored == 1 else pa.float32()
+            numbers = np.asarray(flat.cast(kind).fill_null(np.nan)).reshape(-1, self._n_stored)
+            predictions = in_columns(numbers, self.n_classes).astype(np.float32, copy=False)
         infinite, outside, unsummed = improbable(predictions)
         self._first_bad(infinite, start, predictions, "finite confidences")
         self._first_bad(outside, start, predictions, "confidences in [0, 1]")

@@ -15,7 +15,7 @@ VERSIONS: Mapping[str, int] = {
     "shadow_records": 1,
     "targets": 4,
     "query_batches": 1,
-    "target_predictions": 2,
+    "target_predictions": 3,
     "population_predictions": 1,
     "noisy_answers": 2,
     "shadow_predictions": 4,
