@@ -20,7 +20,7 @@ from umbrameter.store.artefacts import digest
 from umbrameter.store.steps import Step, perform
 
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
-    from distributed import Client, LocalCluster, Security
+    from distributed import Client, Future, LocalCluster, Security
 
 log = logging.getLogger("umbrameter.cluster")
 
@@ -28,6 +28,9 @@ QUIET = ("distributed", "tornado", "asyncio")
 """Loggers that would print a closing connection as a traceback."""
 
 LOST = "the cluster's scheduler went away while work was on it; finished models are kept"
+
+WORKERLESS_SECONDS = 60.0
+"""Seconds between looks at whether local workers are left; after two without any, the work on them is given up."""
 
 PROCESSES = {
     # Workers return paths, so there is nothing to spill; a worker that outgrows its memory is stopped and replaced.
@@ -163,7 +166,7 @@ class Cluster:
         options = {"key": key, "resources": resources, "priority": len(steps)}
         future = client.submit(perform, root, tuple(steps), pure=True, **options)
         try:
-            paths: list[str] = future.result()
+            return self._result(client, future)
         except KilledWorker as error:
             raise ComputeError(
                 f"the worker died {error.allowed_failures + 1} times over one chunk of work ({key}), most likely for "
@@ -174,7 +177,26 @@ class Cluster:
             raise ComputeError(f"dask={self.compute.dask!r}: {LOST} ({brief(error)}); run again") from None
         finally:
             future.release()
-        return paths
+
+    def _result(self, client: "Client", future: "Future[list[str]]") -> list[str]:
+        """Wait for a future; raise an error when the local workers have ended and none came back.
+
+        Dask restarts a worker that dies, but gives up on one that dies while it starts; its work then waits for ever.
+        """
+        n_empty = 0
+        while n_empty < 2:
+            try:
+                paths: list[str] = future.result(timeout=WORKERLESS_SECONDS)
+                return paths
+            except TimeoutError:
+                if future.done():  # the step's own error
+                    raise
+                # A cluster of the user's may be without workers for a time, and get some later.
+                n_empty = 0 if self.compute.dask is not None or client.nthreads() else n_empty + 1
+        raise ComputeError(
+            "all local workers ended and could not be started again, most likely for lack of memory; use fewer workers "
+            "(--workers) or give each more (--memory), and run again: finished models are kept"
+        )
 
     def n_workers(self) -> int:
         """Return how many chunks of work run at once."""

@@ -77,6 +77,18 @@ def test_a_worker_that_takes_more_memory_than_it_may(tmp_path: Path) -> None:
     assert made(tmp_path, Note("before")) and not made(tmp_path, Note("a", fate="hog"))
 
 
+def test_work_is_given_up_when_no_local_worker_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.cluster.WORKERLESS_SECONDS", 1.0)
+    with Cluster(Compute(workers=1)) as cluster:
+        cluster.perform(str(tmp_path), [Note("before")])
+        local = cluster._connected().cluster
+        assert local is not None
+        local.scale(0)
+        until(lambda: not cluster._connected().nthreads())
+        with pytest.raises(ComputeError, match=r"all local workers ended .* \(--memory\), and run again"):
+            cluster.perform(str(tmp_path), [Note("a")])
+
+
 def test_memory_of_local_workers_is_stated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="umbrameter"), Cluster(Compute(workers=2, memory="1.5GiB")) as cluster:
         cluster.perform(str(tmp_path), [Note("a")])
