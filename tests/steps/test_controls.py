@@ -276,6 +276,15 @@ def test_without_shadow_models_their_controls_say_that_nothing_was_checked(tmp_p
         assert control.status == "not_measured" and control.reason == "not checked: the audit has no shadow models"
 
 
+def test_shadow_models_that_the_target_taught_are_no_yardstick(trained: Audit) -> None:
+    (step,) = trained.of(CheckControls)
+    taught = trained.remade(replace(step, learn_from_target=True))
+    assert step.shadows and not step.learn_from_target and read_likeness(taught) == read_likeness(trained.made(step))
+    for name in ("label_drift", "unseen_nonmembers"):
+        control = read_controls(taught)[name]
+        assert control.status == "not_measured" and "the target labelled the shadow models' records" in control.reason
+
+
 def test_what_a_target_hides_is_hidden_in_shadow_models_too(trained: Audit) -> None:
     (step,) = trained.of(CheckControls)
     shown, hidden = (read_likeness(trained.remade(replace(step, mitigations=m))) for m in ((), (LabelOnly(),)))

@@ -169,6 +169,7 @@ CASES = [
             "seed": 1,
             "shadows": SHADOWS,
             "mitigations": (LabelOnly(),),
+            "learn_from_target": True,
         },
         {"records": at("records", "two"), "split": at("split", "two")},
     ),

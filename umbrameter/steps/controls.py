@@ -41,6 +41,8 @@ class CheckControls:
         Paths of the `shadow_predictions` artefacts of the shadow models that the target is compared with.
     mitigations
         The mitigations of the answer that the target as it is released has.
+    learn_from_target
+        Whether the target labelled the shadow models' records: they then know of its members what it knows.
     """
 
     scores: tuple[str, ...]
@@ -50,13 +52,14 @@ class CheckControls:
     seed: int
     shadows: tuple[str, ...] = ()
     mitigations: tuple[PostHoc, ...] = ()
+    learn_from_target: bool = False
 
     @property
     def recipe(self) -> Recipe:
         """Everything that determines the outcomes."""
         facts = {"scores": [key_of(s) for s in self.scores], "answers": key_of(self.answers), "seed": self.seed}
         shadows = {"shadows": [key_of(s) for s in self.shadows], "mitigations": as_settings(self.mitigations)}
-        return Recipe("controls", facts | shadows)
+        return Recipe("controls", facts | shadows | {"learn_from_target": self.learn_from_target})
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -80,7 +83,9 @@ class CheckControls:
         if self.shadows:
             shadows = _shadow_answers([store.open(path) for path in self.shadows], rows, self.mitigations)
             likeness = _likeness(read_answers(store.open(self.answers), self.mitigations), shadows)
-            outcomes |= of_shadows(likeness, shadows, is_member, self.seed)
+            learnt = "the target labelled the shadow models' records, so they may know its members"
+            is_taught = self.learn_from_target
+            outcomes |= unchecked(learnt) if is_taught else of_shadows(likeness, shadows, is_member, self.seed)
             draft.data("likeness.json", likeness.model_dump_json().encode())
         else:
             outcomes |= unchecked("the audit has no shadow models")

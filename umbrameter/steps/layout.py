@@ -284,7 +284,8 @@ def _controls(spec: AuditSpec, variant: TrainedVariant, measurements: Sequence[M
     scores = paths_of([m.scoring for m in measurements if m.mitigation is None])
     training, shadows = variant.training, paths_of(variant.shadows[:MOST_MODELS])
     places = (variant.query.recipe.path, training.records, training.split)
-    return CheckControls(scores, *places, training.seed, shadows, _through(spec, MitigationPlan()))
+    released, is_taught = _through(spec, MitigationPlan()), spec.shadows.data.asks
+    return CheckControls(scores, *places, training.seed, shadows, released, is_taught)
 
 
 def _guarantees(variant: TrainedVariant, measurements: Sequence[Measurement]) -> tuple[CheckGuarantee, ...]:
