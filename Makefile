@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS := $(wildcard constraints/py3.*.txt)
 SPEC ?= deployments/specs/adult.yaml
-# Whole files to a worker, so that what a file's tests share is made once; in order, since long ones come first.
-TEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Three processes on two cores, since whole audits wait for servers and for processes to start. Whole files to a worker,
+# so that what a file's tests share is made once; in order, since long ones come first.
+TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 BENCH ?=
 RINGS := networks,pipeline,test
 BENCH_VENV := .venv-bench
