@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from umbrameter.records.parquet import is_text, value_type
+
 
 def open_dataset(path: str) -> tuple[ds.Dataset, dict[str, set[str]]]:
     """Open a file or a folder, with KEY=VALUE in the names of folders below the path as columns of text.
@@ -40,19 +42,9 @@ def open_dataset(path: str) -> tuple[ds.Dataset, dict[str, set[str]]]:
     return ds.dataset(path, format="parquet", partitioning=scheme, partition_base_dir=base), values
 
 
-def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of a column's values: of a dictionary, that of its entries."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def is_list(kind: pa.DataType) -> bool:
     """Return whether each value is a list."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Return whether values are text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def may_be_fraction(kind: pa.DataType) -> bool:

@@ -24,15 +24,14 @@ from umbrameter.predictions.columns import (
     is_list,
     is_number,
     is_plain,
-    is_text,
     is_whole,
     may_be_fraction,
     open_dataset,
-    value_type,
     whole,
 )
 from umbrameter.predictions.probabilities import improbable, in_columns, listed
 from umbrameter.predictions.vectors import Vectors
+from umbrameter.records.parquet import is_text, value_type
 from umbrameter.statistics.paired import distortion
 from umbrameter.typing import Array, Bools, Floats, Ints
 

@@ -20,7 +20,7 @@ from umbrameter.records.encoding import EXACT, Census, Intake
 from umbrameter.records.membership import Membership
 from umbrameter.records.metadata import SourceMetadata
 from umbrameter.records.own import unfit_fields
-from umbrameter.records.parquet import Source, is_text, open_source
+from umbrameter.records.parquet import Source, decoded, is_text, open_source, value_type
 from umbrameter.records.reader import FEATURES, OWN, OWN_COLUMNS, PRINTS, ROW_GROUP
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.store.arrow import byte_column, vector_column
@@ -156,14 +156,14 @@ def _refuse_types(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    kind = value_type(kind)
     return bool(is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
 
 
 def _ids(intake: Intake) -> pa.ChunkedArray:
     name = str(intake.columns.id)
     ids_only = replace(intake, columns=replace(intake.columns, features=(), categories=(), vector=None, slices=()))
-    return pa.chunked_array([_comparable(batch[name]) for _, batch in ids_only.batches()])
+    return pa.chunked_array([decoded(batch[name]) for _, batch in ids_only.batches()])
 
 
 def _refuse_repeated_ids(intake: Intake, name: str) -> None:
@@ -178,12 +178,6 @@ def _refuse_repeated_ids(intake: Intake, name: str) -> None:
                 f"data.id={name!r} is not unique: row {row} repeats {value!r} of row {seen[value]}; remove repeated "
                 "records, or name another column"
             )
-
-
-def _comparable(column: pa.Array) -> pa.Array:
-    # pyarrow does not compare string views, and dictionaries differ from batch to batch.
-    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
 
 
 def _oddities(census: Census) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from umbrameter.errors import DataError
-from umbrameter.records.parquet import is_text
+from umbrameter.records.parquet import is_text, value_type
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def columns_of(
     if label in chosen:
         raise DataError(f"data.features lists the label {label!r}; a model that sees the label cannot be audited")
     kind = schema.field(label).type
-    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    plain = value_type(kind)
     # Floats pass, since whole numbers are often stored so; `encoding` refuses others.
-    is_numeric = pa.types.is_boolean(value_type) or pa.types.is_integer(value_type) or pa.types.is_floating(value_type)
-    if not (is_numeric or is_text(value_type)):
+    is_numeric = pa.types.is_boolean(plain) or pa.types.is_integer(plain) or pa.types.is_floating(plain)
+    if not (is_numeric or is_text(plain)):
         raise DataError(f"data.label={label!r} holds {kind}; expected integers, booleans or text")
     return _by_type(schema, label, ident, chosen, tuple(slices))
 

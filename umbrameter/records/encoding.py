@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from umbrameter.errors import DataError, brief
 from umbrameter.records.columns import Columns
 from umbrameter.records.own import as_numbers, is_vector, schema_of
-from umbrameter.records.parquet import BATCH, Source
+from umbrameter.records.parquet import BATCH, Source, decoded
 from umbrameter.seeds import generator
 from umbrameter.typing import Array, Bools, Floats, Ints
 
@@ -95,9 +95,9 @@ class Intake:
         n_rows = 0
         for start, batch in self.batches():
             _note_missing(batch, start, missing)
-            labels.update(pc.unique(_plain(batch[self.columns.label])).to_pylist())
+            labels.update(pc.unique(decoded(batch[self.columns.label])).to_pylist())
             for name, values in seen.items():
-                values.update(pc.unique(_plain(batch[name])).to_pylist())
+                values.update(pc.unique(decoded(batch[name])).to_pylist())
                 if pa.types.is_dictionary(batch[name].type):
                     levels.setdefault(name, {}).update(dict.fromkeys(batch[name].dictionary.drop_null().to_pylist()))
             n_rows += batch.num_rows
@@ -191,15 +191,9 @@ def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
     return tuple(sorted(int(v) if isinstance(v, float) else v for v in labels))
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """Return a dictionary-encoded column as its values, a string view as text, any other unchanged."""
-    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-
-
 def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
     """Return each value's position among the sorted values."""
-    plain = _plain(column)
+    plain = decoded(column)
     if pa.types.is_floating(plain.type):  # whole numbers, as checked; -0.0 and 0.0 are one class
         plain = plain.cast(pa.int64())
     codes: Ints = np.asarray(pc.index_in(plain, pa.array(values, plain.type)))

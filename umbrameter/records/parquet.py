@@ -151,9 +151,20 @@ class Source:
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether a type is text, however it is stored: also as a dictionary, which pandas calls categories."""
-    if pa.types.is_dictionary(kind):
-        return is_text(kind.value_type)
+    kind = value_type(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values: that of a dictionary's, for one that is stored as a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def decoded(column: pa.Array) -> pa.Array:
+    """Return a dictionary-encoded column as its values, a string view as text, any other unchanged."""
+    # pyarrow does not compare string views, and dictionaries differ from batch to batch.
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
 
 
 def open_source(path: str, setting: str = "data.path") -> Source:
