@@ -131,8 +131,7 @@ def draw_shadow_records(
     For each artefact with too few records to train on, its path and the reason.
     """
     # By path, since variants with the same target share their searches.
-    searches = {step.recipe.path: (v, step) for v in variants for step in v.searches}
-    chunks = [Chunk(f"search for classes {_span(s.labels)} of {v.title}", [s]) for v, s in searches.values()]
+    chunks = [Chunk(f"search for classes {_span(s.labels)} of {v.title}", [s]) for v in variants for s in v.searches]
     work = [(stage_tasks.search_shadow_records, chunk) for chunk in chunks]
     run_stage(session, "search for records", work, connection)
     drawn = {v.drawn.recipe.path: (v, v.drawn) for v in variants if v.drawn is not None}
@@ -181,8 +180,7 @@ def gather_references(session: Session, variants: Sequence[TrainedVariant]) -> N
     references = [(v, step) for v in variants for step in v.references]
     chunks = [Chunk(f"answers for {v.title}, {step.title}", [step]) for v, step in references]
     run_stage(session, "gather", [(stage_tasks.gather_references, chunk) for chunk in chunks])
-    others = {step.recipe.path: (v, step) for v in variants for step in _other_inputs(v)}
-    chunks = [Chunk(f"{step.recipe.kind} for {v.title}", [step]) for v, step in others.values()]
+    chunks = [Chunk(f"{step.recipe.kind} for {v.title}", [step]) for v in variants for step in _other_inputs(v)]
     run_stage(session, "make attack inputs", [(stage_tasks.make_attack_inputs, chunk) for chunk in chunks])
 
 
@@ -213,8 +211,7 @@ def evaluate_attacks(session: Session, variants: Sequence[TrainedVariant]) -> No
     groups = _by_title(variants).items()
     chunks = [Chunk(f"evaluate {title}", [m.evaluation for m in measurements]) for title, measurements in groups]
     work = [(stage_tasks.evaluate_attacks, chunk) for chunk in chunks]
-    utilities = {entry.utility.recipe.path: entry for v in variants for entry in v.entries}
-    for entry in utilities.values():
+    for entry in (entry for v in variants for entry in v.entries):
         chunk = Chunk(f"utility of {entry.plan.label or 'the unmitigated target'}", [entry.utility])
         work.append((stage_tasks.measure_utility, chunk))
     guarantees = [Chunk(f"guarantee of {v.title}", [step]) for v in variants for step in v.guarantees]
