@@ -82,7 +82,9 @@ def over_seeds(audits: list[dict]) -> str:
         values = {m: [r["metrics"][m].get("value", np.nan) for r in results] for m in COLUMNS}
         rows.append((results[0]["attack"], values))
     rows.sort(key=lambda row: -np.mean(row[1]["auc"]))
-    return markdown(["attack", *COLUMNS.values()], [[n, *(spread(values[m]) for m in COLUMNS)] for n, values in rows])
+    # Of these figures, ties alone can leave one without a value: the TPR.
+    cells = [[name, *(spread(values[m], "not reachable") for m in COLUMNS)] for name, values in rows]
+    return markdown(["attack", *COLUMNS.values()], cells)
 
 
 def guarded(report: dict) -> str:

@@ -18,24 +18,37 @@ def wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.array([[1.0 if m > o else 0.5 if m == o else 0.0 for o in others] for m in members])
 
 
-def change_bounds(changes: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
+def room(members: np.ndarray, others: np.ndarray, more: np.ndarray, even_more: np.ndarray) -> tuple[float, float]:
+    """Return the largest fall and rise of any member's placement from the first scores to the other ones."""
+    before, after = (
+        wins(np.concatenate([side, rest]), rest).mean(axis=1) for side, rest in ((members, others), (more, even_more))
+    )
+    return before.max() - after.min(), after.max() - before.min()
+
+
+def change_bounds(changes: np.ndarray, room: tuple[float, float], alpha: float = 0.05) -> tuple[float, float]:
     """Return the mean change with Clopper-Pearson's reach for as many trials as would give its variance."""
     n, mean, furthest = len(changes), changes.mean(), np.abs(changes).max()
-    share, spread = (mean / furthest + 1) / 2, np.var(changes, ddof=1) / (furthest**2 - mean**2)
-    squares, tail = np.mean((changes - mean) ** 2), np.mean((changes - mean) ** 3)
+    tail = np.mean((changes - mean) ** 3)
+    floor = -max(furthest, min(room[0], 3 * furthest)) if tail <= 0 else -furthest
+    ceiling = max(furthest, min(room[1], 3 * furthest)) if tail >= 0 else furthest
+    share, spread = (mean - floor) / (ceiling - floor), np.var(changes, ddof=1) / ((mean - floor) * (ceiling - mean))
+    squares = np.mean((changes - mean) ** 2)
     degrees = 1 + 2 * n / (np.mean((changes - mean) ** 4) / squares**2 - 1)
     longer = max(spread + 1 / n, spread * (student.ppf(alpha / 2, degrees) / norm.ppf(alpha / 2)) ** 2)
     below, above = (n / min(1, longer if is_long else spread + 1 / n) for is_long in (tail <= 0, tail >= 0))
     low = beta.ppf(alpha / 2, below * share, below * (1 - share) + 1)
     high = beta.ppf(1 - alpha / 2, above * share + 1, above * (1 - share))
-    return mean - furthest * (2 * low - 1), furthest * (2 * high - 1) - mean
+    return mean - floor - (ceiling - floor) * low, floor + (ceiling - floor) * high - mean
 
 
 def test_the_difference_of_aucs_is_that_of_all_pairs() -> None:
     one, other = wins(MEMBERS, OTHERS), wins(*NOISY)
     found = paired.auc_difference(MEMBERS, OTHERS, *NOISY)
     assert found.value == pytest.approx(other.mean() - one.mean())
-    reach = np.hypot(*(change_bounds((other - one).mean(axis=axis)) for axis in (1, 0)))
+    rooms = room(MEMBERS, OTHERS, *NOISY), room(-OTHERS, -MEMBERS, -NOISY[1], -NOISY[0])
+    changes = [(other - one).mean(axis=axis) for axis in (1, 0)]
+    reach = np.hypot(*(change_bounds(*side) for side in zip(changes, rooms, strict=True)))
     assert (found.value - found.low, found.high - found.value) == pytest.approx(tuple(reach))
     turned = paired.auc_difference(*NOISY, MEMBERS, OTHERS)
     assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))

@@ -34,10 +34,10 @@ def test_the_difference_of_two_aucs(shift: float, noise: float, n: int) -> None:
 
 @pytest.mark.parametrize("sides", [(30, 30), (30, 300), (300, 30), (100, 1000)])
 @pytest.mark.parametrize("cut", [None, 1.0, 2.05])
-@pytest.mark.parametrize("noise", [0.05, 0.5])
+@pytest.mark.parametrize("noise", [0.05, 0.5, 1.0])
 def test_the_difference_of_two_aucs_that_seldom_differ(sides: tuple[int, int], cut: float | None, noise: float) -> None:
     """At least .93 as far as 400 audits can tell; DeLong's covariance held in as few as .74."""
-    for shift in (0.0, 1.2, 2.3):
+    for shift in (0.0, 1.2, 2.3, 3.3):  # AUC .5, .8, .95, .99
         spread = np.sqrt(1 + noise**2)
         if cut is None:
             truth = norm.cdf(shift / np.sqrt(2) / spread) - norm.cdf(shift / np.sqrt(2))

@@ -16,6 +16,9 @@ from umbrameter.typing import Floats
 FEWEST = 10
 """Records per side below which the spread of their placements is itself too uncertain to rely on."""
 
+FURTHER = 3.0
+"""How much further than the furthest change seen one may reach in the longer tail, of which few records show little."""
+
 METHOD = "Clopper-Pearson of placements, both sides"
 
 
@@ -190,20 +193,28 @@ def side_of(placed: Placed) -> Side:
         at_an_end = values[0] in (floor, ceiling)  # two-valued as far as one can see: its variance is known
         return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, **rest)
     kurtosis = n * float((deviations**4).sum()) / squares**2
-    skewness, rounding = float((deviations**3).sum()), 1e-9 * float((np.abs(deviations) ** 3).sum())
     degrees, spread = 1 + 2 * n / max(kurtosis - 1, 1e-9), min(1.0, squares / ((n - 1) * room))
-    return Side(n, mean, floor, ceiling, spread, degrees, skewness <= rounding, skewness >= -rounding, **rest)
+    return Side(n, mean, floor, ceiling, spread, degrees, *_open_ends(deviations), **rest)
+
+
+def _open_ends(deviations: Floats) -> tuple[bool, bool]:
+    """Return whether the longer tail, which a sample may have missed, is below or above the mean; both if alike."""
+    skewness, rounding = float((deviations**3).sum()), 1e-9 * float((np.abs(deviations) ** 3).sum())
+    return skewness <= rounding, skewness >= -rounding
 
 
 def _change(before: Placed, after: Placed) -> Placed:
     """Return how far each record's placement moves, and how far one could."""
     values = after.values - before.values
+    floor, ceiling = after.floor - before.ceiling, after.ceiling - before.floor
     if np.ptp(values):
         furthest = float(np.abs(values).max())
-        below = max(after.step_below, before.step_above)
-        return Placed(values, -furthest, furthest, below, max(after.step_above, before.step_below))
+        unseen = [furthest * (FURTHER if is_open else 1) for is_open in _open_ends(values - values.mean())]
+        below, above = (max(furthest, min(pair)) for pair in zip(unseen, (-floor, ceiling), strict=True))
+        steps = max(after.step_below, before.step_above), max(after.step_above, before.step_below)
+        return Placed(values, -below, above, *steps)
     # No record moves unlike the others, so one that would is not known to stop short of where there is room.
-    still, floor, ceiling = float(values[0]), after.floor - before.ceiling, after.ceiling - before.floor
+    still = float(values[0])
     if floor == ceiling:
         floor, ceiling = -1.0, 1.0
     return Placed(values, floor, ceiling, still - floor, ceiling - still)
