@@ -82,7 +82,8 @@ class CheckControls:
         }
         if self.shadows:
             shadows = _shadow_answers([store.open(path) for path in self.shadows], rows, self.mitigations)
-            likeness = _likeness(read_answers(store.open(self.answers), self.mitigations), shadows)
+            released = read_answers(store.open(self.answers), self.mitigations) if self.mitigations else answers
+            likeness = _likeness(released, shadows)
             learnt = "the target labelled the shadow models' records, so they may know its members"
             is_taught = self.learn_from_target
             outcomes |= unchecked(learnt) if is_taught else of_shadows(likeness, shadows, is_member, self.seed)
