@@ -87,11 +87,11 @@ def waiting() -> list[Row]:
 
     from prefect import flow
     from prefect.task_runners import ThreadPoolTaskRunner
+    from tasks.session import session
 
     from tasks import stages
     from tasks.cluster import Compute
     from tasks.server import temporary_server
-    from tasks.session import session
     from umbrameter.spec.audit import AuditSpec
 
     n = N_WAITING * (10 if full() else 5)

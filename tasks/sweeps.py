@@ -5,14 +5,14 @@ from datetime import datetime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.preparation import run_name
-from tasks.session import free_folder
-from tasks.stages import tracking
+from tasks.audits import run_name
+from tasks.reporting import tracking
 from umbrameter.errors import SpecError
 from umbrameter.report import sweep_html
 from umbrameter.report.figures import png
 from umbrameter.report.model import read_report
 from umbrameter.report.sweep_model import compared, render
+from umbrameter.running.session import free_folder
 from umbrameter.spec.sweep import Sweep, load
 from umbrameter.store.artefacts import Store
 

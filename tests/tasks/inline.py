@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import Task
 from prefect.utilities.annotations import quote
+from tasks.run_graph import RunGraph
+from tasks.session import Chunk, Session
 
 from tasks import preparation, reporting, stages
 from tasks.cluster import Cluster, Compute
 from tasks.external_targets.handover import ModelHandle
-from tasks.run_graph import RunGraph
-from tasks.session import Chunk, Session
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.variants import TrainedVariant

@@ -12,12 +12,12 @@ from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.task_runners import ThreadPoolTaskRunner
+from tasks.session import Chunk, Session
+from tasks.stages import run_stage
 
 from tasks import progress, stage_tasks
 from tasks.external_targets.handover import ModelHandle
 from tasks.server import temporary_server
-from tasks.session import Chunk, Session
-from tasks.stages import run_stage
 from tests.tasks.inline import Here
 from umbrameter.errors import ComputeError, SpecError
 from umbrameter.spec.audit import AuditSpec

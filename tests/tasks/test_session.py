@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tasks.session import TASK_SECONDS, Session, read_spec
 
 from tasks.cluster import Cluster, Compute
 from tasks.progress import Stage, ticks
-from tasks.session import TASK_SECONDS, Session, read_spec
 from umbrameter.errors import SpecError
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.steps import perform

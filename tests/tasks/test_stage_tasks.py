@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prefect import Task
 from prefect.states import Failed
+from tasks.session import Chunk, Session
 
 from tasks import stage_tasks
-from tasks.session import Chunk, Session
 from tests.tasks.inline import Here
 from umbrameter import errors
 from umbrameter.errors import ComputeError, UmbrameterError

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from tasks.session import CLUSTER, Session, free_folder
 
 from tasks import session as session_module
 from tasks.cluster import Compute
-from tasks.session import CLUSTER, Session, free_folder
 from tests.tasks.inline import Here
 from umbrameter.errors import TargetError
 from umbrameter.spec.audit import AuditSpec

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tasks.external_targets.budget import announce
+
 from tasks.external_targets.connectors import most_witnesses
 from tasks.external_targets.endpoint import FEWEST, WITNESSES, own_records
 from umbrameter.errors import TargetError

@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
+from tasks.external_targets.budget import announce
+from tasks.session import Session
 
 from tasks.cluster import Compute
 from tasks.external_targets import endpoint as endpoint_module
-from tasks.external_targets.budget import announce
 from tasks.external_targets.connectors import connect
 from tasks.external_targets.endpoint import FEWEST, WITNESSES
-from tasks.session import Session
 from tests.tasks.external_targets.serving import FAULTS, Exchange, Fault, Server, named, serve, status
 from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build

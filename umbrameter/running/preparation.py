@@ -1,25 +1,22 @@
 """Prepare an audit: the records, the split, the connection to the target, and the plan of all steps.
 
-Belongs here: the first lines of the flow. Does not belong here: the stages that carry out the plan (`tasks.stages`).
+Belongs here: the first lines of an audit. Does not belong here: the stages that carry out the plan (`stages`).
 """
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
-
-from data.catalogue import locate, write_generated
-from tasks import stage_tasks
-from tasks.external_targets.handover import ModelHandle
-from tasks.session import CLUSTER, Chunk, Session
-from tasks.stages import queries_of, run_stage
 from umbrameter.evaluation.decidable import sentences
 from umbrameter.records.build import build, records_recipe
 from umbrameter.records.reader import Records
-from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.records.sources import CatalogueData, GeneratedData
+from umbrameter.running import stage_jobs
+from umbrameter.running.budget import announce
+from umbrameter.running.jobs import job
+from umbrameter.running.session import WORKERS, Chunk, Session
+from umbrameter.running.stages import queries_of, run_stage
 from umbrameter.spec.limits import expand
 from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split, SplitMetadata
@@ -38,14 +35,6 @@ from umbrameter.targets.connection import (
 log = logging.getLogger("umbrameter.audit")
 
 
-def run_name() -> str:
-    """Return a flow run's name: the spec's, or the name of the spec's file."""
-    spec = flow_run.parameters["spec"]
-    if isinstance(spec, str):
-        return spec.rpartition("/")[2].removesuffix(".yaml")
-    return str(spec["name"] if isinstance(spec, dict) else spec.name)
-
-
 def prepare_records(session: Session) -> str:
     """Check the records, write them as Parquet parts, and return their path."""
     future = session.graph.submit(_prepare_records, [], session)
@@ -54,37 +43,28 @@ def prepare_records(session: Session) -> str:
     return path
 
 
-@task(name="prepare_records", task_run_name="prepare the records", cache_policy=NO_CACHE)
+@job("prepare the records")
 def _prepare_records(session: Session) -> str:
     """Check the records and write them as Parquet parts."""
     spec = session.spec
     with session.stage("prepare", 1):
-        source = source_of(spec.data, session.store.root)
+        source = spec.data
+        if isinstance(source, CatalogueData | GeneratedData):
+            source = session.driver.locate(source, session.store.root)
         recipe = records_recipe(source, spec.membership)
         is_stored = session.store.find(recipe) is not None
-        if not is_stored:  # else the whole audit may be in the store, and needs no cluster
-            session.begin(CLUSTER, session.cluster.start)
+        if not is_stored:  # else the whole audit may be in the store, and needs no workers
+            session.begin(WORKERS, session.workers.start)
         path = build(source, session.store, spec.membership).path
         session.count({path}, set() if is_stored else {path})
     return path
-
-
-def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, root: str) -> ParquetData | SidesData:
-    """Return the files with the records, after finding a catalogue's data set or generating records."""
-    if isinstance(data, CatalogueData):
-        return locate(data.name, root)
-    if isinstance(data, GeneratedData):
-        sizes = (data.records, data.features, data.classes)
-        path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
-        return ParquetData(path=str(path), label="y", duplicates="drop")
-    return data
 
 
 def split_records(session: Session, records: str) -> tuple[str, ...]:
     """Divide the records into members, non-members and pool, once per repeat, and return the splits' paths."""
     steps = [Split(records, spec.n_members, spec.n_nonmembers, spec.seed) for spec in session.spec.repeated()]
     chunks = [Chunk("split the records", [step]) for step in steps]
-    run_stage(session, "split", [(stage_tasks.split_records, chunk) for chunk in chunks])
+    run_stage(session, "split", [(stage_jobs.split_records, chunk) for chunk in chunks])
     return paths_of(steps)
 
 
@@ -105,7 +85,7 @@ def announce_limits(session: Session, splits: Sequence[str]) -> None:
 
 @contextmanager
 def connect_target(
-    session: Session, records: str, splits: Sequence[str], model: ModelHandle | None, tracking_uri: str | None
+    session: Session, records: str, splits: Sequence[str], model: Any, tracking_uri: str | None
 ) -> Iterator[Connection | None]:
     """Connect to a target that was trained elsewhere, and close the connection when the block ends.
 
@@ -138,18 +118,16 @@ def connect_target(
         connection.close()
 
 
-@task(name="connect_target", task_run_name="connect to the target", cache_policy=NO_CACHE)
+@job("connect to the target")
 def _connect_target(
     session: Session,
     target: Target,
     records: str,
     split: str,
-    model: ModelHandle | None,
+    model: Any,
     tracking_uri: str | None,
 ) -> Connection:
     """Connect to a target that was trained elsewhere, and store its identity."""
-    from tasks.external_targets.connectors import connect  # loads an HTTP client, which other audits do not need
-
     store, opened = session.store, Records.open(session.store, records)
     # Two models give the same labels or rounded answers more often than the same probabilities.
     n_canaries = N_CANARIES_COARSE if target.released_answers else N_CANARIES
@@ -157,10 +135,10 @@ def _connect_target(
         store=store,
         records=opened,
         canaries=draw_canaries(opened, store.open(split), n_canaries),
-        model=None if model is None else model.model,
+        model=model,
         tracking_uri=tracking_uri,
     )
-    connection = connect(target, context)
+    connection = session.driver.connect(target, context)
     session.make([_identity(connection)])
     return connection
 
@@ -197,7 +175,7 @@ def plan_audit(
     return variants
 
 
-@task(name="plan_audit", task_run_name="plan the audit", cache_policy=NO_CACHE)
+@job("plan the audit")
 def _plan_audit(
     session: Session,
     records: str,
@@ -230,8 +208,6 @@ def announce_queries(session: Session, variants: Sequence[TrainedVariant], conne
         When the queries exceed the budget.
     """
     if connection is not None:
-        from tasks.external_targets.budget import announce
-
         announce(session.store, connection, [step for variant in variants for step in queries_of(variant)])
 
 
@@ -258,7 +234,7 @@ def verify_unchanged(session: Session, variants: Sequence[TrainedVariant], conne
         session.graph.submit(_verify_unchanged, answers, connection).result()
 
 
-@task(name="verify_unchanged", task_run_name="verify that the target is unchanged", cache_policy=NO_CACHE)
+@job("verify that the target is unchanged")
 def _verify_unchanged(connection: Connection) -> None:
     """Query a target that was trained elsewhere about its canaries again."""
     connection.verify_unchanged()

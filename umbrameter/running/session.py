@@ -1,7 +1,7 @@
-"""A running audit: its spec, store and cluster, and the count of what was made and what was reused.
+"""A running audit: its spec, store and workers, and the count of what was made and what was reused.
 
 Belongs here: looking into the store before any work, progress, and the counts for the report's ledger.
-Does not belong here: the order of the steps (`flows.audit`) or what they are (`umbrameter.steps`).
+Does not belong here: the order of the steps (`audit`) or what they are (`umbrameter.steps`).
 """
 
 import contextvars
@@ -14,10 +14,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from tasks.cluster import Cluster, Compute
-from tasks.progress import Stage
-from tasks.run_graph import RunGraph
 from umbrameter.report.assemble import RunCost, StageCost
+from umbrameter.running.driver import Driver
+from umbrameter.running.progress import Stage
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import QueryStep
 from umbrameter.store.artefacts import Store
@@ -26,8 +25,8 @@ from umbrameter.targets.connection import Connection
 
 log = logging.getLogger("umbrameter.audit")
 
-CLUSTER = "the cluster"
-"""Name of the background thread that starts the cluster before it is needed."""
+WORKERS = "the workers"
+"""Name of the background thread that starts the workers before they are needed."""
 
 AnyStep = TypeVar("AnyStep", bound=Step)
 
@@ -63,15 +62,14 @@ class Session:
         The audit's spec.
     root
         Where artefacts and run folders are stored.
-    cluster
-        Where the heavy work runs.
+    driver
+        What carries it out.
     """
 
-    def __init__(self, spec: AuditSpec, root: str, cluster: Cluster):
+    def __init__(self, spec: AuditSpec, root: str, driver: Driver):
         self.spec = spec
         self.store = Store(root)
-        self.cluster = cluster
-        self.graph = RunGraph()
+        self.driver, self.workers, self.graph = driver, driver.workers, driver.graph
         self.made: set[str] = set()
         self.reused: set[str] = set()
         self._stages: dict[str, Stage] = {}
@@ -95,6 +93,12 @@ class Session:
         thread.start()
         self._begun.append(thread)
 
+    def begin_tracking(self) -> None:
+        """Begin in the background what logging the results elsewhere will need, if they will be."""
+        begin = self.driver.begin_tracking
+        if begin is not None:
+            self.begin("tracking", lambda: begin(self.store.root))
+
     def wait(self, *names: str) -> None:
         """Wait for all that was started in the background, or for the named parts of it."""
         for thread in self._begun:
@@ -110,7 +114,7 @@ class Session:
             The chunk's steps.
         connection
             The connection to a target trained elsewhere: steps that query it run in this process, others on the
-            cluster.
+            workers.
         """
         missing = self._missing(steps)
         queries = [] if connection is None else [step for step in missing if isinstance(step, QueryStep)]
@@ -119,7 +123,7 @@ class Session:
             with self._querying:  # one by one: the target's own setting says how many requests run at once
                 _query(self.store.root, queries, connection)
         if others:
-            self.cluster.perform(self.store.root, others)
+            self.workers.perform(self.store.root, others)
         self.count({step.recipe.path for step in steps}, {step.recipe.path for step in missing})
         return not missing
 
@@ -145,11 +149,10 @@ class Session:
         missing = self._missing(steps)
         paths = {step.recipe.path for step in missing}
         stored = tuple(step for step in steps if step.recipe.path not in paths)
-        largest, n_workers, fixed = len(missing), self.cluster.n_workers() if missing else 1, None
+        largest, n_workers, fixed = len(missing), self.workers.n_workers() if missing else 1, None
         if seconds is not None:
-            compute = self.cluster.compute
-            gpu_share = -(-largest // n_workers) if "GPU" in compute.resources else None
-            fixed = compute.models_a_task or gpu_share
+            share = -(-largest // n_workers) if self.workers.trains_side_by_side else None
+            fixed = self.workers.models_a_task or share
             # The time of a small model may be measured as 0.
             largest = fixed or max(1, round(TASK_SECONDS / max(seconds, 1e-9)))
         chunks: list[tuple[AnyStep, ...]] = []
@@ -165,7 +168,9 @@ class Session:
     @contextmanager
     def stage(self, name: str, n_steps: int) -> Iterator[None]:
         """Time a stage, count its steps and show its progress until the block ends."""
-        self._stage = self._stages.setdefault(name, Stage(name, n_steps))
+        if name not in self._stages:
+            self._stages[name] = Stage(name, n_steps, self.driver.display(name, n_steps))
+        self._stage = self._stages[name]
         try:
             yield
         finally:
@@ -187,7 +192,7 @@ class Session:
             made=frozenset(self.made),
             reused=frozenset(self.reused),
             cpu_seconds=time.process_time(),
-            works_here=self.cluster.compute.workers == 0,
+            works_here=self.workers.are_here,
             peak_rss_mb=peak_rss_mb(),
             n_sent=n_sent,
         )
@@ -220,31 +225,3 @@ def free_folder(store: Store, name: str, started: datetime) -> str:
     base = f"runs/{name}-{started:%Y%m%dT%H%M%S}"
     names = (base, *(f"{base}-{n}" for n in range(2, 1000)))
     return next(name for name in names if store.claim(name))
-
-
-@contextmanager
-def session(spec: AuditSpec, root: str, compute: Compute) -> Iterator[Session]:
-    """Open a session; its cluster is closed at the end of the block, however it ends.
-
-    Parameters
-    ----------
-    spec
-        The audit's spec.
-    root
-        Where artefacts and run folders are stored.
-    compute
-        Where the heavy work runs.
-    """
-    with Cluster(compute) as cluster:
-        opened = Session(spec, root, cluster)
-        try:
-            yield opened
-            opened.wait()
-        except BaseException:
-            opened.wait(CLUSTER)  # closed next, so it must have started; nothing else is needed any more
-            raise
-
-
-def read_spec(spec: AuditSpec | str) -> AuditSpec:
-    """Return a spec unchanged, or read it from a YAML file."""
-    return AuditSpec.load(spec) if isinstance(spec, str) else spec

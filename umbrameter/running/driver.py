@@ -1,0 +1,88 @@
+"""What carries an audit out: workers, and ways to what the library alone cannot reach.
+
+Belongs here: what a driver has to offer. Does not belong here: the drivers (`umbrameter.local`, and `tasks` for flows).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from umbrameter.errors import MissingRingError
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
+from umbrameter.running.jobs import Graph
+from umbrameter.running.progress import Display, no_display
+from umbrameter.store.steps import Step
+from umbrameter.targets.base import Target
+from umbrameter.targets.connection import Connection, ConnectionContext
+
+
+class Workers(Protocol):
+    """Where the heavy work runs."""
+
+    @property
+    def are_here(self) -> bool:
+        """Whether the work runs in this process."""
+
+    @property
+    def models_a_task(self) -> int | None:
+        """How many shadow models make a chunk, if that is set."""
+
+    @property
+    def trains_side_by_side(self) -> bool:
+        """Whether each worker trains its share of the shadow models at once, as on a GPU."""
+
+    def n_workers(self) -> int:
+        """Return how many chunks run at once."""
+
+    def start(self) -> None:
+        """Start the workers now; the first chunk would start them otherwise."""
+
+    def perform(self, root: str, steps: Sequence[Step]) -> list[str]:
+        """Run steps as one chunk, wait for it, and return the artefacts' paths."""
+
+
+def connect_itself(target: Target, context: ConnectionContext) -> Connection:
+    """Return the connection of a target that needs no client library."""
+    return target.connect(context)
+
+
+def no_catalogue(data: CatalogueData | GeneratedData, root: str) -> ParquetData | SidesData:
+    """Refuse named and generated data sets.
+
+    Raises
+    ------
+    MissingRingError
+        Always.
+    """
+    raise MissingRingError(
+        f"data.kind={data.kind}: named and generated data sets need a checkout of umbrameter; run from one, or give "
+        "data of your own"
+    )
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What carries an audit out.
+
+    Parameters
+    ----------
+    workers
+        Where the heavy work runs.
+    graph
+        What runs the audit's jobs.
+    connect
+        Connects to a target trained elsewhere.
+    locate
+        Finds a named data set under a root, or generates records there.
+    display
+        Shows a stage's progress elsewhere than in the log.
+    begin_tracking
+        Called with the root while few workers are busy, if results will be logged elsewhere.
+    """
+
+    workers: Workers
+    graph: Graph
+    connect: Callable[[Target, ConnectionContext], Connection] = connect_itself
+    locate: Callable[[CatalogueData | GeneratedData, str], ParquetData | SidesData] = no_catalogue
+    display: Display = no_display
+    begin_tracking: Callable[[str], object] | None = None
