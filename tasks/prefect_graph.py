@@ -94,9 +94,9 @@ class RunGraph:
         self._ancestors[future.task_run_id] = frozenset(ids).union(*(self._ancestors[run] for run in ids))
         return future
 
-    def note(self, future: PrefectFuture[Any], paths: Iterable[str]) -> None:
+    def note(self, submitted: Any, paths: Iterable[str]) -> None:
         """Record that a task run makes the artefacts at these paths: later tasks that read them wait for it."""
-        self._makers.update(dict.fromkeys(paths, future))
+        self._makers.update(dict.fromkeys(paths, submitted))
 
     def _parents(self, paths: Iterable[str]) -> list[PrefectFuture[Any]]:
         """Return the task runs that make these artefacts, without those that another of them waits for.
