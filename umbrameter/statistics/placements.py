@@ -188,13 +188,13 @@ def side_of(placed: Placed) -> Side:
     n, mean = len(values), float(values.mean())
     deviations = values - mean
     squares, room = float((deviations**2).sum()), (mean - floor) * (ceiling - mean)
-    rest = {"step_below": placed.step_below, "step_above": placed.step_above}
+    steps = placed.step_below, placed.step_above
     if np.ptp(values) == 0 or room <= 0:
         at_an_end = values[0] in (floor, ceiling)  # two-valued as far as one can see: its variance is known
-        return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, **rest)
+        return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, *steps)
     kurtosis = n * float((deviations**4).sum()) / squares**2
     degrees, spread = 1 + 2 * n / max(kurtosis - 1, 1e-9), min(1.0, squares / ((n - 1) * room))
-    return Side(n, mean, floor, ceiling, spread, degrees, *_open_ends(deviations), **rest)
+    return Side(n, mean, floor, ceiling, spread, degrees, *_open_ends(deviations), *steps)
 
 
 def _open_ends(deviations: Floats) -> tuple[bool, bool]:
