@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tasks.inline import Finished, audited, people
+from tests.running.inline import Finished, audited, people
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.spec.audit import AuditSpec
 

@@ -12,13 +12,13 @@ from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.task_runners import ThreadPoolTaskRunner
-from tasks.session import Chunk, Session
+from umbrameter.running.session import Chunk, Session
 from tasks.stages import run_stage
 
 from tasks import progress, stage_tasks
 from tasks.external_targets.handover import ModelHandle
 from tasks.server import temporary_server
-from tests.tasks.inline import Here
+from tests.running.inline import Here
 from umbrameter.errors import ComputeError, SpecError
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.artefacts import Draft, Recipe, Store
@@ -61,7 +61,7 @@ def server() -> Iterator[None]:
 @flow(name="words", task_runner=RUNNER)  # type: ignore[arg-type]
 def words(root: str) -> str:
     """Make a, b and c of a; then d of a and c; then all of them a second time as one."""
-    session = Session(AuditSpec.load(SPEC), root, Here())
+    session = Session(AuditSpec.load(SPEC), root, driver(Here()))
     a, b = Word("a"), Word("b")
     c = Word("c", (a.recipe.path,))
     d = Word("d", (a.recipe.path, c.recipe.path))
@@ -152,7 +152,7 @@ def failing(root: str, error: type[Exception]) -> Seen:
 
     @flow(name="failing", task_runner=RUNNER)  # type: ignore[arg-type]
     def words() -> None:
-        session = Session(AuditSpec.load(SPEC), root, Here())
+        session = Session(AuditSpec.load(SPEC), root, driver(Here()))
         run_stage(session, "failing", [(task, Chunk("a", [Word("a", error=error)]))])
 
     state = words(return_state=True)

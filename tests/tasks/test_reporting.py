@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prefect.types.names import raise_on_name_alphanumeric_dashes_only
 
 from tasks import reporting
-from tests.tasks.inline import Finished, audited, people
+from tests.running.inline import Finished, audited, people
 from umbrameter.report import Report
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
 from umbrameter.spec.audit import AuditSpec

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tasks import reporting
-from tests.tasks.inline import audited
+from tests.running.inline import audited
 from umbrameter.evaluation.controls import failures
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report

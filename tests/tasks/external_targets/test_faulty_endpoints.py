@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 from tasks.external_targets.budget import announce
-from tasks.session import Session
+from umbrameter.running.session import Session
 
 from tasks.cluster import Compute
 from tasks.external_targets import endpoint as endpoint_module

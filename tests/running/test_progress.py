@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import progress
-from tasks.progress import LOG_EVERY, Stage, ticks
+from umbrameter.running.progress import LOG_EVERY, Stage, ticks
 
 LOGGER = "umbrameter.audit"
 
@@ -20,7 +20,7 @@ LOGGER = "umbrameter.audit"
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the clock's time, to be set."""
     now = [100.0]
-    monkeypatch.setattr("tasks.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("umbrameter.running.progress.time.perf_counter", lambda: now[0])
     return now
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from tasks.session import CLUSTER, Session, free_folder
+from umbrameter.running.session import CLUSTER, Session, free_folder
 
 from tasks import session as session_module
 from tasks.cluster import Compute
-from tests.tasks.inline import Here
+from tests.running.inline import Here
 from umbrameter.errors import TargetError
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import QueryMetadata, QueryStep
@@ -108,7 +108,7 @@ def cluster() -> Noting:
 
 @pytest.fixture
 def session(tmp_path: Path, cluster: Noting) -> Session:
-    return Session(SPEC, str(tmp_path), cluster)
+    return Session(SPEC, str(tmp_path), driver(cluster))
 
 
 # Who does the work
@@ -252,8 +252,8 @@ def test_the_cost_tells_what_was_made_from_what_was_there_by_stage(session: Sess
 
 
 def test_what_was_there_is_reused_however_often_it_is_looked_at(tmp_path: Path) -> None:
-    Session(SPEC, str(tmp_path), Noting()).make([Word("a")])
-    later = Session(SPEC, str(tmp_path), Noting())
+    Session(SPEC, str(tmp_path), driver(Noting())).make([Word("a")])
+    later = Session(SPEC, str(tmp_path), driver(Noting()))
     for _ in range(3):
         later.make([Word("a")])
     assert later.cost().reused == {Word("a").recipe.path} and later.cost().made == set()

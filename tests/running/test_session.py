@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tasks.session import TASK_SECONDS, Session, read_spec
+from umbrameter.running.session import TASK_SECONDS, Session, read_spec
 
 from tasks.cluster import Cluster, Compute
-from tasks.progress import Stage, ticks
+from umbrameter.running.progress import Stage, ticks
 from umbrameter.errors import SpecError
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.steps import perform
@@ -59,7 +59,7 @@ def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
 def test_workers_with_a_gpu_train_their_share_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(Compute(dask="tcp://somewhere:1", resources={"GPU": 1}))
     monkeypatch.setattr(cluster, "n_workers", lambda: 3)
-    session = Session(SPEC, str(tmp_path), cluster)
+    session = Session(SPEC, str(tmp_path), driver(cluster))
     assert [len(chunk) for chunk in session.chunks(STEPS, 1.0)] == [7, 7, 6]
     assert len(session.chunks(STEPS)) > 3
 
@@ -78,7 +78,7 @@ def test_progress_says_how_many_of_all_and_what_is_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("tasks.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("umbrameter.running.progress.time.perf_counter", lambda: now[0])
     stage = Stage("fit", 10)
     with caplog.at_level("INFO", logger="umbrameter.audit"):
         for now[0], finished, made in ((101, "ab", "ab"), (104, "cdef", "cd"), (105, "ghij", "ghij")):

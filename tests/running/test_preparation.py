@@ -13,9 +13,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from data.generated import DEFAULTS
-from tasks import preparation
+from umbrameter.running import preparation
 from tasks.external_targets.handover import ModelHandle
-from tests.tasks.inline import NOWHERE, InlineGraph, opened, people
+from tests.running.inline import NOWHERE, InlineGraph, opened, people
 from umbrameter.errors import DataError, PlanError, TargetError
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import GeneratedData, ParquetData, SidesData

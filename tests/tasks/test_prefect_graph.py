@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from prefect import Task
 from prefect.states import Failed
-from tasks.session import Chunk, Session
+from umbrameter.running.session import Chunk, Session
 
 from tasks import stage_tasks
-from tests.tasks.inline import Here
+from tests.running.inline import Here
 from umbrameter import errors
 from umbrameter.errors import ComputeError, UmbrameterError
 from umbrameter.spec.audit import AuditSpec
@@ -74,7 +74,7 @@ def test_what_nobody_foresaw_is_tried_again(error: Exception) -> None:
 
 @pytest.mark.parametrize("name", ["split_records", "evaluate_attacks"])
 def test_states_tell_what_was_made_from_what_was_there(tmp_path: Path, name: str) -> None:
-    session, task = Session(SPEC, str(tmp_path), Here()), TASKS[name]
+    session, task = Session(SPEC, str(tmp_path), driver(Here())), TASKS[name]
     first = task.fn(session, Chunk("two words", [Word("a"), Word("b")]), None)
     second = task.fn(session, Chunk("two words", [Word("a"), Word("b")]), None)
     third = task.fn(session, Chunk("three words", [Word("a"), Word("b"), Word("c")]), None)

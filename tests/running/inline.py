@@ -1,7 +1,6 @@
 """An audit in this process: real steps, store and graph of task runs, without Prefect's server, Dask or MLflow."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,15 @@ from uuid import UUID, uuid4
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect import Task
 from prefect.utilities.annotations import quote
-from tasks.run_graph import RunGraph
-from tasks.session import Chunk, Session
 
-from tasks import preparation, reporting, stages
-from tasks.cluster import Cluster, Compute
-from tasks.external_targets.handover import ModelHandle
+from tasks.audits import connect_any, source_of
+from tasks.prefect_graph import RunGraph
 from umbrameter.report import Report
+from umbrameter.running.audit import run_audit
+from umbrameter.running.driver import Driver
+from umbrameter.running.jobs import Graph, Job, LocalGraph
+from umbrameter.running.session import Chunk, Session
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.steps import Step, paths_of, perform
@@ -28,11 +27,12 @@ NOWHERE = "http://127.0.0.1:9"
 """An address of MLflow, so that no store of its own is made; nothing is ever sent to it."""
 
 
-class Here(Cluster):
-    """Steps are made where they are asked for."""
+class Here:
+    """Workers who make steps where they are asked for."""
 
-    def __init__(self) -> None:
-        super().__init__(Compute(workers=0))
+    are_here = True
+    models_a_task: int | None = None
+    trains_side_by_side = False
 
     def start(self) -> None:
         """Start nothing."""
@@ -44,9 +44,14 @@ class Here(Cluster):
         return N_WORKERS
 
 
+def driver(workers: Any = None, graph: Graph | None = None, **more: Any) -> Driver:
+    """Return a driver that does all of it here, unless told otherwise."""
+    return Driver(workers or Here(), graph or LocalGraph(), connect=connect_any, locate=source_of, **more)
+
+
 @dataclass(frozen=True, eq=False)
 class TaskRun:
-    """A task that has run, and what the graph of task runs was told of it."""
+    """A job that has run, and what the graph of task runs was told of it."""
 
     name: str
     reads: tuple[str, ...]
@@ -74,32 +79,33 @@ class TaskRun:
 class InlineGraph(RunGraph):
     """The graph of task runs; each runs when it is submitted."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
+    def __init__(self) -> None:
+        super().__init__(lambda job: _Inline(job, self))  # type: ignore[arg-type,return-value]
+        self.session: Session
         self.runs: list[TaskRun] = []
+        self.reads: tuple[str, ...] = ()
 
-    def submit(self, task: Any, reads: Iterable[str], *arguments: Any, **more: Any) -> Any:
-        read = tuple(reads)
-        return super().submit(_Inline(task, read, self), read, *arguments, **more)  # type: ignore[arg-type]
+    def submit(self, job: Any, reads: Iterable[str], *arguments: Any) -> Any:
+        self.reads = tuple(reads)
+        return super().submit(job, self.reads, *arguments)
 
     def of(self, *names: str) -> list[TaskRun]:
-        """Return the runs of some tasks, in order."""
+        """Return the runs of some jobs, in order."""
         return [run for run in self.runs if run.name in names]
 
 
 @dataclass(frozen=True)
 class _Inline:
-    task: Task[..., Any]
-    reads: tuple[str, ...]
+    job: Job[Any]
     graph: InlineGraph
 
     def submit(self, *arguments: Any, return_state: bool, wait_for: Sequence[TaskRun]) -> TaskRun:
-        missing = tuple(path for path in self.reads if not _is_there(self.graph.session, path))
+        reads = self.graph.reads
+        missing = tuple(path for path in reads if not _is_there(self.graph.session, path))
         given = tuple(a.unwrap() if isinstance(a, quote) else a for a in arguments)
-        value = self.task.fn(*given)
+        value = self.job.function(*given)
         waited_for = tuple(run.task_run_id for run in wait_for)
-        run = TaskRun(self.task.name, self.reads, waited_for, missing, given, value)
+        run = TaskRun(self.job.name, reads, waited_for, missing, given, value)
         self.graph.runs.append(run)
         return run
 
@@ -110,9 +116,9 @@ def _is_there(session: Session, path: str) -> bool:
 
 
 def opened(spec: AuditSpec, root: Path) -> tuple[Session, InlineGraph]:
-    """Return a session whose tasks run where they are submitted, and what is known of them."""
-    session = Session(spec, str(root), Here())
-    session.graph = graph = InlineGraph(session)
+    """Return a session whose jobs run where they are submitted, and what is known of them."""
+    graph = InlineGraph()
+    graph.session = session = Session(spec, str(root), driver(graph=graph))
     return session, graph
 
 
@@ -124,8 +130,6 @@ class Finished:
     graph: InlineGraph
     variants: tuple[TrainedVariant, ...]
     folder: str
-    table: Mapping[str, Any]
-    """What was given to Prefect as the table of results."""
 
     @property
     def root(self) -> str:
@@ -137,43 +141,11 @@ class Finished:
 
 
 def audited(spec: AuditSpec, root: Path, model: Any = None) -> Finished:
-    """Run an audit as `flows.audit` does, in the same order."""
+    """Run an audit and return what is known of it."""
     session, graph = opened(spec, root)
-    handle = None if model is None else ModelHandle(model)
-    records = preparation.prepare_records(session)
-    splits = preparation.split_records(session, records)
-    preparation.announce_limits(session, splits)
-    with preparation.connect_target(session, records, splits, handle, NOWHERE) as connection:
-        variants = preparation.plan_audit(session, records, splits, connection)
-        preparation.announce_queries(session, variants, connection)
-        stages.train_targets(session, variants, NOWHERE)
-        stages.query_targets(session, variants, connection)
-        unusable = stages.draw_shadow_records(session, variants, connection)
-        variants = preparation.plan_audit(session, records, splits, connection, unusable) if unusable else variants
-        preparation.verify_unchanged(session, variants, connection)
-        stages.fit_shadow_models(session, variants)
-        stages.merge_attack_data(session, variants)
-        stages.guard_answers(session, variants)
-        stages.gather_references(session, variants)
-        stages.fit_attack_models(session, variants)
-        stages.score_records(session, variants)
-        stages.evaluate_attacks(session, variants)
-        stages.check_controls(session, variants)
-        with _tables() as table:
-            folder = reporting.write_report(session, variants, connection)
+    folder = run_audit(session, model, NOWHERE)
     session.wait()
-    return Finished(session, graph, variants, folder, table)
-
-
-@contextmanager
-def _tables() -> Iterator[dict[str, Any]]:
-    """Keep what would go to Prefect's server as a table."""
-    given: dict[str, Any] = {}
-    before, reporting.create_table_artifact = reporting.create_table_artifact, given.update
-    try:
-        yield given
-    finally:
-        reporting.create_table_artifact = before
+    return Finished(session, graph, graph.of("plan_audit")[-1].value, folder)
 
 
 def all_steps(variants: Sequence[TrainedVariant]) -> dict[str, Step]:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect.client.schemas.objects import State
 
-from tasks import stages
+from umbrameter.running import stages
 from tests.outside import StretchedQuery
-from tests.tasks.inline import Finished, TaskRun, all_steps, audited
+from tests.running.inline import Finished, TaskRun, all_steps, audited
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, QueryStep, TargetQuery
 from umbrameter.store.steps import kind_of
@@ -269,7 +269,7 @@ def test_numbers_in_short_tell_first_last_and_gaps(numbers: set[int]) -> None:
 
 
 def test_a_stage_without_work_submits_nothing_and_is_not_counted(everything: Finished, tmp_path: Path) -> None:
-    from tests.tasks.inline import opened
+    from tests.running.inline import opened
 
     session, graph = opened(everything.session.spec, tmp_path)
     stages.run_stage(session, "fit guards", [])
