@@ -16,7 +16,7 @@ from umbrameter.evaluation.controls import failures
 from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report
-from umbrameter.report.text import likeness_sentence
+from umbrameter.report.sentences import likeness_sentence
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.statistics.metrics import measure
 from umbrameter.store.arrow import vector_column

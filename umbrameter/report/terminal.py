@@ -1,6 +1,6 @@
 """The report on a terminal: the summary after `umbrameter audit`, with or without colour.
 
-Belongs here: layout for a screen of 80 columns or more. Does not belong here: sentences (`text`).
+Belongs here: layout for a screen of 80 columns or more. Does not belong here: sentences (`sentences`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,31 +11,24 @@ from rich.table import Table
 from rich.text import Text
 
 from umbrameter.report.model import AS_STORED, LimitOutcome, Report, Result
-from umbrameter.report.sweep_model import SweepReport, lines, queries
-from umbrameter.report.text import (
+from umbrameter.report.not_measured import not_measured
+from umbrameter.report.recommendation import remaining_utility
+from umbrameter.report.selection import by_mitigation, stronger
+from umbrameter.report.sentences import (
     LIMITS_NOTE,
     NO_PROOF,
-    STATUS,
-    by_mitigation,
-    confidence,
     controls_line,
     deciding_bound,
     drawn_line,
-    figure,
     finding,
     guarantee_sentence,
-    intervals_note,
     likeness_sentence,
-    metric_name,
-    not_measured,
-    number,
     observed,
     other_trainings,
-    point,
-    remaining_utility,
-    stronger,
     summary_sentence,
 )
+from umbrameter.report.sweep_model import SweepReport, lines, queries
+from umbrameter.report.text import STATUS, confidence, figure, intervals_note, metric_name, number, point
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan", "no_limits": "cyan"}
 

@@ -31,7 +31,7 @@ from umbrameter.predictions.probabilities import listed
 from umbrameter.report import figures, html
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.recommendation import recommend
-from umbrameter.report.text import strongest
+from umbrameter.report.selection import strongest
 from umbrameter.seeds import generator, integer
 from umbrameter.spec.limits import expand
 from umbrameter.spec.score import ScoreSpec
