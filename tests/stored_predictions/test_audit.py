@@ -212,6 +212,14 @@ def test_an_attack_that_lacks_data_does_not_silence_the_others(tmp_path, command
     assert ("model_id)" in text) == (column == "model_id")
 
 
+def test_a_reason_that_several_attacks_share_is_one_line_on_the_screen(tmp_path, command):
+    """Each reason began with the attack's name, so that seven attacks without shadow models were seven lines."""
+    stored(tmp_path, target=audit(n=200)[0])
+    text = " ".join(command("score", tmp_path / "target.parquet")[1].split())
+    assert "Every figure (7 of 9 results): the attack needs shadow models' predictions (--shadow)." in text
+    assert text.count("--shadow") == 1 and text.index("--shadow") < text.index("Verdict") and "Where" not in text
+
+
 def test_labels_that_are_cleaner_on_one_side_are_drift(tmp_path):
     target, shadow = audit(gap=0)
     member = dict(zip(target["record_id"].to_pylist(), target["is_member"].to_pylist(), strict=True))

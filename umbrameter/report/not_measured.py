@@ -3,10 +3,15 @@
 Belongs here: the reasons, in lines for a page and for a screen. Does not belong here: what stands in a cell (`text`).
 """
 
-from umbrameter.report.model import LimitOutcome, Report
-from umbrameter.report.selection import by_mitigation
+from collections.abc import Sequence
+
+from umbrameter.report.model import LimitOutcome, Report, Result
+from umbrameter.report.selection import by_mitigation, stronger
 from umbrameter.report.text import listed, metric_name, mitigation_name
-from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.estimates import NotMeasured, NotReachable
+
+TIES = "not reachable, since too many records share the highest score"
+"""Why ties leave a TPR out of reach, without their number."""
 
 
 def not_measured(report: Report) -> list[str]:
@@ -29,6 +34,34 @@ def not_measured(report: Report) -> list[str]:
         *(line for reason, line in _classes_not_measured(report).items() if reason not in listed),
         *(f"Limit on {metric_name(x.metric)} of {x.attack}." for x in _open_limits(report)),
     ]
+
+
+def in_brief(report: Report) -> list[str]:
+    """Return what was not measured in a few lines: one per reason, with the number of results that a screen shows.
+
+    Ties leave a TPR out of reach for a reason of its own in every result; such reasons are one line per TPR.
+    """
+    results = stronger(report.results)
+    lost: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for name in dict.fromkeys(name for result in results for name in result.metrics):
+        for i, result in enumerate(results):
+            metric = result.metrics.get(name)
+            if isinstance(metric, NotMeasured):
+                is_tied = isinstance(metric, NotReachable)
+                lost.setdefault((TIES, name) if is_tied else (metric.not_measured, ""), []).append((i, name))
+    listed_reasons = {reason for reason, _ in lost}
+    return [
+        *(f"{_counted(cells, results)}: {reason}." for (reason, _), cells in lost.items()),
+        *(line for reason, line in _classes_not_measured(report).items() if reason not in listed_reasons),
+    ]
+
+
+def _counted(cells: Sequence[tuple[int, str]], results: Sequence[Result]) -> str:
+    """Return which figures, given as the result's index and the figure's name, and of how many of the results."""
+    rows = {i for i, _ in cells}
+    is_whole = len(cells) == sum(len(results[i].metrics) for i in rows) > len(rows)
+    names = listed([*dict.fromkeys(metric_name(name) for _, name in cells)], 3)
+    return f"{'Every figure' if is_whole else names} ({len(rows)} of {len(results)} results)"
 
 
 def _where(place: dict[str, dict[str, None]], n_attacks: int, n_mitigations: int) -> str:
