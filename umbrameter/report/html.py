@@ -159,7 +159,7 @@ def _what_it_takes(report: Report) -> list[str]:
 
 
 def _overview(report: Report) -> dict[str, Any]:
-    """Return the table of mitigations and attacks: one group of rows per mitigation, one row per attack."""
+    """Return the table: a row per mitigation with the test accuracy that it leaves, below it a row per attack."""
     groups = [
         {
             "mitigation": name,
@@ -169,9 +169,7 @@ def _overview(report: Report) -> dict[str, Any]:
         for name, results in by_mitigation(stronger(report.results)).items()
     ]
     columns = (
-        ("mitigation", ""),
-        ("test accuracy", "0 to 1"),
-        ("attack", ""),
+        ("mitigation", "attack"),
         ("attacker", ""),
         ("AUC", "0.5 is guessing, 1 certainty"),
         ("attack accuracy", "0.5 is guessing"),
