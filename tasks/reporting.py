@@ -14,15 +14,9 @@ from tasks.stages import tracking
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble, drawn_figures
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
-from umbrameter.report.text import (
-    attacker_name,
-    confidence,
-    figure,
-    intervals_note,
-    mitigation_name,
-    stronger,
-    summary_sentence,
-)
+from umbrameter.report.selection import stronger
+from umbrameter.report.sentences import summary_sentence
+from umbrameter.report.text import attacker_name, confidence, figure, intervals_note, mitigation_name
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.steps import paths_of
 from umbrameter.targets.connection import Connection

@@ -56,7 +56,7 @@ def read(root: str, folder: str, name: str) -> bytes:
 def claims_in_words(root: str, folder: str, mitigation: str) -> list[str]:
     """Return what a finished run says of the privacy that a mitigation claims, or that the claim is withdrawn."""
     from umbrameter.report.model import read_report
-    from umbrameter.report.text import guarantee_sentence, guarantees_of
+    from umbrameter.report.sentences import guarantee_sentence, guarantees_of
 
     return [*map(guarantee_sentence, guarantees_of(read_report(read(root, folder, "report.json")), mitigation))]
 

@@ -315,9 +315,9 @@ def _unmeasurable(inputs: AuditInputs, variant: TrainedVariant, attack: AnyAttac
     if reason is not None and (attack.needs_shadows or plan.learned):
         return reason
     if not target.can_be_queried and any(entry.asks_target for entry in attack.inputs):
-        return f"{attack.label} needs answers on other records, but only stored answers of this target are available"
+        return "the attack needs answers on other records, but only stored answers of this target are available"
     if attack.uses_confidences and any(part.hides_confidences for part in target.released_answers):
-        return f"the target answers labels alone, and {attack.label} uses confidences; gap and label_only do not"
+        return "the target answers labels alone, and the attack uses confidences; gap and label_only do not"
     return None
 
 
