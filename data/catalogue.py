@@ -18,7 +18,7 @@ from data.downloads import Download, fetch
 from data.entries import CATALOGUE, Entry, Layout, Reader
 from data.generated import STREAM, batches, parameters
 from umbrameter.errors import DataError, SpecError
-from umbrameter.records.sources import ParquetData
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData
 
 __all__ = [
     "CATALOGUE",
@@ -29,11 +29,29 @@ __all__ = [
     "available",
     "fetch",
     "locate",
+    "source_of",
     "write_generated",
 ]
 
 STANDIN_RECORDS = 60_000
 """Number of records in a generated stand-in."""
+
+
+def source_of(data: CatalogueData | GeneratedData, root: str) -> ParquetData:
+    """Return the files of a named data set, or of generated records.
+
+    Parameters
+    ----------
+    data
+        Which data set, or what to generate.
+    root
+        Where downloaded and generated files are kept.
+    """
+    if isinstance(data, CatalogueData):
+        return locate(data.name, root)
+    sizes = (data.records, data.features, data.classes)
+    path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
+    return ParquetData(path=str(path), label="y", duplicates="drop")
 
 
 def locate(name: str, root: str) -> ParquetData:

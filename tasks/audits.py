@@ -8,12 +8,11 @@ from contextlib import contextmanager
 
 from prefect.runtime import flow_run
 
-from data.catalogue import locate, write_generated
+from data.catalogue import source_of
 from tasks.cluster import Cluster, Compute
 from tasks.prefect_graph import RunGraph
 from tasks.progress import display
 from tasks.reporting import tracking
-from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.running.driver import Driver
 from umbrameter.running.session import WORKERS, Session
 from umbrameter.spec.audit import AuditSpec
@@ -72,20 +71,3 @@ def connect_any(target: Target, context: ConnectionContext) -> Connection:
     from tasks.external_targets.connectors import connect  # loads an HTTP client, which other audits do not need
 
     return connect(target, context)
-
-
-def source_of(data: CatalogueData | GeneratedData, root: str) -> ParquetData | SidesData:
-    """Return the files of a named data set, or of generated records.
-
-    Parameters
-    ----------
-    data
-        Which data set, or what to generate.
-    root
-        Where downloaded and generated files are kept.
-    """
-    if isinstance(data, CatalogueData):
-        return locate(data.name, root)
-    sizes = (data.records, data.features, data.classes)
-    path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
-    return ParquetData(path=str(path), label="y", duplicates="drop")

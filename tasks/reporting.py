@@ -7,15 +7,9 @@ from prefect.artifacts import create_table_artifact
 
 from umbrameter.report import Report
 from umbrameter.report.model import read_report
-from umbrameter.report.text import (
-    attacker_name,
-    confidence,
-    figure,
-    intervals_note,
-    mitigation_name,
-    stronger,
-    summary_sentence,
-)
+from umbrameter.report.selection import stronger
+from umbrameter.report.sentences import summary_sentence
+from umbrameter.report.text import attacker_name, confidence, figure, intervals_note, mitigation_name
 from umbrameter.running.jobs import job
 from umbrameter.running.session import Session
 

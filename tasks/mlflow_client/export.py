@@ -20,7 +20,7 @@ from umbrameter.report import Report, Result
 from umbrameter.report.model import read_report
 from umbrameter.report.model_card import card
 from umbrameter.report.run_artefacts import read_run_artefacts
-from umbrameter.report.text import guarantee_sentence, guarantees_of
+from umbrameter.report.sentences import guarantee_sentence, guarantees_of
 from umbrameter.serving import mitigated_model
 from umbrameter.serving.mitigated_model import ModelIndex
 from umbrameter.spec.audit import AuditSpec

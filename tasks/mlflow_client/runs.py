@@ -41,8 +41,9 @@ from umbrameter.report.mlflow_view import (
 from umbrameter.report.model import read_report
 from umbrameter.report.recommendation import leaks
 from umbrameter.report.run_artefacts import read_run_artefacts
+from umbrameter.report.sentences import controls_line
 from umbrameter.report.sweep_model import SweepReport
-from umbrameter.report.text import controls_line, mitigation_name
+from umbrameter.report.text import mitigation_name
 from umbrameter.serving import attack_models
 from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.steps.attack_models import model_files

@@ -8,7 +8,7 @@ from umbrameter.evaluation.guarantees import broken, held_against
 from umbrameter.evaluation.utility import AnswerQuality, accuracies, utility_and_change
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import LabelOnly, PrivacyClaim, Temperature
-from umbrameter.report.text import guarantee_sentence
+from umbrameter.report.sentences import guarantee_sentence
 from umbrameter.statistics.epsilon import epsilon_lower_bound, gaussian_epsilon_lower_bound
 from umbrameter.statistics.one_run import one_run_epsilon_lower_bound
 from umbrameter.statistics.paired import distortion

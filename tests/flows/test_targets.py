@@ -23,81 +23,32 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from mlflow.models import infer_signature
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import roc_auc_score
 
-from flows.audit import audit
-from tasks.cluster import Compute
 from tasks.external_targets.endpoint import WITNESSES
-from tasks.external_targets.handover import ModelHandle
+from tests.flows.people import NAMES, N, forest, run, spec, write_people
 from umbrameter.errors import TargetError
-from umbrameter.predictions.vectors import TINY
 from umbrameter.report import Report
-from umbrameter.spec.audit import AuditSpec
-from umbrameter.targets.columns import Columns, frame
 from umbrameter.targets.connection import N_CANARIES
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
-N, N_QUERIES = 300, 600 * 3
-"""Members, as many non-members; and queries of the audit below: each record and two changed copies of it."""
+N_QUERIES = 2 * N * 3
+"""Queries of the audit in `people`: each record and two changed copies of it."""
 
 N_SENT = N_QUERIES + 3 * 6 * WITNESSES
 """With the canaries that go along in all but the last, small request of 98 records each."""
 
 COMMAND = [sys.executable, "-c", "from umbrameter.cli import main; main()"]
-NAMES = ("age", "pay", "colour")
-COLUMNS = Columns(NAMES, {"colour": ("blue", "green", "red")}, (True, False, True))
-
-
-def people(n: int, seed: int) -> tuple[pa.Table, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    X = np.column_stack([rng.integers(18, 90, n), rng.normal(size=n), rng.integers(0, 3, n)]).astype(np.float32)
-    y = np.where(X[:, 1] + 0.7 * rng.normal(size=n) > 0, "yes", "no")
-    table = frame(X, COLUMNS).assign(label=y)
-    return pa.Table.from_pandas(table, preserve_index=False), y
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("people")
-    for seed, name in enumerate(("members", "nonmembers", "pool")):
-        pq.write_table(people(N if name != "pool" else 3 * N, seed)[0], path / f"{name}.parquet")
-    return path
+    return write_people(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Any:
-    from sklearn.compose import make_column_transformer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder
-
-    members = pq.read_table(folder / "members.parquet").to_pandas()
-    encoder = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="passthrough")
-    return make_pipeline(encoder, RandomForestClassifier(20, random_state=0)).fit(members[list(NAMES)], members.label)
-
-
-def spec(folder: Path, target: dict[str, Any], **more: Any) -> dict[str, Any]:
-    sides = {name: str(folder / f"{name}.parquet") for name in ("members", "nonmembers", "pool")}
-    return {
-        "name": "people",
-        "data": {"kind": "sides", **sides, "label": "label"},
-        "target": target,
-        "shadows": {"count": 4, "estimator": {"kind": "random_forest", "params": {"n_estimators": 20}}},
-        "attacks": [
-            {"kind": "shokri", "model": {"kind": "logistic_regression"}},
-            {"kind": "loss"},
-            {"kind": "label_only", "noise": {"copies": 2}},
-        ],
-        **more,
-    }
-
-
-def run(root: Path, content: dict[str, Any], model: Any = None) -> Report:
-    checked = AuditSpec.from_yaml(yaml.safe_dump(content))
-    held = None if model is None else ModelHandle(model)
-    run = audit(checked, root=str(root), compute=Compute(workers=0), tracked=False, model=held)
-    return Report.model_validate_json((root / run / "report.json").read_bytes())
+    return forest(folder)
 
 
 @pytest.fixture(scope="module")
@@ -257,34 +208,6 @@ def test_killed_in_the_middle_and_run_again_no_record_is_asked_twice(
     assert len([row for row, n in counted.rows.items() if n > 1]) == N_CANARIES
 
 
-def test_an_object_is_asked_anew_in_every_run(folder: Path, model: Any, tmp_path: Path) -> None:
-    class Other:
-        classes_ = model.classes_
-
-        def predict_proba(self, X: Any) -> Any:
-            return np.round(model.predict_proba(X)[:, ::-1], 3)
-
-    content = spec(folder, {"kind": "object", "name": "forest"}, attacks=[{"kind": "loss"}])
-    first, other, again = (run(tmp_path, content, model=m) for m in (model, Other(), model))
-    assert first.ledger.queries == other.ledger.queries == again.ledger.queries == 2 * N
-    assert again.results_json() == first.results_json() != other.results_json()
-
-
-def test_a_model_that_changes_meanwhile_fails_the_audit(folder: Path, model: Any, tmp_path: Path) -> None:
-    class Changing:
-        classes_, n = model.classes_, 0
-
-        def predict_proba(self, X: Any) -> Any:
-            self.n += 1
-            found = model.predict_proba(X)
-            return found if self.n < 2 else found[:, ::-1]
-
-    content = spec(folder, {"kind": "object", "name": "forest"}, attacks=[{"kind": "loss"}])
-    with pytest.raises(TargetError, match="replaced by another model meanwhile, or its answers are random"):
-        run(tmp_path, content, model=Changing())
-    assert run(tmp_path, content, model=model).ledger.queries == 2 * N
-
-
 @pytest.mark.parametrize(
     ("how", "change"),
     [
@@ -312,49 +235,6 @@ def test_the_budget_is_held_before_anything_is_asked(folder: Path, served: int, 
         assert sum(counted.rows.values()) == N_CANARIES
 
 
-def test_a_class_that_no_record_has_is_measured(folder: Path, model: Any, tmp_path: Path) -> None:
-    class Wider:
-        """Knows "unsure", too, which it answers more of for older people."""
-
-        classes_ = np.array(["no", "unsure", "yes"])
-
-        def predict_proba(self, X: Any) -> Any:
-            rest, known = np.asarray(X["age"], float)[:, None] / 100, model.predict_proba(X)
-            return np.column_stack([known[:, :1] * (1 - rest), rest, known[:, 1:] * (1 - rest)])
-
-    attacks = [{"kind": "loss"}, {"kind": "shokri", "model": {"kind": "logistic_regression"}}]
-    more = {"attacks": attacks, "mitigations": [{"kind": "memguard"}, {"kind": "top_k", "k": 3}]}
-    found = run(tmp_path, spec(folder, {"kind": "object"}, **more), model=Wider())
-    sides = []
-    for name in ("members", "nonmembers"):
-        table = pq.read_table(folder / f"{name}.parquet").to_pandas()
-        answers = Wider().predict_proba(table[list(NAMES)].astype({"pay": np.float32}))
-        p = np.where(table["label"] == "no", answers[:, 0], answers[:, 2])
-        sides.append(np.log(np.maximum(p, TINY)))
-    by_hand = roc_auc_score(np.repeat([1, 0], N), np.concatenate(sides))
-    aucs = {(r.attack, r.mitigation, r.attacker): r.metrics["auc"].value for r in found.results}  # type: ignore[union-attr]
-    assert aucs["loss", None, None] == pytest.approx(by_hand, abs=1e-3)
-    assert aucs["shokri(logistic_regression)", None, None] > 0.5
-    assert aucs["loss", "top_k(3)", "adaptive"] == aucs["loss", None, None]
-    assert found.target.n_classes == 2
-
-
-def test_labels_alone(folder: Path, model: Any, tmp_path: Path) -> None:
-    class Labels:
-        classes_ = model.classes_
-
-        def predict(self, X: Any) -> Any:
-            return model.predict(X)
-
-    target = {"kind": "object", "answers": [{"kind": "label_only"}]}
-    attacks = [{"kind": "gap"}, {"kind": "loss"}, {"kind": "label_only", "noise": {"copies": 2}}]
-    found = run(tmp_path, spec(folder, target, attacks=attacks), model=Labels())
-    by_attack = {result.attack: result.metrics["auc"] for result in found.results}
-    assert "the target answers labels alone" in by_attack["loss"].not_measured  # type: ignore[union-attr]
-    assert by_attack["gap"].value > 0.5 and by_attack["label_only"].value > 0.5  # type: ignore[union-attr]
-    assert "labels alone" in found.results[0].utility["log_loss"].not_measured  # type: ignore[union-attr]
-
-
 def test_stored_predictions(folder: Path, model: Any, given: Report, tmp_path: Path) -> None:
     parts = [pq.read_table(folder / f"{name}.parquet") for name in ("members", "nonmembers", "pool")]
     whole = pa.concat_tables(parts)
@@ -380,22 +260,6 @@ def test_stored_predictions(folder: Path, model: Any, given: Report, tmp_path: P
     assert figures["loss"] == expected["loss"]
     assert "only stored answers" in figures["label_only"].not_measured  # type: ignore[union-attr]
     assert found.ledger.queries == 0
-
-
-def test_nothing_of_an_object_goes_into_prefects_database() -> None:
-    class Client:
-        def __init__(self) -> None:
-            self.api_key, self.records = "s3cret", [[1, 2, 3]]
-
-    parameters = audit.serialize_parameters({"model": ModelHandle(Client())})
-    assert "s3cret" not in str(parameters) and "[1, 2, 3]" not in str(parameters)
-
-
-def test_an_audit_of_which_no_attack_can_be_measured_says_so(folder: Path, model: Any, tmp_path: Path) -> None:
-    target = {"kind": "object", "answers": [{"kind": "label_only"}]}
-    found = run(tmp_path, spec(folder, target, attacks=[{"kind": "loss"}]), model=model)
-    assert [r.attack for r in found.results] == ["loss"]
-    assert found.controls["permuted_labels"].status == "not_measured"
 
 
 @pytest.mark.parametrize("mitigation", [{"kind": "memguard"}, {"kind": "params", "params": {"C": 0.01}}])

@@ -9,14 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from umbrameter.errors import DataError
 from umbrameter.predictions import parquet
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.predictions.probabilities import align_probabilities, as_integer_labels, check_labels, improbable
-from umbrameter.predictions.vectors import Vectors
 from umbrameter.store.arrow import vector_column
 from umbrameter.typing import Floats
 
@@ -24,7 +20,6 @@ N, N_CLASSES = 25, 12
 RNG = np.random.default_rng(0)
 ANSWERS = RNG.dirichlet(np.ones(N_CLASSES), N).astype(np.float32)
 COLUMNS: dict[str, Any] = {"label": RNG.integers(0, N_CLASSES, N), "is_member": np.arange(N) % 2 == 0}
-few = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def stored(folder: Path, *, rounded: bool = False, **columns: Any) -> StoredPredictions:
@@ -362,84 +357,3 @@ def test_rounded_answers_need_not_sum_to_one_and_are_probabilities_all_the_same(
     assert np.array_equal(read(found), np.round(ANSWERS, 1))
     with pytest.raises(DataError, match=r"row 3 .*\[0, 1\]"):
         read(stored(tmp_path, rounded=True, prediction=changed(3, 1.5)))
-
-
-# At the border of a model
-
-
-@given(st.integers(0, 2**16))
-@few
-def test_a_single_column_is_the_second_of_two_classes(seed: int) -> None:
-    p = np.random.default_rng(seed).random(6)
-    for answers in (p, p[:, None]):
-        assert np.allclose(align_probabilities(answers, [0, 1], 2), np.column_stack([1 - p, p]))
-    assert np.allclose(align_probabilities(p, [2, 0], 3), np.column_stack([p, np.zeros(6), 1 - p]))
-
-
-@given(st.integers(0, 2**16), st.sampled_from([np.nan, np.inf, -1e-3, 1.002, 2e-3]))
-@few
-def test_vectors_are_judged_one_at_a_time(seed: int, wrong: float) -> None:
-    rng = np.random.default_rng(seed)
-    answers = rng.dirichlet(np.ones(3), 10)
-    row = int(rng.integers(10))
-    answers[row, 0] = wrong if wrong != 2e-3 else answers[row, 0] + wrong
-    infinite, outside, unsummed = improbable(answers)
-    for i, p in enumerate(answers.tolist()):
-        assert infinite[i] == (not all(map(np.isfinite, p)))
-        assert outside[i] == any(x < -1e-6 or x > 1 + 1e-6 for x in p)
-        assert unsummed[i] == (abs(sum(p) - 1) > 1e-3)
-    assert (infinite | outside | unsummed).tolist() == [i == row for i in range(10)]
-
-
-def test_coarse_answers_may_sum_to_anything_between() -> None:
-    coarse = [[0.3, 0.3], [0.0, 0.0]]
-    assert align_probabilities(coarse, [0, 1], 2, is_coarse=True).tolist() == coarse
-    with pytest.raises(DataError, match=r"\[0\.3, 0\.3\] for record 0 \(2 such"):
-        align_probabilities(coarse, [0, 1], 2)
-    with pytest.raises(DataError, match="record 0"):
-        align_probabilities([[1.5, 0.0]], [0, 1], 2, is_coarse=True)
-
-
-@pytest.mark.parametrize(
-    ("labels", "n_classes", "text"),
-    [
-        ([[1, 1], [0, 1]], None, r"row 0 .*\[1, 1\].*one-hot"),
-        ([[0, 1], [0, 0]], None, "row 1 .*one-hot"),
-        (["a", "b"], None, "<U1"),
-        (np.zeros((2, 2, 2)), None, r"\(2, 2, 2\)"),
-        ([0, -1], None, "-1.* of record 1"),
-        ([0.0, np.inf], None, "inf.* of record 1 "),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-def test_labels_that_are_none_are_named(labels: Any, n_classes: int | None, text: str) -> None:
-    with pytest.raises(DataError, match=text):
-        as_integer_labels(labels, n_classes)
-
-
-def test_labels_in_range_are_let_through_and_booleans_are_two_classes() -> None:
-    check_labels([0, 4, 2], 5)
-    check_labels([], 1)
-    assert as_integer_labels([True, False]).tolist() == [1, 0]
-    assert as_integer_labels(np.zeros((0,))).tolist() == [] and as_integer_labels([[0, 1, 0]], 3).tolist() == [1]
-
-
-# Vectors
-
-
-@given(st.integers(0, 2**16))
-@few
-def test_a_confidence_is_that_of_the_label_and_rows_are_taken_together(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    vectors = Vectors(rng.dirichlet(np.ones(4), 9), rng.integers(0, 4, 9), rng.random(9) < 0.5)
-    assert vectors.confidence().tolist() == [p[y] for p, y in zip(vectors.predictions, vectors.labels, strict=True)]
-    rows = rng.integers(9, size=5)
-    some = vectors.where(rows)
-    assert np.array_equal(some.predictions, vectors.predictions[rows]) and some.is_in is not None
-    assert np.array_equal(some.is_in, np.asarray(vectors.is_in)[rows]) and np.array_equal(
-        some.labels, vectors.labels[rows]
-    )
-    assert Vectors(vectors.predictions, vectors.labels).where(rows).is_in is None
-    before = vectors.predictions.copy()
-    vectors.logit(2.0)
-    assert np.array_equal(vectors.predictions, before)

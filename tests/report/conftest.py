@@ -42,6 +42,56 @@ AUCS = {
     "label_only": (0.575, 0.577),
     "params(min_samples_leaf=20)": (0.503, 0.506),
 }
+AUDIT = AuditInfo(
+    name="adult-forest",
+    spec_digest="9f2c" * 16,
+    seed=0,
+    version="0.1.0",
+    started="2026-11-24T09:21:07+00:00",
+    seconds=48.2,
+)
+DATA = DataInfo(
+    name="adult", n_records=48_842, n_features=14, n_classes=2, warnings=["52 records occur more than once"]
+)
+TARGET = TargetInfo(
+    kind="train",
+    description="random_forest, trained here",
+    train_accuracy=0.9998,
+    test_accuracy=0.8472,
+    n_members=5_000,
+    n_nonmembers=500,
+    n_classes=2,
+)
+SHADOWS = ShadowInfo(
+    n_models=16,
+    n_trained=12,
+    n_reused=4,
+    design="disjoint",
+    data="real records of the pool, apart from members and non-members",
+    size=5_000,
+    train_accuracy=0.9998,
+    test_accuracy=0.8469,
+)
+LEDGER = Ledger(
+    queries=10_000,
+    fits=29,
+    reused=4,
+    seconds={"fit shadows": 30.1, "score": 12.0},
+    peak_rss_mb=612.4,
+    cpu_seconds={"fit shadows": 58.7, "score": 11.5, "orchestration": 9.0},
+    driver_peak_rss_mb=301.2,
+    worker_peak_rss_mb=612.4,
+)
+LIMIT = LimitOutcome(
+    metric="auc",
+    attack="loss",
+    limit=0.6,
+    observed=0.621,
+    bound=0.610,
+    side="lower",
+    status="fail",
+    source="the data owner",
+)
 ACCURACIES = dict.fromkeys(AUCS, 0.8472) | {"params(min_samples_leaf=20)": 0.8514}
 
 
@@ -108,64 +158,19 @@ def results() -> list[Result]:
 
 def build(name: str = "adult-forest", status: Status = "no_limits", **changes: object) -> Report:
     """Return the sample; `changes` replace whole parts of it."""
-    limits = LimitOutcome(
-        metric="auc",
-        attack="loss",
-        limit=0.6,
-        observed=0.621,
-        bound=0.610,
-        side="lower",
-        status="fail" if status == "no_limits" else status,
-        source="the data owner",
-    )
     parts: dict[str, object] = {
-        "audit": AuditInfo(
-            name=name,
-            spec_digest="9f2c" * 16,
-            seed=0,
-            version="0.1.0",
-            started="2026-11-24T09:21:07+00:00",
-            seconds=48.2,
-        ),
-        "data": DataInfo(
-            name="adult", n_records=48_842, n_features=14, n_classes=2, warnings=["52 records occur more than once"]
-        ),
-        "target": TargetInfo(
-            kind="train",
-            description="random_forest, trained here",
-            train_accuracy=0.9998,
-            test_accuracy=0.8472,
-            n_members=5_000,
-            n_nonmembers=500,
-            n_classes=2,
-        ),
-        "shadows": ShadowInfo(
-            n_models=16,
-            n_trained=12,
-            n_reused=4,
-            design="disjoint",
-            data="real records of the pool, apart from members and non-members",
-            size=5_000,
-            train_accuracy=0.9998,
-            test_accuracy=0.8469,
-        ),
+        "audit": AUDIT.model_copy(update={"name": name}),
+        "data": DATA,
+        "target": TARGET,
+        "shadows": SHADOWS,
         "results": results(),
         "controls": {"copies": Control(status="pass", reason="0.0% of the non-members are copies of members")},
         "verdict": Verdict(
             status=status,
             reason="No limits are set." if status == "no_limits" else "One limit was held against the audit.",
-            limits=[] if status == "no_limits" else [limits],
+            limits=[] if status == "no_limits" else [LIMIT.model_copy(update={"status": status})],
         ),
-        "ledger": Ledger(
-            queries=10_000,
-            fits=29,
-            reused=4,
-            seconds={"fit shadows": 30.1, "score": 12.0},
-            peak_rss_mb=612.4,
-            cpu_seconds={"fit shadows": 58.7, "score": 11.5, "orchestration": 9.0},
-            driver_peak_rss_mb=301.2,
-            worker_peak_rss_mb=612.4,
-        ),
+        "ledger": LEDGER,
     }
     found = parts | changes
     return Report.model_validate({"recommendation": recommend(found["results"], (), 0.01)} | found)  # type: ignore[arg-type]

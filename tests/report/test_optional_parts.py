@@ -9,8 +9,9 @@ from rich.console import Console
 
 from umbrameter.report import Report
 from umbrameter.report.html import render
+from umbrameter.report.sentences import controls_line, drawn_line, guarantee_sentence
 from umbrameter.report.terminal import summary
-from umbrameter.report.text import attacker_name, controls_line, drawn_line, guarantee_sentence
+from umbrameter.report.text import attacker_name
 from umbrameter.statistics.estimates import Interval
 
 

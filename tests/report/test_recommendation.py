@@ -6,7 +6,8 @@ import pytest
 
 from umbrameter.report import Report, Result
 from umbrameter.report.recommendation import leak, leaks, recommend
-from umbrameter.report.text import stronger, summary_sentence
+from umbrameter.report.selection import stronger
+from umbrameter.report.sentences import summary_sentence
 from umbrameter.spec.limits import Limit
 from umbrameter.statistics.estimates import Interval, LowerBound, NotMeasured
 

@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from umbrameter.report.terminal import summary
-from umbrameter.statistics.estimates import NotMeasured
+from umbrameter.statistics.estimates import NotMeasured, NotReachable
 
+RATE = "tpr_at_fpr_0.01"
+TIED = NotReachable(not_measured="40 records share the highest score", low=0.0, high=0.1, confidence=0.95)
 PLACES = {"Report": "runs/runs/adult/report.html", "MLflow UI": "umbrameter ui --root runs"}
 
 
@@ -70,9 +72,41 @@ def test_not_measured_is_words_and_never_zero(report):
     text = shown(report.model_copy(update={"results": results}), 80)
     lines = table_of(text)
     assert lines[0].split(None, 1) == ["none", "test accuracy not measured"]
-    assert re.split(r" {2,}", lines[1].strip())[1:] == ["not measured", "not measured", "not"]
-    assert lines[2].split() == ["measured"]
-    assert "there are no members." in text
+    assert re.split(r" {2,}", lines[1].strip())[1:] == ["not measured", "not measured", "-"]
+    assert "-: not measured" in lines and "Every figure (10 of 10 results): there are no members." in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("name", ["loss", "shokri(hist_gradient_boosting)"])
+def test_a_rate_that_was_not_measured_takes_one_line_and_its_mark_is_explained(report, width, name):
+    figures = report.results[0].metrics
+    lost = NotMeasured(not_measured="there are too few non-members")
+    ties = "ties: not reachable, since too many records share the highest score"
+    for metric, word, note in ((figures[RATE], "0.010", None), (TIED, "ties", ties), (lost, "-", "-: not measured")):
+        result = report.results[0].model_copy(update={"attack": name, "metrics": figures | {RATE: metric}})
+        lines = table_of(shown(report.model_copy(update={"results": [result]}), width))
+        assert lines[1].endswith(f"0.570 [0.561, 0.579]  {word}")
+        assert lines[2].startswith("---" if name == "loss" else "(hist_gradient_boosting)")
+        assert [line for line in lines if line.startswith(("ties:", "-:"))] == ([note] if note else [])
+
+
+def test_the_verdict_and_the_summary_are_on_the_screen_at_the_end(report):
+    """An audit of UCI Adult left 25 reasons, 80 lines, below them."""
+    results = []
+    for i, result in enumerate(report.results):
+        tied = TIED.model_copy(update={"not_measured": f"{i} records share the highest score"})
+        rates = dict.fromkeys(("tpr_at_fpr_0.1", RATE, "tpr_at_fpr_0.001"), tied)
+        results.append(result.model_copy(update={"metrics": result.metrics | rates}))
+    lines = shown(report.model_copy(update={"results": results}), 80).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Verdict: no limits set"))
+    end = " ".join(lines[start:])
+    assert len(lines) - start <= 24 and "Summary" in end and "Members can be told" in end
+    assert "of 10 results" not in end and sum("of 10 results" in line for line in lines) == 3
+
+
+def test_where_what_was_not_measured_is_listed_is_said(report):
+    assert "Not measured (the report lists each result and reason)" in shown(report, 80)
+    assert "Not measured (a report, by --out DIR, lists each result and reason)" in shown(report, 80, {})
 
 
 def test_markup_in_names_is_printed_as_it_is(build_report):

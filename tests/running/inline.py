@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect.utilities.annotations import quote
 
-from tasks.audits import connect_any, source_of
+from data.catalogue import source_of
+from tasks.audits import connect_any
 from tasks.prefect_graph import RunGraph
 from umbrameter.report import Report
 from umbrameter.running.audit import run_audit

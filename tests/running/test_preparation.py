@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from data import catalogue
 from data.generated import DEFAULTS
-from umbrameter.running import preparation
-from tasks.external_targets.handover import ModelHandle
+from tasks import audits
 from tests.running.inline import NOWHERE, InlineGraph, opened, people
 from umbrameter.errors import DataError, PlanError, TargetError
 from umbrameter.records.reader import Records
-from umbrameter.records.sources import GeneratedData, ParquetData, SidesData
+from umbrameter.records.sources import GeneratedData, ParquetData
+from umbrameter.running import preparation
+from umbrameter.running.jobs import job
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.split import SplitMetadata
 from umbrameter.steps.target import TargetMetadata
@@ -73,16 +75,10 @@ def model(tmp_path: Path) -> Fitted:
 # Where records lie
 
 
-def test_records_of_a_path_lie_where_the_path_says() -> None:
-    sides = SidesData(members="a", nonmembers="b", label="y")
-    parquet = ParquetData(path="a", label="y")
-    assert preparation.source_of(sides, "root") is sides and preparation.source_of(parquet, "root") is parquet
-
-
 def test_generated_records_are_written_once_and_are_as_many_as_said(tmp_path: Path) -> None:
     data = GeneratedData(records=50, features=7, classes=3, seed=1)
-    first, second = (preparation.source_of(data, str(tmp_path)) for _ in range(2))
-    other = preparation.source_of(data.model_copy(update={"seed": 2}), str(tmp_path))
+    first, second = (catalogue.source_of(data, str(tmp_path)) for _ in range(2))
+    other = catalogue.source_of(data.model_copy(update={"seed": 2}), str(tmp_path))
     assert isinstance(first, ParquetData) and first == second != other
     table = pq.read_table(first.path)
     assert table.num_rows == 50 and first.label in table.column_names
@@ -92,7 +88,7 @@ def test_generated_records_are_written_once_and_are_as_many_as_said(tmp_path: Pa
 @pytest.mark.parametrize("like", DEFAULTS)
 def test_every_data_set_that_is_imitated_has_records(tmp_path: Path, like: str) -> None:
     data = GeneratedData(like=like, records=20, features=9, classes=2)  # type: ignore[arg-type]
-    source = preparation.source_of(data, str(tmp_path))
+    source = catalogue.source_of(data, str(tmp_path))
     assert isinstance(source, ParquetData) and pq.read_table(source.path).num_rows == 20
 
 
@@ -101,8 +97,8 @@ def test_a_flow_run_is_called_by_its_spec_however_that_is_given(kind: str, monke
     path = Path(__file__).parents[1] / "flows" / "small.yaml"
     loaded = AuditSpec.load(path)
     spec = {"text": str(path), "file name": "small.yaml", "mapping": loaded.model_dump(mode="json"), "spec": loaded}
-    monkeypatch.setattr(preparation, "flow_run", SimpleNamespace(parameters={"spec": spec[kind], "root": "runs"}))
-    assert preparation.run_name() == "small"
+    monkeypatch.setattr(audits, "flow_run", SimpleNamespace(parameters={"spec": spec[kind], "root": "runs"}))
+    assert audits.run_name() == "small"
 
 
 # Records and splits
@@ -183,18 +179,13 @@ def test_each_repeat_is_laid_out_and_whatever_reads_the_records_comes_after_the_
     assert [(v.repeat, v.training.split) for v in variants] == [(0, splits[0]), (1, splits[1])]
     plan = graph.runs[-1]
     assert plan.name == "plan_audit" and len(plan.waited_for) == 2
-    (first, second) = (graph.submit(_Nothing(), [path]) for path in (records, splits[1]))
+    (first, second) = (graph.submit(_nothing, [path]) for path in (records, splits[1]))
     assert first.waited_for == second.waited_for == (plan.task_run_id,)
 
 
-class _Nothing:
-    """A task that does nothing."""
-
-    name = "nothing"
-
-    @staticmethod
-    def fn() -> None:
-        return None
+@job("do nothing")
+def _nothing() -> None:
+    """Do nothing."""
 
 
 # The connection
@@ -205,8 +196,7 @@ def connected(folder: Path, model: Any, *settings: str, root: str = "root") -> A
     session, graph = opened(spec(folder, GIVEN, *settings), folder / root)
     records = preparation.prepare_records(session)
     splits = preparation.split_records(session, records)
-    handle = None if model is None else ModelHandle(model)
-    return session, graph, records, splits, preparation.connect_target(session, records, splits, handle, NOWHERE)
+    return session, graph, records, splits, preparation.connect_target(session, records, splits, model, NOWHERE)
 
 
 def test_a_target_that_is_trained_here_needs_no_connection(tmp_path: Path) -> None:
@@ -225,7 +215,7 @@ def test_a_model_is_asked_about_canaries_and_its_identity_is_an_artefact(tmp_pat
         (identity,) = (path for path in session.made if path.startswith("store/targets/"))
         known = TargetMetadata.read(session.store.open(identity))
         assert (known.description, known.is_trained_here) == ("forest", False)
-        assert graph.submit(_Nothing(), [identity]).waited_for == (graph.of("connect_target")[0].task_run_id,)
+        assert graph.submit(_nothing, [identity]).waited_for == (graph.of("connect_target")[0].task_run_id,)
 
 
 @pytest.mark.parametrize(("answers", "n"), [("[]", N_CANARIES), ("[{kind: rounding, decimals: 1}]", N_CANARIES_COARSE)])

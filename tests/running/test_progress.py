@@ -1,16 +1,12 @@
 """What is said while a stage goes on: counts, the time that is left, and nothing that could stop the work."""
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import progress
 from umbrameter.running.progress import LOG_EVERY, Stage, ticks
 
 LOGGER = "umbrameter.audit"
@@ -22,40 +18,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr("umbrameter.running.progress.time.perf_counter", lambda: now[0])
     return now
-
-
-class Prefect:
-    """What a stage asks of Prefect: takes artefacts, or refuses them from some call on."""
-
-    def __init__(self, refuses_from: int | None = None):
-        self.refuses_from = refuses_from
-        self.calls: list[dict[str, Any]] = []
-
-    def create(self, **settings: Any) -> UUID:
-        return self._called(settings)
-
-    def update(self, artefact: UUID, **settings: Any) -> UUID:
-        assert isinstance(artefact, UUID)
-        return self._called(settings)
-
-    def _called(self, settings: dict[str, Any]) -> UUID:
-        self.calls.append(settings)
-        if self.refuses_from is not None and len(self.calls) > self.refuses_from:
-            raise ConnectionError("All connection attempts failed")
-        return uuid4()
-
-
-@pytest.fixture
-def in_flow(monkeypatch: pytest.MonkeyPatch) -> Callable[[Prefect], Prefect]:
-    """Let stages believe that they are in a flow run, whose server is the one given."""
-
-    def given(prefect: Prefect) -> Prefect:
-        monkeypatch.setattr(progress.FlowRunContext, "get", lambda: object())
-        monkeypatch.setattr(progress, "create_progress_artifact", prefect.create)
-        monkeypatch.setattr(progress, "update_progress_artifact", prefect.update)
-        return prefect
-
-    return given
 
 
 def stepped(stage: Stage, n: int, made: int = 0) -> Stage:
@@ -161,76 +123,29 @@ def test_every_step_ticks_though_no_line_is_due(clock: list[float]) -> None:
     assert [line.partition(" (")[0] for line in seen] == [f"fit: {n} of 9 done" for n in (1, 2, 3)]
 
 
-# Prefect's artefact
+# Elsewhere than in the log
 
 
-def test_outside_a_flow_prefect_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    prefect = Prefect()
-    monkeypatch.setattr(progress, "create_progress_artifact", prefect.create)
-    monkeypatch.setattr(progress, "update_progress_artifact", prefect.update)
-    stepped(Stage("fit", 2), 2)
-    assert prefect.calls == []
-
-
-def test_a_stage_without_steps_has_no_artefact(in_flow: Callable[[Prefect], Prefect]) -> None:
-    prefect = in_flow(Prefect())
-    Stage("report", 0).end()
-    assert prefect.calls == []
-
-
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [("fit shadow models", "progress-fit-shadow-models"), ("Query 2, again!", "progress-query-2-again-")],
-)
-def test_the_artefact_is_named_by_the_stage(in_flow: Callable[[Prefect], Prefect], name: str, key: str) -> None:
-    prefect = in_flow(Prefect())
-    Stage(name, 3)
-    assert prefect.calls == [{"progress": 0.0, "key": key, "description": f"{name}: 0 of 3 done"}]
-
-
-def test_the_artefact_follows_the_lines_of_the_log(
-    in_flow: Callable[[Prefect], Prefect], clock: list[float], caplog: pytest.LogCaptureFixture
-) -> None:
-    prefect = in_flow(Prefect())
-    stage = Stage("fit", 8)
+def test_a_display_follows_the_lines_of_the_log(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    shown: list[tuple[float, str]] = []
+    stage = Stage("fit", 8, lambda share, line: shown.append((share, line)))
     with caplog.at_level(logging.INFO, logger=LOGGER):
         for _ in range(8):
             clock[0] += LOG_EVERY * 0.75
             stepped(stage, 1, 1)
-    assert [call["progress"] for call in prefect.calls] == [0.0, 25.0, 50.0, 75.0, 100.0]
-    assert [call["description"] for call in prefect.calls[1:]] == lines(caplog)
+    assert [share for share, _ in shown] == [25.0, 50.0, 75.0, 100.0]
+    assert [line for _, line in shown] == lines(caplog)
 
 
-@pytest.mark.parametrize("refuses_from", [0, 1, 2])
-def test_an_artefact_that_prefect_refuses_stops_no_work_and_is_not_tried_again(
-    in_flow: Callable[[Prefect], Prefect], clock: list[float], caplog: pytest.LogCaptureFixture, refuses_from: int
-) -> None:
-    prefect = in_flow(Prefect(refuses_from))
-    with caplog.at_level(logging.DEBUG, logger=LOGGER):
-        stage = Stage("fit", 6)
-        for _ in range(6):
-            clock[0] += LOG_EVERY
-            stepped(stage, 1, 1)
-    assert (stage.done, len(prefect.calls)) == (6, refuses_from + 1)
-    assert [record.levelname for record in caplog.records if record.exc_info] == ["DEBUG"]
-    assert sum(record.levelno >= logging.WARNING for record in caplog.records) == 0
-    assert lines(caplog)[-1] == "fit: 6 of 6 done (6 made, 0 reused), 12.0 s"
+def test_a_stage_that_waits_for_its_display_holds_up_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadPoolExecutor(1) as waiting:
+        others = [lambda: stepped(stage, 1).done]
 
+        def slow(_share: float, _line: str) -> None:
+            if others:  # while one is shown, somebody else finishes something
+                assert waiting.submit(others.pop()).result(timeout=10) == 2
 
-def test_a_stage_that_waits_for_prefect_holds_up_no_other_thread(
-    in_flow: Callable[[Prefect], Prefect], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_flow(Prefect())
-    stage, waiting = Stage("fit", 3), ThreadPoolExecutor(1)
-    others = [lambda: stepped(stage, 1).done]
-
-    def slow(artefact: UUID, **_: Any) -> UUID:
-        if others:  # while Prefect is asked, somebody else finishes something
-            assert waiting.submit(others.pop()).result(timeout=10) == 2
-        return artefact
-
-    monkeypatch.setattr(progress, "update_progress_artifact", slow)
-    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
-    with waiting:
+        stage = Stage("fit", 3, slow)
+        monkeypatch.setattr("umbrameter.running.progress.LOG_EVERY", 0.0)
         assert stepped(stage, 1).done == 2
-    assert others == [] and stage._artefact is not None
+    assert others == []

@@ -6,15 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from umbrameter.running.session import TASK_SECONDS, Session, read_spec
 
+from tasks.audits import read_spec
 from tasks.cluster import Cluster, Compute
-from umbrameter.running.progress import Stage, ticks
+from tests.running.inline import driver
 from umbrameter.errors import SpecError
+from umbrameter.running.progress import Stage, ticks
+from umbrameter.running.session import TASK_SECONDS, Session
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.steps import perform
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from note_step import Note
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
@@ -25,7 +27,7 @@ STEPS = [Note(f"work {i}") for i in range(20)]
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    return Session(SPEC, str(tmp_path), Cluster(Compute(workers=2)))
+    return Session(SPEC, str(tmp_path), driver(Cluster(Compute(workers=2))))
 
 
 @pytest.mark.parametrize("seconds", [None, 0.0, 0.001, 1.0, 100.0])
@@ -52,7 +54,7 @@ def test_pieces_become_smaller_so_that_all_workers_end_together(
 
 
 def test_models_of_a_task_may_be_given(tmp_path: Path) -> None:
-    session = Session(SPEC, str(tmp_path), Cluster(Compute(workers=2, models_a_task=8)))
+    session = Session(SPEC, str(tmp_path), driver(Cluster(Compute(workers=2, models_a_task=8))))
     assert [len(chunk) for chunk in session.chunks(STEPS, 1.0)] == [8, 8, 4]
 
 
@@ -66,7 +68,7 @@ def test_workers_with_a_gpu_train_their_share_side_by_side(tmp_path: Path, monke
 
 def test_what_was_made_and_what_was_there_is_counted_once(session: Session) -> None:
     perform(session.store.root, STEPS[:3])
-    with session.stage("notes", 5), session.cluster:
+    with session.stage("notes", 5), session.workers:  # type: ignore[attr-defined]
         assert not session.make(STEPS[:5])
         assert session.make(STEPS[:5])
     cost = session.cost()
@@ -101,7 +103,7 @@ def test_a_terminal_gets_every_step(session: Session) -> None:
 
     handler = Bars()
     ticks.addHandler(handler)
-    with session.stage("notes", 2), session.cluster:
+    with session.stage("notes", 2), session.workers:  # type: ignore[attr-defined]
         for step in STEPS[:2]:
             session.make([step])
     ticks.removeHandler(handler)

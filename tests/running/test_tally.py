@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from umbrameter.running.session import CLUSTER, Session, free_folder
 
-from tasks import session as session_module
+from tasks import audits
 from tasks.cluster import Compute
-from tests.running.inline import Here
+from tests.running.inline import Here, driver
 from umbrameter.errors import TargetError
+from umbrameter.running.session import WORKERS, Session, free_folder
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import QueryMetadata, QueryStep
 from umbrameter.store.artefacts import Draft, Recipe, Store
@@ -207,14 +207,17 @@ def test_a_session_closes_its_cluster_and_waits_only_for_what_is_needed(
     later = threading.Event()
 
     class Closing(Here):
+        def __enter__(self) -> "Closing":
+            return self
+
         def __exit__(self, *_: object) -> None:
             events.append("closed")
 
-    monkeypatch.setattr(session_module, "Cluster", lambda _: Closing())
+    monkeypatch.setattr(audits, "Cluster", lambda _: Closing())
 
     def run() -> None:
-        with session_module.session(SPEC, str(tmp_path), Compute(workers=0)) as opened:
-            opened.begin(CLUSTER, lambda: events.append("cluster"))
+        with audits.session(SPEC, str(tmp_path), Compute(workers=0)) as opened:
+            opened.begin(WORKERS, lambda: events.append("cluster"))
             opened.begin("MLflow", lambda: later.wait(10) and events.append("MLflow"))
             if fails:
                 raise KeyError("no such thing")

@@ -1,58 +1,21 @@
-"""`umbrameter score`: from stored predictions to a report, without heavy imports."""
-
-import json
-import subprocess
-import sys
+"""From stored predictions to a report."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scipy.special import softmax
 
+from tests.stored_predictions.tables import N_CLASSES, N_MODELS, N, answers, audit, column, stored
 from umbrameter.attacks import Lira, Loss, References, Signals, Vectors
 from umbrameter.errors import DataError
 from umbrameter.evaluation.controls import failures
 from umbrameter.mitigations import Composition, LabelOnly, MemGuard, Params, Rounding, TopK
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.report import Report
-from umbrameter.report.text import likeness_sentence
+from umbrameter.report.sentences import likeness_sentence
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.statistics.metrics import measure
 from umbrameter.store.arrow import vector_column
 from umbrameter.stored_predictions.audit import page_and_figures, score_stored
-
-N, N_CLASSES, N_MODELS = 400, 5, 16
-
-
-def answers(rng, labels, hardness, is_in, gap=2.0):
-    raw = rng.normal(size=(len(labels), N_CLASSES))
-    raw[np.arange(len(labels)), labels] += 1 + hardness + gap * is_in
-    return softmax(raw, axis=1).astype(np.float32)
-
-
-def audit(seed=1, gap=2.0, n=N, n_models=N_MODELS):
-    """Give the tables of a target and of shadow models, each record IN half of them."""
-    rng = np.random.default_rng(seed)
-    labels, hardness = rng.integers(0, N_CLASSES, 2 * n), rng.normal(size=2 * n)
-    ids, member = rng.permutation(10 * n)[: 2 * n], rng.permutation(np.arange(2 * n) < n)
-    target = {"label": labels, "is_member": member, "record_id": ids}
-    target["prediction"] = vector_column(answers(rng, labels, hardness, member, gap))
-    parts = []
-    for model in range(n_models):
-        is_in = rng.permutation(2 * n) < n
-        order = rng.permutation(2 * n)
-        vectors = answers(rng, labels, hardness, is_in, gap)[order]
-        columns = {"label": labels[order], "is_member": is_in[order], "record_id": ids[order]}
-        columns |= {"model_id": np.full(2 * n, model), "prediction": vector_column(vectors)}
-        parts.append(pa.table(columns))
-    return pa.table(target), pa.concat_tables(parts)
-
-
-def stored(folder, **tables):
-    for name, table in tables.items():
-        pq.write_table(table, folder / f"{name}.parquet", row_group_size=1000)
-    return [StoredPredictions(folder / f"{name}.parquet") for name in tables]
 
 
 def by_attack(report):
@@ -147,10 +110,6 @@ def test_slices_and_columns_p(tmp_path):
 # Wrong audits
 
 
-def column(table, name, values):
-    return table.set_column(table.schema.get_field_index(name), name, values)
-
-
 def test_exchanged_sides_shuffled_rows_and_copies_are_caught(tmp_path):
     target, _ = audit()
     rng = np.random.default_rng(1)
@@ -169,18 +128,6 @@ def test_exchanged_sides_shuffled_rows_and_copies_are_caught(tmp_path):
     assert report.controls["copies"].status == "fail"
 
 
-def test_what_makes_no_slice_is_said(tmp_path, command):
-    target, _ = audit(n=100)
-    table = target.append_column("height", pa.array(np.linspace(1, 2, 200))).append_column("n", pa.array(range(200)))
-    path, *_ = stored(tmp_path, target=table)
-    report, _ = score_stored(path, None, ScoreSpec(attacks=(Loss(),)))
-    said = "columns of the predictions that make no slices: height (holds fractions), n (more than 50 values)"
-    assert report.data.warnings == [said]
-    _, out, _ = command("score", tmp_path / "target.parquet")
-    assert said in " ".join(out.split())
-    assert score_stored(*stored(tmp_path, target=target), None, ScoreSpec(attacks=(Loss(),)))[0].data.warnings == []
-
-
 def test_classes_have_the_names_of_the_labels(tmp_path):
     target, shadow = audit(n=100, n_models=2)
     names = np.array(["fox", "hen", "owl", "pig", "rat"])
@@ -196,20 +143,6 @@ def test_classes_have_the_names_of_the_labels(tmp_path):
     assert [entry.label for entry in from_1.results[0].by_class] == ["1", "2", "3", "4", "5"]
     with pytest.raises(DataError, match=r"shadow.parquet' has labels of the classes 0, 1, 2, 3, 4, and .* of 1, 2, 3"):
         score_stored(*stored(tmp_path, target=numbered[0], shadow=shadow), spec)
-
-
-@pytest.mark.parametrize(
-    ("column", "known"), [("record_id", "4 models"), ("model_id", "models that are not told apart (no model_id)")]
-)
-def test_an_attack_that_lacks_data_does_not_silence_the_others(tmp_path, command, column, known):
-    target, shadow = audit(n=200, n_models=4)
-    stored(tmp_path, target=target, shadow=shadow.drop_columns([column]))
-    _, out, _ = command("score", tmp_path / "target.parquet", "--shadow", tmp_path / "shadow.parquet")
-    text = " ".join(out.split())
-    assert "Members can be told from non-members: AUC " in text
-    assert "4 of 9 attacks were not measured, and may be stronger;" in text
-    assert f"there is no {column} in the shadow predictions" in text and f"Shadows {known}" in text
-    assert ("model_id)" in text) == (column == "model_id")
 
 
 def test_labels_that_are_cleaner_on_one_side_are_drift(tmp_path):
@@ -361,62 +294,7 @@ def test_what_is_no_parquet_or_of_other_classes(tmp_path):
         score_stored(*stored(tmp_path, target=doubled, shadow=shadow), ScoreSpec())
 
 
-def test_rounded_answers_need_not_sum_to_one(tmp_path, command):
-    target, _ = audit(n=50)
-    vectors = np.round(np.stack(target["prediction"].to_numpy()), 1)
-    pq.write_table(column(target, "prediction", vector_column(vectors)), tmp_path / "x.parquet")
-    code, _, err = command("score", tmp_path / "x.parquet")
-    assert code == 1 and "--rounded takes rounded" in err
-    assert command("score", tmp_path / "x.parquet", "--rounded")[0] == 0
-
-
-# The command
-
-
-@pytest.mark.parametrize(("limit", "code"), [(0.55, 2), (0.99, 0), (0.82, 0)])
-def test_exit_codes_follow_the_limits(tmp_path, command, limit, code):
-    stored(tmp_path, target=audit()[0])
-    (tmp_path / "spec.yaml").write_text(f"limits: [{{metric: auc, attack: loss, limit: {limit}, source: us}}]")
-    assert command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")[0] == code
-
-
-def test_a_limit_on_what_is_not_measured_is_exit_code_3(tmp_path, command):
-    stored(tmp_path, target=audit()[0])
-    (tmp_path / "spec.yaml").write_text("limits: [{metric: auc, attack: lira(online), limit: 0.6, source: us}]")
-    assert command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")[0] == 3
-
-
-def test_report_and_figures_are_written_and_json_is_all_there_is(tmp_path, command):
-    target, shadow = audit()
-    stored(tmp_path, target=target, shadow=shadow)
-    files = (tmp_path / "target.parquet", "--shadow", tmp_path / "shadow.parquet", "--out", tmp_path / "out")
-    code, out, _ = command("score", *files, "--json")
-    assert Report.model_validate_json(out).results and code == 0
-    made = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    assert made == {"report.json", "report.html", "figures/roc.png", "figures/class_precision.png"}
-    assert "Controls: can this audit be trusted?" in (tmp_path / "out" / "report.html").read_text()
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(out)
-    assert "lira(online)" in command("score", *files)[1]
-
-
-def test_a_spec_that_is_none_says_where(tmp_path, command):
-    stored(tmp_path, target=audit(n=20)[0])
-    (tmp_path / "spec.yaml").write_text("attacks: [{kind: magic}]")
-    code, out, err = command("score", tmp_path / "target.parquet", "--spec", tmp_path / "spec.yaml")
-    assert (code, out) == (1, "") and "attacks[0].kind='magic': unknown kind" in err and "Traceback" not in err
-
-
-def test_nothing_heavy_is_loaded(tmp_path):
-    stored(tmp_path, **dict(zip(("target", "shadow"), audit(n=50), strict=True)))
-    code = (
-        "import sys; from umbrameter.cli import app\n"
-        f"app(['score', {str(tmp_path / 'target.parquet')!r}, '--shadow', {str(tmp_path / 'shadow.parquet')!r}],"
-        " standalone_mode=False)\n"
-        "heavy = {'prefect', 'dask', 'distributed', 'mlflow', 'jax', 'torch', 'numba', 'optax'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+# Mitigations
 
 
 def test_mitigations_are_measured_by_two_attackers_and_those_of_the_training_are_not(tmp_path):

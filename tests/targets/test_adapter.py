@@ -7,71 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from tests.targets.fixed import PEOPLE, ROWS, VECTORS, Fixed, N, X, adapted, answers, of_three, stored
 from umbrameter.errors import DataError, TargetError
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
-from umbrameter.records.build import build
-from umbrameter.records.reader import Records
-from umbrameter.records.sources import ParquetData
-from umbrameter.store.artefacts import Store
 from umbrameter.targets.adapter import Adapted
-from umbrameter.targets.columns import Columns
-from umbrameter.targets.querying import aligned_answers
-
-N = 90
-VECTORS = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], np.float32)
-
-
-def stored(folder: Path, labels: Sequence[Any], **columns: Any) -> Records:
-    """Return records of two features and a label, and of further columns."""
-    X = np.random.default_rng(0).normal(size=(len(labels), 2)).astype(np.float32)
-    table = pa.table({"a": X[:, 0], "b": X[:, 1], **columns, "y": pa.array(labels)})
-    pq.write_table(table, folder / "data.parquet")
-    store = Store(folder / "root")
-    return Records.open(store, build(ParquetData(path=str(folder / "data.parquet"), label="y"), store).path)
-
-
-def answers(model: Any, records: Records, **options: Any) -> np.ndarray:
-    """Return a model's answers on all records, as an audit gets them."""
-    adapted = Adapted(model, Columns.of(records), records.classes, **options)
-    return aligned_answers(adapted, len(records.classes))(records.take(np.arange(records.n_records))[0])
-
-
-def of_three(names: Sequence[Any]) -> list[Any]:
-    return [names[i % 3] for i in range(N)]
-
-
-class Fixed:
-    """Answers the same vectors whatever it is asked, under a method's name; keeps what it was given."""
-
-    def __init__(self, method: str, answer: Any, classes: Sequence[Any] | None = None):
-        setattr(self, method, self.answer)
-        self.given: list[Any] = []
-        self._answer = answer
-        if classes is not None:
-            self.classes_ = classes
-
-    def answer(self, X: Any) -> Any:
-        self.given.append(X)
-        return self._answer(X) if callable(self._answer) else self._answer
-
-
-PLAIN = Columns(("a", "b"), {}, (False, False))
-X = np.array([[0.5, 1], [2, 3]], np.float32)
-
-
-def adapted(model: Any, classes: Sequence[Any] = ("no", "yes", "maybe"), **options: Any) -> Adapted:
-    return Adapted(model, PLAIN, classes, **options)
-
 
 # The labels
 
@@ -221,10 +167,6 @@ def test_arrays_stay_float32() -> None:
     assert np.array_equal(adapted(Fixed("predict_proba", strict, [0, 1, 2]), [0, 1, 2]).predict_proba(X), VECTORS)
 
 
-PEOPLE = Columns(("pay", "age", "colour"), {"colour": ("blue", "red")}, (False, True, False))
-ROWS = np.array([[0.5, 37, 1], [0.25, 40, 0]], np.float32)
-
-
 def test_a_table_with_categories_goes_in_as_a_data_frame() -> None:
     model = Fixed("predict_proba", VECTORS, ["no", "yes", "maybe"])
     Adapted(model, PEOPLE, ["no", "yes", "maybe"]).predict_proba(ROWS)
@@ -306,76 +248,6 @@ def test_coarse_answers_are_taken_where_it_is_said(tmp_path: Path, part: Any) ->
     assert np.array_equal(answers(Fixed("predict", rough), records, answers=(part,)), rough)
     with pytest.raises(DataError, match="summing to 1"):
         answers(Fixed("predict", rough), records)
-
-
-# What is no answer
-
-
-def test_an_object_that_cannot_be_asked() -> None:
-    for thing in (object(), Fixed("transform", VECTORS), None):
-        with pytest.raises(TargetError, match=r"churn has neither predict_proba nor predict; give a fitted classifier"):
-            adapted(thing, name="churn")
-
-
-def test_what_a_model_raises_is_told_in_a_line() -> None:
-    def fail(_: Any) -> None:
-        raise RuntimeError("mat1 and mat2\nshapes cannot be multiplied")
-
-    text = r"^churn could not answer 2 records: RuntimeError: mat1 and mat2 shapes cannot be multiplied; check that"
-    with pytest.raises(TargetError, match=text):
-        adapted(Fixed("predict_proba", fail), name="churn").predict_proba(X)
-
-
-def test_records_are_not_repeated_in_errors() -> None:
-    def fail(given: Any) -> None:
-        raise ValueError(f"no column age in {given.to_dict('list')} of {len(given)} rows")
-
-    with pytest.raises(TargetError, match=r"'pay': \[#, #\], 'age': \[#, #\], 'colour': \['#', '#'\]") as caught:
-        Adapted(Fixed("predict", fail), PEOPLE, ["no", "yes"]).predict_proba(ROWS)
-    assert caught.value.__suppress_context__
-    assert "no column age in" in str(caught.value) and "of 2 rows" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("found", "shown"),
-    [
-        (np.array([0, 1]), r"int64 of shape \(2,\)"),
-        (np.array(["yes", "no"]), r"<U3 of shape \(2,\)"),
-        (VECTORS[:1], r"float32 of shape \(1, 3\)"),
-        (np.stack([VECTORS, VECTORS]), r"float32 of shape \(2, 2, 3\)"),
-        (np.array([0.2, 0.9]), r"float64 of shape \(2,\)"),
-        (np.eye(2, 3, dtype=int), r"int64 of shape \(2, 3\)"),
-        (None, r"object of shape \(\)"),
-        (0.5, r"float64 of shape \(\)"),
-    ],
-)
-def test_what_is_not_one_vector_per_record(found: Any, shown: str) -> None:
-    with pytest.raises(TargetError, match=rf"the model answered {shown} for 2 records; expected probabilities"):
-        adapted(Fixed("predict", found)).predict_proba(X)
-
-
-def test_answers_of_unequal_length() -> None:
-    with pytest.raises(TargetError, match="could not answer 2 records: ValueError"):
-        adapted(Fixed("predict_proba", [[0.5, 0.5], [1.0]])).predict_proba(X)
-
-
-@pytest.mark.parametrize(
-    ("row", "text"),
-    [
-        ([0.5, 0.5], r"shape \(3, 2\); expected one column for each of the 3 classes"),
-        ([-0.5, 0.5, 1], r"in \[0, 1\]"),
-        ([np.nan, 0.5, 0.5], "finite"),
-        ([0.5, 0.5, 0.5], "summing to 1"),
-    ],
-)
-def test_vectors_that_are_no_probabilities(tmp_path: Path, row: list[float], text: str) -> None:
-    with pytest.raises(DataError, match=text):
-        answers(Fixed("predict", np.array([row] * 3)), stored(tmp_path, ["a", "b", "c"]))
-
-
-def test_a_classifier_that_is_not_fitted() -> None:
-    with pytest.raises(TargetError, match="could not answer 2 records: NotFittedError"):
-        adapted(LogisticRegression()).predict_proba(X)
 
 
 # Networks that are there

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from prefect import Task
 from prefect.states import Failed
-from umbrameter.running.session import Chunk, Session
 
-from tasks import stage_tasks
-from tests.running.inline import Here
+from tasks.prefect_graph import as_task
+from tests.running.inline import driver
 from umbrameter import errors
 from umbrameter.errors import ComputeError, UmbrameterError
+from umbrameter.running import stage_jobs
+from umbrameter.running.jobs import Job
+from umbrameter.running.session import Chunk, Session
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.artefacts import Draft, Recipe, Store
 
-TASKS = {name: value for name, value in vars(stage_tasks).items() if isinstance(value, Task)}
+TASKS = {name: as_task(value) for name, value in vars(stage_jobs).items() if isinstance(value, Job)}
 SPEC = AuditSpec.load(Path(__file__).parents[1] / "flows" / "small.yaml")
 KNOWN = [error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, UmbrameterError)]
 
@@ -37,9 +38,9 @@ class Word:
 
 
 def is_worth_retrying(error: Exception) -> bool:
-    condition = stage_tasks.train_target.retry_condition_fn
+    condition = TASKS["train_target"].retry_condition_fn
     assert condition is not None
-    return bool(condition(stage_tasks.train_target, None, Failed(data=error)))  # type: ignore[arg-type]
+    return bool(condition(TASKS["train_target"], None, Failed(data=error)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -74,7 +75,7 @@ def test_what_nobody_foresaw_is_tried_again(error: Exception) -> None:
 
 @pytest.mark.parametrize("name", ["split_records", "evaluate_attacks"])
 def test_states_tell_what_was_made_from_what_was_there(tmp_path: Path, name: str) -> None:
-    session, task = Session(SPEC, str(tmp_path), driver(Here())), TASKS[name]
+    session, task = Session(SPEC, str(tmp_path), driver()), TASKS[name]
     first = task.fn(session, Chunk("two words", [Word("a"), Word("b")]), None)
     second = task.fn(session, Chunk("two words", [Word("a"), Word("b")]), None)
     third = task.fn(session, Chunk("three words", [Word("a"), Word("b"), Word("c")]), None)

@@ -21,7 +21,7 @@ from tests.running.inline import audited
 from umbrameter.evaluation.controls import failures
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report
-from umbrameter.report.text import likeness_sentence
+from umbrameter.report.sentences import likeness_sentence
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.store.arrow import vector_column

@@ -7,7 +7,6 @@ Exit codes: see `EXIT_CODES`.
 
 import _thread
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,16 +14,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
-from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 import umbrameter
+from umbrameter import checkout
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
-from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
+from umbrameter.errors import SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(
     help="Measure how much a trained classifier gives away about which records it was trained on.",
@@ -33,15 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "umbrameter",
-}
-"""Environment variables, unless they are set already, that keep the libraries' own lines off the terminal."""
 
 STOPPED = 130
 """The exit code after Ctrl-C."""
@@ -99,6 +88,9 @@ def audit(
     ] = None,
     tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option(help="For tls://: this client's key (PEM).")] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Work on this machine, without Prefect, Dask and MLflow.")
+    ] = False,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -112,15 +104,18 @@ def audit(
         "tls_key": tls_key,
     }
     cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
+    if _works_locally(local):
+        _refuse_locally(cluster | {"tracking_uri": tracking_uri})
+        raise typer.Exit(_audit_locally(spec, root, settings or (), fail_on or (), workers, as_json, debug))
     try:
         from umbrameter.report.progress_bars import progress_on_stderr
 
-        with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
+        with progress_on_stderr(debug), checkout.load("tasks.server").temporary_server() as when_it_answers:
             from umbrameter.spec.sweep import load
 
             checked = load(spec, settings or (), fail_on or ())
             name = "audit" if hasattr(checked, "target") else "sweep"
-            flow, compute = getattr(_pipeline(f"flows.{name}"), name), _compute(cluster)
+            flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
             _heed_ctrl_c()
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
@@ -198,7 +193,7 @@ def records(run: Run, debug: Debug = False) -> None:
 def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> None:
     """Log a finished run to MLflow, such as one whose tracking failed."""
     root, folder = root_and_folder(run)
-    tracking = _pipeline("tasks.mlflow_client.runs")
+    tracking = checkout.load("tasks.mlflow_client.runs")
     log = tracking.log_sweep if is_sweep(root, folder) else tracking.log_run
     read(root, folder, "sweep.json" if is_sweep(root, folder) else "report.json")
     parent = log(root, folder, tracking_uri)
@@ -217,7 +212,7 @@ def export(
     """Export a run's target under a mitigation as an MLflow model that serves mitigated predictions."""
     root, folder = root_and_folder(run)
     read(root, folder, "report.json")
-    name = _pipeline("tasks.mlflow_client.export").export(root, folder, mitigation, to)
+    name = checkout.load("tasks.mlflow_client.export").export(root, folder, mitigation, to)
     typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
     for sentence in claims_in_words(root, folder, name):
         typer.echo(f"Privacy, {sentence}")
@@ -232,7 +227,7 @@ def ui(
     debug: Debug = False,
 ) -> None:
     """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
-    command = _pipeline("tasks.mlflow_client.tracking_store").ui_command(root, tracking_uri, port)
+    command = checkout.load("tasks.mlflow_client.tracking_store").ui_command(root, tracking_uri, port)
     typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
     # -2 and 130 are the codes after Ctrl-C, which is the way to end it.
     raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)
@@ -241,7 +236,7 @@ def ui(
 @app.command()
 def datasets(root: Root = "runs", debug: Debug = False) -> None:
     """List the data sets that a spec can name: size, licence, where each one is, and how to get it."""
-    typer.echo(_pipeline("data.listing").listing(root, shutil.get_terminal_size().columns))
+    typer.echo(checkout.load("data.listing").listing(root, shutil.get_terminal_size().columns))
 
 
 @app.command()
@@ -309,39 +304,53 @@ def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def _pipeline(module: str) -> Any:
-    """Import a module of the checkout: `flows`, `tasks` and `data` are not part of the installed package.
+def _works_locally(is_asked: bool) -> bool:
+    """Return whether an audit runs without the pipeline: if it is asked for, or if there is none."""
+    missing = None if checkout.find() else "the installed package has no flows"
+    if missing is None and not checkout.has_pipeline():
+        missing = "the ring pipeline is not installed"
+    if not is_asked and missing:
+        typer.echo(f"Working on this machine alone, without Prefect, Dask and MLflow (--local): {missing}.", err=True)
+    return is_asked or missing is not None
 
-    Raises
-    ------
-    MissingRingError
-        When there is no checkout, or the libraries of the pipeline are not installed.
-    """
-    home = Path(umbrameter.__file__).resolve().parents[1]
-    checkout = home if (home / "flows" / "audit.py").is_file() else Path.cwd()
-    if not (checkout / "flows" / "audit.py").is_file():
-        raise MissingRingError(
-            f"this command runs from a checkout of umbrameter, and {checkout} is not one (it has no flows/audit.py); "
-            "change into a checkout, or use umbrameter as a library"
-        )
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    if str(checkout) not in sys.path:
-        sys.path.insert(0, str(checkout))
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        ring = (error.name or "").partition(".")[0]  # another module that is missing is a bug
-        if ring not in ("prefect", "dask", "distributed", "mlflow", "httpx"):
-            raise
-        raise MissingRingError(f"{ring} is not installed; run: pip install 'umbrameter[pipeline]'") from None
+
+def _refuse_locally(settings: dict[str, Any]) -> None:
+    """Refuse the settings of a cluster, and those of MLflow."""
+    given = [f"--{n.replace('_', '-')}" for n, value in settings.items() if value and n != "workers"]
+    if given:
+        raise SpecError(f"{', '.join(given)} cannot be used with --local, which has neither a cluster nor MLflow")
+
+
+def _audit_locally(
+    spec: str,
+    root: str,
+    settings: Iterable[str],
+    fail_on: Iterable[str],
+    workers: int | None,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Run an audit or a sweep on this machine, print it, and return the exit code that it means."""
+    from umbrameter.local.driver import audit_here
+    from umbrameter.report.progress_bars import progress_on_stderr
+    from umbrameter.running.sweep import write_sweep
+    from umbrameter.spec.sweep import Sweep, load
+
+    with progress_on_stderr(debug):
+        checked = load(spec, settings, fail_on)
+        if isinstance(checked, Sweep):
+            runs = [audit_here(point.spec, root, workers) for point in checked.points]
+            run = write_sweep(checked, root, runs)
+        else:
+            run = audit_here(checked, root, workers)
+    return show(root, run, None, as_json, is_tracked=False)
 
 
 def _compute(settings: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
     try:
-        return _pipeline("tasks.cluster").Compute(**settings)
+        return checkout.load("tasks.cluster").Compute(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])

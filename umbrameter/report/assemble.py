@@ -26,7 +26,7 @@ from umbrameter.report.model import (
     TargetInfo,
 )
 from umbrameter.report.recommendation import recommend
-from umbrameter.report.text import strongest
+from umbrameter.report.selection import strongest
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.limits import expand
 from umbrameter.statistics.estimates import Metric, NotMeasured

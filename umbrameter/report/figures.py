@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from umbrameter.report.model import Report
-from umbrameter.report.recommendation import Leak, leaks
-from umbrameter.report.text import percent, remaining_utility
+from umbrameter.report.recommendation import Leak, leaks, remaining_utility
+from umbrameter.report.text import percent
 from umbrameter.statistics.estimates import Interval
 from umbrameter.statistics.metrics import ClassMetrics
 from umbrameter.typing import Floats

@@ -1,37 +1,38 @@
 """The report as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
 
 Belongs here: what goes into which table, as text. Does not belong here: markup and style (`templates`), sentences
-(`text`) or drawings (`figures`).
+(`sentences`) or drawings (`figures`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from umbrameter.report.model import DrawnInfo, LimitOutcome, Report
+from umbrameter.report.not_measured import not_measured
 from umbrameter.report.recommendation import leaks
-from umbrameter.report.templating import filled, or_not, unbroken
-from umbrameter.report.text import (
+from umbrameter.report.selection import by_mitigation, stronger
+from umbrameter.report.sentences import (
     LIMITS_NOTE,
     NO_PROOF,
-    STATUS,
-    attacker_name,
-    by_mitigation,
-    confidence,
-    control_name,
     deciding_bound,
     drawn_line,
     finding,
     guarantee_sentence,
-    intervals_note,
     likeness_rows,
     likeness_sentence,
-    metric_name,
-    mitigation_name,
-    not_measured,
-    number,
     observed,
     other_trainings,
-    stronger,
+)
+from umbrameter.report.templating import filled, or_not, unbroken
+from umbrameter.report.text import (
+    STATUS,
+    attacker_name,
+    confidence,
+    control_name,
+    intervals_note,
+    metric_name,
+    mitigation_name,
+    number,
 )
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
 from umbrameter.statistics.metrics import ClassMetrics
@@ -158,7 +159,7 @@ def _what_it_takes(report: Report) -> list[str]:
 
 
 def _overview(report: Report) -> dict[str, Any]:
-    """Return the table of mitigations and attacks: one group of rows per mitigation, one row per attack."""
+    """Return the table: a row per mitigation with the test accuracy that it leaves, below it a row per attack."""
     groups = [
         {
             "mitigation": name,
@@ -168,9 +169,7 @@ def _overview(report: Report) -> dict[str, Any]:
         for name, results in by_mitigation(stronger(report.results)).items()
     ]
     columns = (
-        ("mitigation", ""),
-        ("test accuracy", "0 to 1"),
-        ("attack", ""),
+        ("mitigation", "attack"),
         ("attacker", ""),
         ("AUC", "0.5 is guessing, 1 certainty"),
         ("attack accuracy", "0.5 is guessing"),

@@ -10,19 +10,10 @@ from typing import Any
 
 from umbrameter.report.model import Report, Result
 from umbrameter.report.recommendation import leaks
+from umbrameter.report.selection import stronger
+from umbrameter.report.sentences import guarantee_sentence, guarantees_of, summary_sentence
 from umbrameter.report.sweep_model import SweepReport, rows
-from umbrameter.report.text import (
-    STATUS,
-    attacker_name,
-    confidence,
-    figure,
-    guarantee_sentence,
-    guarantees_of,
-    intervals_note,
-    mitigation_name,
-    stronger,
-    summary_sentence,
-)
+from umbrameter.report.text import STATUS, attacker_name, confidence, figure, intervals_note, mitigation_name
 from umbrameter.statistics.estimates import Interval, LowerBound
 
 TABLE = ("auc", "tpr_at_fpr_0.01", "test_accuracy", "log_loss", "calibration_error", "label_agreement", "distortion")

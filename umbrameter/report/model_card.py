@@ -2,21 +2,10 @@
 
 from umbrameter.report.model import Report, Result
 from umbrameter.report.recommendation import leak, leaks
+from umbrameter.report.selection import stronger
+from umbrameter.report.sentences import NO_PROOF, controls_line, guarantee_sentence, guarantees_of, summary_sentence
 from umbrameter.report.templating import filled
-from umbrameter.report.text import (
-    NO_PROOF,
-    STATUS,
-    attacker_name,
-    confidence,
-    controls_line,
-    figure,
-    guarantee_sentence,
-    guarantees_of,
-    intervals_note,
-    metric_name,
-    stronger,
-    summary_sentence,
-)
+from umbrameter.report.text import STATUS, attacker_name, confidence, figure, intervals_note, metric_name
 
 FIGURES = ("auc", "accuracy", "tpr_at_fpr_0.01")
 

@@ -1,6 +1,6 @@
 """An audit's progress on a terminal: one bar per stage, the current one at the bottom.
 
-Belongs here: how progress looks on a screen. Does not belong here: what is counted (`tasks.progress`).
+Belongs here: how progress looks on a screen. Does not belong here: what is counted (`umbrameter.running.progress`).
 """
 
 import logging
@@ -86,3 +86,27 @@ def progress_on_stderr(debug: bool) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     yield
+
+
+@contextmanager
+def progress_shown(is_shown: bool = True) -> Iterator[None]:
+    """Show progress as bars in a script or a notebook, until the block ends; leave the caller's logging as it was.
+
+    Parameters
+    ----------
+    is_shown
+        Whether to show any.
+    """
+    console = Console(stderr=True)
+    if not is_shown or not (console.is_terminal or console.is_jupyter):
+        yield
+        return
+    loggers = [logging.getLogger(name) for name in ("umbrameter.progress", "umbrameter.audit")]
+    with LiveProgress(console) as bars:
+        for logger in loggers:
+            logger.addHandler(bars)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeHandler(bars)

@@ -1,6 +1,6 @@
 """How much a target leaks under each mitigation, and the rule that recommends one.
 
-Belongs here: conclusions from the results. Does not belong here: other texts (`text`) and layout.
+Belongs here: conclusions from the results. Does not belong here: other sentences (`sentences`) and layout.
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,12 @@ def measured_auc(result: Result) -> Interval | None:
     """Return a result's AUC, or None when it was not measured."""
     auc = result.metrics.get("auc")
     return auc if isinstance(auc, Interval) else None
+
+
+def remaining_utility(result: Result, name: str = "test_accuracy") -> float | None:
+    """Return a figure of the target's utility under a mitigation, or None if it was not measured."""
+    metric = result.utility.get(name)
+    return metric.value if isinstance(metric, Interval) else None
 
 
 def leak(results: Sequence[Result]) -> Leak | None:

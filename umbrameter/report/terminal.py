@@ -1,6 +1,6 @@
 """The report on a terminal: the summary after `umbrameter audit`, with or without colour.
 
-Belongs here: layout for a screen of 80 columns or more. Does not belong here: sentences (`text`).
+Belongs here: layout for a screen of 80 columns or more. Does not belong here: sentences (`sentences`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,36 +11,32 @@ from rich.table import Table
 from rich.text import Text
 
 from umbrameter.report.model import AS_STORED, LimitOutcome, Report, Result
-from umbrameter.report.sweep_model import SweepReport, lines, queries
-from umbrameter.report.text import (
+from umbrameter.report.not_measured import TIES, in_brief
+from umbrameter.report.recommendation import remaining_utility
+from umbrameter.report.selection import by_mitigation, stronger
+from umbrameter.report.sentences import (
     LIMITS_NOTE,
     NO_PROOF,
-    STATUS,
-    by_mitigation,
-    confidence,
     controls_line,
     deciding_bound,
     drawn_line,
-    figure,
     finding,
     guarantee_sentence,
-    intervals_note,
     likeness_sentence,
-    metric_name,
-    not_measured,
-    number,
     observed,
     other_trainings,
-    point,
-    remaining_utility,
-    stronger,
     summary_sentence,
 )
+from umbrameter.report.sweep_model import SweepReport, lines, queries
+from umbrameter.report.text import STATUS, confidence, figure, intervals_note, metric_name, number, point
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "not_measured": "cyan", "no_limits": "cyan"}
 
 _FIGURES_WIDTH = 55
 """The width of the three columns of figures and the gaps between them."""
+
+_MARKS = {"not reachable": ("ties", TIES), "not measured": ("-", "not measured")}
+"""What stands in the narrow column of TPRs for these words, and how a line below the table explains it."""
 
 
 def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
@@ -64,12 +60,12 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
     >>> Console().print(summary(report, {"Report": "report.html"}))  # doctest: +SKIP
     """
     verdict = report.verdict
-    notes = not_measured(report)
     parts: list[RenderableType] = [
         Text(f"umbrameter audit: {report.audit.name}", style="bold"),
         Padding(Text(finding(report), style="bold"), (0, 0, 0, 2)),
         _pairs(_audited(report)),
         *_results(report),
+        *_unmeasured(report, "Report" in places),
         Text(),
         Text.assemble(("Verdict: ", "bold"), (STATUS[verdict.status], f"bold {_COLOURS[verdict.status]}")),
         Padding(Text(verdict.reason), (0, 0, 0, 2)),
@@ -78,9 +74,7 @@ def summary(report: Report, places: Mapping[str, str]) -> RenderableType:
         *(_bullet(guarantee_sentence(guarantee)) for guarantee in report.guarantees),
         Text("Summary", style="bold"),
         Padding(Text(f"{summary_sentence(report)} {NO_PROOF}"), (0, 0, 0, 2)),
-        *([Text("Not measured", style="bold"), *(_bullet(note) for note in notes)] if notes else []),
-        Text("Where", style="bold"),
-        _pairs(places),
+        *([Text("Where", style="bold"), _pairs(places)] if places else []),
     ]
     return Group(*parts)
 
@@ -157,6 +151,8 @@ def _results(report: Report) -> list[RenderableType]:
     ]
     if any(result.attacker == "static" for result in shown):
         notes.append("*: the static attacker, who does not know the mitigation, did better than the adaptive one")
+    rates = {_rate(result) for result in shown}
+    notes += [f"{mark}: {reason}" for mark, reason in _MARKS.values() if mark in rates]
     rule = Text("-" * (first + _FIGURES_WIDTH), no_wrap=True, overflow="crop")
     groups = [
         part
@@ -164,6 +160,13 @@ def _results(report: Report) -> list[RenderableType]:
         for part in (_heading(name, results[0], first + _FIGURES_WIDTH), _rows(results, first))
     ]
     return [Text(), head, rule, *groups, rule, *map(Text, notes)]
+
+
+def _unmeasured(report: Report, is_written: bool) -> list[RenderableType]:
+    """Return what was not measured, counted: before the verdict, which is to be on the screen at the end."""
+    notes = in_brief(report)
+    title = f"Not measured ({'the report' if is_written else 'a report, by --out DIR,'} lists each result and reason)"
+    return [Text(), Text(title, style="bold"), *(_bullet(note) for note in notes)] if notes else []
 
 
 def _heading(mitigation: str, result: Result, width: int) -> RenderableType:
@@ -180,10 +183,17 @@ def _heading(mitigation: str, result: Result, width: int) -> RenderableType:
 def _rows(results: Sequence[Result], first: int) -> Table:
     rows = _grid(first)
     for result in results:
-        auc, accuracy, tpr = (result.metrics.get(name) for name in ("auc", "accuracy", "tpr_at_fpr_0.01"))
-        texts = (_attack(_name(result), first), *("not measured" if m is None else figure(m) for m in (auc, accuracy)))
-        rows.add_row(*map(Text, texts), Text("not measured" if tpr is None else point(tpr)))
+        metrics = (result.metrics.get(name) for name in ("auc", "accuracy"))
+        figures = ("not measured" if metric is None else figure(metric) for metric in metrics)
+        rows.add_row(*map(Text, (_attack(_name(result), first), *figures, _rate(result))))
     return rows
+
+
+def _rate(result: Result) -> str:
+    """Return the TPR, or the mark of why there is none: the words would take two lines."""
+    tpr = result.metrics.get("tpr_at_fpr_0.01")
+    text = "not measured" if tpr is None else point(tpr)
+    return _MARKS[text][0] if text in _MARKS else text
 
 
 def _name(result: Result) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from umbrameter.errors import MissingRingError
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.running.jobs import Graph
 from umbrameter.running.progress import Display, no_display
@@ -41,25 +40,6 @@ class Workers(Protocol):
         """Run steps as one chunk, wait for it, and return the artefacts' paths."""
 
 
-def connect_itself(target: Target, context: ConnectionContext) -> Connection:
-    """Return the connection of a target that needs no client library."""
-    return target.connect(context)
-
-
-def no_catalogue(data: CatalogueData | GeneratedData, root: str) -> ParquetData | SidesData:
-    """Refuse named and generated data sets.
-
-    Raises
-    ------
-    MissingRingError
-        Always.
-    """
-    raise MissingRingError(
-        f"data.kind={data.kind}: named and generated data sets need a checkout of umbrameter; run from one, or give "
-        "data of your own"
-    )
-
-
 @dataclass(frozen=True)
 class Driver:
     """What carries an audit out.
@@ -82,7 +62,7 @@ class Driver:
 
     workers: Workers
     graph: Graph
-    connect: Callable[[Target, ConnectionContext], Connection] = connect_itself
-    locate: Callable[[CatalogueData | GeneratedData, str], ParquetData | SidesData] = no_catalogue
+    connect: Callable[[Target, ConnectionContext], Connection]
+    locate: Callable[[CatalogueData | GeneratedData, str], ParquetData | SidesData]
     display: Display = no_display
     begin_tracking: Callable[[str], object] | None = None

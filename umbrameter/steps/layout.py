@@ -136,10 +136,11 @@ def _shadow_plan(inputs: AuditInputs) -> ShadowPlan | None:
         )
     if not spec.n_shadows:
         return None
-    if spec.shadows.data.needs_pool and not sizes.n_pool:
+    if spec.shadows.data.needs_pool and not sizes.n_pool and spec.shadows.design != "audit":
         raise PlanError(
             f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
-            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file"
+            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file; or, as only "
+            "the model's owner can, train shadow models on the audited records: shadows.design: audit"
         )
     n = spec.n_shadows, inputs.shadow_size, sizes.n_audited, inputs.n_drawn
     return ShadowPlan.of(spec.shadows.design, *n, spec.seed, bool(_temperatures(inputs)))
@@ -315,9 +316,9 @@ def _unmeasurable(inputs: AuditInputs, variant: TrainedVariant, attack: AnyAttac
     if reason is not None and (attack.needs_shadows or plan.learned):
         return reason
     if not target.can_be_queried and any(entry.asks_target for entry in attack.inputs):
-        return f"{attack.label} needs answers on other records, but only stored answers of this target are available"
+        return "the attack needs answers on other records, but only stored answers of this target are available"
     if attack.uses_confidences and any(part.hides_confidences for part in target.released_answers):
-        return f"the target answers labels alone, and {attack.label} uses confidences; gap and label_only do not"
+        return "the target answers labels alone, and the attack uses confidences; gap and label_only do not"
     return None
 
 

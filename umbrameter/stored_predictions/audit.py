@@ -31,7 +31,7 @@ from umbrameter.predictions.probabilities import listed
 from umbrameter.report import figures, html
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.recommendation import recommend
-from umbrameter.report.text import strongest
+from umbrameter.report.selection import strongest
 from umbrameter.seeds import generator, integer
 from umbrameter.spec.limits import expand
 from umbrameter.spec.score import ScoreSpec
@@ -213,9 +213,9 @@ def _mitigated(plan: MitigationPlan, unmitigated: _Scored, shadow: StoredPredict
     lacks_shadows = plan.learned is not None and known is None
     if plan.training or lacks_shadows:
         reason = (
-            f"{plan.label} needs shadow models' predictions (--shadow) to learn from"
+            "the mitigation needs shadow models' predictions (--shadow) to learn from"
             if lacks_shadows
-            else f"{plan.label} acts in the training, and stored predictions cannot be retrained; audit the model"
+            else "the mitigation acts in the training, and stored predictions cannot be retrained; audit the model"
         )
         return [_not_measured(attack, plan, reason) for attack in spec.required_attacks]
     steps: list[Any] = list(plan.answers)

@@ -201,14 +201,14 @@ def missing(attack: Attack, known: Shadows | None) -> str | None:
     """Return why an attack cannot be measured, or None."""
     lacking = sorted(entry.label for entry in attack.inputs if not isinstance(entry, SUPPLIED))
     if lacking:
-        return f"{attack.label} needs {', '.join(lacking)}, which stored predictions do not contain"
+        return f"the attack needs {', '.join(lacking)}, which stored predictions do not contain"
     logits = of_kind(attack.inputs, ReferenceLogits)
     if attack.compares_records and not logits:
-        return f"{attack.label} compares whole answers with each other, but stored ones are read in batches"
+        return "the attack compares whole answers with each other, but stored ones are read in batches"
     if not attack.needs_shadows:
         return None
     if known is None:
-        return f"{attack.label} needs shadow models' predictions (--shadow)"
+        return "the attack needs shadow models' predictions (--shadow)"
     if known.vectors.is_in is None or not known.vectors.is_in.any() or known.vectors.is_in.all():
         return "the shadow predictions need both records with is_member true (IN) and false (OUT)"
     if not logits:
@@ -220,7 +220,7 @@ def missing(attack: Attack, known: Shadows | None) -> str | None:
     for side in ("IN", "OUT"):
         n = int((counts[side] == 0).sum())
         if n and any(side in entry.sides for entry in logits):
-            return f"{n} audited records are {side} of no shadow model; {attack.label} needs one for each"
+            return f"{n} audited records are {side} of no shadow model; the attack needs one for each"
     return None
 
 

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tasks.external_targets.budget import announce
 
 from tasks.external_targets.connectors import most_witnesses
 from tasks.external_targets.endpoint import FEWEST, WITNESSES, own_records
 from umbrameter.errors import TargetError
+from umbrameter.running.budget import announce
 from umbrameter.steps.target_answers import QueryMetadata, QueryStep
 from umbrameter.store.artefacts import Draft, Recipe, Store
 from umbrameter.store.steps import ensure
