@@ -28,9 +28,9 @@ strengths = pytest.mark.parametrize("true_auc", [0.5, 0.6, 0.9])
 
 def audits(n, true_auc, seed=0):
     """Give pairs of members' and non-members' scores, each of shape (n,)."""
-    rng = np.random.default_rng([seed, n, round(100 * true_auc)])
+    rng, mean = np.random.default_rng([seed, n, round(100 * true_auc)]), shift(true_auc)
     for _ in range(N_AUDITS):
-        yield rng.normal(shift(true_auc), 1, n), rng.normal(0, 1, n)
+        yield rng.normal(mean, 1, n), rng.normal(0, 1, n)
 
 
 def shift(true_auc):

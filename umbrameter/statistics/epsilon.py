@@ -7,7 +7,7 @@ or epsilon from the noise of a training (`networks.accounting`). Higher scores m
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from math import exp
 
 import numpy as np
@@ -222,8 +222,16 @@ class _Look:
     @cached_property
     def _nodes(self) -> Floats:
         of_tpr, of_fpr = (self.called, self.n_above - self.called + 1), (self.rank, self.n_below - self.rank + 1)
-        shape, tails = of_tpr if self._is_by_tpr else of_fpr, ndtr(-np.abs(NODES))
-        return np.asarray(np.where(NODES < 0, betaincinv(*shape, tails), betainccinv(*shape, tails)))
+        return _nodes_of_beta(*(of_tpr if self._is_by_tpr else of_fpr))
+
+
+@lru_cache(maxsize=4096)  # the thresholds of all attacks on as many records are of the same ranks
+def _nodes_of_beta(a: int, b: int) -> Floats:
+    """Return the quantiles of Beta(a, b) that belong to the nodes, read-only."""
+    tails = ndtr(-np.abs(NODES))
+    nodes = np.asarray(np.where(NODES < 0, betaincinv(a, b, tails), betainccinv(a, b, tails)))
+    nodes.flags.writeable = False
+    return nodes
 
 
 def _looks(members: ArrayLike, nonmembers: ArrayLike) -> list[_Look]:

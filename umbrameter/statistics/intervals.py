@@ -4,6 +4,7 @@ Belongs here: one function per statistic, from two sets of scores or from counts
 audit reports (`metrics`). Higher scores mean more likely a member; all intervals are two-sided.
 """
 
+from functools import lru_cache
 from math import ceil, floor, sqrt
 
 import numpy as np
@@ -172,7 +173,7 @@ def tpr_at_fpr(members: ArrayLike, nonmembers: ArrayLike, fpr: float, confidence
     if allowed < 1:
         needed = f"an FPR of {fpr:g} needs at least {ceil(1 / fpr - 1e-9):,} non-members"
         return NotMeasured(not_measured=f"{needed}; there are {n_nonmembers:,}")
-    fewest, most = (int(binom.ppf(q, n_nonmembers, fpr)) for q in (alpha / 4, 1 - alpha / 4))
+    fewest, most = _called_by_rule(n_nonmembers, fpr, alpha / 2)
     highest = max(members.max(), nonmembers[-1])
     if np.count_nonzero(nonmembers == highest) > allowed:
         return _not_reachable(members, nonmembers, fpr, most, confidence)
@@ -347,6 +348,13 @@ def _check_counts(successes: int, trials: int) -> None:
     if not (trials >= 1 and 0 <= successes <= trials):
         text = f"successes={successes} of trials={trials} (needs 0 <= successes <= trials, and a trial)"
         raise DataError(f"{text}: pass counts, not rates")
+
+
+@lru_cache(maxsize=1024)  # the same for all attacks on as many records
+def _called_by_rule(n_nonmembers: int, fpr: float, alpha: float) -> tuple[int, int]:
+    """Return between which numbers of non-members a rule with a known FPR calls, but for a chance of alpha."""
+    fewest, most = binom.ppf([alpha / 2, 1 - alpha / 2], n_nonmembers, fpr)
+    return int(fewest), int(most)
 
 
 def _called(members: Floats, ascending: Floats, allowed: int) -> int:

@@ -11,7 +11,7 @@ from math import hypot, log, sqrt
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from umbrameter.typing import Floats
+from umbrameter.typing import Floats, Ints
 
 FEWEST = 10
 """Records per side below which the spread of their placements is itself too uncertain to rely on."""
@@ -59,6 +59,8 @@ class Side:
         Degrees of freedom of that variance, from the kurtosis; at least 1.
     is_open_below, is_open_above
         Whether the longer tail, which a sample may have missed, is below or above the mean.
+    is_alike
+        Whether all records have the same placement.
     step_below, step_above
         See `Placed`; for scores the largest step between two neighbouring scores that only the other side has.
     """
@@ -71,6 +73,7 @@ class Side:
     degrees: float
     is_open_below: bool
     is_open_above: bool
+    is_alike: bool
     step_below: float
     step_above: float
 
@@ -112,12 +115,11 @@ class Auc:
     value: float
     members: Side
     nonmembers: Side
-    is_alike: bool
 
     def bounds(self, alpha: float) -> tuple[float, float, str]:
         """Return the bounds of the AUC at confidence 1 - alpha, and the method behind them."""
         pairs = min(self.members.n_records, self.nonmembers.n_records)
-        if self.is_alike:
+        if self.members.is_alike and self.nonmembers.is_alike:
             alike = (alpha / 2) ** (1 / pairs)
             low, high = self.value * alike, 1 - (1 - self.value) * alike
             return low, high, f"exact bound from {pairs:,} independent pairs"
@@ -148,7 +150,6 @@ def auc_of(members: Floats, nonmembers: Floats) -> Auc:
         value=float(doubled.sum() / (2 * len(members) * len(nonmembers))),
         members=side_of(wins),
         nonmembers=side_of(losses),
-        is_alike=not (np.ptp(wins.values) or np.ptp(losses.values)),
     )
 
 
@@ -187,19 +188,23 @@ def side_of(placed: Placed) -> Side:
     values, floor, ceiling = placed.values, placed.floor, placed.ceiling
     n, mean = len(values), float(values.mean())
     deviations = values - mean
-    squares, room = float((deviations**2).sum()), (mean - floor) * (ceiling - mean)
-    steps = placed.step_below, placed.step_above
-    if np.ptp(values) == 0 or room <= 0:
+    squared = deviations**2
+    squares, room = float(squared.sum()), (mean - floor) * (ceiling - mean)
+    is_alike = bool(values.max() == values.min())
+    rest = (is_alike, placed.step_below, placed.step_above)
+    if is_alike or room <= 0:
         at_an_end = values[0] in (floor, ceiling)  # two-valued as far as one can see: its variance is known
-        return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, *steps)
+        return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, *rest)
     kurtosis = n * float((deviations**4).sum()) / squares**2
     degrees, spread = 1 + 2 * n / max(kurtosis - 1, 1e-9), min(1.0, squares / ((n - 1) * room))
-    return Side(n, mean, floor, ceiling, spread, degrees, *_open_ends(deviations), *steps)
+    is_open_below, is_open_above = _open_ends(deviations)
+    return Side(n, mean, floor, ceiling, spread, degrees, is_open_below, is_open_above, *rest)
 
 
 def _open_ends(deviations: Floats) -> tuple[bool, bool]:
     """Return whether the longer tail, which a sample may have missed, is below or above the mean; both if alike."""
-    skewness, rounding = float((deviations**3).sum()), 1e-9 * float((np.abs(deviations) ** 3).sum())
+    cubed = deviations**2 * deviations  # a power of a negative number costs tens of times as much
+    skewness, rounding = float(cubed.sum()), 1e-9 * float(np.abs(cubed).sum())
     return skewness <= rounding, skewness >= -rounding
 
 
@@ -221,17 +226,38 @@ def _change(before: Placed, after: Placed) -> Placed:
 
 
 def _both_placed(members: Floats, nonmembers: Floats) -> tuple[Placed, Placed]:
-    """Return members' and non-members' placements, 1 for a member above all and for a non-member below all."""
-    return _placed(members, nonmembers), _placed(-nonmembers, -members)
+    """Return members' and non-members' placements, 1 for a member above all and for a non-member below all.
+
+    The share of the other side that a record beats, ties counting half, is the same for all records of one level, one
+    distinct score; so one sort of both sides tells it for both.
+    """
+    n_members, scores = len(members), np.concatenate([members, nonmembers])
+    order = scores.argsort()
+    ascending = scores[order]
+    is_last = np.ones(len(scores), dtype=bool)
+    is_last[:-1] = ascending[1:] != ascending[:-1]
+    level_of_record = np.empty(len(scores), np.intp)
+    level_of_record[order] = is_last.cumsum() - is_last
+    upto = is_last.nonzero()[0] + 1
+    members_upto = (order < n_members).cumsum()[is_last]
+    beaten, lost_to = _doubled(upto - members_upto), 2 * n_members - _doubled(members_upto)
+    return (
+        _placed(level_of_record[:n_members], beaten, len(nonmembers)),
+        _placed(len(upto) - 1 - level_of_record[n_members:], lost_to[::-1], n_members),
+    )
 
 
-def _placed(scores: Floats, others: Floats) -> Placed:
-    """Return the share of the others that each score beats, ties counting half, and what a score could beat."""
-    ascending = np.sort(others)
-    levels, level_of_record = np.unique(np.concatenate([scores, others]), return_inverse=True)
-    left, right = (np.searchsorted(ascending, levels, side) for side in ("left", "right"))
-    attainable = (left + right) / (2 * len(others))
-    steps = np.diff(attainable)
-    first, last = np.searchsorted(levels, (scores.min(), scores.max()))
+def _doubled(upto: Ints) -> Ints:
+    """Return twice the records below each level, those at the level counting half, from those up to each level."""
+    doubled = upto.copy()
+    doubled[1:] += upto[:-1]
+    return doubled
+
+
+def _placed(levels: Ints, doubled: Ints, n_others: int) -> Placed:
+    """Return the placements of records at some levels, from twice the number of others that each level beats."""
+    attainable = doubled / (2 * n_others)
+    steps = attainable[1:] - attainable[:-1]
+    first, last = levels.min(), levels.max()
     missed = float(steps[:first].max(initial=0.0)), float(steps[last:].max(initial=0.0))
-    return Placed(attainable[level_of_record[: len(scores)]], float(attainable[0]), float(attainable[-1]), *missed)
+    return Placed(attainable[levels], float(attainable[0]), float(attainable[-1]), *missed)
