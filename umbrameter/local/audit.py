@@ -5,7 +5,8 @@ Belongs here: from arguments to a spec, and from a run to a result. Does not bel
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 from umbrameter.errors import SpecError, UmbrameterError
@@ -113,35 +114,35 @@ def audit(
     >>> result.verdict.status
     'no_limits'
     """
+    place = mkdtemp(prefix="umbrameter-") if root is None else str(root)
     try:
-        temporary = TemporaryDirectory(prefix="umbrameter-") if root is None else None
-        place = str(root) if temporary is None else temporary.name
-        given = {"members": members, "nonmembers": nonmembers, "pool": pool}
-        is_spec = isinstance(model, AuditSpec | str | Path)
-        if is_spec:
-            more = {**given, "shadows": shadows, "estimator": estimator, "attacks": attacks}
-            _refuse_beside_a_spec(more | {n: v or None for n, v in _sections(mitigations, limits, answers).items()})
+        sides = {"members": members, "nonmembers": nonmembers, "pool": pool}
+        if isinstance(model, AuditSpec | str | Path):
+            more = {"shadows": shadows, "estimator": estimator, "attacks": attacks}
+            _refuse_beside_a_spec(sides | more | {"mitigations": mitigations, "limits": limits, "answers": answers})
             spec, target = model if isinstance(model, AuditSpec) else AuditSpec.load(model), None
         else:
-            sides = {side: pair for side, pair in given.items() if pair is not None or side != "pool"}
-            paths, label = write_sides(sides, Path(place) / "inputs")
-            settings = {"name": name, "seed": seed, "data": {"kind": "sides", **paths, "label": label}}
-            settings |= _sections(mitigations, limits, answers, name)
+            data = _data({n: side for n, side in sides.items() if side is not None or n != "pool"}, place)
+            settings = {"name": name, "seed": seed, "data": data, "mitigations": [*mitigations], "limits": [*limits]}
+            settings["target"] = {"kind": "object", "name": name, "answers": [*answers]}
             spec, target = checked(AuditSpec, settings | _shadowed(shadows, pool, estimator, attacks, model)), model
         with progress_shown(progress):
-            folder = audit_here(spec, place, workers, target)
-        return AuditResult(place, folder, temporary)
-    except UmbrameterError as error:
-        # The frames of the library say nothing to somebody who has to correct an argument.
-        raise error.with_traceback(None) from None
+            # Nobody opens the page of a temporary root, so it is written when it is asked for.
+            folder = audit_here(spec, place, workers, target, draws_figures=root is not None)
+    except BaseException as error:
+        if root is None:
+            rmtree(place, ignore_errors=True)
+        if isinstance(error, UmbrameterError):
+            # The frames of the library say nothing to somebody who has to correct an argument.
+            raise error.with_traceback(None) from None
+        raise
+    return AuditResult(place, folder, is_temporary=root is None)
 
 
-def _sections(
-    mitigations: Sequence[Any], limits: Sequence[Any], answers: Sequence[Any], name: str = ""
-) -> dict[str, Any]:
-    """Return sections that are given as in a spec."""
-    target = {"kind": "object", "name": name, "answers": [*answers]} if name else [*answers]
-    return {"mitigations": [*mitigations], "limits": [*limits], "target": target}
+def _data(sides: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Write the records under the root, and return the section `data`."""
+    paths, label = write_sides(sides, Path(place) / "inputs")
+    return {"kind": "sides", **paths, "label": label}
 
 
 def _shadowed(
@@ -149,7 +150,7 @@ def _shadowed(
 ) -> dict[str, Any]:
     """Return the sections `shadows` and `attacks`."""
     if shadows is None:
-        return {"attacks": [*(WITHOUT_SHADOWS if attacks is None else attacks)]}
+        return {"shadows": {"count": 0}, "attacks": [*(WITHOUT_SHADOWS if attacks is None else attacks)]}
     settings: dict[str, Any] = {"count": shadows} if isinstance(shadows, int) else dict(shadows)
     settings.setdefault("design", "audit" if pool is None else "disjoint")
     settings.setdefault("estimator", recipe_of(model if estimator is None else estimator))
@@ -168,7 +169,7 @@ def recipe_of(model: Any) -> Any:
 
 
 def _refuse_beside_a_spec(arguments: Mapping[str, Any]) -> None:
-    named = [name for name, value in arguments.items() if value is not None]
+    named = [name for name, value in arguments.items() if value is not None and value != ()]
     if named:
         raise SpecError(
             f"audit: {', '.join(named)} cannot be given beside a spec, which says it itself; write it into the spec, "

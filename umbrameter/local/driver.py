@@ -17,7 +17,12 @@ from umbrameter.targets.connection import Connection, ConnectionContext
 
 
 def audit_here(
-    spec: AuditSpec, root: str, workers: int | None = None, model: Any = None, tracking_uri: str | None = None
+    spec: AuditSpec,
+    root: str,
+    workers: int | None = None,
+    model: Any = None,
+    tracking_uri: str | None = None,
+    draws_figures: bool = True,
 ) -> str:
     """Run an audit on this machine and return its run folder, relative to the root.
 
@@ -33,23 +38,25 @@ def audit_here(
         The fitted classifier, for a target of kind `object`.
     tracking_uri
         MLflow's address, for a target that is registered there and does not name one.
+    draws_figures
+        Whether to write the page and its figures, too.
     """
-    with session(spec, root, workers) as run:
+    with session(spec, root, workers, draws_figures) as run:
         return run_audit(run, model, tracking_uri)
 
 
 @contextmanager
-def session(spec: AuditSpec, root: str, workers: int | None = None) -> Iterator[Session]:
+def session(spec: AuditSpec, root: str, workers: int | None = None, draws_figures: bool = True) -> Iterator[Session]:
     """Open a session on this machine; its processes are stopped at the end of the block, however it ends.
 
     Parameters
     ----------
-    spec, root, workers
+    spec, root, workers, draws_figures
         See `audit_here`.
     """
     n = 1 if workers == 0 or (workers is None and not spec.n_shadows) else workers
     with closing(LocalWorkers(n)) as here, closing(LocalGraph(here.n_workers())) as graph:
-        opened = Session(spec, root, Driver(here, graph, connect=_connect, locate=_locate))
+        opened = Session(spec, root, Driver(here, graph, _connect, _locate, draws_figures=draws_figures))
         yield opened
         opened.wait()
 

@@ -7,20 +7,22 @@ Belongs here: the result as a value in a script or a notebook. Does not belong h
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from umbrameter import checkout
 from umbrameter.errors import MissingRingError, StoreError
-from umbrameter.report import figures
+from umbrameter.report import figures, run_figures
 from umbrameter.report.model import Report, Verdict, read_report
 from umbrameter.report.run_artefacts import read_run_artefacts
-from umbrameter.report.selection import stronger, strongest
+from umbrameter.report.run_figures import drawn_figures
+from umbrameter.report.selection import stronger
 from umbrameter.report.sentences import finding
 from umbrameter.report.templating import filled
 from umbrameter.report.text import STATUS, attacker_name, figure, metric_name, mitigation_name
+from umbrameter.running.reporting import page_and_figures
 from umbrameter.statistics.estimates import Interval, LowerBound
-from umbrameter.steps.evaluations import read_roc
 from umbrameter.store.artefacts import Store
 
 if TYPE_CHECKING:
@@ -40,21 +42,25 @@ class AuditResult:
         The root of its artefacts and its run folder.
     folder
         The run folder, relative to the root.
-    temporary
-        The temporary folder that the root is, which is removed with the result; None for a root that stays.
+    is_temporary
+        Whether the root is removed with the result.
 
     Attributes
     ----------
     report : Report
         All figures, with intervals, controls and the verdict, as in `report.json`.
-    plot : Plots
-        The pictures.
     """
 
-    def __init__(self, root: str, folder: str, temporary: "TemporaryDirectory[str] | None" = None):
-        self.root, self.folder, self._temporary = root, folder, temporary
+    def __init__(self, root: str, folder: str, is_temporary: bool = False):
+        self.root, self.folder = root, folder
+        if is_temporary:
+            finalize(self, rmtree, root, ignore_errors=True)
         self.report: Report = read_report(Store(root).read(f"{folder}/report.json"))
-        self.plot = Plots(self)
+
+    @property
+    def plot(self) -> "Plots":
+        """The pictures."""
+        return Plots(self)
 
     @property
     def verdict(self) -> Verdict:
@@ -111,6 +117,7 @@ class AuditResult:
 
     def to_html(self) -> str:
         """Return the whole report as one HTML page."""
+        self._draw()
         return Store(self.root).read(f"{self.folder}/report.html").decode()
 
     def save(self, folder: str | Path) -> Path:
@@ -126,6 +133,7 @@ class AuditResult:
         StoreError
             When it cannot be written.
         """
+        self._draw()
         source, place = Path(self.root, self.folder), Path(folder)
         try:
             for file in sorted(path for path in source.rglob("*") if path.is_file()):
@@ -152,7 +160,15 @@ class AuditResult:
             When MLflow cannot be reached.
         """
         client = checkout.load("tasks.mlflow_client.runs")
+        self._draw()
         return str(client.log_run(self.root, self.folder, tracking_uri or client.current_uri()))
+
+    def _draw(self) -> None:
+        """Write the page and its figures, unless they are there."""
+        store = Store(self.root)
+        if not store.fs.get_file_info(f"{self.folder}/report.html").is_file:
+            pictures = drawn_figures(self.report, store, read_run_artefacts(store, self.folder))
+            store.put(self.folder, page_and_figures(self.report, pictures))
 
 
 class Plots:
@@ -174,14 +190,11 @@ class Plots:
     def roc(self) -> "Picture":
         """Draw the ROC curves of the attacks on the unmitigated model, on logarithmic axes."""
         store = Store(self._result.root)
-        listed = read_run_artefacts(store, self._result.folder).without_mitigation()
-        curves = {attack: read_roc(store.open(paths.evaluation)) for attack, paths in listed.items()}
-        title = f"{self._report.audit.name}: attacks on the unmitigated target"
-        return Picture(figures.roc(curves, self._report.target.n_nonmembers, title))
+        return Picture(run_figures.roc(self._report, store, read_run_artefacts(store, self._result.folder)))
 
     def classes(self) -> "Picture":
         """Draw each class's attack precision under the strongest attacks."""
-        return Picture(figures.class_precision({r.attack: r.by_class for r in strongest(self._report.results)}))
+        return Picture(run_figures.class_precision(self._report))
 
     def mitigations(self) -> "Picture":
         """Draw how much each mitigation lets leak against the accuracy that it keeps."""

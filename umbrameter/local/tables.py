@@ -6,7 +6,6 @@ Belongs here: from somebody's objects to one table for each side. Does not belon
 
 import hashlib
 from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +85,13 @@ def _features_and_labels(name: str, side: Any) -> tuple[pa.Table, pa.ChunkedArra
 
 def _features(name: str, X: Any) -> pa.Table:
     """Return records as a table: named columns as they are, an array's rows as one column of vectors."""
-    table = _as_arrow(X)
-    if table is None:
-        return _of_array(name, X)
-    names = [str(column) for column in table.schema.names]
+    columns = getattr(X, "column_names", getattr(X, "columns", ()))  # of an Arrow table, of a data frame
+    names = [str(column) for column in columns]
     twice = sorted({column for column in names if names.count(column) > 1})
     if twice:
         raise DataError(f"{name}: the columns {', '.join(twice)} are there twice; rename or drop one of each")
-    return table.rename_columns(names).replace_schema_metadata(None)
+    table = _as_arrow(X)
+    return _of_array(name, X) if table is None else table.rename_columns(names).replace_schema_metadata(None)
 
 
 def _as_arrow(data: Any) -> pa.Table | None:
@@ -104,7 +102,7 @@ def _as_arrow(data: Any) -> pa.Table | None:
         arrow = data.to_arrow()
         return arrow if isinstance(arrow, pa.Table) else None
     if type(data).__module__.partition(".")[0] == "pandas" and getattr(data, "ndim", 0) == 2:
-        return pa.Table.from_pandas(data.rename(columns=str), preserve_index=False)
+        return pa.Table.from_pandas(data, preserve_index=False)
     return None
 
 

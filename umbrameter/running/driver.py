@@ -58,6 +58,8 @@ class Driver:
         Shows a stage's progress elsewhere than in the log.
     begin_tracking
         Called with the root while few workers are busy, if results will be logged elsewhere.
+    draws_figures
+        Whether the page and its figures are written with the report; drawing them takes a second.
     """
 
     workers: Workers
@@ -66,3 +68,4 @@ class Driver:
     locate: Callable[[CatalogueData | GeneratedData, str], ParquetData | SidesData]
     display: Display = no_display
     begin_tracking: Callable[[str], object] | None = None
+    draws_figures: bool = True

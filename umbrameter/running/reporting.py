@@ -1,12 +1,13 @@
 """Write an audit's report into its run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import yaml
 
-from umbrameter.report import html
-from umbrameter.report.assemble import assemble, drawn_figures
+from umbrameter.report import Report, html
+from umbrameter.report.assemble import assemble
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
+from umbrameter.report.run_figures import drawn_figures
 from umbrameter.running.jobs import job
 from umbrameter.running.session import Session
 from umbrameter.steps.variants import TrainedVariant
@@ -38,18 +39,33 @@ def write_report(session: Session, variants: Sequence[TrainedVariant], connectio
 def _write_report(session: Session, variants: Sequence[TrainedVariant], connection: Connection | None) -> str:
     """Write the run's folder: report, figures, spec and the list of artefacts; return its path."""
     store, spec, folder = session.store, session.spec, session.run_folder()
-    n_sent = None if connection is None else connection.n_sent()
+    n_sent, artefacts = None if connection is None else connection.n_sent(), RunArtefacts.of(variants)
+    figures: dict[str, bytes] = {}
     with session.stage("report", 0):
-        figures = drawn_figures(assemble(spec, store, variants, session.cost(n_sent)), store, variants)
+        if session.driver.draws_figures:
+            figures = drawn_figures(assemble(spec, store, variants, session.cost(n_sent)), store, artefacts)
     report = assemble(spec, store, variants, session.cost(n_sent))  # again, so that the figures' time is in its cost
     files = {
-        "report.html": html.render(report, figures).encode(),
         "spec.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode(),
-        FILE: RunArtefacts.of(variants).model_dump_json(indent=1).encode(),
-        **{f"figures/{name}.png": png for name, png in figures.items()},
+        FILE: artefacts.model_dump_json(indent=1).encode(),
+        **(page_and_figures(report, figures) if session.driver.draws_figures else {}),
         **({} if connection is None else connection.files()),
         # The last file, so that a folder with a report is complete.
         "report.json": report.model_dump_json(indent=1).encode(),
     }
     store.put(folder, files)
     return folder
+
+
+def page_and_figures(report: Report, figures: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a run's folder that a reader opens, by name.
+
+    Parameters
+    ----------
+    report
+        The run's report.
+    figures
+        Its figures, as PNG files by name.
+    """
+    pictures = {f"figures/{name}.png": content for name, content in figures.items()}
+    return {"report.html": html.render(report, figures).encode(), **pictures}

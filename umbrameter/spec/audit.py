@@ -46,7 +46,9 @@ class ShadowSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    count: int = Field(16, ge=1, description="Number of shadow models.")
+    count: int = Field(
+        16, ge=0, description="Number of shadow models; 0 for attacks that need the target's answers alone."
+    )
     size: int | None = Field(
         None, ge=2, description="IN records of each model; as many as the target's members if unset."
     )
@@ -192,6 +194,16 @@ class AuditSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _has_shadows_if_needed(self) -> "AuditSpec":
+        needing = [attack.label for attack in self.attacks if attack.needs_shadows]
+        needing += [plan.label for plan in map(MitigationPlan, self.mitigations) if plan.learned and plan.label]
+        if needing and not self.shadows.count:
+            raise ValueError(
+                f"shadows.count=0: {', '.join(needing)} needs shadow models; raise shadows.count, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _attackable(self) -> "AuditSpec":
         design = self.shadows.design
         sides = {attack.label: of_kind(attack.inputs, ReferenceLogits) for attack in self.required_attacks}
@@ -267,7 +279,7 @@ class AuditSpec(BaseModel):
     @property
     def required_attacks(self) -> tuple[AnyAttack, ...]:
         """The attacks, including those that every mitigation must face; see `spec.required_attacks`."""
-        return required_attacks(self.attacks, self.mitigations)
+        return required_attacks(self.attacks, self.mitigations, has_shadows=self.shadows.count > 0)
 
     @property
     def learns_from_shadows(self) -> bool:

@@ -139,8 +139,8 @@ def _shadow_plan(inputs: AuditInputs) -> ShadowPlan | None:
     if spec.shadows.data.needs_pool and not sizes.n_pool and spec.shadows.design != "audit":
         raise PlanError(
             f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
-            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file; or, as only "
-            "the model's owner can, train shadow models on the audited records: shadows.design: audit"
+            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file; or, as "
+            "only the owner can, train shadow models on the audited records: shadows.design: audit"
         )
     n = spec.n_shadows, inputs.shadow_size, sizes.n_audited, inputs.n_drawn
     return ShadowPlan.of(spec.shadows.design, *n, spec.seed, bool(_temperatures(inputs)))
