@@ -11,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from data.catalogue import locate, write_generated
+from data.catalogue import source_of
 from tasks import stage_tasks
 from tasks.external_targets.handover import ModelHandle
 from tasks.session import CLUSTER, Chunk, Session
@@ -19,7 +19,6 @@ from tasks.stages import queries_of, run_stage
 from umbrameter.evaluation.decidable import sentences
 from umbrameter.records.build import build, records_recipe
 from umbrameter.records.reader import Records
-from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 from umbrameter.spec.limits import expand
 from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split, SplitMetadata
@@ -67,17 +66,6 @@ def _prepare_records(session: Session) -> str:
         path = build(source, session.store, spec.membership).path
         session.count({path}, set() if is_stored else {path})
     return path
-
-
-def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, root: str) -> ParquetData | SidesData:
-    """Return the files with the records, after finding a catalogue's data set or generating records."""
-    if isinstance(data, CatalogueData):
-        return locate(data.name, root)
-    if isinstance(data, GeneratedData):
-        sizes = (data.records, data.features, data.classes)
-        path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
-        return ParquetData(path=str(path), label="y", duplicates="drop")
-    return data
 
 
 def split_records(session: Session, records: str) -> tuple[str, ...]:

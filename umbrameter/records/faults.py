@@ -103,7 +103,7 @@ def label_faults(survey: Survey, settings: TableData) -> list[str]:
         return [
             f"data.label={name!r} {held}; expected classes (integers or text), not measurements: {len(labels)} different "
             f"values in {labels.total()} records look like regression, and umbrameter audits classifiers. Cut them into "
-            f"classes with data.bins: {_quartiles(labels)}, or write them as text if each is a class"
+            f"classes with data.bins: {quartiles(labels)}, or write them as text if each is a class"
         ]
     kept = [value for value, n in labels.items() if n >= settings.smallest_class]
     if len(kept) > 1:
@@ -113,8 +113,14 @@ def label_faults(survey: Survey, settings: TableData) -> list[str]:
     return [f"data.label={name!r} has only {'one class' if kept else 'no class'}{rare}{only}; a classifier needs two or more"]
 
 
-def _quartiles(labels: Counter[Any]) -> list[float]:
-    """Return edges that cut numbers into classes of about a quarter of the records each."""
+def quartiles(labels: Counter[Any]) -> list[float]:
+    """Return edges that cut numbers into classes of about a quarter of the records each.
+
+    Examples
+    --------
+    >>> quartiles(Counter([0.5, 1.5, 2.5, 3.5]))
+    [1.5, 2.5, 3.5]
+    """
     values = sorted(value for value in labels.elements() if abs(value) < float("inf"))
     quarters = [values[len(values) * i // 4] for i in (1, 2, 3)]
     return sorted({float(f"{value:.4g}") for value in quarters if value > values[0]})
