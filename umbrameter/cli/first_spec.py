@@ -79,7 +79,9 @@ def first_spec(path: str, label: str) -> str:
                 raise
             smallest = max(smallest + 1, smallest * 3 // 2)
             reason = "classes with fewer records have none among the members or the non-members"
-            text = _yaml(path, label, replace(choice, settings={**choice.settings, "smallest_class": (smallest, reason)}))
+            text = _yaml(
+                path, label, replace(choice, settings={**choice.settings, "smallest_class": (smallest, reason)})
+            )
         else:
             return text
     raise DataError(f"FILE={path!r}: no two classes of {label!r} have enough records; give more, or fewer classes")
@@ -141,12 +143,13 @@ def _counts(look: Look, place: int) -> bool:
     name, parts = look.intake.schema.field(place).name, []
     for batch in look.intake.source.batches([name], 2**20):
         parts.append(batch[name].drop_null().to_numpy(zero_copy_only=False))
-    return bool((np.diff(np.concatenate(parts)) == 1).all())
+    return bool(np.all(np.diff(np.concatenate(parts)) == 1))
 
 
 def _settings(look: Look) -> dict[str, tuple[object, str]]:
     """Return the settings that the table needs, each with its reason."""
-    survey, intake, settings = look.intake.survey, look.intake, {}
+    survey, intake = look.intake.survey, look.intake
+    settings: dict[str, tuple[object, str]] = {}
     if intake.columns.label in survey.missing:
         n = survey.missing[intake.columns.label][1]
         settings["missing"] = ({"label": "drop"}, f"{n} records have no label")

@@ -98,11 +98,12 @@ def preview(spec: AuditSpec, source: AnyData, store: Store, is_timed: bool = Tru
 def describe(spec: AuditSpec, source: AnyData) -> list[str]:
     """Return what an audit would find, a line each; see `preview`."""
     with tempfile.TemporaryDirectory(prefix="umbrameter-") as root:
-        return list(in_words(preview(spec, source, Store(root))))
+        store = Store(root)
+        return list(in_words(preview(spec, source, store), store))
 
 
-def in_words(found: Preview) -> Iterator[str]:
-    """Yield what an audit would find, a line each."""
+def in_words(found: Preview, store: Store) -> Iterator[str]:
+    """Yield what an audit would find, a line each; the store has the records."""
     meta = SourceMetadata.read(found.records.artefact)
     yield from (f"File {line}" for line in found.formats)
     pairs = zip(meta.classes, meta.label_counts, strict=True)
@@ -119,7 +120,7 @@ def in_words(found: Preview) -> Iterator[str]:
     yield f"Work: {n_targets} targets and {n_shadows} shadow models to train, in {n_steps:,} steps{repeats}"
     if found.seconds is not None:
         yield f"Time: about {_duration(found.seconds)} of training on one core, besides reading and reporting"
-    yield from _queries(found)
+    yield from _queries(found, store)
 
 
 def _formats(source: AnyData) -> Iterator[str]:
@@ -154,20 +155,24 @@ def _models(variants: Sequence[TrainedVariant]) -> tuple[int, int]:
 
 
 def _steps(variant: TrainedVariant) -> Iterator[Step]:
-    yield from (variant.target, variant.query, *variant.population, *variant.noisy, *variant.searches)
-    yield from () if variant.drawn is None else (variant.drawn,)
-    yield from (*variant.trained, *variant.shadows, *variant.merges, *variant.references, *variant.input_steps.values())
+    yield from (variant.target, variant.query)
+    yield from (*variant.population, *variant.noisy, *variant.searches)
+    if variant.drawn is not None:
+        yield variant.drawn
+    yield from variant.trained
+    yield from variant.shadows
+    yield from (*variant.merges, *variant.references, *variant.input_steps.values())
     for measurement in variant.measurements:
         yield from (measurement.scoring, measurement.evaluation, measurement.utility)
     yield from (*variant.controls, *variant.guarantees)
 
 
-def _queries(found: Preview) -> Iterator[str]:
+def _queries(found: Preview, store: Store) -> Iterator[str]:
     if found.spec.target.trained_here or not found.spec.target.can_be_queried:
         return
     needed = Counter[str]()
     for step in {s.recipe.path: s for v in found.variants for s in _steps(v) if isinstance(s, QueryStep)}.values():
-        needed[step.purpose] += step.n_queries(Store(found.records.artefact.root))
+        needed[step.purpose] += step.n_queries(store)
     shares = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items())
     yield f"Queries: {needed.total():,} at most ({shares}), and some to check that the model stays the same"
 

@@ -233,7 +233,7 @@ def _left_out(source: AnyData, census: Census) -> Bools:
     """Return which features have no value at all, or the same in every record if these are to be left out."""
     if census.intake.columns.vector is not None:
         return np.zeros(len(census.low), dtype=bool)
-    is_empty = census.low > census.high
+    is_empty = census.is_empty
     # Nothing is left out whose one value no float64 has: it could not be given back.
     is_exact = census.fits | ~census.integral | (np.abs(census.low) < EXACT_DOUBLE)
     is_exact &= [not pa.types.is_decimal(field.type) for field in census.intake.schema]
@@ -290,7 +290,7 @@ def _repeated_ids(intake: Intake, name: str) -> list[str]:
 def _oddities(census: Census, left_out: Bools) -> list[str]:
     names = np.array(census.intake.feature_names)
     largest = np.maximum(np.abs(census.low), np.abs(census.high))
-    constant, empty = names[census.is_constant & ~left_out], census.low > census.high
+    constant, empty = names[census.is_constant & ~left_out], census.is_empty
     same = names[left_out & ~empty]
     wide = names[~empty & census.integral & (largest > EXACT) & (census.intake.precision == "float32")]
     used, index = census.intake.columns.used, census.intake.source.index

@@ -82,7 +82,8 @@ def columns_of(
     """
     named = {"label": [label], "id": [ident] if ident else [], "features": features or (), "ignore": ignore}
     faults = [
-        f"data.{setting}={name!r} is not a column{_meant(name, schema.names)}; the columns are {', '.join(schema.names)}"
+        f"data.{setting}={name!r} is not a column{_meant(name, schema.names)}; the columns are "
+        f"{', '.join(schema.names)}"
         for setting, names in (named | {"slices": slices}).items()
         for name in names
         if name not in schema.names

@@ -113,8 +113,12 @@ def find_table(fs: pafs.FileSystem, path: str, name: str, settings: CsvSettings)
     unknown = sorted({*settings.types} - {*table.names})
     if unknown:
         raise DataError(f"data.csv.types names {', '.join(unknown)}; {name} has the columns {', '.join(table.names)}")
-    fitting = {column: _asked(settings.types[column]) if column in settings.types else [*TYPES.values()] for column in table.names}
-    n_rows, invalid = 0, []
+    fitting = {
+        column: _asked(settings.types[column]) if column in settings.types else [*TYPES.values()]
+        for column in table.names
+    }
+    n_rows = 0
+    invalid: list[pacsv.InvalidRow] = []
     for texts in _texts(fs, path, table, table.names, invalid):
         n_rows += texts.num_rows
         for column, kinds in fitting.items():
@@ -180,7 +184,9 @@ def _encoding(fs: pafs.FileSystem, path: str) -> str:
 
 def _rows(text: str, delimiter: str, quote: str) -> list[list[str]]:
     """Return the first lines' values; the last of them may be cut off."""
-    rows = list(islice((row for row in csv.reader(io.StringIO(text), delimiter=delimiter, quotechar=quote) if row), MOST_LINES))
+    rows = list(
+        islice((row for row in csv.reader(io.StringIO(text), delimiter=delimiter, quotechar=quote) if row), MOST_LINES)
+    )
     return rows[:-1] if len(text) >= SAMPLE and 1 < len(rows) < MOST_LINES else rows
 
 
@@ -192,7 +198,9 @@ def _evenness(text: str, delimiter: str, quote: str) -> tuple[float, int]:
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the first line names the columns: none of its values is a number, or only their positions are."""
-    numbers = {i: cell for i, cell in enumerate(rows[0]) if re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?\s*", cell)}
+    numbers = {
+        i: cell for i, cell in enumerate(rows[0]) if re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?\s*", cell)
+    }
     return all(cell.strip() == str(i) for i, cell in numbers.items())
 
 

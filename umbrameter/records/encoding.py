@@ -149,7 +149,7 @@ class Intake:
         names = [name for name, n in self.lacking.items() if n < survey.n_rows]
         if self.settings.missing.numbers == "keep":
             return {}
-        fills = {}
+        fills: dict[str, float] = {}
         step = max(1, MOST_KEPT // max(1, survey.n_rows))
         for group in (names[start : start + step] for start in range(0, len(names), step)):
             batches = [as_numbers(batch, {}) for batch in self.source.batches(group, BATCH // len(group))]
@@ -260,7 +260,14 @@ class Census:
     def is_constant(self) -> Bools:
         """Which features have the same value in every record, or none at all, shape (n_features,)."""
         lacking = np.isin(self.intake.feature_names, [*self.intake.lacking])
-        return np.where(lacking, self.low > self.high, self.low == self.high)
+        return np.where(lacking, self.is_empty, self.low == self.high)
+
+    @property
+    def is_empty(self) -> Bools:
+        """Which features have no value in any record, shape (n_features,)."""
+        survey = self.intake.survey
+        empty = [name for name, (_, n) in survey.missing.items() if n == survey.n_rows]
+        return np.isin(self.intake.feature_names, empty)
 
     @property
     def n_rows(self) -> int:

@@ -6,6 +6,7 @@ Belongs here: which values are refused and why. Does not belong here: the passes
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from umbrameter.records.columns import Columns
@@ -56,7 +57,7 @@ def bin_names(edges: Sequence[float]) -> list[str]:
     ['below 10', '10 to 20.5', '20.5 and above']
     """
     shown = [f"{edge:g}" for edge in edges]
-    inner = [f"{low} to {high}" for low, high in zip(shown[:-1], shown[1:], strict=True)]
+    inner = [f"{low} to {high}" for low, high in pairwise(shown)]
     return [f"below {shown[0]}", *inner, f"{shown[-1]} and above"]
 
 
@@ -101,16 +102,17 @@ def label_faults(survey: Survey, settings: TableData) -> list[str]:
     if broken or (are_numbers and len(labels) > MANY_CLASSES and labels.total() < FEW_ALIKE * len(labels)):
         held = f"holds {broken[0]!r}" if broken else f"holds {len(labels)} different numbers"
         return [
-            f"data.label={name!r} {held}; expected classes (integers or text), not measurements: {len(labels)} different "
-            f"values in {labels.total()} records look like regression, and umbrameter audits classifiers. Cut them into "
-            f"classes with data.bins: {quartiles(labels)}, or write them as text if each is a class"
+            f"data.label={name!r} {held}; expected classes (integers or text), not measurements: {len(labels)} "
+            f"different values in {labels.total()} records look like regression, and only classifiers are audited. Cut "
+            f"them into classes with data.bins: {quartiles(labels)}, or write them as text if each is a class"
         ]
     kept = [value for value, n in labels.items() if n >= settings.smallest_class]
     if len(kept) > 1:
         return []
     only = f" ({next(iter(kept))!r})" if kept else ""
     rare = f" with at least {settings.smallest_class} records" if settings.smallest_class > 1 else ""
-    return [f"data.label={name!r} has only {'one class' if kept else 'no class'}{rare}{only}; a classifier needs two or more"]
+    how_many = "one class" if kept else "no class"
+    return [f"data.label={name!r} has only {how_many}{rare}{only}; a classifier needs two or more"]
 
 
 def quartiles(labels: Counter[Any]) -> list[float]:

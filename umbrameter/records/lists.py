@@ -48,7 +48,9 @@ class ListSource:
         if width is None:
             return [(field.name, field.type)]
         inner = field.type.value_type
-        return [(field.name, pa.list_(inner, width))] if self.is_vector else [(n, inner) for n in self.names(field.name)]
+        return (
+            [(field.name, pa.list_(inner, width))] if self.is_vector else [(n, inner) for n in self.names(field.name)]
+        )
 
     def names(self, name: str) -> list[str]:
         """Return the columns that a column of the source becomes."""

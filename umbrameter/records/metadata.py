@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from umbrameter.store.metadata import Metadata
 
@@ -50,7 +50,7 @@ class RecordsMetadata(Metadata):
     high: tuple[float, ...]
     integral: tuple[bool, ...]
     binary: bool
-    missing: dict[str, int] = {}
+    missing: dict[str, int] = Field(default_factory=dict)
 
 
 class SourceMetadata(RecordsMetadata):

@@ -16,7 +16,7 @@ from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.typing import Array, Bools
 
 CONSTANT = b"constant"
-"""Where a field that the matrix leaves out keeps its one value: a number as in a matrix, as text in the field's metadata."""
+"""Where a field that the matrix leaves out keeps its one value: as a matrix would have it, in the field's metadata."""
 
 MISSING = "(missing)"
 """The category of text that is missing, among the texts of a column that lacks some."""

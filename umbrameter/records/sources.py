@@ -1,10 +1,10 @@
 """The `data` section of a spec: where the records come from."""
 
 import codecs
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-
 
 NULLS = (
     *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NaN", "nan", "-NaN", "-nan", "NaT"),
@@ -25,7 +25,9 @@ class CsvSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Between values: one character.")
-    header: bool | None = Field(None, description="Whether the first line names the columns; f0, f1, ... if it does not.")
+    header: bool | None = Field(
+        None, description="Whether the first line names the columns; f0, f1, ... if it does not."
+    )
     quote: str = Field('"', min_length=1, max_length=1, description="Around texts.")
     decimal: Literal[".", ","] | None = Field(None, description="Before a number's fraction.")
     encoding: str | None = Field(None, description="As Python names it, such as utf-8 or cp1252.")
@@ -110,6 +112,12 @@ class TableData(BaseModel):
         None, description="What readers of the report should know about the records; printed with the warnings."
     )
 
+    @field_validator("bins")
+    @classmethod
+    def _ascending(cls, bins: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in pairwise(bins)):
+            raise ValueError("expected ascending numbers, such as [10, 20]")
+        return bins
 
     @property
     def leaves_out_constant(self) -> bool:
@@ -127,7 +135,8 @@ class ParquetData(TableData):
     """
 
     kind: Literal["table", "parquet"] = Field(
-        "parquet", description="A file of Parquet, CSV or Feather, or a (hive-partitioned) folder; both names do alike."
+        "parquet",
+        description="A file of Parquet, CSV or Feather, or a (hive-partitioned) folder; parquet keeps constant ones.",
     )
     path: str = Field(min_length=1, description="A local path or a bucket's address.")
     membership: str | None = Field(
