@@ -76,7 +76,9 @@ def first_spec(path: str, label: str) -> str:
             _try(text)
         except (DataError, PlanError) as error:
             if "too few for this split" not in str(error):
-                raise
+                if smallest == 1:
+                    raise
+                break
             smallest = max(smallest + 1, smallest * 3 // 2)
             reason = "classes with fewer records have none among the members or the non-members"
             text = _yaml(
