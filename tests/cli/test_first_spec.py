@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -14,13 +16,14 @@ from umbrameter.cli.preview import describe, preview
 from umbrameter.errors import DataError
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
+from umbrameter.store.arrow import vector_column
 from umbrameter.store.artefacts import Store
 
 Command = Callable[..., tuple[int, str, str]]
 
 
 def messy(folder: Path, n: int = 600) -> str:
-    """Write a table with NaN, None, times, text, booleans, a rare class, duplicates, ids, empty and constant columns."""
+    """Write a table with NaN, None, times, text, booleans, a rare class, duplicates, ids, empty and constant ones."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(n):
@@ -116,3 +119,10 @@ attacks: [{{kind: loss}}]
     lines = describe(spec, spec.data)  # type: ignore[arg-type]
     assert "Queries: 600 at most (600 audited records), and some to check that the model stays the same" in lines
     assert any(line.startswith("Work: 0 targets and 0 shadow models") for line in lines)
+
+
+def test_embeddings_are_features_of_a_first_spec(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    for name, vectors in {"fixed": vector_column(X), "lists": pa.array(X.tolist())}.items():
+        pq.write_table(pa.table({"e": vectors, "y": np.arange(200) % 2}), tmp_path / f"{name}.parquet")
+        assert "ignore:" not in first_spec(str(tmp_path / f"{name}.parquet"), "y")

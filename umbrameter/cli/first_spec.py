@@ -123,8 +123,9 @@ def _chosen(path: str, label: str) -> _Choice:
 
 
 def _is_unusable(kind: pa.DataType) -> bool:
-    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_nested(inner)
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    inner = kind.value_type if is_list else kind
+    return bool(pa.types.is_binary(inner) or pa.types.is_large_binary(inner) or pa.types.is_nested(inner))
 
 
 def _identifiers(look: Look) -> dict[str, str]:
@@ -145,7 +146,8 @@ def _counts(look: Look, place: int) -> bool:
     name, parts = look.intake.schema.field(place).name, []
     for batch in look.intake.source.batches([name], 2**20):
         parts.append(batch[name].drop_null().to_numpy(zero_copy_only=False))
-    return bool(np.all(np.diff(np.concatenate(parts)) == 1))
+    steps = np.diff(np.concatenate(parts))
+    return bool((steps == 1).all())
 
 
 def _settings(look: Look) -> dict[str, tuple[object, str]]:

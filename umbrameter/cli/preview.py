@@ -154,17 +154,17 @@ def _models(variants: Sequence[TrainedVariant]) -> tuple[int, int]:
     return n_targets, sum(len(variant.trained) for variant in own)
 
 
-def _steps(variant: TrainedVariant) -> Iterator[Step]:
-    yield from (variant.target, variant.query)
-    yield from (*variant.population, *variant.noisy, *variant.searches)
+def _steps(variant: TrainedVariant) -> list[Step]:
+    steps: list[Step] = [variant.target, variant.query]
     if variant.drawn is not None:
-        yield variant.drawn
-    yield from variant.trained
-    yield from variant.shadows
-    yield from (*variant.merges, *variant.references, *variant.input_steps.values())
+        steps.append(variant.drawn)
+    for more in (variant.population, variant.noisy, variant.searches, variant.trained, variant.shadows):
+        steps.extend(more)
+    steps += [*variant.merges, *variant.references, *variant.controls, *variant.guarantees]
+    steps += variant.input_steps.values()
     for measurement in variant.measurements:
-        yield from (measurement.scoring, measurement.evaluation, measurement.utility)
-    yield from (*variant.controls, *variant.guarantees)
+        steps += [measurement.scoring, measurement.evaluation, measurement.utility]
+    return steps
 
 
 def _queries(found: Preview, store: Store) -> Iterator[str]:
