@@ -254,8 +254,10 @@ def schema(
 
 
 @app.command()
-def validate(spec: Spec, settings: Settings = None, fail_on: FailOn = None, debug: Debug = False) -> None:
-    """Check a spec without running it, and say at which sizes each of its limits could fail and pass."""
+def validate(
+    spec: Spec, settings: Settings = None, fail_on: FailOn = None, root: Root = "runs", debug: Debug = False
+) -> None:
+    """Check a spec and its data without running it, and say what an audit would find and how long it would take."""
     from umbrameter.evaluation.decidable import sentences
     from umbrameter.spec.limits import expand
     from umbrameter.spec.sweep import Sweep, load
@@ -273,6 +275,45 @@ def validate(spec: Spec, settings: Settings = None, fail_on: FailOn = None, debu
     for sizes in dict.fromkeys(entry.sizes for entry in specs):
         for line in sentences(expand(checked.limits), sizes):
             typer.echo(f"Limit {line}")
+    source = _source_at_hand(checked.data, root)
+    if source is None:
+        typer.echo(f"Data: {checked.data.name} is not at hand, so it was not opened; an audit gets it first")
+        return
+    from umbrameter.cli.preview import describe
+
+    for line in describe(checked, source):
+        typer.echo(line)
+
+
+def _source_at_hand(data: Any, root: str) -> Any:
+    """Return the files of a spec's records; None where they must be downloaded first."""
+    if hasattr(data, "paths"):
+        return data
+    catalogue = _pipeline("data.catalogue")
+    at_hand = {entry.name for entry, path in catalogue.available(root) if path is not None}
+    is_missing = data.kind == "catalogue" and data.name in catalogue.CATALOGUE and data.name not in at_hand
+    return None if is_missing else catalogue.source_of(data, root)
+
+
+@app.command()
+def init(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A table: CSV, Parquet, Feather, or a folder of them.")],
+    label: Annotated[str, typer.Option(help="The column with the class.")],
+    out: Annotated[str | None, typer.Option(help="The spec's file; standard output if unset.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a commented spec for a table, which `umbrameter audit` runs as it is."""
+    from umbrameter.cli.first_spec import first_spec
+
+    text = first_spec(file, label)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    folder, _, name = out.rpartition("/")
+    if Path(out).exists():
+        raise SpecError(f"--out={out!r} exists already; give another name, or remove it")
+    write(folder or ".", {name: text.encode()})
+    typer.echo(f"Written: {out}; run it: umbrameter audit {out}")
 
 
 @app.command()

@@ -24,6 +24,7 @@ from umbrameter.steps.evaluations import EvaluateAttack
 from umbrameter.steps.guarantees import CheckGuarantee
 from umbrameter.steps.guards import GuardedAnswers, GuardFit
 from umbrameter.steps.inputs import Available, sources_of
+from umbrameter.steps.missing_values import refuse_missing
 from umbrameter.steps.reference_answers import ReferenceData
 from umbrameter.steps.scores import Scoring
 from umbrameter.steps.shadow_models import ShadowFit
@@ -107,6 +108,8 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     ------
     PlanError
         When the pool is too small for the shadow models.
+    DataError
+        When values are missing, and what is to be trained does not take that.
     SpecError
         When a mitigation does not fit the number of classes.
     """
@@ -118,6 +121,8 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     variants: list[TrainedVariant] = []
     for mitigations, learned in _ways(plans):
         training = Training(inputs.records.artefact.path, inputs.split.path, spec.estimator, mitigations, spec.seed)
+        if spec.target.trained_here or shadow_plan is not None:
+            refuse_missing(training, inputs.records, spec.shadows.data if shadow_plan is not None else None)
         alike = [plan for plan in plans if plan.training == mitigations]
         served = [plan for plan in alike if plan.learned == learned]
         variant = _unguarded(inputs, training, shadow_plan, [plan for plan in alike if plan.learned is None])

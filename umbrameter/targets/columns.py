@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from umbrameter.records.own import is_vector, own_table
+from umbrameter.records.own import as_days, is_vector, matrix_schema, own_table
 from umbrameter.records.reader import Records
 from umbrameter.store.arrow import vectors
 from umbrameter.typing import Array, Floats
@@ -49,7 +49,7 @@ class Columns:
     def of(cls, records: Records) -> "Columns":
         """Return the columns of some records."""
         schema, names = records.schema, records.metadata.feature_names
-        kinds = [schema.field(0).type.value_type] * len(names) if is_vector(schema) else schema.types
+        kinds = [schema.field(0).type.value_type] * len(names) if is_vector(schema) else matrix_schema(schema).types
         is_integral = tuple(pa.types.is_integer(kind) for kind in kinds)
         return cls(names, records.metadata.categories, is_integral, schema)
 
@@ -90,11 +90,14 @@ def matrix(X: Rows, columns: Columns) -> Array:
     table = columns.table(X)
     if columns.is_vector:
         return vectors(table.column(0))
-    parts = [
-        column.cast(pa.float64(), safe=False) if pa.types.is_decimal(column.type) else column
-        for column in table.columns
-    ]
-    return np.column_stack([part.to_numpy() for part in parts])
+    return np.column_stack([_numbers(column) for column in table.columns])
+
+
+def _numbers(column: pa.ChunkedArray) -> Array:
+    if pa.types.is_temporal(column.type):
+        return np.asarray(as_days(column).to_numpy())
+    is_converted = pa.types.is_decimal(column.type) or pa.types.is_null(column.type) or column.null_count
+    return np.asarray((column.cast(pa.float64(), safe=False) if is_converted else column).to_numpy())
 
 
 def values(X: Rows, columns: Columns) -> list[list[Any]]:
