@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from umbrameter.estimators import Estimator
-from umbrameter.targets.base import Target
+from umbrameter.mitigations import PostHoc
+from umbrameter.targets.base import ReleasedAnswers, Target
 
 
 class TrainedTarget(Target):
@@ -21,8 +22,16 @@ class TrainedTarget(Target):
 
     kind: Literal["train"] = Field("train", description="Trained by the audit on the members.")
     estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
+    answers: ReleasedAnswers = Field(
+        (), description="What the model does to its answers before anybody sees them, in order."
+    )
 
     @property
     def estimator_here(self) -> Estimator | None:
         """The estimator that the audit trains."""
-        return self.estimator
+        return self.estimator.resolved()
+
+    @property
+    def released_answers(self) -> tuple[PostHoc, ...]:
+        """The mitigations that it applies to its answers before it releases them, in order."""
+        return self.answers
