@@ -13,7 +13,7 @@ from umbrameter.errors import StoreError
 BOOSTING = ("catboost.", "lightgbm.", "xgboost.")
 """Libraries whose models' own state is data: reading it runs no code from it."""
 
-RUNS_CODE = (b"\x80", b"x\x01", b"x\x9c", b"x\xda", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"ZF", b"(")
+RUNS_CODE = (b"\x80", b"x", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"ZF", b"(")
 """How pickles begin, and the compressed ones that joblib writes."""
 
 
@@ -99,6 +99,12 @@ def _is_harmless(name: str) -> bool:
     return inspect.isclass(named) or name.startswith(("sklearn.feature_selection.", "sklearn.metrics."))
 
 
+def schema_of(content: bytes) -> bytes:
+    """Return the part of a skops file that names what it holds, as JSON."""
+    with ZipFile(BytesIO(content)) as archive:
+        return archive.read("schema.json")
+
+
 def content_digest(content: bytes) -> str:
     """Return the SHA-256 (hexadecimal) of what a skops file holds; the file itself differs each time it is written.
 
@@ -107,8 +113,8 @@ def content_digest(content: bytes) -> str:
     content
         The file's content.
     """
+    schema = schema_of(content).decode()
     with ZipFile(BytesIO(content)) as archive:
-        schema = archive.read("schema.json").decode()
         files = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
     # Memory addresses stand for objects, and name the arrays' files.
     schema = re.sub(r'"file": "([^"]+)"', lambda match: f'"file": "{files[match[1]]}"', schema)

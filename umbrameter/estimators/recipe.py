@@ -23,7 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
-from umbrameter.estimators.kinds import KINDS, LIBRARIES, PARTS, PIPELINE, full_path
+from umbrameter.errors import brief
+from umbrameter.estimators.kinds import KINDS, LIBRARIES, PARTS, PIPELINE, class_of, full_path
 from umbrameter.estimators.libraries import parts, settled, versions
 from umbrameter.estimators.values import (
     MARKS,
@@ -34,7 +35,7 @@ from umbrameter.estimators.values import (
     packages,
     plain_estimator,
 )
-from umbrameter.persistence import content_digest, dump_model, read_model
+from umbrameter.persistence import content_digest, dump_model, load_model, read_model, schema_of
 from umbrameter.typing import Classifier
 
 SPARSE = frozenset({"random_forest", "extra_trees", "decision_tree", "logistic_regression", "k_neighbors"})
@@ -104,10 +105,17 @@ class Estimator(BaseModel):
         if isinstance(value, str):
             return {"kind": value}
         if not isinstance(value, Mapping | Estimator) and hasattr(value, "get_params"):
-            return recipe_of(value)
+            return recipe_of(value).model_dump()
         if isinstance(value, Mapping) and value.get("steps") is not None:
             return _with_steps(value)
         return value
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in (FILE, STORED):
+            class_of(kind)
+        return kind
 
     @field_validator("params", mode="before")
     @classmethod
@@ -168,7 +176,7 @@ class Estimator(BaseModel):
             return self
         where = f"estimator.path={self.path!r}"
         model = read_model(read_bytes(str(self.path), where), where, self.trusted)
-        recipe = recipe_of(model, trusted=self.trusted)
+        recipe = recipe_of(model)
         changes = {name: getattr(self, name) for name in ("takes", "columns") if getattr(self, name) is not None}
         return recipe.model_copy(update=changes)
 
@@ -214,6 +222,24 @@ class Estimator(BaseModel):
             estimator.set_params(final_estimator=LogisticRegression())  # what scikit-learn fits in its place
         return hasattr(estimator, "predict_proba")
 
+    def check_storable(self) -> None:
+        """Check that a model of it can be kept as a skops file that loads without running code from it.
+
+        Raises
+        ------
+        ValueError
+            When it cannot, which would otherwise show only after training.
+        """
+        if full_path(self.kind).startswith(("sklearn.", "umbrameter.")):
+            return
+        try:
+            load_model(dump_model(self.make()))
+        except Exception as error:  # skops and a user's class may raise anything
+            raise ValueError(
+                f"{self.describe()} cannot be kept in the store ({brief(error)}): the operator allows its package with "
+                f"{PREFIXES_VARIABLE}; or train it yourself, and audit it with target.kind object"
+            ) from None
+
     @property
     def versions(self) -> dict[str, str]:
         """The versions of the libraries that determine a fitted model, and therefore enter its key."""
@@ -231,19 +257,18 @@ class Estimator(BaseModel):
         return _described({"kind": self.kind, "params": self.params}, top=True)
 
 
-def recipe_of(estimator: Any, trusted: bool = False) -> Estimator:
+def recipe_of(estimator: Any) -> Estimator:
     """Return the recipe of a Python object with the scikit-learn interface, without what it has learned.
 
     Parameters
     ----------
     estimator
         A classifier, fitted or not.
-    trusted
-        Whether types that are not below an allowed prefix may be made of it again.
 
     Returns
     -------
-    Its kind and parameters where all of them are plain data; otherwise the unfitted classifier as a skops file. A model
+    Its kind and parameters where all of them are plain data; otherwise the unfitted classifier as a skops file, whose
+    types are trusted, since the object is here. A model
     that was fitted on a matrix without names takes an array, any other a frame. `random_state`, `n_jobs`, `verbose` and
     `memory` are left out, since the audit decides them.
 
@@ -280,7 +305,7 @@ def recipe_of(estimator: Any, trusted: bool = False) -> Estimator:
         written = plain_estimator(estimator)
         return Estimator(**written, **reads, **columns)
     except NotPlainError:
-        return Estimator(kind=STORED, content=_unfitted(estimator), trusted=trusted, **reads, **columns)
+        return Estimator(kind=STORED, content=_unfitted(estimator), trusted=True, **reads, **columns)
 
 
 def _unfitted(estimator: Any) -> str:
@@ -291,7 +316,11 @@ def _unfitted(estimator: Any) -> str:
             f"{type(estimator).__name__} cannot be written as a recipe ({type(error).__name__}: {error}): use classes "
             f"and functions of scikit-learn, or of a package that the operator allows with {PREFIXES_VARIABLE}"
         ) from None
-    read_model(content, f"the recipe of {type(estimator).__name__}")
+    if b'"__module__": "__main__"' in schema_of(content):
+        raise ValueError(
+            f"{type(estimator).__name__} has classes or functions of a notebook or script (__main__), which workers "
+            "cannot import: put them into a module of their own, and import it"
+        )
     return base64.b64encode(content).decode()
 
 

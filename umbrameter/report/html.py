@@ -31,6 +31,7 @@ from umbrameter.report.text import (
     number,
     observed,
     other_trainings,
+    recipe_note,
     stronger,
 )
 from umbrameter.statistics.estimates import Interval, LowerBound, Metric
@@ -272,7 +273,7 @@ def _set_up(report: Report) -> dict[str, str]:
         "Data": f"{data.name}: {size}",
         "Target": f"{target.kind}: {target.description}, {target.n_classes:,} classes",
         "Shadow models": f"{shadows.n_models} models of {shadows.size:,} records each ({made}), {accuracy}; design: "
-        f"{shadows.design}; data: {shadows.data}"
+        f"{shadows.design}; data: {shadows.data}{recipe_note(shadows)}"
         if shadows.n_models
         else "none needed",
         **{f"What {r.attack} assumes": r.assumption for r in report.results},

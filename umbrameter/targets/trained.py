@@ -2,11 +2,11 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from umbrameter.estimators import Estimator
-from umbrameter.mitigations import PostHoc
-from umbrameter.targets.base import ReleasedAnswers, Target
+from umbrameter.mitigations import LabelOnly, PostHoc
+from umbrameter.targets.base import Target
 
 
 class TrainedTarget(Target):
@@ -22,9 +22,15 @@ class TrainedTarget(Target):
 
     kind: Literal["train"] = Field("train", description="Trained by the audit on the members.")
     estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
-    answers: ReleasedAnswers = Field(
-        (), description="What the model does to its answers before anybody sees them, in order."
+    answers: tuple[LabelOnly, ...] = Field(
+        (), max_length=1, description="`[{kind: label_only}]` if nobody sees more of the answers than the label."
     )
+
+    @field_validator("estimator")
+    @classmethod
+    def _storable(cls, estimator: Estimator) -> Estimator:
+        estimator.check_storable()
+        return estimator
 
     @property
     def estimator_here(self) -> Estimator | None:
