@@ -10,8 +10,8 @@ from zipfile import BadZipFile, ZipFile
 from umbrameter.dotted_paths import allowed_prefixes, look_up
 from umbrameter.errors import StoreError
 
-BOOSTING = ("catboost.", "lightgbm.", "xgboost.")
-"""Libraries whose models' own state is data: reading it runs no code from it."""
+SAFE = ("numpy.", "scipy.", "catboost.", "lightgbm.", "xgboost.", "collections.OrderedDict")
+"""Where types are whose state is data, so that reading it runs no code from it, besides the allowed prefixes."""
 
 RUNS_CODE = (b"\x80", b"x", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"ZF", b"(")
 """How pickles begin, and the compressed ones that joblib writes."""
@@ -35,7 +35,7 @@ def load_model(content: bytes) -> Any:
     """
     import skops.io
 
-    trusted = ("numpy.", "scipy.", *allowed_prefixes(), *BOOSTING)
+    trusted = (*SAFE, *allowed_prefixes())
     try:
         types = skops.io.get_untrusted_types(data=content)
     except (BadZipFile, KeyError, ValueError) as error:
@@ -90,7 +90,7 @@ def read_model(content: bytes, where: str, trusted: bool = False) -> Any:
 
 def _is_harmless(name: str) -> bool:
     """Return whether a type may be made: a class or a function could run anything if it may come from anywhere."""
-    if not name.startswith(("numpy.", "scipy.", *allowed_prefixes(), *BOOSTING)):
+    if not name.startswith((*SAFE, *allowed_prefixes())):
         return False
     try:
         named = look_up(name)

@@ -47,7 +47,9 @@ def test_an_object_and_a_spec_are_one_recipe(recipe: Estimator) -> None:
 
 def test_what_was_fitted_is_left_behind(recipe: Estimator) -> None:
     fitted = recipe.make().fit(X, Y)
-    assert recipe_of(fitted).params == recipe_of(recipe.make()).params
+    params = recipe_of(fitted).params
+    params.pop("objective", None)  # which XGBoost's fit itself sets, by the number of classes
+    assert params == recipe_of(recipe.make()).params
     assert recipe.answers_probabilities
 
 

@@ -20,7 +20,7 @@ steps:
   - kind: columns
     params:
       transformers:
-        - [numbers, {kind: pipeline, params: {steps: [[fill, {kind: imputer}]]}}, [age, pay]]
+        - [numbers, {steps: [imputer, scaler]}, [age, pay]]
         - [texts, {kind: one_hot, params: {handle_unknown: ignore}}, {kind: selector, params: {dtype_exclude: number}}]
       remainder: drop
   - {kind: random_forest, params: {n_estimators: 5}}
@@ -39,7 +39,11 @@ params:
   estimators: [[forest, {kind: random_forest, params: {n_estimators: 3}}], [bayes, {kind: gaussian_nb}]]
   voting: soft
 """
-TRANSFORMER = "sklearn.preprocessing.FunctionTransformer"
+TRANSFORMED = """
+steps:
+  - {kind: sklearn.preprocessing.FunctionTransformer, params: {func: {kind: function, path: PATH}}}
+  - gaussian_nb
+"""
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
     {
@@ -138,11 +142,11 @@ def test_a_list_is_a_tuple_where_the_class_has_one() -> None:
         ("{kind: random_forest, columns: [a]}", ["columns", "frame"]),
         ("{kind: random_forest, takes: list}", ["takes", "matrix"]),
         (
-            f"{{steps: [{{kind: {TRANSFORMER}, params: {{func: {{kind: function, path: numpy.load}}}}}}, gaussian_nb]}}",
+            TRANSFORMED.replace("PATH", "numpy.load"),
             ["numpy.load", "element by element"],
         ),
         (
-            f"{{steps: [{{kind: {TRANSFORMER}, params: {{func: {{kind: function, path: os.system}}}}}}, gaussian_nb]}}",
+            TRANSFORMED.replace("PATH", "os.system"),
             ["os.system"],
         ),
         ("{steps: [{kind: one_hot, params: {dtype: {kind: type, name: numpy.load}}}, gaussian_nb]}", ["numpy.load"]),

@@ -407,3 +407,24 @@ def test_too_few_shadow_data_under_mitigations(folder: Path, mitigation: dict[st
     aucs = {(r.attack, r.mitigation): r.metrics["auc"] for r in found.results}
     assert "shadow data" in aucs["shokri(mlp)", None].not_measured  # type: ignore[union-attr]
     assert all("shadow data" in m.not_measured for (attack, _), m in aucs.items() if attack.startswith("shokri"))  # type: ignore[union-attr]
+
+
+def test_a_recipe_read_off_the_object_is_the_one_that_a_spec_gives(folder: Path, model: Any, tmp_path: Path) -> None:
+    """Shadow models are clones of the pipeline, by the object or by its parts in the spec, and by processes too."""
+    target = {"kind": "object", "name": "forest"}
+    content = spec(folder, target, attacks=[{"kind": "lira"}], shadows={"count": 4})
+    encoder = [["onehotencoder", {"kind": "one_hot"}, ["colour"]]]
+    columns = {"kind": "columns", "params": {"transformers": encoder, "remainder": "passthrough"}}
+    steps = [["columntransformer", columns], ["f", {"kind": "random_forest", "params": {"n_estimators": 20}}]]
+    by_spec = content | {"shadows": {"count": 4, "estimator": {"steps": steps}}}
+    read = run(tmp_path / "read", content, model)
+    told = run(tmp_path / "told", by_spec, model)
+    assert read.results == told.results
+    assert told.shadows.recipe is None and read.shadows.recipe is not None
+    assert read.shadows.recipe.startswith("Pipeline(ColumnTransformer(")
+    checked = AuditSpec.from_yaml(yaml.safe_dump(content))
+    place = audit(
+        checked, root=str(tmp_path / "two"), compute=Compute(workers=2), tracked=False, model=ModelHandle(model)
+    )
+    both = Report.model_validate_json((tmp_path / "two" / place / "report.json").read_bytes())
+    assert both.results == read.results

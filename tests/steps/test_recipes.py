@@ -188,8 +188,8 @@ def test_the_target_s_answers_decide_whether_its_recipe_must_answer_probabilitie
     spec = external(tmp_path, model)
     with pytest.raises(PlanError, match=r"LinearSVC.*calibrated.*label_only"):
         lay_out(AuditInputs(spec, audit.records, audit.split, identity))
-    labels = spec.target.model_copy(update={"answers": ({"kind": "label_only"},)})
-    hidden = AuditSpec.model_validate(spec.model_dump() | {"target": FileTarget(**labels.model_dump())})
+    labels = FileTarget(path=str(tmp_path / "model.skops"), answers=({"kind": "label_only"},))
+    hidden = external(tmp_path, model, target=labels)
     assert lay_out(AuditInputs(hidden, audit.records, audit.split, identity))[0].trained
 
 

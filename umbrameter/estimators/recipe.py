@@ -47,6 +47,9 @@ SCALED = frozenset({"mlp", "logistic_regression", "k_neighbors"})
 FILE, STORED = "file", "skops"
 """The kinds of a recipe that is a model file, by its path, or as its content."""
 
+NOWHERE = (b'"__module__": "__main__"', b'"<lambda>"', b"<locals>")
+"""What a skops file says of classes and functions that cannot be imported elsewhere."""
+
 Form = Literal["matrix", "array", "frame"]
 """How records are given to a model."""
 
@@ -121,7 +124,7 @@ class Estimator(BaseModel):
     @classmethod
     def _plain(cls, params: Any) -> Any:
         try:
-            return canonical(params) if isinstance(params, Mapping) else params
+            return canonical(_expanded(params)) if isinstance(params, Mapping) else params
         except NotPlainError as error:
             raise ValueError(f"holds {error}, which a spec cannot; name it by its dotted path") from None
 
@@ -316,11 +319,12 @@ def _unfitted(estimator: Any) -> str:
             f"{type(estimator).__name__} cannot be written as a recipe ({type(error).__name__}: {error}): use classes "
             f"and functions of scikit-learn, or of a package that the operator allows with {PREFIXES_VARIABLE}"
         ) from None
-    if b'"__module__": "__main__"' in schema_of(content):
+    if any(mark in schema_of(content) for mark in NOWHERE):
         raise ValueError(
-            f"{type(estimator).__name__} has classes or functions of a notebook or script (__main__), which workers "
-            "cannot import: put them into a module of their own, and import it"
+            f"{type(estimator).__name__} has classes or functions of a notebook or script, or a lambda, which workers "
+            "cannot import: put them into a module, and import them from there"
         )
+    read_model(content, f"the recipe of {type(estimator).__name__}", trusted=True)
     return base64.b64encode(content).decode()
 
 
@@ -362,12 +366,19 @@ def _with_steps(value: Mapping[str, Any]) -> dict[str, Any]:
     return settings | {"kind": PIPELINE, "params": {"steps": steps, **(value.get("params") or {})}}
 
 
+def _expanded(value: Any) -> Any:
+    """Return settings with each `{steps: [...]}` within them written out."""
+    if isinstance(value, Mapping):
+        if value.get("steps") is not None and {*value} <= {"kind", "steps", "params"}:
+            value = _with_steps(value)
+        return {key: _expanded(item) for key, item in value.items()}
+    return [_expanded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _part(step: Any) -> Any:
     if isinstance(step, str) and step not in ("passthrough", "drop"):
         return {"kind": step}
-    if isinstance(step, Mapping) and step.get("steps") is not None:
-        return _with_steps(step)
-    return canonical(step)
+    return canonical(_expanded(step))
 
 
 def _described(value: Any, top: bool = False) -> str:
