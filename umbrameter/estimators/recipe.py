@@ -124,7 +124,7 @@ class Estimator(BaseModel):
     @classmethod
     def _plain(cls, params: Any) -> Any:
         try:
-            return canonical(_expanded(params)) if isinstance(params, Mapping) else params
+            return canonical(_within(params)) if isinstance(params, Mapping) else params
         except NotPlainError as error:
             raise ValueError(f"holds {error}, which a spec cannot; name it by its dotted path") from None
 
@@ -371,8 +371,13 @@ def _expanded(value: Any) -> Any:
     if isinstance(value, Mapping):
         if value.get("steps") is not None and {*value} <= {"kind", "steps", "params"}:
             value = _with_steps(value)
-        return {key: _expanded(item) for key, item in value.items()}
+        # `params` itself may hold a pipeline's `steps`, and is no estimator.
+        return {key: _within(item) if key == "params" else _expanded(item) for key, item in value.items()}
     return [_expanded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _within(params: Any) -> Any:
+    return {key: _expanded(item) for key, item in params.items()} if isinstance(params, Mapping) else params
 
 
 def _part(step: Any) -> Any:
