@@ -135,6 +135,11 @@ def test_a_list_is_a_tuple_where_the_class_has_one() -> None:
         ("{steps: [scaler, {kind: random_forest, params: {n_jobs: 2}}]}", ["n_jobs"]),
         ("{steps: [scaler, {kind: random_forest, params: {n_estimators: 0}}]}", ["n_estimators", "0"]),
         ("{steps: [scaler]}", ["classifier"]),
+        ("{kind: voting}", ["voting", "estimators"]),
+        ("{kind: grid_search}", ["grid_search", "estimator", "param_grid"]),
+        ("{kind: grid_search, params: {estimator: random_forest, param_grid: {}}}", ["classifier"]),
+        ("{kind: sklearn.semi_supervised.SelfTrainingClassifier}", ["SelfTrainingClassifier", "classifier"]),
+        ("{kind: sklearn.linear_model.LinearRegression}", ["LinearRegression", "classifier"]),
         ("{kind: columns, params: {transformers: []}}", ["classifier"]),
         ("{kind: random_forest, steps: [scaler]}", ["random_forest", "steps"]),
         ("{kind: random_forest, path: x.skops}", ["path", "file"]),
@@ -182,6 +187,15 @@ def test_whether_it_answers_probabilities_is_known_before_it_is_fitted(recipe: d
     estimator = Estimator.model_validate(recipe)
     assert estimator.answers_probabilities == has
     assert hasattr(estimator.build(0).fit(FRAME[["pay"]], Y), "predict_proba") == has
+
+
+@pytest.mark.parametrize(
+    ("recipe", "takes"),
+    [("hist_gradient_boosting", True), ("random_forest", True), ("mlp", False), ("logistic_regression", False)],
+)
+def test_whether_gaps_may_reach_it(recipe: str, takes: bool) -> None:
+    assert Estimator(kind=recipe).takes_missing == takes
+    assert written(COLUMNS).takes_missing
 
 
 def test_what_existed_before_has_the_key_that_it_had() -> None:

@@ -59,6 +59,8 @@ def refusal(*overrides: str) -> str:
         # shadow models
         ([SIDES, ENDPOINT], ["shadows.estimator", "endpoint"]),
         (["target.estimator={kind: sklearn.svm.LinearSVC}"], ["LinearSVC", "calibrated", "label_only"]),
+        (["target.estimator={kind: file, path: no.skops}"], ["estimator.path='no.skops'", "No such file"]),
+        ([SIDES, OBJECT, "shadows.estimator={kind: file, path: no.skops}"], ["estimator.path='no.skops'"]),
         ([SIDES, OBJECT, "shadows.estimator={kind: sklearn.svm.LinearSVC}"], ["shadows.estimator", "calibrated"]),
         (["attacks=[{kind: shokri, model: {kind: sklearn.svm.LinearSVC}}]"], ["LinearSVC", "calibrated"]),
         (["shadows.design=audit", "shadows.data={kind: noisy, rate: 0.1}"], ["shadows.data.kind=noisy", "disjoint"]),

@@ -21,6 +21,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import get_tags
 
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.errors import brief
@@ -92,7 +93,7 @@ class Estimator(BaseModel):
     columns: tuple[str, ...] | None = Field(
         None, min_length=1, description="The columns that it reads, in order, if it takes a frame; all if unset."
     )
-    path: str | None = Field(None, min_length=1, description="The skops file, for kind `file`.")
+    path: str | None = Field(None, min_length=1, description="The skops file, a local path, for kind `file`.")
     trusted: bool = Field(False, description="Whether types in the file that skops does not know may be made.")
     content: str | None = Field(None, description="The skops file itself in base64, for kind `skops`.")
 
@@ -142,7 +143,7 @@ class Estimator(BaseModel):
             raise ValueError(f"kind={self.kind!r} has its parameters in the file; leave params out")
         if wanted is None:
             classifier = made_estimator({"kind": self.kind, "params": self.params})
-            if not is_classifier(classifier):
+            if not _is_classifier(classifier):
                 raise ValueError(
                     f"{full_path(self.kind)!r} is not a scikit-learn classifier; name a class with fit and "
                     "predict_proba"
@@ -218,6 +219,11 @@ class Estimator(BaseModel):
         return estimator if scaler == "passthrough" else make_pipeline(scaler, estimator)
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether records with missing values may reach it: its class says so, or its parts see to it."""
+        return self.form == "frame" or bool(get_tags(self.make()).input_tags.allow_nan)
+
+    @property
     def answers_probabilities(self) -> bool:
         """Whether its models answer probabilities, as far as it can say so before it is fitted."""
         estimator = self.make()
@@ -233,10 +239,11 @@ class Estimator(BaseModel):
         ValueError
             When it cannot, which would otherwise show only after training.
         """
-        if full_path(self.kind).startswith(("sklearn.", "umbrameter.")):
+        recipe = self.resolved()
+        if full_path(recipe.kind).startswith(("sklearn.", "umbrameter.")):
             return
         try:
-            load_model(dump_model(self.make()))
+            load_model(dump_model(recipe.make()))
         except Exception as error:  # skops and a user's class may raise anything
             raise ValueError(
                 f"{self.describe()} cannot be kept in the store ({brief(error)}): the operator allows its package with "
@@ -401,6 +408,13 @@ def _described(value: Any, top: bool = False) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_described, value))}]"
     return str(value)
+
+
+def _is_classifier(estimator: Any) -> bool:
+    try:
+        return bool(is_classifier(estimator))
+    except (AttributeError, TypeError):  # composed ones ask their parts, which may be missing or no estimators
+        return False
 
 
 def _check_parameters(classifier: Any) -> None:
