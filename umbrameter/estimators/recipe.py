@@ -28,7 +28,6 @@ from umbrameter.errors import brief
 from umbrameter.estimators.kinds import KINDS, LIBRARIES, PARTS, PIPELINE, class_of, full_path
 from umbrameter.estimators.libraries import parts, settled, versions
 from umbrameter.estimators.values import (
-    MARKS,
     NotPlainError,
     canonical,
     is_composed,
@@ -36,6 +35,7 @@ from umbrameter.estimators.values import (
     packages,
     plain_estimator,
 )
+from umbrameter.estimators.writing import described, with_steps, within
 from umbrameter.persistence import content_digest, dump_model, load_model, read_model, schema_of
 from umbrameter.typing import Classifier
 
@@ -111,7 +111,7 @@ class Estimator(BaseModel):
         if not isinstance(value, Mapping | Estimator) and hasattr(value, "get_params"):
             return recipe_of(value).model_dump()
         if isinstance(value, Mapping) and value.get("steps") is not None:
-            return _with_steps(value)
+            return with_steps(value)
         return value
 
     @field_validator("kind")
@@ -125,7 +125,7 @@ class Estimator(BaseModel):
     @classmethod
     def _plain(cls, params: Any) -> Any:
         try:
-            return canonical(_within(params)) if isinstance(params, Mapping) else params
+            return canonical(within(params)) if isinstance(params, Mapping) else params
         except NotPlainError as error:
             raise ValueError(f"holds {error}, which a spec cannot; name it by its dotted path") from None
 
@@ -264,7 +264,7 @@ class Estimator(BaseModel):
             return f"file({self.path})"
         if self.content is not None:
             return type(self.make()).__name__
-        return _described({"kind": self.kind, "params": self.params}, top=True)
+        return described({"kind": self.kind, "params": self.params}, top=True)
 
 
 def recipe_of(estimator: Any) -> Estimator:
@@ -354,60 +354,6 @@ def read_bytes(path: str, where: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"{where} cannot be read ({error.strerror}); give the path of a skops file") from None
-
-
-def _with_steps(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with the steps of a pipeline among its parameters, each with a name."""
-    if full_path(value.get("kind", PIPELINE)) != PIPELINE:
-        raise ValueError(f"kind={value['kind']!r} has no steps; leave kind out, for a pipeline")
-    steps: list[list[Any]] = []
-    for step in value["steps"]:
-        if isinstance(step, list | tuple) and len(step) == 2:
-            steps.append([step[0], _part(step[1])])
-            continue
-        part = _part(step)
-        name = part["kind"].rpartition(".")[2].lower() if isinstance(part, Mapping) else str(part)
-        n_before = sum(other == name or other.startswith(f"{name}-") for other, _ in steps)
-        steps.append([f"{name}-{n_before + 1}" if n_before else name, part])
-    settings = {name: setting for name, setting in value.items() if name != "steps"}
-    return settings | {"kind": PIPELINE, "params": {"steps": steps, **(value.get("params") or {})}}
-
-
-def _expanded(value: Any) -> Any:
-    """Return settings with each `{steps: [...]}` within them written out."""
-    if isinstance(value, Mapping):
-        if value.get("steps") is not None and {*value} <= {"kind", "steps", "params"}:
-            value = _with_steps(value)
-        # `params` itself may hold a pipeline's `steps`, and is no estimator.
-        return {key: _within(item) if key == "params" else _expanded(item) for key, item in value.items()}
-    return [_expanded(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _within(params: Any) -> Any:
-    return {key: _expanded(item) for key, item in params.items()} if isinstance(params, Mapping) else params
-
-
-def _part(step: Any) -> Any:
-    if isinstance(step, str) and step not in ("passthrough", "drop"):
-        return {"kind": step}
-    return canonical(_expanded(step))
-
-
-def _described(value: Any, top: bool = False) -> str:
-    """Return plain data in a few words."""
-    if isinstance(value, Mapping) and "kind" in value:
-        kind, params = value["kind"], value.get("params", {})
-        if kind in MARKS:
-            return str(next(item for name, item in value.items() if name not in ("kind", "dtype")))
-        steps = [_described(step[1]) for step in params.get("steps", [])] if full_path(kind) == PIPELINE else []
-        rest = [f"{n}={_described(v)}" for n, v in params.items() if not (steps and n == "steps")]
-        is_long = not top or full_path(kind) in {*PARTS.values()}
-        name = kind.rpartition(".")[2] if is_long else kind
-        inner = ", ".join([*steps, *rest])
-        return f"{name}({inner})" if inner or top else name
-    if isinstance(value, list):
-        return f"[{', '.join(map(_described, value))}]"
-    return str(value)
 
 
 def _is_classifier(estimator: Any) -> bool:
