@@ -29,7 +29,9 @@ def _text(output: Any) -> str:
 
 def test_the_notebook_shows_what_is_stored_in_it(tmp_path: Path) -> None:
     stored = nbformat.read(PAGE, as_version=4)
-    ran = NotebookClient(nbformat.read(PAGE, as_version=4), timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    ran = NotebookClient(
+        nbformat.read(PAGE, as_version=4), timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    )
     shown = texts(ran.execute())
     assert shown == texts(stored)
     assert sum(cell == ["picture"] for cell in shown) == 3

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
@@ -21,6 +22,7 @@ from typer.exceptions import TyperException
 
 import umbrameter
 from umbrameter import checkout
+from umbrameter.cli.local import audit_locally, refuse_settings, works_locally
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
 from umbrameter.errors import SpecError, TrackingError, UmbrameterError
 
@@ -104,9 +106,9 @@ def audit(
         "tls_key": tls_key,
     }
     cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
-    if _works_locally(local):
-        _refuse_locally(cluster | {"tracking_uri": tracking_uri})
-        raise typer.Exit(_audit_locally(spec, root, settings or (), fail_on or (), workers, as_json, debug))
+    if works_locally(local):
+        refuse_settings(cluster | {"tracking_uri": tracking_uri})
+        raise typer.Exit(audit_locally(spec, root, settings or (), fail_on or (), workers, as_json, debug))
     try:
         from umbrameter.report.progress_bars import progress_on_stderr
 
@@ -289,7 +291,7 @@ def _source_at_hand(data: Any, root: str) -> Any:
     """Return the files of a spec's records; None where they must be downloaded first."""
     if hasattr(data, "paths"):
         return data
-    catalogue = _pipeline("data.catalogue")
+    catalogue = checkout.load("data.catalogue")
     at_hand = {entry.name for entry, path in catalogue.available(root) if path is not None}
     is_missing = data.kind == "catalogue" and data.name in catalogue.CATALOGUE and data.name not in at_hand
     return None if is_missing else catalogue.source_of(data, root)
@@ -343,48 +345,6 @@ def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
         traceback.print_exc()
     typer.echo(f"umbrameter: {text}", err=True)
     sys.exit(code)
-
-
-def _works_locally(is_asked: bool) -> bool:
-    """Return whether an audit runs without the pipeline: if it is asked for, or if there is none."""
-    missing = None if checkout.find() else "the installed package has no flows"
-    if missing is None and not checkout.has_pipeline():
-        missing = "the ring pipeline is not installed"
-    if not is_asked and missing:
-        typer.echo(f"Working on this machine alone, without Prefect, Dask and MLflow (--local): {missing}.", err=True)
-    return is_asked or missing is not None
-
-
-def _refuse_locally(settings: dict[str, Any]) -> None:
-    """Refuse the settings of a cluster, and those of MLflow."""
-    given = [f"--{n.replace('_', '-')}" for n, value in settings.items() if value and n != "workers"]
-    if given:
-        raise SpecError(f"{', '.join(given)} cannot be used with --local, which has neither a cluster nor MLflow")
-
-
-def _audit_locally(
-    spec: str,
-    root: str,
-    settings: Iterable[str],
-    fail_on: Iterable[str],
-    workers: int | None,
-    as_json: bool,
-    debug: bool,
-) -> int:
-    """Run an audit or a sweep on this machine, print it, and return the exit code that it means."""
-    from umbrameter.local.driver import audit_here
-    from umbrameter.report.progress_bars import progress_on_stderr
-    from umbrameter.running.sweep import write_sweep
-    from umbrameter.spec.sweep import Sweep, load
-
-    with progress_on_stderr(debug):
-        checked = load(spec, settings, fail_on)
-        if isinstance(checked, Sweep):
-            runs = [audit_here(point.spec, root, workers) for point in checked.points]
-            run = write_sweep(checked, root, runs)
-        else:
-            run = audit_here(checked, root, workers)
-    return show(root, run, None, as_json, is_tracked=False)
 
 
 def _compute(settings: dict[str, Any]) -> Any:

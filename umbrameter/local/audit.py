@@ -125,7 +125,7 @@ def audit(
             data = _data({n: side for n, side in sides.items() if side is not None or n != "pool"}, place)
             settings = {"name": name, "seed": seed, "data": data, "mitigations": [*mitigations], "limits": [*limits]}
             settings["target"] = {"kind": "object", "name": name, "answers": [*answers]}
-            spec, target = checked(AuditSpec, settings | _shadowed(shadows, pool, estimator, attacks, model)), model
+            spec, target = checked(AuditSpec, settings | _shadowed(shadows, pool, estimator, attacks)), model
         with progress_shown(progress):
             # Nobody opens the page of a temporary root, so it is written when it is asked for.
             folder = audit_here(spec, place, workers, target, draws_figures=root is not None)
@@ -146,26 +146,17 @@ def _data(sides: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _shadowed(
-    shadows: int | Mapping[str, Any] | None, pool: Any, estimator: Any, attacks: Sequence[Any] | None, model: Any
+    shadows: int | Mapping[str, Any] | None, pool: Any, estimator: Any, attacks: Sequence[Any] | None
 ) -> dict[str, Any]:
     """Return the sections `shadows` and `attacks`."""
     if shadows is None:
         return {"shadows": {"count": 0}, "attacks": [*(WITHOUT_SHADOWS if attacks is None else attacks)]}
     settings: dict[str, Any] = {"count": shadows} if isinstance(shadows, int) else dict(shadows)
     settings.setdefault("design", "audit" if pool is None else "disjoint")
-    settings.setdefault("estimator", recipe_of(model if estimator is None else estimator))
+    settings |= {} if estimator is None else {"estimator": estimator}
     mode = "offline" if settings["design"] == "disjoint" else "online"
     usual = [entry | {"mode": mode} if entry["kind"] in BY_MODE else entry for entry in WITH_SHADOWS]
     return {"shadows": settings, "attacks": usual if attacks is None else [*attacks]}
-
-
-def recipe_of(model: Any) -> Any:
-    params = {
-        k: v
-        for k, v in model.get_params(deep=False).items()
-        if k not in ("n_jobs", "random_state", "verbose") and v is not None
-    }
-    return {"kind": f"{type(model).__module__}.{type(model).__qualname__}", "params": params}
 
 
 def _refuse_beside_a_spec(arguments: Mapping[str, Any]) -> None:

@@ -248,6 +248,7 @@ def _shadows(spec: AuditSpec, store: Store, variant: TrainedVariant, cost: RunCo
         n_reused=len(paths) - n_trained,
         design=DESIGNS[spec.shadows.design],
         data=_source(spec),
+        recipe=variant.training.describe() if paths and spec.estimator is None else None,
         drawn=_drawn(store, variant),
         size=min((shadow.n_in for shadow in shadows), default=0),
         train_accuracy=float(np.mean([shadow.train_accuracy for shadow in shadows])) if shadows else None,

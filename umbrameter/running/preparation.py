@@ -112,7 +112,7 @@ def connect_target(
     future = session.graph.submit(_connect_target, splits, *arguments)
     connection = future.result()
     try:
-        session.graph.note(future, [_identity(connection).recipe.path])
+        session.graph.note(future, [TargetIdentity.of(connection).recipe.path])
         yield connection
     finally:
         connection.close()
@@ -139,12 +139,8 @@ def _connect_target(
         tracking_uri=tracking_uri,
     )
     connection = session.driver.connect(target, context)
-    session.make([_identity(connection)])
+    session.make([TargetIdentity.of(connection)])
     return connection
-
-
-def _identity(connection: Connection) -> TargetIdentity:
-    return TargetIdentity(connection.facts, connection.description)
 
 
 def plan_audit(
@@ -167,7 +163,7 @@ def plan_audit(
     unusable
         The path of each artefact of shadow data with too few records, and the reason.
     """
-    target = None if connection is None else _identity(connection)
+    target = None if connection is None else TargetIdentity.of(connection)
     paths = [records, *splits, *([] if target is None else [target.recipe.path])]
     future = session.graph.submit(_plan_audit, paths, session, records, splits, target, unusable or {})
     variants = future.result()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from umbrameter.errors import DataError, UmbrameterError
-from umbrameter.records.metadata import RecordsMetadata
 from umbrameter.records.reader import Records
 from umbrameter.shadow_data import AnyShadowData
 from umbrameter.steps.training import Training
@@ -17,20 +16,14 @@ FEW = 20
 
 
 @dataclass(frozen=True)
-class _WithMissing:
+class _WithMissing(Records):
     """Records with every second value of the columns that lack some missing, or all of them filled in."""
 
-    records: Records
     is_filled: bool
-
-    @property
-    def metadata(self) -> RecordsMetadata:
-        """Facts about the records."""
-        return self.records.metadata
 
     def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
         """Return the given rows' records and labels; see `Records.take`."""
-        X, y = self.records.take(rows)
+        X, y = super().take(rows)
         X = np.nan_to_num(X)
         if not self.is_filled:
             X[::2, [self.metadata.feature_names.index(name) for name in self.metadata.missing]] = np.nan
@@ -59,7 +52,10 @@ def refuse_missing(training: Training, records: Records, shadow_data: AnyShadowD
         return
     if shadow_data is not None and shadow_data.is_drawn:
         raise _error(missing, f"shadows.data.kind={shadow_data.kind} draws no records with missing values", "")
-    if not _fits(training, _WithMissing(records, False)) and _fits(training, _WithMissing(records, True)):
+    if training.form != "matrix":
+        return  # its own parts see to them, or training says what it cannot take
+    lacking, filled = (_WithMissing(records.artefact, is_filled) for is_filled in (False, True))
+    if not _fits(training, lacking) and _fits(training, filled):
         others = " choose an estimator that takes them, such as random_forest or hist_gradient_boosting,"
         raise _error(missing, f"{training.describe()} cannot be trained on missing values", others)
 
@@ -74,7 +70,7 @@ def _error(missing: dict[str, int], reason: str, others: str) -> DataError:
 
 def _fits(training: Training, records: _WithMissing) -> bool:
     """Return whether a model can be trained on a few records, and answers."""
-    labels = records.records.labels()
+    labels = records.labels()
     largest = np.argsort(-np.bincount(labels), kind="stable")[:2]
     rows = np.sort(np.concatenate([np.flatnonzero(labels == label)[:FEW] for label in largest]))
     try:
