@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from umbrameter import checkout
-from umbrameter.errors import MissingRingError, StoreError
+from umbrameter.errors import StoreError
 from umbrameter.report import figures, run_figures
 from umbrameter.report.model import Report, Verdict, read_report
 from umbrameter.report.run_artefacts import read_run_artefacts
@@ -90,17 +90,9 @@ class AuditResult:
         )
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return every figure as a pandas data frame: one row per attack, attacker, mitigation and metric.
+        """Return every figure as a pandas data frame: one row per attack, attacker, mitigation and metric."""
+        import pandas as pd  # takes half a second, and many audits need none
 
-        Raises
-        ------
-        MissingRingError
-            When pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ModuleNotFoundError:
-            raise MissingRingError("to_frame() needs pandas; run: pip install pandas") from None
         return pd.DataFrame(
             [
                 {
