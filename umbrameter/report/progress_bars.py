@@ -5,8 +5,10 @@ Belongs here: how progress looks on a screen. Does not belong here: what is coun
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -90,7 +92,9 @@ def progress_on_stderr(debug: bool) -> Iterator[None]:
 
 @contextmanager
 def progress_shown(is_shown: bool = True) -> Iterator[None]:
-    """Show progress as bars in a script or a notebook, until the block ends; leave the caller's logging as it was.
+    """Show progress until the block ends, and leave the caller's logging as it was.
+
+    As bars on a terminal and in a notebook, as lines in a notebook without ipywidgets, and elsewhere not at all.
 
     Parameters
     ----------
@@ -98,15 +102,16 @@ def progress_shown(is_shown: bool = True) -> Iterator[None]:
         Whether to show any.
     """
     console = Console(stderr=True)
-    if not is_shown or not (console.is_terminal or console.is_jupyter):
+    has_bars = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    if not is_shown or not (has_bars or console.is_jupyter):
         yield
         return
-    loggers = [logging.getLogger(name) for name in ("umbrameter.progress", "umbrameter.audit")]
-    with LiveProgress(console) as bars:
-        for logger in loggers:
-            logger.addHandler(bars)
+    with LiveProgress(console) if has_bars else nullcontext(logging.StreamHandler(sys.stdout)) as shown:
+        names = ("umbrameter.progress", "umbrameter.audit") if has_bars else ("umbrameter.audit",)
+        for logger in map(logging.getLogger, names):
+            logger.addHandler(shown)
         try:
             yield
         finally:
-            for logger in loggers:
-                logger.removeHandler(bars)
+            for logger in map(logging.getLogger, names):
+                logger.removeHandler(shown)
