@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.tasks.inline import people
 
 from flows.audit import audit
 from tasks.cluster import Compute
+from tests.running.inline import people
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 
