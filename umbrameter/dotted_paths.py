@@ -42,8 +42,15 @@ def look_up(path: str) -> Any:
         raise ValueError(f"there is no {path!r}; check the module and the name") from None
 
 
+def kind_alone(value: Any) -> Any:
+    """Return a kind's name as the settings that it stands for, `lira` as `{kind: lira}`; all else unchanged."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 def or_from_outside(base: type[BaseModel]) -> Callable[[Any, ValidatorFunctionWrapHandler], Any]:
-    """Return a validator that also takes classes from other packages, whose `kind` is their own dotted path.
+    """Return a validator that also takes a kind's name alone, and classes from other packages.
+
+    The `kind` of a class from another package is its own dotted path.
 
     Parameters
     ----------
@@ -52,6 +59,7 @@ def or_from_outside(base: type[BaseModel]) -> Callable[[Any, ValidatorFunctionWr
     """
 
     def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        value = kind_alone(value)
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
         if not (isinstance(kind, str) and "." in kind):  # the kinds of this package have no dot
             return handler(value)

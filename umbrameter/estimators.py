@@ -18,7 +18,8 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from umbrameter.dotted_paths import PREFIXES_VARIABLE, allowed_prefixes, is_allowed, look_up
+from umbrameter.dotted_paths import PREFIXES_VARIABLE, allowed_prefixes, is_allowed, kind_alone, look_up
+from umbrameter.errors import one_of
 from umbrameter.typing import Classifier
 
 NETWORKS = "umbrameter.networks"
@@ -56,9 +57,14 @@ class Estimator(BaseModel):
 
     kind: str = Field(
         description=f"One of {', '.join(KINDS)}; or the dotted path of a scikit-learn classifier below an allowed "
-        f"prefix (`sklearn.`, `umbrameter.`, and those of the operator's {PREFIXES_VARIABLE})."
+        f"prefix (`sklearn.`, `umbrameter.`, and those of the operator's {PREFIXES_VARIABLE}).",
+        examples=["random_forest"],
     )
-    params: dict[str, Any] = Field(default_factory=dict, description="The classifier's parameters, by name.")
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="The classifier's parameters, by name.", examples=[{"min_samples_leaf": 5}]
+    )
+
+    _named = model_validator(mode="before")(kind_alone)
 
     @field_validator("kind")
     @classmethod
@@ -71,7 +77,9 @@ class Estimator(BaseModel):
         names = sorted(set(inspect.signature(_factory(self.kind)).parameters) - {"random_state", "n_jobs", "verbose"})
         unknown = sorted(set(self.params) - set(names))
         if unknown:
-            raise ValueError(f"{self.kind} has no parameter {', '.join(unknown)}; it has {', '.join(names)}")
+            raise ValueError(
+                f"{self.kind} has no parameter {', '.join(unknown)}; {one_of(unknown[0], names, 'it has')}"
+            )
         try:
             classifier = _factory(self.kind)(**self.params)
         except TypeError as error:
@@ -144,7 +152,7 @@ def _factory(kind: str) -> Callable[..., Any]:
     path = KINDS.get(kind, kind)
     if kind not in KINDS and not is_allowed(kind):
         raise ValueError(
-            f"unknown kind {kind!r}; expected one of {', '.join(KINDS)}, or a dotted path that begins with "
+            f"unknown kind {kind!r}; {one_of(kind, KINDS, 'expected one of')}, or a dotted path that begins with "
             f"{' or '.join(allowed_prefixes())} (the operator adds prefixes with {PREFIXES_VARIABLE})"
         )
     if path.startswith(f"{NETWORKS}.") and not all(map(find_spec, ("jax", "numba", "optax"))):

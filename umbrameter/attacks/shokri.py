@@ -57,6 +57,7 @@ class Shokri(Attack):
     model: Estimator = Field(
         default_factory=lambda: Estimator(kind="mlp", params=NETWORK),
         description="The attack model; the paper's is a network of 64 ReLU units.",
+        examples=[{"kind": "random_forest", "params": {"min_samples_leaf": 5}}],
     )
     features: Literal["raw", "log", "sorted", "top3"] = Field(
         "raw",

@@ -52,11 +52,21 @@ EXIT_CODES = (
     ". Without limits, in the spec or by --fail-on, 0 says nothing about leaks."
 )
 
+SETTINGS = (
+    "Settings: umbrameter reference lists them all with type, default and example; umbrameter reference shadows, those "
+    "of one section. docs/reference.md is the same page."
+)
+
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
 Root = Annotated[str, typer.Option(help="Folder or bucket address of the artefacts and run folders.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the spec.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a setting of the spec: shadows.count=64, attacks.0.kind=lira (repeatable).",
+    ),
 ]
 FailOn = Annotated[
     list[str] | None,
@@ -72,7 +82,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print report.json, and not
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")]
 
 
-@app.command(epilog=EXIT_CODES)
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(umbrameter.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def umbrameter_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command(epilog=f"{SETTINGS}\n\n{EXIT_CODES}")
 def audit(
     spec: Spec,
     root: Root = "runs",
@@ -131,7 +156,7 @@ def audit(
     raise typer.Exit(show(root, run, tracking_uri, as_json))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"{SETTINGS}\n\n{EXIT_CODES}")
 def score(
     predictions: Annotated[
         str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of the target's predictions.")
@@ -259,6 +284,19 @@ def schema(
 
 
 @app.command()
+def reference(
+    section: Annotated[
+        str | None, typer.Argument(metavar="[SECTION]", help="A section: data, attacks, target.estimator, score, ...")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print every setting of a spec, as Markdown: type, default, meaning and an example."""
+    from umbrameter.spec.reference import page
+
+    typer.echo(page(section), nl=False)
+
+
+@app.command(epilog=SETTINGS)
 def validate(spec: Spec, settings: Settings = None, fail_on: FailOn = None, debug: Debug = False) -> None:
     """Check a spec without running it, and say at which sizes each of its limits could fail and pass."""
     from umbrameter.evaluation.decidable import sentences

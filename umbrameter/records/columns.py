@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from umbrameter.errors import DataError
+from umbrameter.errors import DataError, one_of
 from umbrameter.records.parquet import is_text, value_type
 
 
@@ -79,7 +79,8 @@ def columns_of(
     for setting, names in (named | {"slices": slices}).items():
         for name in names:
             if name not in schema.names:
-                raise DataError(f"data.{setting}={name!r} is not a column; the columns are {', '.join(schema.names)}")
+                choice = one_of(name, schema.names, "the columns are")
+                raise DataError(f"data.{setting}={name!r} is not a column; {choice}")
     left_out = {label, ident, *ignore, *index} | (set(slices) - set(features or ()))
     chosen = list(features) if features is not None else [n for n in schema.names if n not in left_out]
     if label in chosen:

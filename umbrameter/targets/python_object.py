@@ -24,7 +24,7 @@ class GivenTarget(QueriedTarget):
     """
 
     kind: Literal["object"] = Field("object", description="A Python object, passed along with the spec.")
-    name: str = Field("the model", min_length=1, description="Its name in reports.")
+    name: str = Field("the model", min_length=1, description="Its name in reports.", examples=["churn, version 3"])
 
     def connect(self, context: ConnectionContext) -> Connection:
         """Connect to the object and ask it about the canaries.

@@ -20,7 +20,10 @@ class TrainedTarget(Target):
     trained_here: ClassVar[bool] = True
 
     kind: Literal["train"] = Field("train", description="Trained by the audit on the members.")
-    estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
+    estimator: Estimator = Field(
+        description="The classifier to train; shadow models are of the same kind.",
+        examples=[{"kind": "hist_gradient_boosting", "params": {"max_iter": 200}}],
+    )
 
     @property
     def estimator_here(self) -> Estimator | None:
