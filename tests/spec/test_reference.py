@@ -100,3 +100,16 @@ def test_a_setting_without_an_example_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(AuditSpec.model_fields["seed"], "examples", None)
     with pytest.raises(ValueError, match=r"AuditSpec\.seed has no example"):
         page()
+
+
+def test_the_json_schema_takes_a_kind_s_name_wherever_the_spec_does() -> None:
+    """Or editors would mark valid specs as wrong."""
+    schema = AuditSpec.model_json_schema()
+    takes = {"type": "string", "title": "Name of a kind"}
+    estimator = schema["$defs"]["TrainedTarget"]["properties"]["estimator"]
+    request = schema["$defs"]["EndpointTarget"]["properties"]["request"]
+    shadows = schema["$defs"]["ShadowSpec"]["properties"]
+    lists = [schema["properties"][name]["items"] for name in ("attacks", "mitigations")]
+    others = [schema["properties"]["target"], shadows["data"], estimator, request]
+    assert [part["anyOf"][-1] for part in (*lists, *others)] == [takes] * 6
+    assert takes in shadows["estimator"]["anyOf"]

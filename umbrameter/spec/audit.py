@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from umbrameter.attacks import AnyAttack, ReferenceLogits
 from umbrameter.attacks.inputs import of_kind
+from umbrameter.dotted_paths import NamedKind
 from umbrameter.errors import SpecError, one_of
 from umbrameter.estimators import Estimator
 from umbrameter.mitigations import AnyMitigation, wrapped
@@ -52,7 +53,7 @@ class ShadowSpec(BaseModel):
     size: int | None = Field(
         None, ge=2, description="IN records of each model; as many as the target's members if unset.", examples=[2500]
     )
-    estimator: Estimator | None = Field(
+    estimator: Annotated[Estimator, NamedKind()] | None = Field(
         None,
         description="Their estimator; the target's if unset, which a target trained elsewhere does not have.",
         examples=[{"kind": "mlp", "params": {"hidden": [128]}}],

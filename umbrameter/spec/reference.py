@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from umbrameter.dotted_paths import NAME_OF_A_KIND
 from umbrameter.errors import SpecError, one_of
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.fields import example_of, example_value, in_yaml, kind_of, models_in
@@ -179,7 +180,9 @@ def _table(model: type[BaseModel], names: Sequence[str], titles: Mapping[type[Ba
 def _type(schema: Mapping[str, Any], models: Sequence[type[BaseModel]], titles: Mapping[type[BaseModel], str]) -> str:
     """Return a type in words, from its JSON schema."""
     if "anyOf" in schema:
-        return " or ".join(_type(part, models, titles) for part in schema["anyOf"] if part.get("type") != "null")
+        # The page says once, above, that settings may be unset and kinds be named.
+        parts = [part for part in schema["anyOf"] if part.get("title") != NAME_OF_A_KIND and part.get("type") != "null"]
+        return " or ".join(_type(part, models, titles) for part in parts)
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{choice}`" for choice in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from umbrameter.dotted_paths import kind_alone
+from umbrameter.dotted_paths import NamedKind, kind_alone
 from umbrameter.errors import TargetError
 from umbrameter.estimators import Estimator
 from umbrameter.mitigations import LabelOnly, PostHoc, Rounding, TopK
@@ -19,7 +19,7 @@ from umbrameter.targets.connection import Connection, ConnectionContext
 Label: TypeAlias = str | int | bool
 
 ReleasedAnswers: TypeAlias = tuple[
-    Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind"), BeforeValidator(kind_alone)], ...
+    Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind"), BeforeValidator(kind_alone), NamedKind()], ...
 ]
 """The mitigations that a target applies to its answers before it releases them, in order."""
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from umbrameter.dotted_paths import kind_alone
+from umbrameter.dotted_paths import NamedKind, kind_alone
 from umbrameter.targets.base import Label, QueriedTarget
 from umbrameter.targets.secrets import keys, looks_like_secret
 
@@ -107,7 +107,9 @@ class EndpointTarget(QueriedTarget):
         description="The address that records are posted to, without user or password.",
         examples=["https://models.example/churn/invocations"],
     )
-    request: Annotated[MlflowRequest | JsonRequest, Field(discriminator="kind"), BeforeValidator(kind_alone)] = Field(
+    request: Annotated[
+        MlflowRequest | JsonRequest, Field(discriminator="kind"), BeforeValidator(kind_alone), NamedKind()
+    ] = Field(
         default_factory=lambda: MlflowRequest(),
         description="The format of requests and answers.",
         examples=[{"kind": "json", "body": {"instances": "$records"}, "probabilities": "predictions.*.scores"}],

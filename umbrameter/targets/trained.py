@@ -1,9 +1,10 @@
 """A target that the audit trains itself."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from umbrameter.dotted_paths import NamedKind
 from umbrameter.estimators import Estimator
 from umbrameter.targets.base import Target
 
@@ -20,7 +21,7 @@ class TrainedTarget(Target):
     trained_here: ClassVar[bool] = True
 
     kind: Literal["train"] = Field("train", description="Trained by the audit on the members.")
-    estimator: Estimator = Field(
+    estimator: Annotated[Estimator, NamedKind()] = Field(
         description="The classifier to train; shadow models are of the same kind.",
         examples=[{"kind": "hist_gradient_boosting", "params": {"max_iter": 200}}],
     )
