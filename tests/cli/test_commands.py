@@ -136,12 +136,12 @@ def test_light_commands_import_nothing_heavy(statement: str, absent: set[str]) -
 def test_ctrl_c_within_a_destructor_is_not_lost() -> None:
     code = """
 import os, signal, time
-from umbrameter.cli import commands
+from umbrameter.cli.stopping import heed_ctrl_c
 class Slow:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0)
-commands._heed_ctrl_c()
+heed_ctrl_c()
 try:
     Slow()
     time.sleep(5)

@@ -5,14 +5,11 @@ Belongs here: arguments, what is printed where, exit codes. Does not belong here
 Exit codes: see `EXIT_CODES`.
 """
 
-import _thread
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Iterable
 from importlib import import_module
@@ -24,6 +21,7 @@ from typer.exceptions import TyperException
 
 import umbrameter
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
+from umbrameter.cli.stopping import heed_ctrl_c
 from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(
@@ -146,7 +144,7 @@ def audit(
             checked = load(spec, settings or (), fail_on or ())
             name = "audit" if hasattr(checked, "target") else "sweep"
             flow, compute = getattr(_pipeline(f"flows.{name}"), name), _compute(cluster)
-            _heed_ctrl_c()
+            heed_ctrl_c()
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
     except TrackingError as error:
@@ -384,22 +382,6 @@ def _compute(settings: dict[str, Any]) -> Any:
         first = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])
         raise SpecError(where + str(first["msg"]).removeprefix("Value error, ")) from None
-
-
-def _heed_ctrl_c() -> None:
-    """Let no Ctrl-C be lost: in a destructor or a garbage collector's callback, Python only reports it and goes on."""
-
-    def interrupt(_signal: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    def once_more(ignored: "sys.UnraisableHookArgs") -> None:
-        if ignored.exc_type is KeyboardInterrupt:
-            threading.Timer(0.1, _thread.interrupt_main).start()  # right now it would be lost in here, too
-        else:
-            sys.__unraisablehook__(ignored)
-
-    signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow Ctrl-C
-    sys.unraisablehook = once_more
 
 
 def _amounts(settings: Iterable[str]) -> dict[str, float]:
