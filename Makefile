@@ -25,13 +25,16 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test torch torch-venv check bench bench-full bench-venv clean
+.PHONY: help audit reference test torch torch-venv check bench bench-full bench-venv clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 audit: $(STAMP)  ## audit a random forest on UCI Adult, or SPEC=path/to/spec.yaml
 	@$(BIN)/umbrameter audit $(SPEC)
+
+reference: $(STAMP)  ## write docs/reference.md, the page of all settings, from the models
+	@$(BIN)/umbrameter reference > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
 
 test: $(STAMP)  ## run all tests, slow ones too (TEST_ARGS="-n 4 -m 'not slow'" chooses)
 	@$(BIN)/python -m pytest $(TEST_ARGS)

@@ -17,7 +17,7 @@ from data.clusters import clustered
 from data.downloads import Download, fetch
 from data.entries import CATALOGUE, Entry, Layout, Reader
 from data.generated import STREAM, batches, parameters
-from umbrameter.errors import DataError, SpecError
+from umbrameter.errors import DataError, SpecError, one_of
 from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 
 __all__ = [
@@ -81,7 +81,7 @@ def locate(name: str, root: str) -> ParquetData:
         When its file cannot be written.
     """
     if name not in CATALOGUE:
-        raise SpecError(f"data.name={name!r} is not in the catalogue; expected one of {', '.join(CATALOGUE)}")
+        raise SpecError(f"data.name={name!r} is not in the catalogue; {one_of(name, CATALOGUE, 'expected one of')}")
     entry, path = CATALOGUE[name], kept(name, root)
     source, read = _source(entry)
     if source is not None and source.resolve() != path.resolve():

@@ -133,6 +133,13 @@ def test_what_the_union_knows_is_taken_as_ever(value: Any) -> None:
     assert type(found) in (Circle, Square) and ADAPTER.validate_python(found.model_dump()) == found
 
 
+def test_a_kind_alone_is_the_kind_without_settings(outside: None) -> None:
+    assert ADAPTER.validate_python("circle") == Circle()
+    assert ADAPTER.validate_python("somebody_s_shapes.Star") == ADAPTER.validate_python(
+        {"kind": "somebody_s_shapes.Star"}
+    )
+
+
 def test_a_class_from_outside_is_made_of_its_settings(outside: None) -> None:
     found = ADAPTER.validate_python({"kind": "somebody_s_shapes.Star", "points": 7})
     assert type(found).__name__ == "Star" and found.points == 7
@@ -165,7 +172,7 @@ def test_all_that_is_wrong_with_its_settings_is_said_at_once(outside: None) -> N
     assert "points: " in text and "greater than or equal to 3" in text and "colour: " in text
 
 
-@pytest.mark.parametrize("value", [{"kind": "hexagon"}, {"kind": 3}, {}, {"radius": 1}, "circle", None, 3])
+@pytest.mark.parametrize("value", [{"kind": "hexagon"}, {"kind": 3}, {}, {"radius": 1}, "hexagon", None, 3])
 def test_what_has_no_dotted_kind_is_the_union_s_to_judge(value: Any) -> None:
     assert "prefixes" not in refusal(value)
 

@@ -10,10 +10,14 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler
+from pydantic import BaseModel, GetJsonSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
+from pydantic_core import CoreSchema
 
 PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
 """The environment variable in which the operator allows further prefixes, separated by commas."""
+
+NAME_OF_A_KIND = "Name of a kind"
+"""The title, in JSON schemas, of the text that may stand for a kind without settings."""
 
 
 def allowed_prefixes() -> tuple[str, ...]:
@@ -47,8 +51,23 @@ def look_up(path: str) -> Any:
         raise ValueError(f"there is no {path!r}; check the module and the name") from None
 
 
+def kind_alone(value: Any) -> Any:
+    """Return a kind's name as the settings that it stands for, `lira` as `{kind: lira}`; all else unchanged."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class NamedKind:
+    """Says in the JSON schema of an annotated type that a kind's name alone will do, for editors that check specs."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema of the kinds, or of a name."""
+        return {"anyOf": [handler(core_schema), {"type": "string", "title": NAME_OF_A_KIND}]}
+
+
 def or_from_outside(base: type[BaseModel]) -> Callable[[Any, ValidatorFunctionWrapHandler], Any]:
-    """Return a validator that also takes classes from other packages, whose `kind` is their own dotted path.
+    """Return a validator that also takes a kind's name alone, and classes from other packages.
+
+    The `kind` of a class from another package is its own dotted path.
 
     Parameters
     ----------
@@ -57,6 +76,7 @@ def or_from_outside(base: type[BaseModel]) -> Callable[[Any, ValidatorFunctionWr
     """
 
     def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        value = kind_alone(value)
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
         if not (isinstance(kind, str) and "." in kind):  # the kinds of this package have no dot
             return handler(value)

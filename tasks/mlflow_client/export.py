@@ -14,7 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from umbrameter import __version__
-from umbrameter.errors import SpecError, StoreError
+from umbrameter.errors import SpecError, StoreError, one_of
 from umbrameter.records.metadata import RecordsMetadata
 from umbrameter.report import Report, Result
 from umbrameter.report.model import read_report
@@ -104,7 +104,9 @@ def _chosen(report: Report, mitigation: str | None) -> str:
             raise SpecError(f"the audit recommends no mitigation ({why}); name one: --mitigation {' or '.join(names)}")
         return best
     if mitigation not in names:
-        raise SpecError(f"--mitigation={mitigation!r}: the audit has no such mitigation; it has {', '.join(names)}")
+        raise SpecError(
+            f"--mitigation={mitigation!r}: the audit has no such mitigation; {one_of(mitigation, names, 'it has')}"
+        )
     return mitigation
 
 

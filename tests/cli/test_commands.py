@@ -18,8 +18,24 @@ Command = Callable[..., tuple[int, str, str]]
 
 def test_version_and_help(command: Command) -> None:
     assert command("version") == (0, f"{__version__}\n", "")
+    assert command("--version") == (0, f"{__version__}\n", "")
     code, out, _ = command("--help")
     assert code == 0 and all(name in out for name in ("audit", "report", "track", "ui", "datasets", "schema", "valid"))
+
+
+@pytest.mark.parametrize("name", ["audit", "score", "validate"])
+def test_help_says_where_the_settings_are(command: Command, name: str) -> None:
+    code, out, _ = command(name, "--help")
+    assert code == 0 and "umbrameter reference" in out and "docs/reference.md" in out
+
+
+def test_the_reference_is_printed_whole_or_a_section(command: Command) -> None:
+    code, out, _ = command("reference")
+    assert code == 0 and out == (ROOT / "docs" / "reference.md").read_text()
+    code, section, _ = command("reference", "shadows.data")
+    assert code == 0 and section in out and "by_class" in section and "## `attacks`" not in section
+    code, out, err = command("reference", "atacks")
+    assert (code, out) == (1, "") and "SECTION='atacks' is not a section; did you mean attacks?" in err
 
 
 @pytest.mark.parametrize("of", ["spec", "report"])
@@ -120,12 +136,12 @@ def test_light_commands_import_nothing_heavy(statement: str, absent: set[str]) -
 def test_ctrl_c_within_a_destructor_is_not_lost() -> None:
     code = """
 import os, signal, time
-from umbrameter.cli import commands
+from umbrameter.cli.stopping import heed_ctrl_c
 class Slow:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0)
-commands._heed_ctrl_c()
+heed_ctrl_c()
 try:
     Slow()
     time.sleep(5)

@@ -51,7 +51,10 @@ def test_the_exit_code_is_that_of_the_limits(
     ("setting", "text"),
     [
         ("auc", "--fail-on 'auc' must be METRIC=NUMBER, such as auc=0.6"),
-        ("aoc=0.6", "--fail-on 'aoc=0.6': metric='aoc': is not a figure of an audit; the figures are auc, accuracy"),
+        (
+            "aoc=0.6",
+            "--fail-on 'aoc=0.6': metric='aoc': is not a figure of an audit; did you mean auc? The figures are auc",
+        ),
         ("auc=high", "--fail-on 'auc=high': limit='high': "),
         ("auc=60", "auc is a fraction and cannot exceed 1, so this limit never fails; 60 % is 0.6"),
         ("auc=nan", "--fail-on 'auc=nan': limit='nan': Input should be a finite number"),

@@ -161,8 +161,10 @@ def test_a_download_that_cannot_be_kept_says_where(tiny, tmp_path):
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(SpecError, match=r"data.name=.purchase. is not in the catalogue; expected one of adult, loc"):
+    with pytest.raises(SpecError, match=r"data.name=.purchase. is not in the catalogue; did you mean purchase2\?"):
         locate("purchase", "runs")
+    with pytest.raises(SpecError, match=r"data.name=.census. is not in the catalogue; expected one of adult, loc"):
+        locate("census", "runs")
 
 
 def test_available_says_where_each_is(tiny, tmp_path):

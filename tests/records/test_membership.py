@@ -340,7 +340,7 @@ def spec(data: str, target: str, *settings: str) -> AuditSpec:
             SIDES,
             "{kind: elsewhere}",
             [],
-            r"target\.kind='elsewhere': unknown kind; expected one of 'train', 'registry'",
+            r"target\.kind='elsewhere': unknown kind; expected one of train, registry",
         ),
         (SIDES, "{kind: object, labels: [a]}", [], r"target\.labels.* at least 2 items"),
     ],

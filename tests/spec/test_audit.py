@@ -34,7 +34,10 @@ def refusal(*overrides: str, text: str = GOOD) -> str:
 @pytest.mark.parametrize(
     ("setting", "parts"),
     [
-        ("shadow=1", ["shadow=1: there is no such setting", "the settings here are name, seed, repeats, data"]),
+        (
+            "shadow=1",
+            ["shadow=1: there is no such setting", "mean shadows? The settings here are name, seed, repeats, data"],
+        ),
         (
             "shadows.cuont=4",
             ["shadows.cuont=4: there is no such setting", "count, size, estimator, data, records, design"],
@@ -70,7 +73,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_missing_part_is_named() -> None:
-    assert "data: Field required; the settings here are name, seed, repeats, data" in refusal(text="name: demo\n")
+    assert "data: Field required, such as data: {kind: parquet, " in refusal(text="name: demo\n")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Cat(Strict):
 
 class Dog(Strict):
     kind: Literal["dog"] = "dog"
-    name: str
+    name: str = Field(examples=["Rex"])
     tricks: tuple[str, ...] = ()
 
 
@@ -33,6 +33,7 @@ Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
 
 class House(Strict):
     street: str = "Elm"
+    colour: Literal["red", "green"] = "red"
     number: int = Field(1, ge=1)
     pet: Pet = Cat()
     pets: tuple[Pet, ...] = ()
@@ -45,9 +46,10 @@ class House(Strict):
 
 
 class Town(Strict):
-    name: str
+    name: str = Field(examples=["Elmville"])
     house: House = House()
     houses: tuple[House, ...] = ()
+    visitors: tuple[Pet, ...] = Field(default=({"kind": "cat"}, {"kind": "cat"}), validate_default=True)
 
 
 def read(text: str, *overrides: str) -> dict[str, Any]:
@@ -122,12 +124,75 @@ def test_a_place_in_a_list_is_counted_from_0_and_may_be_counted_from_its_end() -
 
 
 @pytest.mark.parametrize(
-    "setting", ["name", "", "houses.2.number=1", "houses.x=1", "name.first=1", "house.number=[", "houses.0.number.a=1"]
+    ("setting", "text"),
+    [
+        ("houses.1.number=9", "{number: 1}, {number: 9}"),
+        ("houses.1={number: 9}", "{number: 1}, {number: 9}"),
+        ("houses.1.pet.kind=cat", "{number: 1}, {pet: {kind: cat}}"),
+        ("houses.-1.number=9", "{number: 9}"),
+        ("houses.0.pets.0.kind=cat", "{number: 1, pets: [{kind: cat}]}"),
+    ],
 )
-def test_a_setting_without_a_place_or_a_value_is_quoted(setting: str) -> None:
+def test_the_number_after_the_last_adds_an_entry(setting: str, text: str) -> None:
+    assert read("name: a\nhouses: [{number: 1}]\n", setting)["houses"] == yaml.safe_load(f"[{text}]")
+
+
+def test_an_entry_of_a_list_that_is_left_out_is_one_of_its_default() -> None:
+    assert read("name: a", "visitors.0.lives=7")["visitors"] == [{"kind": "cat", "lives": 7}, {"kind": "cat"}]
+    assert read("name: a", "visitors.2.kind=cat")["visitors"] == [{"kind": "cat"}] * 3
+    assert read("name: a", "houses.0.number=7")["houses"] == [{"number": 7}]
+    assert [
+        pet.lives for pet in checked(Town, read("name: a", "visitors.0.lives=7")).visitors if pet.kind == "cat"
+    ] == [
+        7,
+        9,
+    ]
+
+
+def test_a_kind_s_name_alone_gets_room_for_its_settings() -> None:
+    assert read("house: {pet: cat}", "house.pet.lives=7")["house"] == {"pet": {"kind": "cat", "lives": 7}}
+    assert read("house: {pets: [cat, cat]}", "house.pets.1.lives=7")["house"] == {
+        "pets": ["cat", {"kind": "cat", "lives": 7}]
+    }
+
+
+def test_another_kind_drops_what_only_the_former_has_and_nothing_else() -> None:
+    text = "house: {pet: {kind: dog, name: Rex, tricks: [sit], colour: red}}"
+    assert read(text, "house.pet.kind=cat")["house"]["pet"] == {"kind": "cat", "colour": "red"}
+    assert read(text, "house.pet.kind=dog")["house"]["pet"]["tricks"] == ["sit"]
+    assert read(text, "house.pet.kind=cow")["house"]["pet"]["tricks"] == ["sit"]
+    assert read(text, "house.pet.kind=[cat]")["house"]["pet"]["kind"] == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("name", "must be key=value"),
+        ("", "must be key=value"),
+        ("houses.2.number=1", "houses is a list of 1; count its entries from houses.0, and add one as houses.1"),
+        ("houses.-2.number=1", "houses is a list of 1"),
+        ("houses.x=1", "houses is a list of 1"),
+        ("name.first=1", "name is 'a', which has no settings; set name itself"),
+        ("house.number=[", "'[' is not YAML"),
+        ("houses.0.number.a=1", "houses.0.number is 1, which has no settings; set houses.0.number itself"),
+    ],
+)
+def test_a_setting_without_a_place_or_a_value_is_quoted_with_how_far_it_leads(setting: str, text: str) -> None:
     with pytest.raises(SpecError) as caught:
         read("name: a\nhouses: [{number: 1}]\n", setting)
-    assert f"--set {setting!r}" in str(caught.value)
+    assert str(caught.value).startswith(f"--set {setting!r}: {text}")
+
+
+def test_all_settings_that_cannot_be_set_are_said() -> None:
+    with pytest.raises(SpecError) as caught:
+        read("name: a", "name.b=1", "house.number=2", "street")
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == ["--set 'name.b=1'", "--set 'street'"]
+
+
+def test_the_text_s_own_lists_stay_as_they_are() -> None:
+    default = Town.model_fields["visitors"].default
+    read("name: a", "visitors.0.lives=7", "visitors.2=cat")
+    assert default == ({"kind": "cat"}, {"kind": "cat"})
 
 
 NESTED = st.dictionaries(
@@ -158,17 +223,24 @@ def test_what_is_right_comes_back_as_a_value() -> None:
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ({}, "name: Field required; the settings here are name, house, houses"),
+        ({}, "name: Field required, such as name: Elmville; the settings here are name, house, houses"),
         ({"name": 3}, "name=3: "),
-        ({"name": "a", "hose": 1}, "hose=1: there is no such setting; the settings here are name, house, houses"),
+        (
+            {"name": "a", "hose": 1},
+            "hose=1: there is no such setting; did you mean house? The settings here are name, house, houses",
+        ),
+        ({"name": "a", "xyz": 1}, "xyz=1: there is no such setting; the settings here are name, house, houses"),
         (
             {"name": "a", "house": {"nmuber": 2}},
-            "house.nmuber=2: there is no such setting; the settings here are street, number, pet, pets",
+            "house.nmuber=2: there is no such setting; did you mean number? The settings here are street, colour, ",
         ),
         ({"name": "a", "houses": [{}, {"number": 0}]}, "houses[1].number=0: "),
         ({"name": "a", "houses": [{"pets": [{}, {"kind": "cat", "lives": 0}]}]}, "houses[0].pets[0].kind is missing"),
         ({"name": "a", "house": {"pet": {"kind": "cow"}}}, "house.pet.kind='cow': unknown kind; expected one of "),
-        ({"name": "a", "house": {"pet": {"kind": "dog"}}}, "house.pet.name: Field required; the settings here are "),
+        (
+            {"name": "a", "house": {"pet": {"kind": "dog"}}},
+            "house.pet.name: Field required, such as name: Rex; the settings here are ",
+        ),
         ({"name": "a", "house": {"pet": {"kind": "dog", "name": "R", "tricks": [1]}}}, "house.pet.tricks[0]=1: "),
     ],
 )
@@ -188,6 +260,31 @@ def test_every_cause_has_a_line() -> None:
     content = {"name": 3, "hose": 1, "house": {"number": 0, "pet": {"kind": "cow"}}, "houses": [{"stret": "x"}]}
     starts = ["name=3", "hose=1", "house.number=0", "house.pet.kind='cow'", "houses[0].stret='x'"]
     assert sorted(line.partition(":")[0] for line in causes(content)) == sorted(starts)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"houses": "x"}, "houses='x': expected a list, such as [a, b]"),
+        ({"houses": [3]}, "houses[0]=3: expected a mapping, such as {setting: value}"),
+        ({"house": 3}, "house=3: expected a mapping, such as {setting: value}"),
+        ({"house": {"pet": 3}}, "house.pet=3: expected a mapping, such as {setting: value}"),
+        ({"house": {"colour": "geen"}}, "house.colour='geen': did you mean green? Expected one of red, green"),
+        ({"house": {"colour": "x"}}, "house.colour='x': expected one of red, green"),
+        (
+            {"house": {"pet": {"kind": "Dog "}}},
+            "house.pet.kind='Dog ': unknown kind; did you mean dog? Expected one of ",
+        ),
+        (
+            {"house": {"pet": {"kind": "dog(Rex)"}}},
+            "house.pet.kind='dog(Rex)': unknown kind; did you mean dog? Expected one of cat, dog; write its "
+            "settings beside it: {kind: dog, name: Rex}",
+        ),
+    ],
+)
+def test_a_cause_is_said_in_the_words_of_yaml_with_what_was_probably_meant(content: dict[str, Any], line: str) -> None:
+    (cause,) = causes({"name": "a", **content})
+    assert cause.startswith(line)
 
 
 def test_a_rule_of_the_whole_is_said_in_its_own_words() -> None:

@@ -257,3 +257,65 @@ def test_what_is_added_is_enough_and_adding_again_adds_nothing(attacks: list[Los
     assert any(attack.has_class_thresholds for attack in found)
     assert any(not attack.uses_confidences for attack in found)
     assert required_attacks(found, mitigations) == found
+
+
+# Everything at once
+
+
+def test_every_rule_that_is_broken_is_said() -> None:
+    limit = "limits=[{metric: auc, attack: lis, limit: 0.6, source: ours}]"
+    mitigations = "mitigations=[label_only, label_only, {kind: dropout, rate: 0.5}]"
+    lines = refusal("split=null", "attacks=[loss, {kind: lira, mode: online}]", limit, mitigations).splitlines()
+    starts = [
+        "mitigations: label_only",
+        "mitigation dropout",
+        "split is missing",
+        "attacks: lira",
+        "limits: there is no",
+    ]
+    assert [line.startswith(start) for line, start in zip(lines, starts, strict=True)] == [True] * len(starts), lines
+
+
+def test_a_target_trained_elsewhere_is_not_asked_for_a_split() -> None:
+    (line,) = refusal(OBJECT, LOSS, "split=null").splitlines()
+    assert line.startswith("target.kind=object: say which records")
+
+
+# Kinds by name
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("attacks=[lira, loss]", "attacks=[{kind: lira}, {kind: loss}]"),
+        ("attacks=[loss, {kind: combined, attacks: [lira, gap]}]", "attacks=[{kind: loss}, {kind: combined, attacks: "
+         "[{kind: lira}, {kind: gap}]}]"),
+        ("mitigations=[label_only]", "mitigations=[{kind: label_only}]"),
+        ("mitigations=[[{kind: top_k, k: 3}, label_only]]", "mitigations=[[{kind: top_k, k: 3}, {kind: label_only}]]"),
+        ("shadows.data=marginal", "shadows.data={kind: marginal}"),
+        ("shadows.estimator=decision_tree", "shadows.estimator={kind: decision_tree}"),
+        ("target.estimator=decision_tree", "target.estimator={kind: decision_tree}"),
+        ("attacks=[{kind: shokri, model: random_forest}]", "attacks=[{kind: shokri, model: {kind: random_forest}}]"),
+    ],
+)  # fmt: skip
+def test_a_kind_s_name_stands_for_the_kind_without_settings(short: str, long: str) -> None:
+    assert spec(short) == spec(long)
+    assert spec(short).digest() == spec(long).digest()
+
+
+def test_a_target_s_kinds_may_be_named_too() -> None:
+    assert spec("target=object", SIDES, LOSS) == spec(OBJECT, SIDES, LOSS)
+    url = "url: 'https://models.example'"
+    short = f"target={{kind: endpoint, {url}, request: mlflow, answers: [label_only]}}"
+    long = f"target={{kind: endpoint, {url}, request: {{kind: mlflow}}, answers: [{{kind: label_only}}]}}"
+    assert spec(short, SIDES, LOSS) == spec(long, SIDES, LOSS)
+
+
+def test_a_name_that_lacks_its_settings_is_told_which() -> None:
+    assert refusal("mitigations=[top_k]").startswith("mitigations[0].k: Field required, such as k: 3")
+
+
+def test_a_class_from_outside_is_named_by_its_path_alone_too() -> None:
+    assert refusal("attacks=[my_package.Attack]").startswith(
+        "attacks[0]='my_package.Attack': kind='my_package.Attack' is"
+    )

@@ -18,16 +18,22 @@ from umbrameter.attacks.quantile import Quantile
 from umbrameter.attacks.rmia import Rmia
 from umbrameter.attacks.shokri import Shokri
 from umbrameter.attacks.signals import References, Signals
-from umbrameter.dotted_paths import or_from_outside
+from umbrameter.dotted_paths import NamedKind, or_from_outside
 from umbrameter.predictions.vectors import Vectors
 
 _Single: TypeAlias = Gap | Loss | Confidence | Entropy | ModifiedEntropy | Shokri | Lira | Rmia | Quantile | LabelOnly
 
-SingleAttack = Annotated[_Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack))]
+SingleAttack = Annotated[
+    _Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack)), NamedKind()
+]
 """Any attack but `Combined`; a class from another package is named by its dotted path."""
 
 AnyAttack = Annotated[
-    _Single | Combined, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Attack))
+    _Single | Combined,
+    Field(discriminator="kind"),
+    SerializeAsAny(),
+    WrapValidator(or_from_outside(Attack)),
+    NamedKind(),
 ]
 """Any attack."""
 

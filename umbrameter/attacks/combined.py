@@ -38,7 +38,9 @@ class Combined(Attack):
     """
 
     kind: Literal["combined"] = Field("combined", description="The best of several attacks, chosen on shadow models.")
-    attacks: tuple["SingleAttack", ...] = Field(min_length=2, description="The attacks to choose from.")
+    attacks: tuple["SingleAttack", ...] = Field(
+        min_length=2, description="The attacks to choose from.", examples=[["loss", "gap"]]
+    )
 
     @property
     def inputs(self) -> frozenset[Input]:

@@ -33,7 +33,9 @@ class LabelOnly(Attack):
     """
 
     kind: Literal["label_only"] = Field("label_only", description="Labels under noise (Choquette-Choo et al. 2021).")
-    noise: Noise = Field(default_factory=Noise, description="How records are changed.")
+    noise: Noise = Field(
+        default_factory=Noise, description="How records are changed.", examples=[{"copies": 50, "rate": 0.05}]
+    )
 
     @property
     def inputs(self) -> frozenset[Input]:

@@ -44,7 +44,9 @@ class Quantile(Attack):
     """
 
     kind: Literal["quantile"] = Field("quantile", description="Quantile regression, no shadow models (Bertran 2023).")
-    fpr: float = Field(0.1, gt=0, lt=1, description="Share of non-members that the attack may call members.")
+    fpr: float = Field(
+        0.1, gt=0, lt=1, description="Share of non-members that the attack may call members.", examples=[0.01]
+    )
 
     @property
     def inputs(self) -> frozenset[Input]:

@@ -37,12 +37,16 @@ class Rmia(ReferenceAttack):
         ge=0,
         le=1,
         description="Offline: p(x) = ((1 + a) p_OUT + (1 - a)) / 2; lower it where members stand out more.",
+        examples=[0.5],
     )
-    gamma: float = Field(1.0, gt=0, description="How many times as likely a record must be to beat another.")
+    gamma: float = Field(
+        1.0, gt=0, description="How many times as likely a record must be to beat another.", examples=[2.0]
+    )
     temperature: float = Field(
         2.0,
         gt=0,
         description="Of the softmax: at 1, a network is as certain of easy records as of members.",
+        examples=[1.0],
     )
 
     sees: ClassVar[str] = "the model's confidence in the true label"

@@ -10,7 +10,7 @@ arXiv 1610.05820, section V.
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -21,6 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from umbrameter.attacks.base import Attack
 from umbrameter.attacks.inputs import AttackModels, Input, ShadowVectors
 from umbrameter.attacks.signals import Signals
+from umbrameter.dotted_paths import NamedKind
 from umbrameter.estimators import Estimator
 from umbrameter.networks import StackedMLP
 from umbrameter.predictions.vectors import Vectors
@@ -54,9 +55,10 @@ class Shokri(Attack):
     """
 
     kind: Literal["shokri"] = Field("shokri", description="Shadow models and one attack model per class (Shokri 2017).")
-    model: Estimator = Field(
+    model: Annotated[Estimator, NamedKind()] = Field(
         default_factory=lambda: Estimator(kind="mlp", params=NETWORK),
         description="The attack model; the paper's is a network of 64 ReLU units.",
+        examples=[{"kind": "random_forest", "params": {"min_samples_leaf": 5}}],
     )
     features: Literal["raw", "log", "sorted", "top3"] = Field(
         "raw",

@@ -5,13 +5,10 @@ Belongs here: arguments, what is printed where, exit codes. Does not belong here
 Exit codes: see `EXIT_CODES`.
 """
 
-import _thread
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +21,7 @@ import umbrameter
 from umbrameter import checkout
 from umbrameter.cli.local import audit_locally, refuse_settings, works_locally
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
+from umbrameter.cli.stopping import heed_ctrl_c
 from umbrameter.errors import SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(
@@ -43,11 +41,21 @@ EXIT_CODES = (
     ". Without limits, in the spec or by --fail-on, 0 says nothing about leaks."
 )
 
+SETTINGS = (
+    "Settings: umbrameter reference lists them all with type, default and example; umbrameter reference shadows, those "
+    "of one section. docs/reference.md is the same page."
+)
+
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the audit's YAML file.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, such as runs/runs/adult-20260131T120000.")]
 Root = Annotated[str, typer.Option(help="Folder or bucket address of the artefacts and run folders.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the spec.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a setting of the spec: shadows.count=64, attacks.0.kind=lira (repeatable).",
+    ),
 ]
 FailOn = Annotated[
     list[str] | None,
@@ -63,7 +71,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print report.json, and not
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' own logs.")]
 
 
-@app.command(epilog=EXIT_CODES)
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(umbrameter.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def umbrameter_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command(epilog=f"{SETTINGS}\n\n{EXIT_CODES}")
 def audit(
     spec: Spec,
     root: Root = "runs",
@@ -118,7 +141,7 @@ def audit(
             checked = load(spec, settings or (), fail_on or ())
             name = "audit" if hasattr(checked, "target") else "sweep"
             flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
-            _heed_ctrl_c()
+            heed_ctrl_c()
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
     except TrackingError as error:
@@ -128,7 +151,7 @@ def audit(
     raise typer.Exit(show(root, run, tracking_uri, as_json))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"{SETTINGS}\n\n{EXIT_CODES}")
 def score(
     predictions: Annotated[
         str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of the target's predictions.")
@@ -256,6 +279,19 @@ def schema(
 
 
 @app.command()
+def reference(
+    section: Annotated[
+        str | None, typer.Argument(metavar="[SECTION]", help="A section: data, attacks, target.estimator, score, ...")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print every setting of a spec, as Markdown: type, default, meaning and an example."""
+    from umbrameter.spec.reference import page
+
+    typer.echo(page(section), nl=False)
+
+
+@app.command(epilog=SETTINGS)
 def validate(
     spec: Spec, settings: Settings = None, fail_on: FailOn = None, root: Root = "runs", debug: Debug = False
 ) -> None:
@@ -356,22 +392,6 @@ def _compute(settings: dict[str, Any]) -> Any:
         first = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])
         raise SpecError(where + str(first["msg"]).removeprefix("Value error, ")) from None
-
-
-def _heed_ctrl_c() -> None:
-    """Let no Ctrl-C be lost: in a destructor or a garbage collector's callback, Python only reports it and goes on."""
-
-    def interrupt(_signal: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    def once_more(ignored: "sys.UnraisableHookArgs") -> None:
-        if ignored.exc_type is KeyboardInterrupt:
-            threading.Timer(0.1, _thread.interrupt_main).start()  # right now it would be lost in here, too
-        else:
-            sys.__unraisablehook__(ignored)
-
-    signal.signal(signal.SIGINT, interrupt)  # an event loop replaces Python's own handler, and may swallow Ctrl-C
-    sys.unraisablehook = once_more
 
 
 def _amounts(settings: Iterable[str]) -> dict[str, float]:

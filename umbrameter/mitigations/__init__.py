@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-from umbrameter.dotted_paths import or_from_outside
+from umbrameter.dotted_paths import NamedKind, or_from_outside
 from umbrameter.mitigations.base import (
     FittedPostHoc,
     InTraining,
@@ -45,7 +45,7 @@ _Single: TypeAlias = (
 )
 
 SingleMitigation = Annotated[
-    _Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Mitigation))
+    _Single, Field(discriminator="kind"), SerializeAsAny(), WrapValidator(or_from_outside(Mitigation)), NamedKind()
 ]
 """Any mitigation but `Composition`; a class from another package is named by its dotted path."""
 
@@ -56,6 +56,7 @@ AnyMitigation = Annotated[
     Field(discriminator="kind"),
     SerializeAsAny(),
     WrapValidator(or_from_outside(Mitigation)),
+    NamedKind(),
 ]
 """Any mitigation."""
 

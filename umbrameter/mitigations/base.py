@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from umbrameter.errors import SpecError
+from umbrameter.errors import SpecError, one_of
 from umbrameter.predictions.vectors import Vectors
 from umbrameter.typing import Array, Floats
 
@@ -201,7 +201,7 @@ def with_params(estimator: Any, mitigation: str, params: Mapping[str, Any]) -> A
     if unknown:
         raise SpecError(
             f"mitigation {mitigation}: {type(last).__name__} has no parameter {', '.join(unknown)}; "
-            f"it has {', '.join(sorted(last.get_params()))}"
+            f"{one_of(unknown[0], sorted(last.get_params()), 'it has')}"
         )
     last.set_params(**params)
     return changed

@@ -25,7 +25,11 @@ class Composition(Mitigation):
     """
 
     kind: Literal["composition"] = Field("composition", description="Several mitigations, in order.")
-    steps: tuple["SingleMitigation", ...] = Field(min_length=2, description="The mitigations, in order.")
+    steps: tuple["SingleMitigation", ...] = Field(
+        min_length=2,
+        description="The mitigations, in order.",
+        examples=[[{"kind": "top_k", "k": 3}, {"kind": "rounding", "decimals": 1}]],
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> "Composition":

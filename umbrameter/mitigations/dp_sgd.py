@@ -8,7 +8,7 @@ arXiv 1607.00133, algorithm 1.
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from umbrameter.errors import SpecError
 from umbrameter.mitigations.base import InTraining, PrivacyClaim
@@ -24,22 +24,34 @@ class DPSGD(InTraining):
     PrivateMLPClassifier(epochs=30, epsilon=4.0, sampling_rate=0.5)
     """
 
+    # None of its settings is required, but one of two.
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "dp_sgd", "epsilon": 4.0}]})
+
     claims_privacy: ClassVar[bool] = True
     kind: Literal["dp_sgd"] = Field("dp_sgd", description="The network trained with differential privacy.")
-    epsilon: float | None = Field(None, gt=0, description="Largest epsilon of the guarantee; or give noise_multiplier.")
-    delta: float = Field(1e-5, gt=0, lt=1, description="Delta of the guarantee; well below 1 / n_records.")
-    noise_multiplier: float | None = Field(
-        None, gt=0, description="Standard deviation of the noise, in clipping norms; or give epsilon."
+    epsilon: float | None = Field(
+        None, gt=0, description="Largest epsilon of the guarantee; or give noise_multiplier.", examples=[4.0]
     )
-    clip_norm: float = Field(1.0, gt=0, description="The largest norm of one record's gradient.")
+    delta: float = Field(
+        1e-5, gt=0, lt=1, description="Delta of the guarantee; well below 1 / n_records.", examples=[1e-06]
+    )
+    noise_multiplier: float | None = Field(
+        None, gt=0, description="Standard deviation of the noise, in clipping norms; or give epsilon.", examples=[1.1]
+    )
+    clip_norm: float = Field(1.0, gt=0, description="The largest norm of one record's gradient.", examples=[0.5])
     sampling_rate: float | None = Field(
         None,
         gt=0,
         le=1,
         description="Probability that a record is in a step's batch; follows from batch_size if unset.",
+        examples=[0.05],
     )
-    epochs: int | None = Field(None, ge=1, description="Passes over the records, on average; the network's if unset.")
-    learning_rate: float | None = Field(None, gt=0, description="Adam's step size; the network's if unset.")
+    epochs: int | None = Field(
+        None, ge=1, description="Passes over the records, on average; the network's if unset.", examples=[30]
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="Adam's step size; the network's if unset.", examples=[0.01]
+    )
     reproducible: bool = Field(
         False,
         description="Draw the target's noise from the spec's seed, for reruns that are equal to the last bit: whoever "

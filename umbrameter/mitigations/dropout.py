@@ -21,7 +21,7 @@ class Dropout(InTraining):
     """
 
     kind: Literal["dropout"] = Field("dropout", description="The network trained with dropout.")
-    rate: float = Field(gt=0, lt=1, description="Share of hidden units left out of each step.")
+    rate: float = Field(gt=0, lt=1, description="Share of hidden units left out of each step.", examples=[0.5])
 
     @property
     def label(self) -> str:

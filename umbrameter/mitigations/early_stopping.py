@@ -21,8 +21,10 @@ class EarlyStopping(InTraining):
     """
 
     kind: Literal["early_stopping"] = Field("early_stopping", description="Training that stops early.")
-    patience: int = Field(10, ge=1, description="Passes (boosting rounds) without improvement.")
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the training records held out.")
+    patience: int = Field(10, ge=1, description="Passes (boosting rounds) without improvement.", examples=[5])
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="Share of the training records held out.", examples=[0.2]
+    )
 
     @property
     def label(self) -> str:

@@ -36,7 +36,9 @@ class L2(InTraining):
     """
 
     kind: Literal["l2"] = Field("l2", description="The target trained with a penalty on squared weights.")
-    weight: float = Field(gt=0, description="λ: mean cross entropy + λ · sum of squared weights is minimised.")
+    weight: float = Field(
+        gt=0, description="λ: mean cross entropy + λ · sum of squared weights is minimised.", examples=[0.001]
+    )
 
     @property
     def label(self) -> str:

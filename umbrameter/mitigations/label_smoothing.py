@@ -18,7 +18,7 @@ class LabelSmoothing(InTraining):
     """
 
     kind: Literal["label_smoothing"] = Field("label_smoothing", description="The network trained on smoothed labels.")
-    amount: float = Field(gt=0, lt=1, description="Share of the label that is spread over all classes.")
+    amount: float = Field(gt=0, lt=1, description="Share of the label that is spread over all classes.", examples=[0.1])
 
     @property
     def label(self) -> str:

@@ -58,8 +58,10 @@ class MemGuard(LearnedPostHoc):
     """
 
     kind: Literal["memguard"] = Field("memguard", description="Noise that misleads a guard (Jia et al. 2019).")
-    epsilon: float = Field(1.0, gt=0, le=2, description="The expected L1 distortion of an answer, at most.")
-    max_steps: int = Field(300, ge=1, description="Steps of one search.")
+    epsilon: float = Field(
+        1.0, gt=0, le=2, description="The expected L1 distortion of an answer, at most.", examples=[0.5]
+    )
+    max_steps: int = Field(300, ge=1, description="Steps of one search.", examples=[100])
 
     @property
     def label(self) -> str:

@@ -23,7 +23,9 @@ class Params(InTraining):
 
     kind: Literal["params"] = Field("params", description="The target trained with other parameters.")
     params: dict[str, Any] = Field(
-        min_length=1, description="Parameters of the classifier by name; in a pipeline, of its last step."
+        min_length=1,
+        description="Parameters of the classifier by name; in a pipeline, of its last step.",
+        examples=[{"min_samples_leaf": 20}],
     )
 
     @property

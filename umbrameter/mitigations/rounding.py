@@ -21,7 +21,7 @@ class Rounding(PostHoc):
 
     breaks_sums: ClassVar[bool] = True
     kind: Literal["rounding"] = Field("rounding", description="Confidences rounded to a few decimals.")
-    decimals: int = Field(ge=0, le=6, description="Number of decimals to keep.")
+    decimals: int = Field(ge=0, le=6, description="Number of decimals to keep.", examples=[1])
 
     @property
     def label(self) -> str:

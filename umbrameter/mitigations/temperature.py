@@ -28,7 +28,9 @@ class Temperature(PostHoc):
     """
 
     kind: Literal["temperature"] = Field("temperature", description="Softer answers: a softmax at a temperature.")
-    t: float = Field(gt=0, le=1000, description="The temperature; 1 changes nothing, larger ones soften.")
+    t: float = Field(
+        gt=0, le=1000, description="The temperature; 1 changes nothing, larger ones soften.", examples=[5.0]
+    )
 
     @property
     def label(self) -> str:

@@ -22,7 +22,7 @@ class TopK(PostHoc):
 
     breaks_sums: ClassVar[bool] = True
     kind: Literal["top_k"] = Field("top_k", description="Answers that hold the k largest confidences only.")
-    k: int = Field(ge=1, description="How many confidences to keep; at most the number of classes.")
+    k: int = Field(ge=1, description="How many confidences to keep; at most the number of classes.", examples=[3])
     renormalise: bool = Field(False, description="Whether the kept confidences are scaled to sum to 1.")
 
     @property

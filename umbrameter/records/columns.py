@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import pyarrow as pa
 
+from umbrameter.errors import one_of
 from umbrameter.records.parquet import is_text, refuse, value_type
 
 
@@ -82,8 +82,7 @@ def columns_of(
     """
     named = {"label": [label], "id": [ident] if ident else [], "features": features or (), "ignore": ignore}
     faults = [
-        f"data.{setting}={name!r} is not a column{_meant(name, schema.names)}; the columns are "
-        f"{', '.join(schema.names)}"
+        f"data.{setting}={name!r} is not a column; {one_of(name, schema.names, 'the columns are')}"
         for setting, names in (named | {"slices": slices}).items()
         for name in names
         if name not in schema.names
@@ -109,11 +108,6 @@ def columns_of(
     categories = tuple(name for name, kind in usable.items() if is_text(kind))
     lists = tuple(name for name, kind in usable.items() if _is_list(kind))
     return Columns(label, ident, tuple(usable), categories, lists, tuple(slices), tuple(faults))
-
-
-def _meant(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, 1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _is_label(kind: pa.DataType) -> bool:

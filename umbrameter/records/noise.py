@@ -14,10 +14,17 @@ class Noise(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    copies: int = Field(20, ge=1, le=1000, description="Changed copies of each record; each is one more query.")
-    rate: float = Field(0.1, gt=0, lt=1, description="The share of bits flipped, and of categories replaced.")
+    copies: int = Field(
+        20, ge=1, le=1000, description="Changed copies of each record; each is one more query.", examples=[50]
+    )
+    rate: float = Field(
+        0.1, gt=0, lt=1, description="The share of bits flipped, and of categories replaced.", examples=[0.05]
+    )
     scale: float = Field(
-        0.3, gt=0, description="Noise on numbers, in standard deviations of the feature; whole numbers stay whole."
+        0.3,
+        gt=0,
+        description="Noise on numbers, in standard deviations of the feature; whole numbers stay whole.",
+        examples=[0.1],
     )
 
 

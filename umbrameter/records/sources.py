@@ -86,13 +86,20 @@ class TableData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: str = Field(description="The column with the class: integers, booleans or text.")
-    id: str | None = Field(None, description="A column that identifies each record: unique, and not a feature.")
-    features: tuple[str, ...] | None = Field(
-        None, min_length=1, description="The columns to learn from; if unset, all but label, id, ignored and slices."
+    label: str = Field(description="The column with the class: integers, booleans or text.", examples=["churned"])
+    id: str | None = Field(
+        None, description="A column that identifies each record: unique, and not a feature.", examples=["customer"]
     )
-    ignore: tuple[str, ...] = Field((), description="Columns to leave out altogether.")
-    slices: tuple[str, ...] = Field((), description="Columns to break results down by; also features if listed there.")
+    features: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="The columns to learn from; if unset, all but label, id, ignored and slices.",
+        examples=[["age", "income"]],
+    )
+    ignore: tuple[str, ...] = Field((), description="Columns to leave out altogether.", examples=[["exported_at"]])
+    slices: tuple[str, ...] = Field(
+        (), description="Columns to break results down by; also features if listed there.", examples=[["region"]]
+    )
     precision: Literal["float32", "float64"] = Field(
         "float32", description="The type that features are stored and trained on in; float32 is much faster."
     )
@@ -109,7 +116,9 @@ class TableData(BaseModel):
     bins: tuple[float, ...] = Field((), description="Cuts a numeric label into classes at these values.")
     csv: CsvSettings = Field(default_factory=CsvSettings, description="How CSV files are read, where it is not found.")
     note: str | None = Field(
-        None, description="What readers of the report should know about the records; printed with the warnings."
+        None,
+        description="What readers of the report should know about the records; printed with the warnings.",
+        examples=["customers of 2025 only"],
     )
 
     @field_validator("bins")
@@ -138,12 +147,13 @@ class ParquetData(TableData):
         "parquet",
         description="A file of Parquet, CSV or Feather, or a (hive-partitioned) folder; parquet keeps constant ones.",
     )
-    path: str = Field(min_length=1, description="A local path or a bucket's address.")
+    path: str = Field(min_length=1, description="A local path or a bucket's address.", examples=["customers.csv"])
     membership: str | None = Field(
         None,
         min_length=1,
         description="A table that says which records are members of a target trained elsewhere, with a column "
         "named like `id` and a column `is_member`; records that are not in it are the pool.",
+        examples=["members.parquet"],
     )
 
     @property
@@ -177,9 +187,13 @@ class SidesData(TableData):
     """
 
     kind: Literal["sides"] = Field("sides", description="Members and non-members in separate files or folders.")
-    members: str = Field(min_length=1, description="Records that the target was trained on.")
-    nonmembers: str = Field(min_length=1, description="Records that it was not trained on.")
-    pool: str | None = Field(None, min_length=1, description="Other records, for training shadow models.")
+    members: str = Field(
+        min_length=1, description="Records that the target was trained on.", examples=["train.parquet"]
+    )
+    nonmembers: str = Field(min_length=1, description="Records that it was not trained on.", examples=["test.parquet"])
+    pool: str | None = Field(
+        None, min_length=1, description="Other records, for training shadow models.", examples=["other.parquet"]
+    )
     duplicates: Literal["error", "drop", "keep"] = Field(
         "drop",
         description="Equal records: keep the first (a member before a non-member), stop, or keep all.",
@@ -207,7 +221,7 @@ class CatalogueData(BaseModel):
     knows_members: ClassVar[bool] = False
 
     kind: Literal["catalogue"] = Field("catalogue", description="A data set known by name; see `umbrameter datasets`.")
-    name: str = Field(description="The data set's name, such as adult.")
+    name: str = Field(description="The data set's name, such as adult.", examples=["adult"])
 
 
 class GeneratedData(BaseModel):
@@ -221,12 +235,20 @@ class GeneratedData(BaseModel):
     like: Literal["purchase", "texas"] = Field(
         "purchase", description="What they are like: purchases, or hospital stays."
     )
-    records: int = Field(ge=2, description="How many records.")
-    features: int | None = Field(None, ge=1, description="How many bits; those of the data set if unset.")
-    classes: int | None = Field(None, ge=2, description="How many classes; those of the data set if unset.")
-    density: float | None = Field(None, gt=0, lt=1, description="The share of ones.")
-    distinctness: float | None = Field(None, ge=0, le=1, description="How much classes differ; 0 is not at all.")
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the records; the audit's own seed does not change them.")
+    records: int = Field(ge=2, description="How many records.", examples=[100000])
+    features: int | None = Field(
+        None, ge=1, description="How many bits; those of the data set if unset.", examples=[600]
+    )
+    classes: int | None = Field(
+        None, ge=2, description="How many classes; those of the data set if unset.", examples=[100]
+    )
+    density: float | None = Field(None, gt=0, lt=1, description="The share of ones.", examples=[0.1])
+    distinctness: float | None = Field(
+        None, ge=0, le=1, description="How much classes differ; 0 is not at all.", examples=[0.5]
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Seed of the records; the audit's own seed does not change them.", examples=[1]
+    )
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-from umbrameter.dotted_paths import or_from_outside
+from umbrameter.dotted_paths import NamedKind, or_from_outside
 from umbrameter.shadow_data.base import Drawing, ShadowData
 from umbrameter.shadow_data.marginal import Marginal, Marginals
 from umbrameter.shadow_data.model_based import ModelBased
@@ -16,6 +16,7 @@ AnyShadowData = Annotated[
     Field(discriminator="kind"),
     SerializeAsAny(),
     WrapValidator(or_from_outside(ShadowData)),
+    NamedKind(),
 ]
 """Any shadow data; classes of other packages are named by their dotted path."""
 

@@ -212,7 +212,11 @@ class Marginal(ShadowData):
         description="Whether each class has its own distributions, which also gives records their label; otherwise "
         "they are of all records, and the target labels the records.",
     )
-    file: str | None = Field(None, description="A JSON file of marginals; if unset, they are computed from the pool.")
+    file: str | None = Field(
+        None,
+        description="A JSON file of marginals; if unset, they are computed from the pool.",
+        examples=["marginals.json"],
+    )
 
     @property
     def label(self) -> str:

@@ -45,16 +45,21 @@ class ModelBased(ShadowData):
     kind: Literal["model_based"] = Field(
         "model_based", description="Found by querying the target (Shokri 2017, alg. 1)."
     )
-    iter_max: int = Field(1000, ge=1, description="Most queries of one search.")
-    conf_min: float = Field(0.2, ge=0, lt=1, description="A record is accepted only if the confidence is higher.")
-    rej_max: int = Field(10, ge=0, description="Rejected proposals in a row before fewer features are changed.")
-    k_max: int = Field(128, ge=1, description="Features that a proposal changes at first.")
-    k_min: int = Field(4, ge=1, description="Fewest features that a proposal changes.")
+    iter_max: int = Field(1000, ge=1, description="Most queries of one search.", examples=[500])
+    conf_min: float = Field(
+        0.2, ge=0, lt=1, description="A record is accepted only if the confidence is higher.", examples=[0.5]
+    )
+    rej_max: int = Field(
+        10, ge=0, description="Rejected proposals in a row before fewer features are changed.", examples=[5]
+    )
+    k_max: int = Field(128, ge=1, description="Features that a proposal changes at first.", examples=[64])
+    k_min: int = Field(4, ge=1, description="Fewest features that a proposal changes.", examples=[2])
     side_by_side: int = Field(
         4096,
         ge=1,
         description="Most searches that run at once. A network's answer may differ in the last bit with the other "
         "records in its batch, so another number may find other records.",
+        examples=[1024],
     )
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ class Noisy(ShadowData):
     """
 
     kind: Literal["noisy"] = Field("noisy", description="The pool with a share of its features changed.")
-    rate: float = Field(gt=0, le=1, description="The share of features changed; a fraction.")
+    rate: float = Field(gt=0, le=1, description="The share of features changed; a fraction.", examples=[0.1])
 
     @property
     def label(self) -> str:

@@ -3,7 +3,7 @@
 Belongs here: the settings, their ranges, and checks across settings. Does not belong here: any work.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from umbrameter.attacks import AnyAttack, ReferenceLogits
 from umbrameter.attacks.inputs import of_kind
+from umbrameter.dotted_paths import NamedKind
+from umbrameter.errors import SpecError, one_of
 from umbrameter.estimators import Estimator
 from umbrameter.mitigations import AnyMitigation, wrapped
 from umbrameter.mitigations.composition import composed
@@ -32,12 +34,13 @@ class SplitSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    members: int = Field(ge=2, description="Records that the target is trained on.")
+    members: int = Field(ge=2, description="Records that the target is trained on.", examples=[5000])
     nonmembers: int | None = Field(
         None,
         ge=2,
         description="Records that the target is not trained on; as many as members if unset, or all of them if "
         "membership is known.",
+        examples=[5000],
     )
 
 
@@ -47,21 +50,30 @@ class ShadowSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(
-        16, ge=0, description="Number of shadow models; 0 for attacks that need the target's answers alone."
+        16,
+        ge=0,
+        description="Number of shadow models; 0 for attacks that need the target's answers alone.",
+        examples=[64],
     )
     size: int | None = Field(
-        None, ge=2, description="IN records of each model; as many as the target's members if unset."
+        None, ge=2, description="IN records of each model; as many as the target's members if unset.", examples=[2500]
     )
-    estimator: Estimator | None = Field(
+    estimator: Annotated[Estimator, NamedKind()] | None = Field(
         None,
         description="Their estimator; the target's if unset, which for a target trained elsewhere is read off the "
         "model where scikit-learn can make it again (kinds object, file and registry).",
+        examples=[{"kind": "mlp", "params": {"hidden": [128]}}],
     )
     data: AnyShadowData = Field(
-        default_factory=lambda: Real(), description="Where their records come from; the unchanged pool if unset."
+        default_factory=lambda: Real(),
+        description="Where their records come from; the unchanged pool if unset.",
+        examples=["marginal"],
     )
     records: int | None = Field(
-        None, ge=4, description="How many records to draw, if they are made; twice the IN records if unset."
+        None,
+        ge=4,
+        description="How many records to draw, if they are made; twice the IN records if unset.",
+        examples=[10000],
     )
     design: Design = Field(
         "disjoint",
@@ -88,156 +100,174 @@ class AuditSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The audited model's name.", examples=["churn"]
+    )
     # numpy.random.RandomState takes no larger seed.
-    seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.", examples=[7])
     repeats: int = Field(
         1,
         ge=1,
         le=100,
         description="How often to run the whole audit, each time with another split and other seeds; figures are from "
         "the first run, and their spread is over all runs.",
+        examples=[3],
     )
     data: Annotated[CatalogueData | ParquetData | SidesData | GeneratedData, Field(discriminator="kind")] = Field(
-        description="The records."
+        description="The records.", examples=[{"kind": "parquet", "path": "customers.parquet", "label": "churned"}]
     )
     split: SplitSpec | None = Field(
         None,
         description="How many members and non-members; all other records are the pool. If membership is known, this "
         "may be left out, or ask for fewer than there are.",
+        examples=[{"members": 5000}],
     )
-    target: AnyTarget = Field(description="The audited model.")
-    shadows: ShadowSpec = Field(default_factory=lambda: ShadowSpec(), description="The shadow models.")
+    target: AnyTarget = Field(
+        description="The audited model.", examples=[{"kind": "train", "estimator": "random_forest"}]
+    )
+    shadows: ShadowSpec = Field(
+        default_factory=lambda: ShadowSpec(),
+        description="The shadow models.",
+        examples=[{"count": 64, "design": "audit"}],
+    )
     attacks: tuple[AnyAttack, ...] = Field(
         default=({"kind": "shokri"}, {"kind": "loss"}),
         validate_default=True,
         min_length=1,
         description="The attacks.",
+        examples=[["lira", "loss"]],
     )
-    limits: tuple[AnyLimit, ...] = Field((), description="Limits on the figures; a preset is a set of limits.")
+    limits: tuple[AnyLimit, ...] = Field(
+        (), description="Limits on the figures; a preset is a set of limits.", examples=[[{"preset": "owasp_aisvs"}]]
+    )
     mitigations: tuple[AnyMitigation, ...] = Field(
-        (), description="Mitigations to compare with no mitigation; a list within the list combines several, in order."
+        (),
+        description="Mitigations to compare with no mitigation; a list within the list combines several, in order.",
+        examples=[["label_only", {"kind": "rounding", "decimals": 1}]],
     )
     accepted_loss: float = Field(
         0.01,
         ge=0,
         le=1,
         description="The largest loss of test accuracy, a fraction, at which a mitigation may be recommended.",
+        examples=[0.02],
     )
 
     # Lists become compositions before pydantic looks for the kind of each mitigation.
     _compositions = field_validator("mitigations", mode="before")(composed)
 
     @model_validator(mode="after")
-    def _distinct(self) -> "AuditSpec":
+    def _consistent(self) -> "AuditSpec":
+        rules = (
+            self._distinct,
+            self._mitigable,
+            self._known,
+            self._shadowed,
+            self._answerable,
+            self._attackable,
+            self._limitable,
+        )
+        causes = [cause for rule in rules for cause in rule()]
+        if causes:
+            raise ValueError("\n".join(causes))
+        return self
+
+    def _distinct(self) -> Iterator[str]:
         for what, labels in (("attacks", [a.label for a in self.attacks]), ("mitigations", self._mitigation_labels())):
             twice = sorted({label for label in labels if labels.count(label) > 1})
             if twice:
-                raise ValueError(f"{what}: {', '.join(twice)} is listed twice; remove one of the two")
-        return self
+                yield f"{what}: {', '.join(twice)} is listed twice; remove one of the two"
 
     def _mitigation_labels(self) -> list[str]:
         return [m.label for m in self.mitigations]
 
-    @model_validator(mode="after")
-    def _mitigable(self) -> "AuditSpec":
+    def _mitigable(self) -> Iterator[str]:
         estimator = self.target.estimator_here
         for plan in map(MitigationPlan, self.mitigations):
             if estimator is not None:
-                # Built and thrown away, to refuse mitigations that do not fit the estimator.
-                wrapped(estimator.build(0), plan.training)
+                try:
+                    # Built and thrown away, to refuse mitigations that do not fit the estimator.
+                    wrapped(estimator.build(0), plan.training)
+                except SpecError as error:
+                    yield str(error)
             elif plan.training:
-                raise ValueError(
+                yield (
                     f"mitigations: {plan.label} acts in the training, and a target of kind {self.target.kind} was "
                     "trained elsewhere; leave it out, or audit the training with target.kind train"
                 )
-        return self
 
-    @model_validator(mode="after")
-    def _known(self) -> "AuditSpec":
-        if not self.is_known and self.split is None:
-            raise ValueError("split is missing: say how many members and non-members, such as split: {members: 1000}")
+    def _known(self) -> Iterator[str]:
         names_ids = isinstance(self.data, ParquetData) and self.data.id
         has_table = isinstance(self.data, ParquetData) and self.data.membership
         if self.target.membership is not None:
             # Two sources of membership could contradict each other.
             if not names_ids or has_table:
-                raise ValueError(
+                yield (
                     f"target.kind={self.target.kind}: stored answers name records by data.id and say which are "
                     "members; give data of kind parquet with id and without membership"
                 )
-        elif not self.target.trained_here and not self.is_known:
-            raise ValueError(
+        elif not self.is_known and self.target.trained_here:
+            if self.split is None:
+                yield "split is missing: say how many members and non-members, such as split: {members: 1000}"
+        elif not self.is_known:
+            yield (
                 f"target.kind={self.target.kind}: say which records are in its training set: give data of kind "
                 "sides (members and nonmembers), or of kind parquet with id and membership"
             )
-        if has_table and not names_ids:
-            raise ValueError("data.membership names records by id; set data.id to the column with the ids")
-        return self
+        elif has_table and not names_ids:
+            yield "data.membership names records by id; set data.id to the column with the ids"
 
-    @model_validator(mode="after")
-    def _shadowed(self) -> "AuditSpec":
+    def _shadowed(self) -> Iterator[str]:
+        needing = [attack.label for attack in self.attacks if attack.needs_shadows]
+        needing += [plan.label for plan in map(MitigationPlan, self.mitigations) if plan.learned and plan.label]
+        if needing and not self.shadows.count:
+            yield f"shadows.count=0: {', '.join(needing)} needs shadow models; raise shadows.count, or leave it out"
         if self.n_shadows and self.estimator is None and not self.target.brings_recipe:
-            raise ValueError(
+            yield (
                 f"shadows.estimator is missing: the target, of kind {self.target.kind}, is not trained here; give "
                 "the shadow models an estimator as similar to the target as is known"
             )
         data = self.shadows.data
         if data.is_drawn and self.shadows.design != "disjoint":
-            raise ValueError(
+            yield (
                 f"shadows.data.kind={data.kind}: with shadows.design={self.shadows.design} shadow models are trained "
                 "on audited records; set shadows.design to disjoint, or leave shadows.data out"
             )
         if data.asks and not self.target.can_be_queried:
-            raise ValueError(
+            yield (
                 f"shadows.data.kind={data.kind} queries the target, of which only stored answers are available; "
                 "choose other shadow data"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _has_shadows_if_needed(self) -> "AuditSpec":
-        needing = [attack.label for attack in self.attacks if attack.needs_shadows]
-        needing += [plan.label for plan in map(MitigationPlan, self.mitigations) if plan.learned and plan.label]
-        if needing and not self.shadows.count:
-            raise ValueError(
-                f"shadows.count=0: {', '.join(needing)} needs shadow models; raise shadows.count, or leave it out"
-            )
-        return self
+    def _answerable(self) -> Iterator[str]:
+        shadows = self.estimator if self.shadows.estimator is not None else None
+        for name, estimator in (("target.estimator", self.target.estimator_here), ("shadows.estimator", shadows)):
+            try:
+                check_answers(name, estimator, self.target)
+            except ValueError as error:
+                yield str(error)
 
-    @model_validator(mode="after")
-    def _answerable(self) -> "AuditSpec":
-        check_answers("target.estimator", self.target.estimator_here, self.target)
-        if self.shadows.estimator is not None:
-            check_answers("shadows.estimator", self.estimator, self.target)
-        return self
-
-    @model_validator(mode="after")
-    def _attackable(self) -> "AuditSpec":
+    def _attackable(self) -> Iterator[str]:
         design = self.shadows.design
         sides = {attack.label: of_kind(attack.inputs, ReferenceLogits) for attack in self.required_attacks}
         online = [label for label, logits in sides.items() if any(entry.sides == "IN and OUT" for entry in logits)]
         if online and design == "disjoint":
-            raise ValueError(
+            yield (
                 f"attacks: {', '.join(online)} needs shadow models that were trained on audited records, and "
                 "shadows.design is disjoint; set shadows.design to audit or mixed, or the attack's mode to offline"
             )
         if design == "audit" and self.shadows.size is not None:
-            raise ValueError(
+            yield (
                 f"shadows.size={self.shadows.size}: with shadows.design audit each model is trained on half of members "
                 "and non-members; leave shadows.size out"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _limitable(self) -> "AuditSpec":
+    def _limitable(self) -> Iterator[str]:
         names = {attack.label for attack in self.required_attacks}
         for limit in expand(self.limits):
             if limit.attack != ANY and limit.attack not in names:
-                raise ValueError(
-                    f"limits: there is no attack {limit.attack!r}; name one of {', '.join(sorted(names))}, or any"
-                )
-        return self
+                choice = one_of(limit.attack, [*sorted(names), ANY], "the attacks are")
+                yield f"limits: there is no attack {limit.attack!r}; {choice}"
 
     def repeated(self) -> tuple["AuditSpec", ...]:
         """Return one spec per repeat, each with its own seed; the first keeps the audit's."""

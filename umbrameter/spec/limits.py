@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from umbrameter.errors import SpecError
+from umbrameter.errors import SpecError, one_of
 from umbrameter.spec.loading import checked
 from umbrameter.statistics.metrics import METRICS
 
@@ -41,19 +41,26 @@ class Limit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metric: str = Field(description=f"The figure: one of {', '.join(METRICS)}.")
-    attack: str = Field(ANY, description="The attack, as reports name it; `any` stands for every attack.")
-    limit: float = Field(allow_inf_nan=False, description="The largest accepted value.")
-    warn: float | None = Field(
-        None, allow_inf_nan=False, description="A value below the limit; larger figures give a warning."
+    metric: str = Field(description=f"The figure: one of {', '.join(METRICS)}.", examples=["auc"])
+    attack: str = Field(
+        ANY, description="The attack, as reports name it; `any` stands for every attack.", examples=["loss"]
     )
-    source: str = Field(min_length=1, description="Who set the limit and why; printed beside it.")
+    limit: float = Field(allow_inf_nan=False, description="The largest accepted value.", examples=[0.6])
+    warn: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="A value below the limit; larger figures give a warning.",
+        examples=[0.55],
+    )
+    source: str = Field(
+        min_length=1, description="Who set the limit and why; printed beside it.", examples=["our own rule"]
+    )
 
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
         if metric not in METRICS:
-            raise ValueError(f"is not a figure of an audit; the figures are {', '.join(METRICS)}")
+            raise ValueError(f"is not a figure of an audit; {one_of(metric, METRICS, 'the figures are')}")
         return metric
 
     @field_validator("limit")

@@ -21,8 +21,8 @@ class ScoreSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field("stored-predictions", description="The audited model's name.")
-    seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.")
+    name: str = Field("stored-predictions", description="The audited model's name.", examples=["churn"])
+    seed: int = Field(0, ge=0, lt=2**32, description="The audit's only seed.", examples=[7])
     attacks: tuple[AnyAttack, ...] = Field(
         default=(
             {"kind": "gap"},
@@ -38,10 +38,17 @@ class ScoreSpec(BaseModel):
         validate_default=True,
         min_length=1,
         description="The attacks; those that lack data are reported as not measured.",
+        examples=[["loss", "gap"]],
     )
-    limits: tuple[AnyLimit, ...] = Field((), description="Limits on the figures.")
-    mitigations: tuple[AnyMitigation, ...] = Field((), description="Mitigations to compare with no mitigation.")
-    accepted_loss: float = Field(0.01, ge=0, le=1, description="The largest accepted loss of test accuracy.")
+    limits: tuple[AnyLimit, ...] = Field(
+        (), description="Limits on the figures.", examples=[[{"preset": "owasp_aisvs"}]]
+    )
+    mitigations: tuple[AnyMitigation, ...] = Field(
+        (), description="Mitigations to compare with no mitigation.", examples=[["label_only"]]
+    )
+    accepted_loss: float = Field(
+        0.01, ge=0, le=1, description="The largest accepted loss of test accuracy.", examples=[0.02]
+    )
 
     _compositions = field_validator("mitigations", mode="before")(composed)
 

@@ -102,7 +102,7 @@ def from_yaml(text: str, overrides: Iterable[str] = (), limits: Iterable[str] = 
     values = _at(content, lists[0])
     if not values:
         raise SpecError(f"{lists[0]}=[]: the list is empty; give the values to audit")
-    specs = [checked(AuditSpec, _with(content, lists[0].split("."), value)) for value in values]
+    specs = _all_checked([_with(content, lists[0].split("."), value) for value in values])
     steps = zip(_steps(values), specs, strict=True)
     points = [Point(label=_label(lists[0], spec), step=step, spec=spec) for step, spec in steps]
     labels = [point.label for point in points]
@@ -110,6 +110,19 @@ def from_yaml(text: str, overrides: Iterable[str] = (), limits: Iterable[str] = 
     if twice:
         raise SpecError(f"{lists[0]} lists {', '.join(twice)} twice; remove one of the two")
     return Sweep(name=specs[0].name, axis=lists[0], points=tuple(points))
+
+
+def _all_checked(contents: Sequence[dict[str, Any]]) -> list[AuditSpec]:
+    """Return the specs of all points; where some are not valid, raise the causes of all, each once."""
+    specs, causes = [], []
+    for content in contents:
+        try:
+            specs.append(checked(AuditSpec, content))
+        except SpecError as error:
+            causes += str(error).splitlines()
+    if causes:
+        raise SpecError("\n".join(dict.fromkeys(causes)))
+    return specs
 
 
 def _at(content: Any, axis: str) -> Any:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SerializeAsAny, WrapValidator
 
-from umbrameter.dotted_paths import or_from_outside
+from umbrameter.dotted_paths import NamedKind, or_from_outside
 from umbrameter.targets.base import ExternalTarget, QueriedTarget, Target
 from umbrameter.targets.endpoint import EndpointTarget
 from umbrameter.targets.model_file import FileTarget
@@ -18,6 +18,7 @@ AnyTarget = Annotated[
     Field(discriminator="kind"),
     SerializeAsAny(),
     WrapValidator(or_from_outside(Target)),
+    NamedKind(),
 ]
 """Any target; classes of other packages are named by their dotted path."""
 

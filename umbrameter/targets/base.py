@@ -7,8 +7,9 @@ one kind of target (a file of its own), or how a target is queried (`querying`).
 from abc import ABC
 from typing import Annotated, ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from umbrameter.dotted_paths import NamedKind, kind_alone
 from umbrameter.errors import TargetError
 from umbrameter.estimators import Estimator
 from umbrameter.mitigations import LabelOnly, PostHoc, Rounding, TopK
@@ -17,7 +18,9 @@ from umbrameter.targets.connection import Connection, ConnectionContext
 
 Label: TypeAlias = str | int | bool
 
-ReleasedAnswers: TypeAlias = tuple[Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind")], ...]
+ReleasedAnswers: TypeAlias = tuple[
+    Annotated[TopK | Rounding | LabelOnly, Field(discriminator="kind"), BeforeValidator(kind_alone), NamedKind()], ...
+]
 """The mitigations that a target applies to its answers before it releases them, in order."""
 
 
@@ -71,7 +74,9 @@ class Target(BaseModel, ABC):
 class ExternalTarget(Target):
     """A target trained elsewhere."""
 
-    answers: ReleasedAnswers = Field((), description="What the model is known to do to its answers, in order.")
+    answers: ReleasedAnswers = Field(
+        (), description="What the model is known to do to its answers, in order.", examples=[["label_only"]]
+    )
 
     @property
     def released_answers(self) -> tuple[PostHoc, ...]:
@@ -90,4 +95,5 @@ class QueriedTarget(ExternalTarget):
         None,
         min_length=2,
         description="The labels in the order of the answers' columns; the model's own if unset.",
+        examples=[["no", "yes"]],
     )

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from umbrameter.dotted_paths import NamedKind, kind_alone
 from umbrameter.targets.base import Label, QueriedTarget
 from umbrameter.targets.secrets import keys, looks_like_secret
 
@@ -32,7 +33,8 @@ class JsonRequest(BaseModel):
 
     kind: Literal["json"] = Field("json", description="JSON of any other form.")
     body: JsonValue = Field(
-        description='The body to send; the text "$records" in it is replaced by the list of records.'
+        description='The body to send; the text "$records" in it is replaced by the list of records.',
+        examples=[{"instances": "$records"}],
     )
     record: Literal["row", "mapping"] = Field(
         "row", description="Each record as a list of values, or as a mapping from names to values."
@@ -41,6 +43,7 @@ class JsonRequest(BaseModel):
         pattern=r"^[^.]+(\.[^.]+)*$",
         description="The path to the list of answers: keys separated by dots, a number for an item of a list, * for "
         "every item, such as predictions.*.scores.",
+        examples=["predictions.*.scores"],
     )
 
     @field_validator("body")
@@ -59,13 +62,25 @@ class JsonRequest(BaseModel):
 class Token(BaseModel):
     """Where the endpoint's secret is kept; the secret itself is never in a spec."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [{"env": "CHURN_TOKEN"}]})
 
-    env: str | None = Field(None, min_length=1, description="The environment variable that holds it.")
-    secret: str | None = Field(None, min_length=1, description="The name of the Prefect Secret block that holds it.")
-    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header that it is sent in.")
+    env: str | None = Field(
+        None, min_length=1, description="The environment variable that holds it.", examples=["CHURN_TOKEN"]
+    )
+    secret: str | None = Field(
+        None, min_length=1, description="The name of the Prefect Secret block that holds it.", examples=["churn-token"]
+    )
+    header: str = Field(
+        "Authorization",
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="The header that it is sent in.",
+        examples=["X-Api-Key"],
+    )
     scheme: str = Field(
-        "Bearer", pattern=r"^[A-Za-z0-9-]*$", description="The word before it in the header; may be empty."
+        "Bearer",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="The word before it in the header; may be empty.",
+        examples=[""],
     )
 
     @model_validator(mode="after")
@@ -88,33 +103,52 @@ class EndpointTarget(QueriedTarget):
 
     kind: Literal["endpoint"] = Field("endpoint", description="A model behind HTTP(S).")
     url: str = Field(
-        pattern=r"^https?://", description="The address that records are posted to, without user or password."
+        pattern=r"^https?://",
+        description="The address that records are posted to, without user or password.",
+        examples=["https://models.example/churn/invocations"],
     )
-    request: Annotated[MlflowRequest | JsonRequest, Field(discriminator="kind")] = Field(
-        default_factory=lambda: MlflowRequest(), description="The format of requests and answers."
+    request: Annotated[
+        MlflowRequest | JsonRequest, Field(discriminator="kind"), BeforeValidator(kind_alone), NamedKind()
+    ] = Field(
+        default_factory=lambda: MlflowRequest(),
+        description="The format of requests and answers.",
+        examples=[{"kind": "json", "body": {"instances": "$records"}, "probabilities": "predictions.*.scores"}],
     )
     labels: tuple[Label, ...] | None = Field(
         None,
         min_length=2,
         description="The labels in the order of an answer's numbers; the data's classes, sorted, if unset.",
+        examples=[["no", "yes"]],
     )
-    batch_size: int = Field(500, ge=1, description="Records in one request.")
-    concurrency: int = Field(4, ge=1, le=64, description="Most requests at a time.")
-    timeout: float = Field(30, gt=0, allow_inf_nan=False, description="Most seconds that one request may take in all.")
+    batch_size: int = Field(500, ge=1, description="Records in one request.", examples=[100])
+    concurrency: int = Field(4, ge=1, le=64, description="Most requests at a time.", examples=[8])
+    timeout: float = Field(
+        30, gt=0, allow_inf_nan=False, description="Most seconds that one request may take in all.", examples=[10]
+    )
     retries: int = Field(
-        5, ge=0, description="How often a request is repeated that got no answer, or an error that may pass."
+        5,
+        ge=0,
+        description="How often a request is repeated that got no answer, or an error that may pass.",
+        examples=[2],
     )
     longest_wait: float = Field(
         60,
         ge=0,
         allow_inf_nan=False,
         description="Most seconds that the endpoint may ask to wait; a longer wait ends the audit.",
+        examples=[300],
     )
     ca: str | None = Field(
-        None, description="PEM file of the certificate authority to trust; the system's authorities if unset."
+        None,
+        description="PEM file of the certificate authority to trust; the system's authorities if unset.",
+        examples=["authority.pem"],
     )
-    token: Token | None = Field(None, description="Where the endpoint's secret is kept.")
-    budget: int | None = Field(None, ge=1, description="Most records that may ever be sent, including repeated ones.")
+    token: Token | None = Field(
+        None, description="Where the endpoint's secret is kept.", examples=[{"env": "CHURN_TOKEN"}]
+    )
+    budget: int | None = Field(
+        None, ge=1, description="Most records that may ever be sent, including repeated ones.", examples=[20000]
+    )
 
     @model_validator(mode="after")  # on the whole model, since a field's error would show the password
     def _no_secrets(self) -> "EndpointTarget":

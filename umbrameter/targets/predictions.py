@@ -29,8 +29,10 @@ class StoredTarget(ExternalTarget):
     can_be_queried: ClassVar[bool] = False
 
     kind: Literal["predictions"] = Field("predictions", description="Stored answers; the target is not queried.")
-    path: str = Field(min_length=1, description="The Parquet file or folder of answers.")
-    answers: ReleasedAnswers = Field((), description="What was done to the answers, in order.")
+    path: str = Field(min_length=1, description="The Parquet file or folder of answers.", examples=["answers.parquet"])
+    answers: ReleasedAnswers = Field(
+        (), description="What was done to the answers, in order.", examples=[["label_only"]]
+    )
 
     @property
     def membership(self) -> Membership | None:

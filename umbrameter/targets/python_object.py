@@ -26,7 +26,7 @@ class GivenTarget(QueriedTarget):
     brings_recipe: ClassVar[bool] = True
 
     kind: Literal["object"] = Field("object", description="A Python object, passed along with the spec.")
-    name: str = Field("the model", min_length=1, description="Its name in reports.")
+    name: str = Field("the model", min_length=1, description="Its name in reports.", examples=["churn, version 3"])
 
     def connect(self, context: ConnectionContext) -> Connection:
         """Connect to the object and ask it about the canaries.

@@ -21,10 +21,14 @@ class RegistryTarget(QueriedTarget):
 
     kind: Literal["registry"] = Field("registry", description="A model in MLflow's registry.")
     model: str = Field(
-        pattern=r"^models:/[^/@]+(@[^/@]+|/[^/@]+)$", description="models:/NAME@ALIAS or models:/NAME/VERSION."
+        pattern=r"^models:/[^/@]+(@[^/@]+|/[^/@]+)$",
+        description="models:/NAME@ALIAS or models:/NAME/VERSION.",
+        examples=["models:/churn@champion"],
     )
     tracking_uri: str | None = Field(
-        None, description="The registry's address; that of the audit's tracking if unset. Without user or password."
+        None,
+        description="The registry's address; that of the audit's tracking if unset. Without user or password.",
+        examples=["https://mlflow.example"],
     )
 
     @field_validator("tracking_uri")

@@ -1,9 +1,10 @@
 """A target that the audit trains itself."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from umbrameter.dotted_paths import NamedKind
 from umbrameter.estimators import Estimator
 from umbrameter.mitigations import LabelOnly, PostHoc
 from umbrameter.targets.base import Target
@@ -21,9 +22,15 @@ class TrainedTarget(Target):
     trained_here: ClassVar[bool] = True
 
     kind: Literal["train"] = Field("train", description="Trained by the audit on the members.")
-    estimator: Estimator = Field(description="The classifier to train; shadow models are of the same kind.")
+    estimator: Annotated[Estimator, NamedKind()] = Field(
+        description="The classifier to train; shadow models are of the same kind.",
+        examples=[{"kind": "hist_gradient_boosting", "params": {"max_iter": 200}}],
+    )
     answers: tuple[LabelOnly, ...] = Field(
-        (), max_length=1, description="`[{kind: label_only}]` if nobody sees more of the answers than the label."
+        (),
+        max_length=1,
+        description="`[{kind: label_only}]` if nobody sees more of the answers than the label.",
+        examples=[["label_only"]],
     )
 
     @field_validator("estimator")
