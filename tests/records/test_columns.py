@@ -92,7 +92,9 @@ def test_all_that_the_columns_lack_is_said_at_once() -> None:
     text = refusal(TYPES, label="yy", ident="z", features=("a", "q"))
     assert "data.label='yy' is not a column" in text and "data.id='z'" in text and "data.features='q'" in text
     assert "the data need 3 corrections" in text
-    assert "data.label='lable' is not a column (did you mean 'label'?)" in refusal({"label": pa.int8()}, label="lable")
+    assert "data.label='lable' is not a column; did you mean label? The columns are label" in refusal(
+        {"label": pa.int8()}, label="lable"
+    )
 
 
 # By name

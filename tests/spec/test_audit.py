@@ -43,7 +43,7 @@ def refusal(*overrides: str, text: str = GOOD) -> str:
             ["shadows.cuont=4: there is no such setting", "count, size, estimator, data, records, design"],
         ),
         ("attacks=[{kind: loss}, {kind: shokri, modle: 1}]", ["attacks[1].modle=1", "kind, model, features"]),
-        ("data={kind: csv}", ["data", "'csv'", "catalogue", "parquet"]),
+        ("data={kind: csv}", ["data", "'csv'", "catalogue", "table"]),
         ("data={name: adult}", ["data", "say which kind: catalogue, table"]),
         ("attacks=[{kind: lottery}]", ["attacks[0]", "lottery", "loss", "shokri"]),
         ("mitigations=[{kind: prayer}]", ["mitigations[0]", "prayer", "rounding", "top_k", "label_only", "params"]),

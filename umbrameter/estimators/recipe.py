@@ -67,7 +67,7 @@ class Estimator(BaseModel):
     Pipeline(scaler, logistic_regression(C=0.5), logistic_regression__tol=0.01)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [{"kind": "random_forest"}]})
 
     kind: str = Field(
         PIPELINE,
@@ -75,27 +75,39 @@ class Estimator(BaseModel):
         f"below an allowed prefix (`sklearn.`, `umbrameter.`, {', '.join(f'`{p}`' for p in LIBRARIES)}, and those of "
         f"the operator's {PREFIXES_VARIABLE}); or `file`, a model in skops format. Parts may also be "
         f"{', '.join(PARTS)}. A pipeline if there are `steps`.",
+        examples=["random_forest"],
     )
     params: dict[str, Any] = Field(
         default_factory=dict,
         description="The classifier's parameters, by name; those of parts by deep names, such as `clf__max_depth`. A "
         "value may be an estimator `{kind, params}`, or a list of such parts: `[name, estimator, columns]`.",
+        examples=[{"min_samples_leaf": 5}],
     )
     steps: tuple[Any, ...] | None = Field(
-        None, description="The steps of a pipeline: each a kind, `{kind, params}`, or `[name, {kind, params}]`."
+        None,
+        description="The steps of a pipeline: each a kind, `{kind, params}`, or `[name, {kind, params}]`.",
+        examples=[["scaler", "logistic_regression"]],
     )
     takes: Form | None = Field(
         None,
         description="How records are given to it: `matrix`, one type of number, text as codes that are one-hot "
         "encoded for it; `frame`, a data frame with the file's own columns, types and missing values; `array`, the "
         "same without names where all are numbers. A frame if it is made of parts, else a matrix.",
+        examples=["frame"],
     )
     columns: tuple[str, ...] | None = Field(
-        None, min_length=1, description="The columns that it reads, in order, if it takes a frame; all if unset."
+        None,
+        min_length=1,
+        description="The columns that it reads, in order, if it takes a frame; all if unset.",
+        examples=[["age", "income"]],
     )
-    path: str | None = Field(None, min_length=1, description="The skops file, a local path, for kind `file`.")
+    path: str | None = Field(
+        None, min_length=1, description="The skops file, a local path, for kind `file`.", examples=["recipe.skops"]
+    )
     trusted: bool = Field(False, description="Whether types in the file that skops does not know may be made.")
-    content: str | None = Field(None, description="The skops file itself in base64, for kind `skops`.")
+    content: str | None = Field(
+        None, description="The skops file itself in base64, for kind `skops`.", examples=["UEsDBBQA..."]
+    )
 
     @model_serializer(mode="wrap")
     def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -138,7 +150,7 @@ class Estimator(BaseModel):
                 f"kind={self.kind!r}: path belongs to kind file and content to kind skops, and to no other; give one"
             )
         if self.columns is not None and self.takes != "frame":
-            raise ValueError("columns are named in a frame: set takes to frame, or leave columns out")
+            raise ValueError("columns are named in a frame: give takes: frame beside them, or leave columns out")
         if wanted is not None and self.params:
             raise ValueError(f"kind={self.kind!r} has its parameters in the file; leave params out")
         if wanted is None:

@@ -10,7 +10,7 @@ from umbrameter.estimators.values import MARKS, canonical
 def with_steps(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the steps of a pipeline among its parameters, each with a name."""
     if full_path(value.get("kind", PIPELINE)) != PIPELINE:
-        raise ValueError(f"kind={value['kind']!r} has no steps; leave kind out, for a pipeline")
+        raise ValueError(f"kind={value['kind']!r} has no steps, of which a pipeline is made; give kind or steps")
     steps: list[list[Any]] = []
     for step in value["steps"]:
         if isinstance(step, list | tuple) and len(step) == 2:

@@ -24,18 +24,21 @@ class CsvSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Between values: one character.")
-    header: bool | None = Field(
-        None, description="Whether the first line names the columns; f0, f1, ... if it does not."
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Between values: one character.", examples=[";"]
     )
-    quote: str = Field('"', min_length=1, max_length=1, description="Around texts.")
-    decimal: Literal[".", ","] | None = Field(None, description="Before a number's fraction.")
-    encoding: str | None = Field(None, description="As Python names it, such as utf-8 or cp1252.")
-    nulls: tuple[str, ...] = Field(NULLS, description="Texts that stand for a missing value.")
+    header: bool | None = Field(
+        None, description="Whether the first line names the columns; f0, f1, ... if it does not.", examples=[False]
+    )
+    quote: str = Field('"', min_length=1, max_length=1, description="Around texts.", examples=["'"])
+    decimal: Literal[".", ","] | None = Field(None, description="Before a number's fraction.", examples=[","])
+    encoding: str | None = Field(None, description="As Python names it, such as utf-8 or cp1252.", examples=["cp1252"])
+    nulls: tuple[str, ...] = Field(NULLS, description="Texts that stand for a missing value.", examples=[["", "-"]])
     types: dict[str, str] = Field(
         default_factory=dict,
         description="Types of columns, by name: integer, number, boolean, date, datetime, text; or a format such as "
         "%d.%m.%Y.",
+        examples=[{"zip": "text", "since": "%d.%m.%Y"}],
     )
 
     @field_validator("types")
@@ -77,7 +80,7 @@ class Missing(BaseModel):
         description="Leave them missing, for recipes that take them; or the column's median over all records, members "
         "and non-members alike, so that it tells nothing of which are which.",
     )
-    categories: Literal["own"] = Field("own", description="A category of their own.")
+    categories: Literal["own"] = Field("own", description="A category of their own.", examples=["own"])
     label: Literal["error", "drop"] = Field("error", description="Records without a label: stop, or leave them out.")
 
 
@@ -106,15 +109,26 @@ class TableData(BaseModel):
     duplicates: Literal["error", "drop", "keep"] = Field(
         "error", description="Equal records could be both member and non-member: stop, keep the first, or keep all."
     )
-    missing: Missing = Field(default_factory=Missing, description="What stands in for missing values.")
+    missing: Missing = Field(
+        default_factory=Missing, description="What stands in for missing values.", examples=[{"numbers": "median"}]
+    )
     constant: Literal["leave_out", "keep"] | None = Field(
         None,
         description="Columns with the same value in every record: leave them out of what models learn from, or keep "
         "them; if unset, left out for kind table and kept for the others.",
+        examples=["keep"],
     )
-    smallest_class: int = Field(1, ge=1, description="Records of classes with fewer than this are left out.")
-    bins: tuple[float, ...] = Field((), description="Cuts a numeric label into classes at these values.")
-    csv: CsvSettings = Field(default_factory=CsvSettings, description="How CSV files are read, where it is not found.")
+    smallest_class: int = Field(
+        1, ge=1, description="Records of classes with fewer than this are left out.", examples=[20]
+    )
+    bins: tuple[float, ...] = Field(
+        (), description="Cuts a numeric label into classes at these values.", examples=[[10, 20]]
+    )
+    csv: CsvSettings = Field(
+        default_factory=CsvSettings,
+        description="How CSV files are read, where it is not found.",
+        examples=[{"delimiter": ";", "decimal": ","}],
+    )
     note: str | None = Field(
         None,
         description="What readers of the report should know about the records; printed with the warnings.",

@@ -27,7 +27,9 @@ class FileTarget(QueriedTarget):
     brings_recipe: ClassVar[bool] = True
 
     kind: Literal["file"] = Field("file", description="A fitted model in a skops file.")
-    path: str = Field(min_length=1, description="The file: `skops.io.dump(model, 'model.skops')`.")
+    path: str = Field(
+        min_length=1, description="The file: `skops.io.dump(model, 'model.skops')`.", examples=["model.skops"]
+    )
     trusted: bool = Field(False, description="Whether types in the file that skops does not know may be made.")
 
     def connect(self, context: ConnectionContext) -> Connection:

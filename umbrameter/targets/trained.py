@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from umbrameter.dotted_paths import NamedKind
+from umbrameter.dotted_paths import NamedKind, kind_alone
 from umbrameter.estimators import Estimator
 from umbrameter.mitigations import LabelOnly, PostHoc
 from umbrameter.targets.base import Target
@@ -26,7 +26,7 @@ class TrainedTarget(Target):
         description="The classifier to train; shadow models are of the same kind.",
         examples=[{"kind": "hist_gradient_boosting", "params": {"max_iter": 200}}],
     )
-    answers: tuple[LabelOnly, ...] = Field(
+    answers: tuple[Annotated[LabelOnly, BeforeValidator(kind_alone), NamedKind()], ...] = Field(
         (),
         max_length=1,
         description="`[{kind: label_only}]` if nobody sees more of the answers than the label.",
