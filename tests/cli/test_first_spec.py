@@ -126,3 +126,10 @@ def test_embeddings_are_features_of_a_first_spec(tmp_path: Path) -> None:
     for name, vectors in {"fixed": vector_column(X), "lists": pa.array(X.tolist())}.items():
         pq.write_table(pa.table({"e": vectors, "y": np.arange(200) % 2}), tmp_path / f"{name}.parquet")
         assert "ignore:" not in first_spec(str(tmp_path / f"{name}.parquet"), "y")
+
+
+def test_what_is_uncommented_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(columns(300, y=np.arange(300) % 2))
+    text = first_spec(str(tmp_path / "t.csv"), "y")
+    spec = AuditSpec.from_yaml(text.replace("# limits:", "limits:"))
+    assert [limit.limit for limit in spec.limits] == [0.6]  # type: ignore[union-attr]
