@@ -74,6 +74,11 @@ def score_stored(
     DataError
         When the predictions cannot be audited; the message says which rows and why, with all that is wrong.
     """
+    if shadow is not None and shadow.n_classes != predictions.n_classes:
+        raise DataError(
+            f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences per record, and {predictions.path!r} "
+            f"has {predictions.n_classes}; both must be of the same classes"
+        )
     try:
         return _measured(predictions, shadow, spec)
     except DataError:
@@ -85,11 +90,6 @@ def _measured(
     predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
 ) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
     started, clock = datetime.now(UTC), time.perf_counter()
-    if shadow is not None and shadow.n_classes != predictions.n_classes:
-        raise DataError(
-            f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences per record, and {predictions.path!r} "
-            f"has {predictions.n_classes}; both must be of the same classes"
-        )
     if shadow is not None and shadow.classes != predictions.classes:
         raise DataError(
             f"{shadow.name}={shadow.path!r} has labels of the classes {listed(shadow.classes)}, and "
