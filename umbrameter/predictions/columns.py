@@ -32,11 +32,11 @@ def lists_in(texts: pa.Array) -> pa.Array:
 
     Examples
     --------
-    >>> lists_in(pa.array(["[0.25, 0.75]", "[1 0]"])).to_pylist()
-    [[0.25, 0.75], [1.0, 0.0]]
+    >>> lists_in(pa.array(["[0.25, 0.75]", "[1 0]", "[np.float64(0.5), np.float64(0.5)]"])).to_pylist()
+    [[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]
     """
-    bare = pc.utf8_trim(texts.cast(pa.string()), "[]() ")
-    return pc.split_pattern_regex(bare, r"[,;\s]+").cast(pa.list_(pa.float64()))
+    bare = pc.replace_substring_regex(texts.cast(pa.string()), r"[a-z]+(\.[a-z0-9]+)?\(|[\[\]()]", "")
+    return pc.split_pattern_regex(pc.utf8_trim_whitespace(bare), r"[,;\s]+").cast(pa.list_(pa.float64()))
 
 
 def may_be_fraction(kind: pa.DataType) -> bool:
