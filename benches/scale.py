@@ -77,6 +77,10 @@ class Wait:
     def recipe(self) -> Recipe:
         return Recipe("scores", {"wait": self.number})
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ()
+
     def make(self, store: Store, draft: Draft) -> None:
         time.sleep(WAIT)
 
@@ -88,10 +92,11 @@ def waiting() -> list[Row]:
     from prefect import flow
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    from tasks import stages
+    from tasks.audits import session
     from tasks.cluster import Compute
     from tasks.server import temporary_server
-    from tasks.session import session
+    from umbrameter.running import stage_jobs, stages
+    from umbrameter.running.session import Chunk
     from umbrameter.spec.audit import AuditSpec
 
     n = N_WAITING * (10 if full() else 5)
@@ -101,9 +106,9 @@ def waiting() -> list[Row]:
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=256))
     def wait(root: str, address: str) -> float:
         with session(settings, root, Compute(dask=address)) as run:
-            assert run.cluster.n_workers() == N_WAITING
+            assert run.workers.n_workers() == N_WAITING
             start = time.perf_counter()
-            stages.in_stage(run, "wait", [stages.Chunk(f"wait {i}", [Wait(i)]) for i in range(n)])
+            stages.run_stage(run, "wait", [(stage_jobs.score_records, Chunk(f"wait {i}", [Wait(i)])) for i in range(n)])
             return time.perf_counter() - start
 
     with (

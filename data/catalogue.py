@@ -18,7 +18,7 @@ from data.downloads import Download, fetch
 from data.entries import CATALOGUE, Entry, Layout, Reader
 from data.generated import STREAM, batches, parameters
 from umbrameter.errors import DataError, SpecError
-from umbrameter.records.sources import ParquetData
+from umbrameter.records.sources import CatalogueData, GeneratedData, ParquetData, SidesData
 
 __all__ = [
     "CATALOGUE",
@@ -29,11 +29,36 @@ __all__ = [
     "available",
     "fetch",
     "locate",
+    "source_of",
     "write_generated",
 ]
 
 STANDIN_RECORDS = 60_000
 """Number of records in a generated stand-in."""
+
+
+def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, root: str) -> ParquetData | SidesData:
+    """Return the files with the records, after finding a catalogue's data set or generating records.
+
+    Parameters
+    ----------
+    data
+        The `data` of a spec.
+    root
+        The root of the audits, under which downloads and generated records are kept.
+
+    Raises
+    ------
+    DataError
+        When a data set cannot be found or downloaded.
+    """
+    if isinstance(data, CatalogueData):
+        return locate(data.name, root)
+    if isinstance(data, GeneratedData):
+        sizes = (data.records, data.features, data.classes)
+        path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
+        return ParquetData(path=str(path), label="y", duplicates="drop")
+    return data
 
 
 def locate(name: str, root: str) -> ParquetData:

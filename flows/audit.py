@@ -3,16 +3,17 @@
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import preparation, reporting, stages
+from tasks import reporting
+from tasks.audits import read_spec, run_name, session
 from tasks.cluster import Compute
 from tasks.external_targets.handover import ModelHandle
-from tasks.session import read_spec, session
+from umbrameter.running.audit import run_audit
 from umbrameter.spec.audit import AuditSpec
 
 
 @flow(
     name="audit",
-    flow_run_name=preparation.run_name,
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=256),  # type: ignore[arg-type]  # one waiting thread per chunk
     description="Measure how much a trained classifier reveals about which records were in its training data.",
 )
@@ -41,29 +42,9 @@ def audit(
     tracked
         Whether to log the run to MLflow at the end.
     """
-    with session(read_spec(spec), root, compute or Compute()) as run:
-        records = preparation.prepare_records(run)
-        splits = preparation.split_records(run, records)
-        preparation.announce_limits(run, splits)
-        with preparation.connect_target(run, records, splits, model, tracking_uri) as connection:
-            variants = preparation.plan_audit(run, records, splits, connection)
-            preparation.announce_queries(run, variants, connection)
-            stages.train_targets(run, variants, tracking_uri)
-            stages.query_targets(run, variants, connection)
-            unusable = stages.draw_shadow_records(run, variants, connection)
-            if unusable:
-                # Planned again without the attacks on shadow data with too few records.
-                variants = preparation.plan_audit(run, records, splits, connection, unusable)
-            preparation.verify_unchanged(run, variants, connection)
-            stages.fit_shadow_models(run, variants)
-            stages.merge_attack_data(run, variants)
-            stages.guard_answers(run, variants)
-            stages.gather_references(run, variants)
-            stages.fit_attack_models(run, variants)
-            stages.score_records(run, variants)
-            stages.evaluate_attacks(run, variants)
-            stages.check_controls(run, variants)
-            folder = reporting.write_report(run, variants, connection)
+    with session(read_spec(spec), root, compute or Compute(), tracking_uri) as run:
+        folder = run_audit(run, None if model is None else model.model, tracking_uri)
+    reporting.show_table(run, folder)
     if tracked:
         reporting.log_to_mlflow(run, folder, tracking_uri)
     return folder

@@ -135,6 +135,21 @@ class Cluster:
         """Stop the workers; work that still runs after an error is abandoned."""
         self._open.close()
 
+    @property
+    def are_here(self) -> bool:
+        """Whether the work runs in this process."""
+        return self.compute.workers == 0
+
+    @property
+    def models_a_task(self) -> int | None:
+        """How many shadow models make a chunk, if that is set."""
+        return self.compute.models_a_task
+
+    @property
+    def trains_side_by_side(self) -> bool:
+        """Whether each worker trains its share of the shadow models at once, as on a GPU."""
+        return "GPU" in self.compute.resources
+
     def start(self) -> None:
         """Start or connect to the workers now.
 

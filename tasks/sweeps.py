@@ -1,24 +1,15 @@
 """Compare the audits of a sweep: the sweep's report, and its run in MLflow."""
 
-from datetime import datetime
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.preparation import run_name
-from tasks.session import free_folder
-from tasks.stages import tracking
+from tasks.audits import run_name
+from tasks.reporting import tracking
 from umbrameter.errors import SpecError
-from umbrameter.report import sweep_html
-from umbrameter.report.figures import png
-from umbrameter.report.model import read_report
-from umbrameter.report.sweep_model import compared, render
+from umbrameter.running.sweep import write_sweep
 from umbrameter.spec.sweep import Sweep, load
-from umbrameter.store.artefacts import Store
 
 __all__ = ["read_sweep", "report", "run_name", "track"]
-
-FIGURE = "figures/class_precision.png"
 
 
 def read_sweep(spec: Sweep | str) -> Sweep:
@@ -37,24 +28,8 @@ def read_sweep(spec: Sweep | str) -> Sweep:
 
 @task(cache_policy=NO_CACHE, task_run_name="compare the points")
 def report(sweep: Sweep, root: str, runs: list[str]) -> str:
-    """Write the sweep's folder (table, figure, page), and return its path relative to the root.
-
-    Parameters
-    ----------
-    sweep
-        The sweep.
-    root
-        Where artefacts and run folders are stored.
-    runs
-        The folders of the points' audits, in the order of the points.
-    """
-    store = Store(root)
-    comparison = compared(sweep, runs, [read_report(store.read(f"{run}/report.json")) for run in runs])
-    folder = free_folder(store, f"{sweep.name}-sweep", datetime.fromisoformat(comparison.started))
-    figure = png(sweep_html.class_precision(comparison))
-    page, content = render(comparison, figure), comparison.model_dump_json(indent=1)
-    store.put(folder, {FIGURE: figure, "sweep.html": page.encode(), "sweep.json": content.encode()})
-    return folder
+    """Write the sweep's folder, and return its path relative to the root; see `umbrameter.running.sweep`."""
+    return write_sweep(sweep, root, runs)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="log to MLflow")

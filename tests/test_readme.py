@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sklearn.datasets import make_classification
+from sklearn.tree import DecisionTreeClassifier
 
 from umbrameter.spec.audit import AuditSpec
 
@@ -17,8 +19,11 @@ def block(language: str) -> str:
 
 
 def test_the_library_s_lines_find_the_leak() -> None:
-    names: dict[str, Any] = {}
+    X, y = make_classification(400, flip_y=0.3, random_state=0)
+    names: dict[str, Any] = {"X_train": X[:200], "y_train": y[:200], "X_test": X[200:], "y_test": y[200:]}
+    names["model"] = DecisionTreeClassifier(random_state=0).fit(X[:200], y[:200])
     exec(block("python"), names)
+    assert names["result"].report.shadows.n_models == 32 and "Members can be told" in repr(names["result"])
     assert names["measure"](names["scores"], names["is_member"] == 1, None)["auc"].low > 0.7
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from umbrameter.attacks.lira import likelihood_ratio
     from umbrameter.attacks.rmia import dominated, log_ratios
     from umbrameter.bundles import AttackModelBundle, ShadowModelBundle, prepare_attack_data
+    from umbrameter.local.audit import audit
+    from umbrameter.local.result import AuditResult
     from umbrameter.report import Report
     from umbrameter.spec.audit import AuditSpec
     from umbrameter.statistics.bootstrap import bootstrap_auc
@@ -23,12 +25,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AttackModelBundle": "bundles",
+    "AuditResult": "local.result",
     "AuditSpec": "spec.audit",
     "References": "attacks",
     "Report": "report",
     "ShadowModelBundle": "bundles",
     "Signals": "attacks",
     "Vectors": "attacks",
+    "audit": "local.audit",
     "best_threshold": "statistics.metrics",
     "bootstrap_auc": "statistics.bootstrap",
     "dominated": "attacks.rmia",
@@ -46,12 +50,14 @@ _HOMES = {
 
 __all__ = [
     "AttackModelBundle",
+    "AuditResult",
     "AuditSpec",
     "References",
     "Report",
     "ShadowModelBundle",
     "Signals",
     "Vectors",
+    "audit",
     "best_threshold",
     "bootstrap_auc",
     "dominated",

@@ -18,8 +18,13 @@ PREFIXES_VARIABLE = "UMBRAMETER_ALLOWED_PREFIXES"
 
 def allowed_prefixes() -> tuple[str, ...]:
     """Return the prefixes a dotted path may begin with: `sklearn.`, `umbrameter.` and the operator's."""
+    return ("sklearn.", "umbrameter.", *operator_prefixes())
+
+
+def operator_prefixes() -> tuple[str, ...]:
+    """Return the prefixes that the operator allows."""
     more = os.environ.get(PREFIXES_VARIABLE, "")
-    return ("sklearn.", "umbrameter.", *(p.strip() for p in more.split(",") if p.strip()))
+    return tuple(prefix.strip() for prefix in more.split(",") if prefix.strip())
 
 
 def is_allowed(path: str) -> bool:

@@ -25,7 +25,7 @@ from umbrameter.serving import mitigated_model
 from umbrameter.serving.mitigated_model import ModelIndex
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.guards import guard_file, guard_seed
-from umbrameter.steps.target import model_file
+from umbrameter.steps.target import TargetMetadata, model_file
 from umbrameter.steps.target_answers import check_target
 from umbrameter.store.artefacts import Store
 from umbrameter.store.steps import key_of
@@ -67,6 +67,11 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
     for answers in artefacts.target_predictions:
         if store.open(answers).facts.get("target") == key_of(paths.target):
             check_target(store, paths.target, answers)
+    if TargetMetadata.read(store.open(paths.target)).form != "matrix":
+        raise SpecError(
+            f"RUN={folder!r}: its target takes records as their source has them, and only targets that take a matrix "
+            "can be exported; set target.estimator.takes to matrix, or wrap the model in Python: TopK(3).wrap(model)"
+        )
     with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         index = _index(store, artefacts.records, report, result)

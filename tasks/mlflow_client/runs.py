@@ -56,6 +56,11 @@ FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
 """Errors of a tracking store that is unreachable or full."""
 
 
+def current_uri() -> str:
+    """Return the address that MLflow is set to in this process."""
+    return str(mlflow.get_tracking_uri())
+
+
 def get_ready(root: str, uri: str | None) -> None:
     """Create the default store and load what logging needs, ahead of `log_run`.
 

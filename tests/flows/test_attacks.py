@@ -10,7 +10,7 @@ import pytest
 
 from flows.audit import audit
 from tasks.cluster import Compute
-from tests.tasks.inline import people
+from tests.running.inline import people
 from umbrameter.report import Report
 from umbrameter.spec.audit import AuditSpec
 

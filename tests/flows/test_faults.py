@@ -21,6 +21,7 @@ from umbrameter.spec.audit import AuditSpec
 from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.store.artefacts import Store
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 from test_cluster import certificate
 

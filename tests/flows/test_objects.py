@@ -6,13 +6,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from sklearn.metrics import roc_auc_score
 
 from flows.audit import audit
+from tasks.cluster import Compute
 from tasks.external_targets.handover import ModelHandle
 from tests.flows.people import NAMES, N, forest, run, spec, write_people
 from umbrameter.errors import TargetError
 from umbrameter.predictions.vectors import TINY
+from umbrameter.report import Report
+from umbrameter.spec.audit import AuditSpec
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("server")]
 
@@ -112,3 +116,24 @@ def test_an_audit_of_which_no_attack_can_be_measured_says_so(folder: Path, model
     found = run(tmp_path, spec(folder, target, attacks=[{"kind": "loss"}]), model=model)
     assert [r.attack for r in found.results] == ["loss"]
     assert found.controls["permuted_labels"].status == "not_measured"
+
+
+def test_a_recipe_read_off_the_object_is_the_one_that_a_spec_gives(folder: Path, model: Any, tmp_path: Path) -> None:
+    """Shadow models are clones of the pipeline, by the object or by its parts in the spec, and by processes too."""
+    target = {"kind": "object", "name": "forest"}
+    content = spec(folder, target, attacks=[{"kind": "lira"}], shadows={"count": 4})
+    encoder = [["onehotencoder", {"kind": "one_hot"}, ["colour"]]]
+    columns = {"kind": "columns", "params": {"transformers": encoder, "remainder": "passthrough"}}
+    steps = [["columntransformer", columns], ["f", {"kind": "random_forest", "params": {"n_estimators": 20}}]]
+    by_spec = content | {"shadows": {"count": 4, "estimator": {"steps": steps}}}
+    read = run(tmp_path / "read", content, model)
+    told = run(tmp_path / "told", by_spec, model)
+    assert read.results == told.results
+    assert told.shadows.recipe is None and read.shadows.recipe is not None
+    assert read.shadows.recipe.startswith("Pipeline(ColumnTransformer(")
+    checked = AuditSpec.from_yaml(yaml.safe_dump(content))
+    place = audit(
+        checked, root=str(tmp_path / "two"), compute=Compute(workers=2), tracked=False, model=ModelHandle(model)
+    )
+    both = Report.model_validate_json((tmp_path / "two" / place / "report.json").read_bytes())
+    assert both.results == read.results

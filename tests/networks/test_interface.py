@@ -170,7 +170,7 @@ def test_importing_the_networks_loads_neither_jax_nor_numba_and_jax_runs_on_one_
 
 
 def test_a_kind_whose_ring_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("umbrameter.estimators.find_spec", lambda name: None)
+    monkeypatch.setattr("umbrameter.estimators.kinds.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"mlp needs the networks, .*: pip install 'umbrameter\[networks\]'"):
         Estimator(kind="mlp")
 

@@ -144,7 +144,7 @@ def test_a_partitioned_folder_gives_its_keys_as_columns(store, parquet, tmp_path
 def test_a_file_is_read_some_rows_at_a_time_whatever_its_row_groups(parquet, monkeypatch):
     monkeypatch.setattr("umbrameter.records.encoding.BATCH", 8)
     source = open_source(parquet(numbers(a=np.arange(N)), row_group_size=N))
-    intake = Intake(source, columns_of(source.schema, "y", None, ["a"], (), ()))
+    intake = Intake(source, columns_of(source.schema, "y", None, ["a"], (), ()), ParquetData(path="p", label="y"))
     batches = [(start, batch.num_rows) for start, batch in intake.batches()]
     assert batches == [(0, 8), (8, 8), (16, 8), (24, 6)]
 
@@ -155,7 +155,7 @@ def test_a_file_is_read_some_rows_at_a_time_whatever_its_row_groups(parquet, mon
 def test_the_second_build_finds_the_first(store, parquet, monkeypatch):
     source = ParquetData(path=parquet(numbers()), label="y")
     first = build(source, store)
-    monkeypatch.setattr(build_module, "_check", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(build_module, "look_at", lambda *_: pytest.fail("read again"))
     assert build(source, store).path == first.path
 
 

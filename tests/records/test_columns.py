@@ -15,14 +15,9 @@ from umbrameter.spec.audit import AuditSpec
 
 NUMBERS = [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.decimal128(9, 2)]
 TEXTS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
-OTHERS = [
-    pa.timestamp("s"),
-    pa.binary(),
-    pa.list_(pa.float32()),
-    pa.struct({"a": pa.int8()}),
-    pa.null(),
-    pa.list_(pa.string(), 3),
-]
+TIMES = [pa.timestamp("s"), pa.date32(), pa.date64(), pa.time32("ms"), pa.time64("ns"), pa.duration("us")]
+LISTS = [pa.list_(pa.float32()), pa.large_list(pa.int8()), pa.list_(pa.float64(), 4)]
+OTHERS = [pa.binary(), pa.struct({"a": pa.int8()}), pa.list_(pa.string(), 3), pa.list_(pa.list_(pa.int8()))]
 LABELS = [pa.int64(), pa.uint8(), pa.bool_(), pa.float64(), pa.string(), pa.dictionary(pa.int8(), pa.string())]
 
 
@@ -41,6 +36,12 @@ def refusal(types: dict[str, pa.DataType], **settings: Any) -> str:
 # By type
 
 
+@pytest.mark.parametrize("kind", [*TIMES, pa.null()], ids=str)
+def test_times_and_columns_without_values_are_features(kind: pa.DataType) -> None:
+    found = roles({"a": kind, "y": pa.int64()})
+    assert (found.features, found.categories, found.lists) == (("a",), (), ())
+
+
 @pytest.mark.parametrize("kind", NUMBERS, ids=str)
 def test_numbers_and_booleans_are_numbers(kind: pa.DataType) -> None:
     found = roles({"a": kind, "y": pa.int64()})
@@ -56,14 +57,15 @@ def test_text_is_a_category(kind: pa.DataType) -> None:
 @pytest.mark.parametrize("width", [1, 784])
 def test_a_fixed_size_list_of_numbers_is_the_whole_matrix(width: int) -> None:
     found = roles({"x": pa.list_(pa.float32(), width), "y": pa.int64()})
-    assert (found.vector, found.width, found.features) == ("x", width, ("x",))
+    assert (found.vector, found.lists, found.features) == ("x", ("x",), ("x",))
 
 
 @pytest.mark.parametrize("kind", OTHERS, ids=str)
 def test_what_cannot_be_a_feature_is_named_with_its_type_unless_it_is_ignored(kind: pa.DataType) -> None:
     types = {"a": pa.int8(), "odd": kind, "y": pa.int64()}
-    text = refusal(types)
+    (text,) = roles(types).faults  # the other columns can be looked at
     assert f"odd ({kind})" in text and "data.ignore" in text
+    assert refusal({"odd": kind, "y": pa.int64()}) == text
     assert roles(types, ignore=("odd",)).used == ["y", "a"]
 
 
@@ -77,11 +79,20 @@ def test_what_is_no_class_is_no_label(kind: pa.DataType) -> None:
     assert f"data.label='y' holds {kind}" in refusal({"a": pa.int8(), "y": kind})
 
 
+@pytest.mark.parametrize("kind", LISTS, ids=str)
 @pytest.mark.parametrize("other", [{"a": pa.int8()}, {"w": pa.list_(pa.int8(), 2)}, {"c": pa.string()}])
-def test_a_vector_is_the_only_feature(other: dict[str, pa.DataType]) -> None:
-    types = {"x": pa.list_(pa.float32(), 4), **other, "y": pa.int64()}
-    assert "x" in refusal(types) and "data.features" in refusal(types)
+def test_lists_are_one_matrix_or_columns_beside_others(kind: pa.DataType, other: dict[str, pa.DataType]) -> None:
+    types = {"x": kind, **other, "y": pa.int64()}
+    found = roles(types)
+    assert found.vector is None and "x" in found.lists and found.features == ("x", *other)
     assert roles(types, features=("x",)).vector == "x"
+
+
+def test_all_that_the_columns_lack_is_said_at_once() -> None:
+    text = refusal(TYPES, label="yy", ident="z", features=("a", "q"))
+    assert "data.label='yy' is not a column" in text and "data.id='z'" in text and "data.features='q'" in text
+    assert "the data need 3 corrections" in text
+    assert "data.label='lable' is not a column (did you mean 'label'?)" in refusal({"label": pa.int8()}, label="lable")
 
 
 # By name

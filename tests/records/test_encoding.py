@@ -44,7 +44,7 @@ def test_string_views(tmp_path):
     ("columns", "text"),
     [
         ({"y": [[1], [2]] * 15}, "data.label='y' holds list"),
-        ({"a": [None] * 4 + [1.0] * 26}, "first in row 0, 4 in all"),
+        ({"y": [None] * 4 + [1.0] * 13 + [2.0] * 13}, "first in row 0, 4 in all"),
         ({"a": np.full(N, 1e300)}, "too large for float32, in row 0"),
         ({"y": np.array([1e300, 1.0] * 15)}, "data.label='y' holds 1e.300"),
     ],

@@ -140,8 +140,10 @@ def test_a_key_without_a_value_is_missing(store, tmp_path):
     written(tmp_path / "parts" / "k=1", numbers())
     written(tmp_path / "parts" / "k=__HIVE_DEFAULT_PARTITION__", numbers(a=np.arange(N) + 99.5))
     assert f"column 'k' has missing values (null or NaN), the first in row {N}" in refusal(
-        store, str(tmp_path / "parts")
+        store, str(tmp_path / "parts"), slices=("k",), duplicates="drop"
     )
+    records = built(store, str(tmp_path / "parts"))
+    assert records.metadata.missing == {"k": N} and records.own([0, N])["k"].to_pylist() == [1, None]
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.int8(), pa.float64(), *TEXTS], ids=str)

@@ -41,7 +41,7 @@ def refusal(*overrides: str, text: str = GOOD) -> str:
         ),
         ("attacks=[{kind: loss}, {kind: shokri, modle: 1}]", ["attacks[1].modle=1", "kind, model, features"]),
         ("data={kind: csv}", ["data", "'csv'", "catalogue", "parquet"]),
-        ("data={name: adult}", ["data", "say which kind: catalogue, parquet"]),
+        ("data={name: adult}", ["data", "say which kind: catalogue, table"]),
         ("attacks=[{kind: lottery}]", ["attacks[0]", "lottery", "loss", "shokri"]),
         ("mitigations=[{kind: prayer}]", ["mitigations[0]", "prayer", "rounding", "top_k", "label_only", "params"]),
         ("target.estimator.kind=forest", ["target.estimator.kind='forest'", "random_forest", "mlp", "sklearn."]),

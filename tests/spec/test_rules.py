@@ -22,6 +22,7 @@ SIDES = "data={kind: sides, members: a.parquet, nonmembers: b.parquet, label: y}
 TABLE = "data={kind: parquet, path: a.parquet, label: y, id: person, membership: who.parquet}"
 WITH_IDS = "data={kind: parquet, path: a.parquet, label: y, id: person}"
 OBJECT = "target={kind: object}"
+ENDPOINT = "target={kind: endpoint, url: https://models.example/churn/invocations}"
 STORED = "target={kind: predictions, path: answers.parquet}"
 LOSS = "attacks=[{kind: loss}]"
 FOREST = "shadows.estimator={kind: random_forest}"
@@ -56,7 +57,12 @@ def refusal(*overrides: str) -> str:
             ["params(max_depth=3)", "object", "target.kind"],
         ),
         # shadow models
-        ([SIDES, OBJECT], ["shadows.estimator", "object"]),
+        ([SIDES, ENDPOINT], ["shadows.estimator", "endpoint"]),
+        (["target.estimator={kind: sklearn.svm.LinearSVC}"], ["LinearSVC", "calibrated", "label_only"]),
+        (["target.estimator={kind: file, path: no.skops}"], ["estimator.path='no.skops'", "No such file"]),
+        ([SIDES, OBJECT, "shadows.estimator={kind: file, path: no.skops}"], ["estimator.path='no.skops'"]),
+        ([SIDES, OBJECT, "shadows.estimator={kind: sklearn.svm.LinearSVC}"], ["shadows.estimator", "calibrated"]),
+        (["attacks=[{kind: shokri, model: {kind: sklearn.svm.LinearSVC}}]"], ["LinearSVC", "calibrated"]),
         (["shadows.design=audit", "shadows.data={kind: noisy, rate: 0.1}"], ["shadows.data.kind=noisy", "disjoint"]),
         ([STORED, WITH_IDS, FOREST, "shadows.data={kind: model_based}"], ["shadows.data.kind=model_based"]),
         ([STORED, WITH_IDS, FOREST, "shadows.data={kind: marginal, by_class: false}"], ["shadows.data.kind=marginal"]),
@@ -77,6 +83,10 @@ def test_what_does_not_go_together_is_said_with_what_to_do(overrides: list[str],
     [
         [SIDES, "split=null"],
         [SIDES, OBJECT, LOSS],
+        [SIDES, OBJECT],
+        [SIDES, "target={kind: file, path: model.skops}"],
+        ["target={kind: train, estimator: {kind: sklearn.svm.LinearSVC}, answers: [{kind: label_only}]}"],
+        ["target.estimator={kind: calibrated, params: {estimator: {kind: sklearn.svm.LinearSVC}}}"],
         [TABLE, OBJECT, LOSS],
         [STORED, WITH_IDS, LOSS, "split=null"],
         [STORED, WITH_IDS, FOREST, "shadows.data={kind: noisy, rate: 0.1}"],

@@ -83,7 +83,7 @@ def test_an_audit_s_spec_serves_with_what_it_says_of_attacks_and_limits(written)
         ({"split": {"members": 1}}, ["split.members=1"]),
         ({"target": {"kind": "train", "estimator": {"kind": "forest"}}}, ["target.estimator.kind='forest'"]),
         ({"data": {"kind": "csv"}}, ["data.kind='csv'", "catalogue"]),
-        ({"shadows": {"count": 0}}, ["shadows.count=0"]),
+        ({"shadows": {"count": -1}}, ["shadows.count=-1"]),
         ({"attacks": [{"kind": "lira", "mode": "online"}]}, ["attacks", "lira(online)", "shadows.design"]),
         ({"limits": [{"metric": "auc", "limit": 0.6, "attack": "rmia", "source": "us"}]}, ["limits", "rmia"]),
     ],

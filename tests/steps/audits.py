@@ -186,7 +186,7 @@ def performed(folder: Path, spec: AuditSpec) -> Audit:
     connection, identity = None, None
     if not spec.target.trained_here:
         connection = spec.target.connect(ConnectionContext(store, records, np.empty((0, records.n_features))))
-        identity = TargetIdentity(connection.facts, connection.description)
+        identity = TargetIdentity.of(connection)
     variants = lay_out(AuditInputs(spec, records, split, identity))
     planned = {step.recipe.path: _connected(step, connection) for step in steps_of(variants)}
     made: dict[str, Step] = {dealing.recipe.path: dealing}

@@ -68,7 +68,11 @@ CASES = [
         {},
     ),
     Case(TargetFit(TRAINING), {"training": replace(TRAINING, seed=1)}, {}),
-    Case(TargetIdentity({"kind": "x"}, "a model"), {"facts": {"kind": "y"}}, {"description": "the same model"}),
+    Case(
+        TargetIdentity({"kind": "x"}, "a model"),
+        {"facts": {"kind": "y"}},
+        {"description": "the same model", "estimator": LINEAR, "why_not": "no reason"},
+    ),
     Case(TargetQuery(TARGET, RECORDS, SPLIT), QUERIED, {"connection": CONNECTION}),
     Case(StoredQuery(TARGET, RECORDS, SPLIT), QUERIED, {"connection": CONNECTION}),
     Case(PopulationQuery(TARGET, RECORDS, SPLIT, 0), QUERIED | {"seed": 1}, {"connection": CONNECTION}),

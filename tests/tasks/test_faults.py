@@ -17,7 +17,7 @@ from tasks.cluster import Cluster, Compute
 from umbrameter.errors import ComputeError, StoreError
 from umbrameter.store.artefacts import Store
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from note_step import Note
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]

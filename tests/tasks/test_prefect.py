@@ -13,13 +13,15 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import progress, stage_tasks
+from tasks import progress
 from tasks.external_targets.handover import ModelHandle
+from tasks.prefect_graph import RunGraph, as_task
 from tasks.server import temporary_server
-from tasks.session import Chunk, Session
-from tasks.stages import run_stage
-from tests.tasks.inline import Here
+from tests.running.inline import driver
 from umbrameter.errors import ComputeError, SpecError
+from umbrameter.running.session import Chunk, Session
+from umbrameter.running.stage_jobs import split_records
+from umbrameter.running.stages import run_stage
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.store.artefacts import Draft, Recipe, Store
 
@@ -61,11 +63,11 @@ def server() -> Iterator[None]:
 @flow(name="words", task_runner=RUNNER)  # type: ignore[arg-type]
 def words(root: str) -> str:
     """Make a, b and c of a; then d of a and c; then all of them a second time as one."""
-    session = Session(AuditSpec.load(SPEC), root, Here())
+    session = Session(AuditSpec.load(SPEC), root, driver(graph=RunGraph(), display=progress.display))
     a, b = Word("a"), Word("b")
     c = Word("c", (a.recipe.path,))
     d = Word("d", (a.recipe.path, c.recipe.path))
-    task = stage_tasks.split_records
+    task = split_records
     run_stage(session, "first words", [(task, Chunk("a and b", [a, b]))])
     run_stage(session, "next words", [(task, Chunk("c of a", [c]))])
     run_stage(session, "last words", [(task, Chunk("d of a and c", [d])), (task, Chunk("a again", [a]))])
@@ -148,12 +150,12 @@ def test_each_stage_has_an_artefact_that_ends_at_all_of_it(seen: tuple[Path, See
 
 def failing(root: str, error: type[Exception]) -> Seen:
     """Run a flow of one task that fails, without the waits between its tries, and return what is known of it."""
-    task = stage_tasks.split_records.with_options(retry_delay_seconds=0)
+    graph = RunGraph(lambda job: as_task(job).with_options(retry_delay_seconds=0))
 
     @flow(name="failing", task_runner=RUNNER)  # type: ignore[arg-type]
     def words() -> None:
-        session = Session(AuditSpec.load(SPEC), root, Here())
-        run_stage(session, "failing", [(task, Chunk("a", [Word("a", error=error)]))])
+        session = Session(AuditSpec.load(SPEC), root, driver(graph=graph))
+        run_stage(session, "failing", [(split_records, Chunk("a", [Word("a", error=error)]))])
 
     state = words(return_state=True)
     with pytest.raises(error, match=r"target\.url='x' is wrong"):

@@ -16,12 +16,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tasks import reporting
-from tests.tasks.inline import audited
+from tests.running.inline import audited
 from umbrameter.evaluation.controls import failures
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.report import Report
 from umbrameter.report.sentences import likeness_sentence
+from umbrameter.running import reporting
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.store.arrow import vector_column

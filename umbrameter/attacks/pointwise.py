@@ -47,8 +47,8 @@ class ClassThresholds(PointwiseAttack):
 
     @property
     def inputs(self) -> frozenset[Input]:
-        """Shadow vectors, to set the thresholds."""
-        return frozenset({ShadowVectors()})
+        """Shadow vectors, to set the thresholds; one threshold for all classes changes no score, and may be missing."""
+        return frozenset({ShadowVectors(is_required=self.per_class)})
 
     @property
     def has_class_thresholds(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -68,6 +68,16 @@ class Shokri(Attack):
         True,
         description="Whether the attacker knows the record's class; if not, the predicted class stands in.",
     )
+
+    @field_validator("model")
+    @classmethod
+    def _answers(cls, model: Estimator) -> Estimator:
+        if not model.answers_probabilities:
+            raise ValueError(
+                f"{model.describe()} answers no probabilities (it has no predict_proba); wrap it: "
+                "{kind: calibrated, params: {estimator: {kind: ...}}}"
+            )
+        return model
 
     @property
     def inputs(self) -> frozenset[Input]:

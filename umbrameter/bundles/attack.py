@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from umbrameter.bundles.lazy_models import LazyModels
 from umbrameter.bundles.rows import in_parallel
 from umbrameter.errors import DataError
-from umbrameter.persistence import LazyModels
 from umbrameter.predictions.asking import (
     answers_of,
     in_floats_of,

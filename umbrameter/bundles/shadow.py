@@ -8,9 +8,9 @@ from joblib import delayed
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from umbrameter.bundles.lazy_models import LazyModels
 from umbrameter.bundles.rows import codes_and_columns, in_parallel, named_classes, with_labels
 from umbrameter.errors import DataError, PlanError
-from umbrameter.persistence import LazyModels
 from umbrameter.predictions.asking import (
     answers_of,
     as_records,

@@ -7,7 +7,6 @@ Exit codes: see `EXIT_CODES`.
 
 import _thread
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -23,8 +21,10 @@ import typer
 from typer.exceptions import TyperException
 
 import umbrameter
+from umbrameter import checkout
+from umbrameter.cli.local import audit_locally, refuse_settings, works_locally
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
-from umbrameter.errors import MissingRingError, SpecError, TrackingError, UmbrameterError
+from umbrameter.errors import SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(
     help="Measure how much a trained classifier gives away about which records it was trained on.",
@@ -33,15 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "umbrameter",
-}
-"""Environment variables, unless they are set already, that keep the libraries' own lines off the terminal."""
 
 STOPPED = 130
 """The exit code after Ctrl-C."""
@@ -99,6 +90,9 @@ def audit(
     ] = None,
     tls_cert: Annotated[str | None, typer.Option(help="For tls://: this client's certificate (PEM).")] = None,
     tls_key: Annotated[str | None, typer.Option(help="For tls://: this client's key (PEM).")] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Work on this machine, without Prefect, Dask and MLflow.")
+    ] = False,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -112,15 +106,18 @@ def audit(
         "tls_key": tls_key,
     }
     cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
+    if works_locally(local):
+        refuse_settings(cluster | {"tracking_uri": tracking_uri})
+        raise typer.Exit(audit_locally(spec, root, settings or (), fail_on or (), workers, as_json, debug))
     try:
         from umbrameter.report.progress_bars import progress_on_stderr
 
-        with progress_on_stderr(debug), _pipeline("tasks.server").temporary_server() as when_it_answers:
+        with progress_on_stderr(debug), checkout.load("tasks.server").temporary_server() as when_it_answers:
             from umbrameter.spec.sweep import load
 
             checked = load(spec, settings or (), fail_on or ())
             name = "audit" if hasattr(checked, "target") else "sweep"
-            flow, compute = getattr(_pipeline(f"flows.{name}"), name), _compute(cluster)
+            flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
             _heed_ctrl_c()
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
@@ -204,7 +201,7 @@ def records(run: Run, debug: Debug = False) -> None:
 def track(run: Run, tracking_uri: TrackingUri = None, debug: Debug = False) -> None:
     """Log a finished run to MLflow, such as one whose tracking failed."""
     root, folder = root_and_folder(run)
-    tracking = _pipeline("tasks.mlflow_client.runs")
+    tracking = checkout.load("tasks.mlflow_client.runs")
     log = tracking.log_sweep if is_sweep(root, folder) else tracking.log_run
     read(root, folder, "sweep.json" if is_sweep(root, folder) else "report.json")
     parent = log(root, folder, tracking_uri)
@@ -223,7 +220,7 @@ def export(
     """Export a run's target under a mitigation as an MLflow model that serves mitigated predictions."""
     root, folder = root_and_folder(run)
     read(root, folder, "report.json")
-    name = _pipeline("tasks.mlflow_client.export").export(root, folder, mitigation, to)
+    name = checkout.load("tasks.mlflow_client.export").export(root, folder, mitigation, to)
     typer.echo(f"Written: {to}, mitigation {name}; its model card is {to}/MODEL_CARD.md")
     for sentence in claims_in_words(root, folder, name):
         typer.echo(f"Privacy, {sentence}")
@@ -238,7 +235,7 @@ def ui(
     debug: Debug = False,
 ) -> None:
     """Open the MLflow UI on the audits under a root; Ctrl-C ends it."""
-    command = _pipeline("tasks.mlflow_client.tracking_store").ui_command(root, tracking_uri, port)
+    command = checkout.load("tasks.mlflow_client.tracking_store").ui_command(root, tracking_uri, port)
     typer.echo(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
     # -2 and 130 are the codes after Ctrl-C, which is the way to end it.
     raise typer.Exit(1 if subprocess.run(command, check=False).returncode not in (0, -2, 130) else 0)
@@ -247,7 +244,7 @@ def ui(
 @app.command()
 def datasets(root: Root = "runs", debug: Debug = False) -> None:
     """List the data sets that a spec can name: size, licence, where each one is, and how to get it."""
-    typer.echo(_pipeline("data.listing").listing(root, shutil.get_terminal_size().columns))
+    typer.echo(checkout.load("data.listing").listing(root, shutil.get_terminal_size().columns))
 
 
 @app.command()
@@ -265,8 +262,10 @@ def schema(
 
 
 @app.command()
-def validate(spec: Spec, settings: Settings = None, fail_on: FailOn = None, debug: Debug = False) -> None:
-    """Check a spec without running it, and say at which sizes each of its limits could fail and pass."""
+def validate(
+    spec: Spec, settings: Settings = None, fail_on: FailOn = None, root: Root = "runs", debug: Debug = False
+) -> None:
+    """Check a spec and its data without running it, and say what an audit would find and how long it would take."""
     from umbrameter.evaluation.decidable import sentences
     from umbrameter.spec.limits import expand
     from umbrameter.spec.sweep import Sweep, load
@@ -284,6 +283,45 @@ def validate(spec: Spec, settings: Settings = None, fail_on: FailOn = None, debu
     for sizes in dict.fromkeys(entry.sizes for entry in specs):
         for line in sentences(expand(checked.limits), sizes):
             typer.echo(f"Limit {line}")
+    source = _source_at_hand(checked.data, root)
+    if source is None:
+        typer.echo(f"Data: {checked.data.name} is not at hand, so it was not opened; an audit gets it first")
+        return
+    from umbrameter.cli.preview import describe
+
+    for line in describe(checked, source):
+        typer.echo(line)
+
+
+def _source_at_hand(data: Any, root: str) -> Any:
+    """Return the files of a spec's records; None where they must be downloaded first."""
+    if hasattr(data, "paths"):
+        return data
+    catalogue = checkout.load("data.catalogue")
+    at_hand = {entry.name for entry, path in catalogue.available(root) if path is not None}
+    is_missing = data.kind == "catalogue" and data.name in catalogue.CATALOGUE and data.name not in at_hand
+    return None if is_missing else catalogue.source_of(data, root)
+
+
+@app.command()
+def init(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A table: CSV, Parquet, Feather, or a folder of them.")],
+    label: Annotated[str, typer.Option(help="The column with the class.")],
+    out: Annotated[str | None, typer.Option(help="The spec's file; standard output if unset.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a commented spec for a table, which `umbrameter audit` runs as it is."""
+    from umbrameter.cli.first_spec import first_spec
+
+    text = first_spec(file, label)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    folder, _, name = out.rpartition("/")
+    if Path(out).exists():
+        raise SpecError(f"--out={out!r} exists already; give another name, or remove it")
+    write(folder or ".", {name: text.encode()})
+    typer.echo(f"Written: {out}; run it: umbrameter audit {out}")
 
 
 @app.command()
@@ -315,39 +353,11 @@ def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def _pipeline(module: str) -> Any:
-    """Import a module of the checkout: `flows`, `tasks` and `data` are not part of the installed package.
-
-    Raises
-    ------
-    MissingRingError
-        When there is no checkout, or the libraries of the pipeline are not installed.
-    """
-    home = Path(umbrameter.__file__).resolve().parents[1]
-    checkout = home if (home / "flows" / "audit.py").is_file() else Path.cwd()
-    if not (checkout / "flows" / "audit.py").is_file():
-        raise MissingRingError(
-            f"this command runs from a checkout of umbrameter, and {checkout} is not one (it has no flows/audit.py); "
-            "change into a checkout, or use umbrameter as a library"
-        )
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    if str(checkout) not in sys.path:
-        sys.path.insert(0, str(checkout))
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        ring = (error.name or "").partition(".")[0]  # another module that is missing is a bug
-        if ring not in ("prefect", "dask", "distributed", "mlflow", "httpx"):
-            raise
-        raise MissingRingError(f"{ring} is not installed; run: pip install 'umbrameter[pipeline]'") from None
-
-
 def _compute(settings: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
     try:
-        return _pipeline("tasks.cluster").Compute(**settings)
+        return checkout.load("tasks.cluster").Compute(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])

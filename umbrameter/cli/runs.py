@@ -61,7 +61,7 @@ def claims_in_words(root: str, folder: str, mitigation: str) -> list[str]:
     return [*map(guarantee_sentence, guarantees_of(read_report(read(root, folder, "report.json")), mitigation))]
 
 
-def show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
+def show(root: str, folder: str, tracking_uri: str | None, as_json: bool, is_tracked: bool = True) -> int:
     """Print the report of a run or a sweep, and return the exit code that it means.
 
     Parameters
@@ -72,6 +72,8 @@ def show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int
         The address of MLflow to mention; None for the one under the root.
     as_json
         Whether to print the JSON file instead of the summary.
+    is_tracked
+        Whether the run was logged to MLflow.
 
     Raises
     ------
@@ -81,21 +83,22 @@ def show(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int
     from umbrameter.report.model import read_report
 
     if is_sweep(root, folder):
-        return _show_sweep(root, folder, tracking_uri, as_json)
+        return _show_sweep(root, folder, tracking_uri, as_json, is_tracked)
     content = read(root, folder, "report.json")
     places = {"Report": f"{root}/{folder}/report.html", "Run folder": f"{root}/{folder}"}
-    places["MLflow UI"] = _ui_hint(root, tracking_uri)
+    places |= {"MLflow UI": _ui_hint(root, tracking_uri)} if is_tracked else {}
     return print_found(read_report(content), places, content if as_json else None)
 
 
-def _show_sweep(root: str, folder: str, tracking_uri: str | None, as_json: bool) -> int:
+def _show_sweep(root: str, folder: str, tracking_uri: str | None, as_json: bool, is_tracked: bool) -> int:
     """Print a sweep's report and return the worst exit code of its points."""
     from umbrameter.report.sweep_model import SweepReport
     from umbrameter.report.terminal import sweep_summary
 
     content = read(root, folder, "sweep.json")
     sweep = SweepReport.model_validate_json(content)
-    places = {"Report": f"{root}/{folder}/sweep.html", "MLflow UI": _ui_hint(root, tracking_uri)}
+    places = {"Report": f"{root}/{folder}/sweep.html"}
+    places |= {"MLflow UI": _ui_hint(root, tracking_uri)} if is_tracked else {}
     if as_json:
         typer.echo(content)
     else:

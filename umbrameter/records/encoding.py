@@ -1,9 +1,11 @@
-"""Turn the user's Parquet into numbers, and refuse values that cannot be.
+"""Turn the user's table into numbers.
 
-Belongs here: which values are refused and why, the codes of categories and labels, the census of the rows. Does not
-belong here: the columns' roles (`columns`), or how records are stored and read back (`build`, `reader`).
+Belongs here: the codes of categories and labels, what stands in for missing values, the census of the rows. Does not
+belong here: the columns' roles (`columns`), what is refused and why (`faults`), or how records are stored and read back
+(`build`, `reader`).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,19 +17,23 @@ import pyarrow.compute as pc
 
 from umbrameter.errors import DataError, brief
 from umbrameter.records.columns import Columns
-from umbrameter.records.own import as_numbers, is_vector, schema_of
+from umbrameter.records.faults import Survey, bin_names, label_faults
+from umbrameter.records.lists import ListSource
+from umbrameter.records.own import MISSING, as_numbers, is_vector, schema_of
 from umbrameter.records.parquet import BATCH, Source, decoded
+from umbrameter.records.sources import TableData
 from umbrameter.seeds import generator
 from umbrameter.typing import Array, Bools, Floats, Ints
-
-MANY_CATEGORIES = 1000
-"""A text column with more distinct values than this, and than half the rows, is taken for an identifier."""
 
 EXACT = 2**24
 """float32 holds every integer up to this exactly."""
 
 EXACT_DOUBLE = 2**53
 """float64 holds every integer below this exactly."""
+
+
+MOST_KEPT = 2**24
+"""Values that are kept for a median at once; or a column, if that is more."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +50,26 @@ class Codes:
 class Intake:
     """A source with its columns' roles, read as batches in row order and encoded as numbers."""
 
-    source: Source
+    source: Source | ListSource
     columns: Columns
-    precision: str = "float32"
+    settings: TableData
 
     @property
+    def precision(self) -> str:
+        """The type of the features: float32 or float64."""
+        return self.settings.precision
+
+    @cached_property
     def feature_names(self) -> list[str]:
         """The features' names in the order of the matrix; or the vector's elements."""
-        c = self.columns
-        return [f"{c.vector}[{i}]" for i in range(c.width)] if c.vector else [*c.features]
+        vector = self.columns.vector
+        if vector is None:
+            return [*self.columns.features]
+        return [f"{vector}[{i}]" for i in range(self.source.schema.field(vector).type.list_size)]
 
     @property
     def categorical(self) -> list[int]:
-        """The matrix columns that hold category codes."""
+        """The features that are category codes, by place."""
         return [i for i, name in enumerate(self.feature_names) if name in self.columns.categories]
 
     @cached_property
@@ -79,41 +92,71 @@ class Intake:
             ) from None
 
     @cached_property
-    def codes(self) -> Codes:
-        """The classes and categories, found in one pass over the source that also refuses missing values.
-
-        Raises
-        ------
-        DataError
-            When a value is missing, labels are neither integers nor text, there is only one class, or a text column
-            looks like an identifier.
-        """
-        labels: set[Any] = set()
+    def survey(self) -> Survey:
+        """What one pass over the source says about its labels, texts and missing values."""
+        labels: Counter[Any] = Counter()
         missing: dict[str, list[int]] = {}
-        seen: dict[str, set[str]] = {name: set() for name in self.columns.categories}
+        seen: dict[str, set[Any]] = {name: set() for name in self.columns.categories}
         levels: dict[str, dict[str, None]] = {}
         n_rows = 0
         for start, batch in self.batches():
             _note_missing(batch, start, missing)
-            labels.update(pc.unique(decoded(batch[self.columns.label])).to_pylist())
+            for entry in pc.value_counts(self.labels(batch)).to_pylist():
+                labels[entry["values"]] += entry["counts"]
             for name, values in seen.items():
                 values.update(pc.unique(decoded(batch[name])).to_pylist())
                 if pa.types.is_dictionary(batch[name].type):
                     levels.setdefault(name, {}).update(dict.fromkeys(batch[name].dictionary.drop_null().to_pylist()))
             n_rows += batch.num_rows
-        _refuse_missing(missing)
-        self._refuse_identifiers(seen, n_rows)
-        classes = _classes(labels, self.columns.label)
-        categories = {name: tuple(sorted(values)) for name, values in seen.items()}
-        return Codes(classes, categories, {name: tuple(values) for name, values in levels.items()})
+        counts = Counter({value: n for value, n in labels.items() if value is not None and value == value})
+        return Survey(n_rows, counts, missing, seen, {name: tuple(values) for name, values in levels.items()})
 
-    def _refuse_identifiers(self, seen: Mapping[str, set[str]], n_rows: int) -> None:
-        for name, values in seen.items():
-            if len(values) > max(MANY_CATEGORIES, n_rows / 2):
-                raise DataError(
-                    f"column {name!r} has {len(values)} different values in {n_rows} rows, which looks like an "
-                    f"identifier; set data.id={name}, or list it under data.ignore"
-                )
+    def labels(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return a batch's labels: as the source has them, or as the bins that numbers are in."""
+        plain = decoded(batch[self.columns.label])
+        edges = self.settings.bins
+        if not edges or not (pa.types.is_floating(plain.type) or pa.types.is_integer(plain.type)):
+            return plain
+        numbers = np.asarray(plain.cast(pa.float64()))
+        names = pa.array(bin_names(edges)).take(pa.array(np.digitize(numbers, edges)))
+        return pc.if_else(pa.array(np.isnan(numbers)), pa.scalar(None, pa.string()), names)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The classes and categories; there are no classes where the labels are none."""
+        survey = self.survey
+        kept = [value for value, n in survey.labels.items() if n >= self.settings.smallest_class]
+        classes = () if label_faults(survey, self.settings) else _classes(kept)
+        categories = {}
+        for name, values in survey.texts.items():
+            lacking = {MISSING} if name in survey.missing else set()
+            categories[name] = tuple(sorted(values - {None} | lacking))
+        return Codes(classes, categories, survey.levels)
+
+    @property
+    def lacking(self) -> dict[str, int]:
+        """The number of missing values of each numeric feature that lacks some."""
+        return {
+            name: self.survey.missing[name][1]
+            for name in self.columns.features
+            if name in self.survey.missing and name not in self.columns.categories and name != self.columns.vector
+        }
+
+    @cached_property
+    def fills(self) -> dict[str, float]:
+        """What stands in for missing numbers: the median of all records, as one of them has it."""
+        survey = self.survey
+        names = [name for name, n in self.lacking.items() if n < survey.n_rows]
+        if self.settings.missing.numbers == "keep":
+            return {}
+        fills: dict[str, float] = {}
+        step = max(1, MOST_KEPT // max(1, survey.n_rows))
+        for group in (names[start : start + step] for start in range(0, len(names), step)):
+            batches = [as_numbers(batch, {}) for batch in self.source.batches(group, BATCH // len(group))]
+            # The lower of two in the middle, so that whole numbers stay whole.
+            middle = np.nanquantile(np.concatenate(batches), 0.5, axis=0, method="lower")
+            fills |= dict(zip(group, middle.tolist(), strict=True))
+        return fills
 
     def features(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return a batch's features, in order."""
@@ -135,17 +178,15 @@ class Intake:
             The same as near to the source's values as can be; see `as_numbers`.
         y
             Labels as codes, shape (n_rows,).
-
-        Raises
-        ------
-        DataError
-            When a number is not finite.
         """
         numbers = as_numbers(self.features(batch), self.codes.categories)
-        with np.errstate(over="ignore"):  # values too large become infinite, and are refused below
-            X = numbers.astype(self.precision)
-        _refuse_infinite(X, start, self.feature_names)
-        return X, numbers, _code(batch[self.columns.label], self.codes.classes).astype(np.int32)
+        filled = numbers
+        if self.fills:
+            stand_ins = np.array([self.fills.get(name, np.nan) for name in self.feature_names])
+            filled = np.where(np.isnan(numbers), stand_ins, numbers)
+        with np.errstate(over="ignore"):  # values too large become infinite, and are refused
+            X = filled.astype(self.precision)
+        return X, numbers, _code(self.labels(batch), self.codes.classes)
 
 
 def _note_missing(batch: pa.RecordBatch, start: int, missing_by_column: dict[str, list[int]]) -> None:
@@ -160,44 +201,18 @@ def _note_missing(batch: pa.RecordBatch, start: int, missing_by_column: dict[str
             missing_by_column.setdefault(name, [start + int(missing.argmax()), 0])[1] += int(missing.sum())
 
 
-def _refuse_missing(missing_by_column: Mapping[str, Sequence[int]]) -> None:
-    for name, (first, count) in missing_by_column.items():
-        raise DataError(
-            f"column {name!r} has missing values (null or NaN), the first in row {first}, {count} in all; fill them "
-            "in, drop the rows, or list the column under data.ignore"
-        )
-
-
-def _refuse_infinite(X: Floats, start: int, names: Sequence[str]) -> None:
-    finite = np.isfinite(X)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        raise DataError(
-            f"column {names[column]!r} is infinite, or too large for {X.dtype}, in row {start + row}; correct the "
-            "value, or list the column under data.ignore"
-        )
-
-
-def _classes(labels: set[Any], name: str) -> tuple[Any, ...]:
-    for value in labels:
-        if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**63):
-            raise DataError(
-                f"data.label={name!r} holds {value!r}; expected classes (integers or text), not measurements"
-            )
-    if len(labels) < 2:
-        raise DataError(
-            f"data.label={name!r} has only one class ({next(iter(labels))!r}); a classifier needs two or more"
-        )
+def _classes(labels: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(int(v) if isinstance(v, float) else v for v in labels))
 
 
-def _code(column: pa.Array, values: Sequence[Any]) -> Ints:
-    """Return each value's position among the sorted values."""
-    plain = decoded(column)
+def _code(plain: pa.Array, values: Sequence[Any]) -> Ints:
+    """Return each value's position among the sorted values; -1 for those that are not among them."""
+    if not values:
+        return np.full(len(plain), -1, dtype=np.int32)
     if pa.types.is_floating(plain.type):  # whole numbers, as checked; -0.0 and 0.0 are one class
-        plain = plain.cast(pa.int64())
-    codes: Ints = np.asarray(pc.index_in(plain, pa.array(values, plain.type)))
-    return codes
+        plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain).cast(pa.int64())
+    codes: Ints = np.asarray(pc.index_in(plain, pa.array(values, plain.type)).fill_null(-1))
+    return codes.astype(np.int32)
 
 
 @dataclass
@@ -213,17 +228,46 @@ class Census:
         """Scan the source once."""
         width = len(self.intake.feature_names)
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
+        self.infinite: dict[str, list[int]] = {}
         self.integral, self.fits = np.ones(width, dtype=bool), ~_decimals(self.intake.schema, width)
-        prints = []
+        prints, labels = [], []
         for start, batch in self.intake.batches():
             X, numbers, y = self.intake.encode(batch, start)
-            self.low, self.high = np.minimum(self.low, numbers.min(axis=0)), np.maximum(self.high, numbers.max(axis=0))
-            self.integral &= (np.floor(numbers) == numbers).all(axis=0)
+            self._note_infinite(X, start)
+            if self.intake.lacking:  # NaN is no value: it has no range, and X gives none of them back
+                is_nan = np.isnan(numbers)
+                low, high = np.fmin.reduce(numbers, axis=0), np.fmax.reduce(numbers, axis=0)
+                self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
+                self.integral &= ((np.floor(numbers) == numbers) | is_nan).all(axis=0)
+            else:
+                self.low = np.minimum(self.low, numbers.min(axis=0))
+                self.high = np.maximum(self.high, numbers.max(axis=0))
+                self.integral &= (np.floor(numbers) == numbers).all(axis=0)
             self.fits &= (numbers == X).all(axis=0)
             prints.append(_fingerprints(_words(self.intake.features(batch), numbers), y))
+            labels.append(y)
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
         self.fits &= ~self.integral | (largest < EXACT_DOUBLE)
-        self.fingerprints = np.concatenate(prints)
+        self.fingerprints, self.labels = np.concatenate(prints), np.concatenate(labels)
+
+    def _note_infinite(self, X: Floats, start: int) -> None:
+        is_infinite = np.isinf(X)
+        for i in np.flatnonzero(is_infinite.any(axis=0)).tolist():
+            first = self.infinite.setdefault(self.intake.feature_names[i], [start + int(is_infinite[:, i].argmax()), 0])
+            first[1] += int(is_infinite[:, i].sum())
+
+    @property
+    def is_constant(self) -> Bools:
+        """Which features have the same value in every record, or none at all, shape (n_features,)."""
+        lacking = np.isin(self.intake.feature_names, [*self.intake.lacking])
+        return np.where(lacking, self.is_empty, self.low == self.high)
+
+    @property
+    def is_empty(self) -> Bools:
+        """Which features have no value in any record, shape (n_features,)."""
+        survey = self.intake.survey
+        empty = [name for name, (_, n) in survey.missing.items() if n == survey.n_rows]
+        return np.isin(self.intake.feature_names, empty)
 
     @property
     def n_rows(self) -> int:
@@ -259,17 +303,19 @@ def _words(features: pa.RecordBatch, numbers: Array) -> Array:
     """Return records as unsigned integers of 64 bits that are equal where all values are; shape (n_rows, n_words)."""
     if numbers.dtype.kind in "iu":
         return numbers.astype(np.int64).view(np.uint64)
-    # Adding 0.0 turns -0.0 into 0.0, so that equal values have equal bits.
-    words = (numbers.astype(np.float64) + 0.0).view(np.uint64)
+    # Adding 0.0 turns -0.0 into 0.0, so that equal values have equal bits; there are many NaN, and one missing value.
+    words = (np.where(np.isnan(numbers), np.nan, numbers.astype(np.float64)) + 0.0).view(np.uint64)
     if is_vector(features.schema):
         return words
     more = []
     for i, column in enumerate(features.columns):
         if pa.types.is_integer(column.type):  # of which a float would round large ones
-            words[:, i] = np.asarray(column).astype(np.int64).view(np.uint64)
+            is_there = np.asarray(column.is_valid())
+            words[is_there, i] = np.asarray(column.drop_null()).astype(np.int64).view(np.uint64)
         elif pa.types.is_decimal(column.type):
-            n_parts, content = column.type.bit_width // 32, np.frombuffer(column.buffers()[1], np.uint32)
-            more.append(content.reshape(-1, n_parts)[column.offset : column.offset + len(column)])
+            whole = column if not column.null_count else column.fill_null(0)
+            n_parts, content = whole.type.bit_width // 32, np.frombuffer(whole.buffers()[1], np.uint32)
+            more.append(content.reshape(-1, n_parts)[whole.offset : whole.offset + len(whole)])
     return np.column_stack([words, *more]).astype(np.uint64, copy=False) if more else words
 
 

@@ -13,12 +13,12 @@ from umbrameter.typing import Array
 
 @dataclass(frozen=True)
 class Membership:
-    """A Parquet table that says which records are members, by id.
+    """A table that says which records are members, by id.
 
     Parameters
     ----------
     path
-        The Parquet file or folder.
+        The file or folder.
     id
         The table's column of ids, whose values are those of the data's id column.
     setting
@@ -66,6 +66,8 @@ class Membership:
             raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(source.schema.names)}")
         kind = source.schema.field("is_member").type
         table: pa.Table = source.to_table([self.id, "is_member"])
+        if pa.types.is_integer(kind) and pc.all(pc.is_in(table["is_member"], pa.array([0, 1], kind))).as_py():
+            table, kind = table.set_column(1, "is_member", table["is_member"].cast(pa.bool_())), pa.bool_()
         if not pa.types.is_boolean(kind):
             raise self._error(f"has is_member of type {kind}; expected booleans")
         empty = [name for name in table.column_names if table[name].null_count]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from umbrameter.store.metadata import Metadata
 
@@ -32,6 +32,8 @@ class RecordsMetadata(Metadata):
         Whether each column holds only whole numbers.
     binary
         Whether all columns but the categorical ones hold only 0 and 1.
+    missing
+        The number of missing values of each column that lacks some; they are NaN in the matrix.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
@@ -48,6 +50,7 @@ class RecordsMetadata(Metadata):
     high: tuple[float, ...]
     integral: tuple[bool, ...]
     binary: bool
+    missing: dict[str, int] = Field(default_factory=dict)
 
 
 class SourceMetadata(RecordsMetadata):

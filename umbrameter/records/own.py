@@ -15,6 +15,15 @@ from umbrameter.records.parquet import is_text
 from umbrameter.store.arrow import vector_column, vectors
 from umbrameter.typing import Array, Bools
 
+CONSTANT = b"constant"
+"""Where a field that the matrix leaves out keeps its one value: as a matrix would have it, in the field's metadata."""
+
+MISSING = "(missing)"
+"""The category of text that is missing, among the texts of a column that lacks some."""
+
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+
 LEVELS = b"levels"
 """Where a field keeps the values of a dictionary, in the source's order: JSON in the field's metadata."""
 
@@ -35,7 +44,7 @@ def own_table(X: Array, schema: pa.Schema, categories: Categories) -> pa.Table:
     X
         The matrix, shape (n_records, n_features), with codes for text.
     schema
-        The source's features, in the matrix's order; or the one column of vectors.
+        The source's features, in the matrix's order, and those that it leaves out; or the one column of vectors.
     categories
         The texts of the codes.
 
@@ -51,21 +60,63 @@ def own_table(X: Array, schema: pa.Schema, categories: Categories) -> pa.Table:
     """
     if is_vector(schema):
         return pa.table({schema.names[0]: vector_column(_typed(X, schema.field(0).type.value_type))})
-    columns = [own_column(X[:, i], field, categories.get(field.name)) for i, field in enumerate(schema)]
-    return pa.table(columns, names=schema.names)
+    values = iter(X.T)
+    columns = [
+        own_column(
+            np.full(len(X), float(field.metadata[CONSTANT])) if is_left_out(field) else next(values),
+            field,
+            categories.get(field.name),
+        )
+        for field in schema
+    ]
+    marks = [{CONSTANT: field.metadata[CONSTANT]} if is_left_out(field) else None for field in schema]
+    fields = [pa.field(n, c.type, metadata=mark) for n, c, mark in zip(schema.names, columns, marks, strict=True)]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def is_left_out(field: pa.Field) -> bool:
+    """Return whether a field of the source's is not in the matrix, since it has the same value in every record."""
+    return CONSTANT in (field.metadata or {})
+
+
+def matrix_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the source's features that are in the matrix."""
+    return pa.schema([field for field in schema if not is_left_out(field)])
 
 
 def own_column(values: Array, field: pa.Field, texts: Sequence[str] | None) -> pa.Array:
     """Return one column of a matrix as the source's field; see `own_table`."""
+    is_missing = np.isnan(values)
+    if is_missing.any():
+        kept = own_column(values[~is_missing], field, texts)
+        places = np.where(is_missing, -1, np.cumsum(~is_missing) - 1)
+        return kept.take(pa.array(places, mask=is_missing))
     if texts is None:
+        if pa.types.is_null(field.type):
+            return pa.nulls(len(values))
+        if pa.types.is_temporal(field.type):
+            return _as_time(values, field.type)
         column = pa.array(_typed(values, field.type))
         return column.cast(field.type, safe=False) if pa.types.is_decimal(field.type) else column
     codes = values.astype(np.int64)
+    # Of what is missing, the source has no value.
+    own = pa.array([None if text == MISSING else text for text in texts], pa.string())
     if not pa.types.is_dictionary(field.type):
-        return pa.array(texts, pa.string()).take(pa.array(codes))
+        return own.take(pa.array(codes))
     levels = json.loads(field.metadata[LEVELS])
-    places = np.array([levels.index(text) for text in texts], dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(places[codes]), pa.array(levels), ordered=field.type.ordered)
+    index = pa.array([None if text == MISSING else levels.index(text) for text in texts], pa.int32())
+    return pa.DictionaryArray.from_arrays(index.take(pa.array(codes)), pa.array(levels), ordered=field.type.ordered)
+
+
+def _as_time(days: Array, kind: pa.DataType) -> pa.Array:
+    """Return days as dates, times or durations; see `as_days`."""
+    whole = pa.array(np.rint(np.asarray(days, np.float64) * DAY).astype(np.int64))
+    if pa.types.is_date(kind):
+        return pa.array(np.floor(days).astype(np.int32)).cast(pa.date32()).cast(kind)
+    if pa.types.is_time(kind):
+        return pc.cast(whole.cast(pa.time64("us")), kind, safe=False)
+    plain = pa.duration("us") if pa.types.is_duration(kind) else pa.timestamp("us", kind.tz)
+    return pc.cast(whole.cast(plain), kind, safe=False)
 
 
 def _typed(values: Array, kind: pa.DataType) -> Array:
@@ -100,22 +151,43 @@ def as_numbers(table: pa.Table | pa.RecordBatch, categories: Categories) -> Arra
         column = table[table.schema.names[0]]
         numbers = vectors(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
         return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers  # objects are decimal fractions
-    columns = [_numbers(table[name], categories.get(name)) for name in table.schema.names]
-    return np.column_stack(columns)
+    columns = [_numbers(table[f.name], categories.get(f.name)) for f in table.schema if not is_left_out(f)]
+    return np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
 
 
 def _numbers(column: pa.Array | pa.ChunkedArray, texts: Sequence[str] | None) -> Array:
     if texts is None:
-        return np.asarray(pc.cast(column, pa.float64(), safe=False))
+        plain = as_days(column) if pa.types.is_temporal(column.type) else column
+        return np.asarray(pc.cast(plain, pa.float64(), safe=False))
     plain = column.cast(pa.string()) if is_text(column.type) else column
+    if plain.null_count and MISSING in texts:
+        plain = plain.fill_null(MISSING)
     return np.asarray(pc.index_in(plain, pa.array(texts, pa.string())), dtype=np.float64)
+
+
+def as_days(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return dates and times as days: since 1970-01-01 UTC, or since midnight for times of day; durations in days.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> as_days(pa.array([datetime.datetime(1970, 1, 2, 12), None])).to_pylist()
+    [1.5, None]
+    """
+    kind = column.type
+    if pa.types.is_date(kind):
+        return pc.cast(column.cast(pa.date32()).cast(pa.int32()), pa.float64())
+    per_day = {"s": 86_400, "ms": 86_400_000, "us": DAY, "ns": 1000 * DAY}[kind.unit]
+    storage = pa.int32() if kind in (pa.time32("s"), pa.time32("ms")) else pa.int64()
+    return pc.divide(pc.cast(column.cast(storage), pa.float64(), safe=False), float(per_day))
 
 
 def unfit_fields(schema: pa.Schema, fits: Bools) -> pa.Schema:
     """Return those of a source's features that a matrix rounds, given which columns of the matrix do not."""
     if is_vector(schema):
         return pa.schema([] if fits.all() else schema)
-    return pa.schema([field for field, is_exact in zip(schema, fits, strict=True) if not is_exact])
+    inside = zip(matrix_schema(schema), fits, strict=True)
+    return pa.schema([field for field, is_exact in inside if not is_exact])
 
 
 def schema_of(fields: Sequence[pa.Field], levels: Categories) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Open Parquet files and folders as one source, and read it in batches of rows.
+"""Open files and folders of Parquet, CSV or Feather as one source, and read it in batches of rows.
 
 Belongs here: which files and columns a source has, whatever the files' order of columns. Does not belong here: what the
 columns mean (`columns`), or what their values may be (`encoding`).
@@ -7,7 +7,7 @@ columns mean (`columns`), or what their values may be (`encoding`).
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -15,9 +15,11 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from umbrameter.errors import DataError, brief
+from umbrameter.records.csv_tables import CsvTable
+from umbrameter.records.formats import Format, open_format
+from umbrameter.records.sources import CsvSettings
 from umbrameter.store.addresses import located
 
 BATCH = 2**22
@@ -29,7 +31,7 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True)
 class File:
-    """One Parquet file of a source.
+    """One file of a source.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ class File:
         The number of its rows.
     keys
         The values in its folders' names below the given path, as text: `{"k": "01"}` for `k=01/one.parquet`.
+    format
+        How it is read.
     """
 
     fs: pafs.FileSystem
@@ -54,6 +58,7 @@ class File:
     schema: pa.Schema
     n_rows: int
     keys: Mapping[str, str | None]
+    format: Format
 
     @property
     def columns(self) -> list[str]:
@@ -61,8 +66,8 @@ class File:
         return list(dict.fromkeys([*self.schema.names, *self.keys]))
 
     def kind(self, name: str) -> pa.DataType | None:
-        """Return a column's type; all text, however it is stored, is of one type. None for a key of a folder."""
-        if name not in self.schema.names:
+        """Return a column's type; all text is of one type. None for a folder's key, and a column without any value."""
+        if name not in self.schema.names or pa.types.is_null(self.schema.field(name).type):
             return None
         kind = self.schema.field(name).type
         return pa.string() if is_text(kind) else kind
@@ -78,7 +83,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Parquet files that are read as one table, column by column of the same name."""
+    """Files that are read as one table, column by column of the same name."""
 
     files: tuple[File, ...]
 
@@ -100,12 +105,34 @@ class Source:
         return sum(file.n_rows for file in self.files)
 
     def _kind(self, name: str) -> pa.DataType:
-        kinds = [file.schema.field(name).type for file in self.files if name in file.schema.names]
+        kinds = [file.schema.field(name).type for file in self.files if file.kind(name) is not None]
+        if not kinds and any(name in file.schema.names for file in self.files):
+            return pa.null()
         if not kinds:
             return _kind_of_keys([value for file in self.files if (value := file.keys.get(name)) is not None])
         if all(pa.types.is_dictionary(kind) and is_text(kind) for kind in kinds):
             return pa.dictionary(pa.int32(), pa.string(), ordered=all(kind.ordered for kind in kinds))
         return next(kind for file in self.files if (kind := file.kind(name)) is not None)
+
+    def faults(self, names: Sequence[str]) -> list[str]:
+        """Return which files lack one of the columns, or hold it as another type, a sentence each."""
+        faults = []
+        for name in names:
+            first = next((file for file in self.files if file.kind(name) is not None), None)
+            first = first or next(file for file in self.files if name in file.columns)
+            for file in self.files:
+                kinds = first.kind(name), file.kind(name)
+                if name not in file.columns:
+                    faults.append(
+                        f"{file.name} has no column {name!r}, and {first.name} has one; give all files the same "
+                        "columns: only those under data.ignore may be missing"
+                    )
+                elif None not in kinds and kinds[0] != kinds[1]:
+                    faults.append(
+                        f"{file.name} holds the column {name!r} as {kinds[1]}, and {first.name} as {kinds[0]}; write "
+                        "it as one type in all files"
+                    )
+        return faults
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse files that lack one of the columns, or hold it as another type.
@@ -113,40 +140,39 @@ class Source:
         Raises
         ------
         DataError
-            When there is such a file; the text names it and the column.
+            When there are such files; the text names each with its column.
         """
-        for name in names:
-            first = next(file for file in self.files if name in file.columns)
-            for file in self.files:
-                if name not in file.columns:
-                    raise DataError(
-                        f"{file.name} has no column {name!r}, and {first.name} has one; give all files the same "
-                        "columns: only those under data.ignore may be missing"
-                    )
-                kinds = first.kind(name), file.kind(name)
-                if None not in kinds and kinds[0] != kinds[1]:
-                    raise DataError(
-                        f"{file.name} holds the column {name!r} as {kinds[1]}, and {first.name} as {kinds[0]}; write "
-                        "it as one type in all files"
-                    )
+        refuse(self.faults(names))
 
     def batches(self, names: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield batches of up to `n_rows` rows with the named columns; see `check` for what the files must have."""
         schema = pa.schema([self.schema.field(name) for name in names])
         for file in self.files:
             stored = [name for name in names if name in file.schema.names]
-            with file.fs.open_input_file(file.path) as stream, pq.ParquetFile(stream) as opened:
-                for batch in opened.iter_batches(n_rows, columns=stored, use_threads=False):
-                    columns = [
-                        _stored(batch[field.name], file, field) if field.name in stored else _key(batch, file, field)
-                        for field in schema
-                    ]
-                    yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            for batch in file.format.batches(file.fs, file.path, stored, n_rows):
+                columns = [
+                    _stored(batch[field.name], file, field) if field.name in stored else _key(batch, file, field)
+                    for field in schema
+                ]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def to_table(self, names: Sequence[str]) -> pa.Table:
         """Return the named columns of all rows."""
         self.check(names)
         return pa.Table.from_batches(self.batches(names, BATCH), pa.schema([self.schema.field(name) for name in names]))
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Raise one error that has all faults, unless there are none.
+
+    Raises
+    ------
+    DataError
+        When there are faults; a single one as it is, several as a list.
+    """
+    if faults:
+        lines = [f"the data need {len(faults)} corrections:", *(f"  - {fault}" for fault in faults)]
+        raise DataError(faults[0] if len(faults) == 1 else "\n".join(lines))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -167,13 +193,45 @@ def decoded(column: pa.Array) -> pa.Array:
     return plain.cast(pa.large_string()) if pa.types.is_string_view(plain.type) else plain
 
 
-def open_source(path: str, setting: str = "data.path") -> Source:
-    """Open a Parquet file, or a folder of them; of a folder's names, those below the path may be keys.
+AS_FOUND = CsvSettings()
+"""Everything about CSV is found from the files."""
+
+
+def open_source(path: str, setting: str = "data.path", settings: CsvSettings = AS_FOUND) -> Source:
+    """Open a file of Parquet, CSV or Feather, or a folder; of a folder's names, those below the path may be keys.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    setting
+        The setting that names it, for errors.
+    settings
+        How CSV is read.
 
     Raises
     ------
     DataError
-        When the path does not exist, cannot be read as Parquet, or has no rows.
+        When the path does not exist, cannot be read, or has no rows.
+    """
+    places = list_files(path, setting)
+    try:
+        files = [_file(fs, place, below, f"{setting}={path!r}", settings) for fs, place, below in places]
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{setting}={path!r} cannot be read as Parquet ({brief(error, 160)}); write it again") from None
+    source = joined(files)
+    if source.n_rows == 0:
+        raise DataError(f"{setting}={path!r} has no rows; an audit needs records")
+    return source
+
+
+def list_files(path: str, setting: str) -> list[tuple[pafs.FileSystem, str, str]]:
+    """Return the files of a source without opening them: the file system, the path, and the path below the given one.
+
+    Raises
+    ------
+    DataError
+        When the path does not exist, or has no files.
     """
     fs, base = _filesystem(path, setting)
     try:
@@ -185,16 +243,36 @@ def open_source(path: str, setting: str = "data.path") -> Source:
         raise DataError(f"{setting}={path!r} cannot be reached ({brief(error, 160)}); correct it") from None
     # Sorted, since file systems list in different orders.
     places = sorted((_below(base, found.path), found.path) for found in infos if found.is_file)
-    try:
-        files = [_file(fs, place, below, f"{setting}={path!r}") for below, place in places if _is_data(below)]
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{setting}={path!r} cannot be read as Parquet ({brief(error, 160)}); write it again") from None
+    files = [(fs, place, below) for below, place in places if _is_data(below)]
     if not files:
         raise DataError(f"{setting}={path!r} holds no Parquet file; give a Parquet file or a folder of them")
-    source = Source(tuple(files))
-    if source.n_rows == 0:
-        raise DataError(f"{setting}={path!r} has no rows; an audit needs records")
-    return source
+    return files
+
+
+def joined(files: Sequence[File]) -> Source:
+    """Return files as one source; a column of several CSV files gets the type that holds the values of all of them."""
+    tables = [file.format for file in files if isinstance(file.format, CsvTable)]
+    kinds: dict[str, Any] = {}
+    for table in tables:
+        for name, kind in zip(table.names, table.types, strict=True):
+            kinds[name] = _common(kinds.get(name, kind), kind)
+    return Source(tuple(_as(file, kinds) for file in files))
+
+
+def _common(a: Any, b: Any) -> Any:
+    if a == b or b == pa.null():
+        return a
+    if a == pa.null():
+        return b
+    return pa.float64() if {a, b} == {pa.int64(), pa.float64()} else pa.string()
+
+
+def _as(file: File, kinds: Mapping[str, Any]) -> File:
+    """Return a CSV file with columns of other types; any other file unchanged."""
+    if not isinstance(file.format, CsvTable):
+        return file
+    table = replace(file.format, types=tuple(kinds[name] for name in file.format.names))
+    return replace(file, format=table, schema=table.schema)
 
 
 def _filesystem(path: str, setting: str) -> tuple[pafs.FileSystem, str]:
@@ -214,15 +292,15 @@ def _is_data(below: str) -> bool:
     return not any(part.startswith((".", "_")) for part in below.split("/"))
 
 
-def _file(fs: pafs.FileSystem, path: str, below: str, name: str) -> File:
-    with fs.open_input_file(path) as stream, pq.ParquetFile(stream) as opened:
-        schema, n_rows = opened.schema_arrow, opened.metadata.num_rows
+def _file(fs: pafs.FileSystem, path: str, below: str, name: str, settings: CsvSettings) -> File:
+    shown = f"{name}, file {below!r}" if below else name
+    form, schema, n_rows = open_format(fs, path, shown, settings)
     keys = {}
     for part in below.split("/")[:-1]:
         key, is_key, value = map(unquote, part.partition("="))
         if is_key:
             keys[key] = None if value == NO_VALUE else value
-    return File(fs, path, below, f"{name}, file {below!r}" if below else name, schema, n_rows, keys)
+    return File(fs, path, below, shown, schema, n_rows, keys, form)
 
 
 def _kind_of_keys(values: Sequence[str]) -> pa.DataType:

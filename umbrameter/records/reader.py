@@ -67,8 +67,22 @@ class RecordReader(Protocol):
     def metadata(self) -> RecordsMetadata:
         """Facts about the records; about the real ones, where drawn records follow them."""
 
-    def take(self, rows: Sequence[int] | Ints) -> tuple[Floats, Ints]:
+    @property
+    def schema(self) -> pa.Schema:
+        """The features' columns as the source has them."""
+
+    @property
+    def as_source(self) -> "RecordReader":
+        """The same records as the source has them, in tables."""
+
+    def take(self, rows: Sequence[int] | Ints) -> tuple[Any, Ints]:
         """Return the given rows' records and labels, in that order; see `Records.take`."""
+
+    def own(self, rows: Sequence[int] | Ints) -> pa.Table:
+        """Return the given rows' features as the source has them; see `Records.own`."""
+
+    def labels_of(self, rows: Ints) -> Ints:
+        """Return the given rows' labels."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +177,10 @@ class Records:
         """Return every record's label, 0 .. n_classes - 1, shape (n_records,)."""
         return self._labels
 
+    def labels_of(self, rows: Ints) -> Ints:
+        """Return the given rows' labels, shape (n_rows,)."""
+        return self._labels[np.asarray(rows, dtype=np.int64)]
+
     @property
     def slices(self) -> tuple[str, ...]:
         """The columns that results are broken down by."""
@@ -240,7 +258,7 @@ class Records:
 
     @cached_property
     def as_source(self) -> "AsSource":
-        """The same records for a target that was trained elsewhere, and reads them as the source has them."""
+        """The same records for a model that reads them as the source has them."""
         return AsSource(self)
 
 
@@ -254,16 +272,35 @@ class AsSource:
         The records.
     """
 
-    records: Records
+    records: RecordReader
 
     @property
     def metadata(self) -> RecordsMetadata:
         """Facts about the records."""
         return self.records.metadata
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The features' columns as the source has them."""
+        return self.records.schema
+
+    @property
+    def as_source(self) -> "AsSource":
+        """These records."""
+        return self
+
     def take(self, rows: Sequence[int] | Ints) -> tuple[pa.Table, Ints]:
         """Return the given rows' features as a table, and their labels; see `Records.own`."""
-        return self.records.own(rows), self.records.labels()[np.asarray(rows, dtype=np.int64)]
+        chosen = np.asarray(rows, dtype=np.int64)
+        return self.own(chosen), self.labels_of(chosen)
+
+    def own(self, rows: Sequence[int] | Ints) -> pa.Table:
+        """Return the given rows' features; see `Records.own`."""
+        return self.records.own(rows)
+
+    def labels_of(self, rows: Ints) -> Ints:
+        """Return the given rows' labels."""
+        return self.records.labels_of(rows)
 
 
 def _groups(source: pq.ParquetFile, rows: Ints) -> Iterator[tuple[int, Bools, Ints]]:
@@ -309,6 +346,28 @@ class WithDrawn:
         X[is_real], y[is_real] = self.real.take(chosen[is_real])
         X[~is_real], y[~is_real] = self.drawn.take(chosen[~is_real] - n_real)
         return X, y
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The features' columns as the source of the real records has them."""
+        return self.real.schema
+
+    @property
+    def as_source(self) -> AsSource:
+        """The same records as the source would have them, in tables."""
+        return AsSource(self)
+
+    def own(self, rows: Sequence[int] | Ints) -> pa.Table:
+        """Return the given rows' features, the drawn ones too, as the source would have them; see `Records.own`."""
+        chosen, n_real = np.asarray(rows, dtype=np.int64), self.real.n_records
+        is_real = chosen < n_real
+        made = own_table(self.drawn.take(chosen[~is_real] - n_real)[0], self.schema, self.metadata.categories)
+        both = pa.concat_tables([self.real.own(chosen[is_real]), made], promote_options="permissive")
+        return both.take(np.argsort(np.concatenate([np.flatnonzero(is_real), np.flatnonzero(~is_real)])))
+
+    def labels_of(self, rows: Ints) -> Ints:
+        """Return the given rows' labels, shape (n_rows,)."""
+        return self.take(rows)[1]
 
 
 def with_drawn(store: Store, records: str, drawn: str | None) -> RecordReader:

@@ -1,12 +1,88 @@
 """The `data` section of a spec: where the records come from."""
 
+import codecs
+from itertools import pairwise
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+NULLS = (
+    *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NaN", "nan", "-NaN", "-nan", "NaT"),
+    *("NULL", "Null", "null", "None", "none"),
+)
+"""Texts that stand for a missing value in CSV: what pandas, R, databases and spreadsheets write."""
+
+
+class CsvSettings(BaseModel):
+    """How CSV files are read; what is not given is found from the files.
+
+    Examples
+    --------
+    >>> CsvSettings(delimiter=";", types={"zip": "text", "since": "%d.%m.%Y"}).header is None
+    True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Between values: one character.")
+    header: bool | None = Field(
+        None, description="Whether the first line names the columns; f0, f1, ... if it does not."
+    )
+    quote: str = Field('"', min_length=1, max_length=1, description="Around texts.")
+    decimal: Literal[".", ","] | None = Field(None, description="Before a number's fraction.")
+    encoding: str | None = Field(None, description="As Python names it, such as utf-8 or cp1252.")
+    nulls: tuple[str, ...] = Field(NULLS, description="Texts that stand for a missing value.")
+    types: dict[str, str] = Field(
+        default_factory=dict,
+        description="Types of columns, by name: integer, number, boolean, date, datetime, text; or a format such as "
+        "%d.%m.%Y.",
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, types: dict[str, str]) -> dict[str, str]:
+        for name, kind in types.items():
+            if kind not in CSV_TYPES and not kind.startswith("%"):
+                raise ValueError(f"{name} has the type {kind!r}; expected one of {', '.join(CSV_TYPES)}, or a format")
+        return types
+
+    @field_validator("encoding")
+    @classmethod
+    def _encodable(cls, encoding: str | None) -> str | None:
+        try:
+            return encoding and codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError("there is no such encoding; expected a name that Python knows, such as utf-8") from None
+
+
+CSV_TYPES = ("integer", "number", "boolean", "date", "datetime", "datetime with zone", "text")
+"""The types that a column of a CSV file can be given."""
+
+
+class Missing(BaseModel):
+    """What stands in for missing values in the records that models are trained on here.
+
+    A target trained elsewhere is asked about the records as the source has them, with their missing values.
+
+    Examples
+    --------
+    >>> Missing(numbers="median").categories
+    'own'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    numbers: Literal["keep", "median"] = Field(
+        "keep",
+        description="Leave them missing, for recipes that take them; or the column's median over all records, members "
+        "and non-members alike, so that it tells nothing of which are which.",
+    )
+    categories: Literal["own"] = Field("own", description="A category of their own.")
+    label: Literal["error", "drop"] = Field("error", description="Records without a label: stop, or leave them out.")
 
 
 class TableData(BaseModel):
-    """How the user's Parquet is read, wherever it lies."""
+    """How the user's table is read, wherever it lies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,13 +99,34 @@ class TableData(BaseModel):
     duplicates: Literal["error", "drop", "keep"] = Field(
         "error", description="Equal records could be both member and non-member: stop, keep the first, or keep all."
     )
+    missing: Missing = Field(default_factory=Missing, description="What stands in for missing values.")
+    constant: Literal["leave_out", "keep"] | None = Field(
+        None,
+        description="Columns with the same value in every record: leave them out of what models learn from, or keep "
+        "them; if unset, left out for kind table and kept for the others.",
+    )
+    smallest_class: int = Field(1, ge=1, description="Records of classes with fewer than this are left out.")
+    bins: tuple[float, ...] = Field((), description="Cuts a numeric label into classes at these values.")
+    csv: CsvSettings = Field(default_factory=CsvSettings, description="How CSV files are read, where it is not found.")
     note: str | None = Field(
         None, description="What readers of the report should know about the records; printed with the warnings."
     )
 
+    @field_validator("bins")
+    @classmethod
+    def _ascending(cls, bins: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in pairwise(bins)):
+            raise ValueError("expected ascending numbers, such as [10, 20]")
+        return bins
+
+    @property
+    def leaves_out_constant(self) -> bool:
+        """Whether columns with the same value in every record are left out of what models learn from."""
+        return self.constant == "leave_out"
+
 
 class ParquetData(TableData):
-    """Records from a Parquet file or a folder of them.
+    """Records from a file of Parquet, CSV or Feather, or a folder of them.
 
     Examples
     --------
@@ -37,14 +134,22 @@ class ParquetData(TableData):
     'error'
     """
 
-    kind: Literal["parquet"] = Field("parquet", description="A Parquet file or a (hive-partitioned) folder.")
+    kind: Literal["table", "parquet"] = Field(
+        "parquet",
+        description="A file of Parquet, CSV or Feather, or a (hive-partitioned) folder; parquet keeps constant ones.",
+    )
     path: str = Field(min_length=1, description="A local path or a bucket's address.")
     membership: str | None = Field(
         None,
         min_length=1,
-        description="A Parquet table that says which records are members of a target trained elsewhere, with a column "
+        description="A table that says which records are members of a target trained elsewhere, with a column "
         "named like `id` and a column `is_member`; records that are not in it are the pool.",
     )
+
+    @property
+    def leaves_out_constant(self) -> bool:
+        """Whether columns with the same value in every record are left out of what models learn from."""
+        return (self.constant or ("leave_out" if self.kind == "table" else "keep")) == "leave_out"
 
     @property
     def knows_members(self) -> bool:
@@ -63,7 +168,7 @@ class ParquetData(TableData):
 
 
 class SidesData(TableData):
-    """Members and non-members of a target trained elsewhere, in separate Parquet files or folders.
+    """Members and non-members of a target trained elsewhere, in separate files or folders.
 
     Examples
     --------
@@ -71,7 +176,7 @@ class SidesData(TableData):
     {'members': 'train.parquet', 'nonmembers': 'test.parquet'}
     """
 
-    kind: Literal["sides"] = Field("sides", description="Members and non-members in separate Parquet files or folders.")
+    kind: Literal["sides"] = Field("sides", description="Members and non-members in separate files or folders.")
     members: str = Field(min_length=1, description="Records that the target was trained on.")
     nonmembers: str = Field(min_length=1, description="Records that it was not trained on.")
     pool: str | None = Field(None, min_length=1, description="Other records, for training shadow models.")

@@ -13,7 +13,6 @@ from umbrameter.evaluation.controls import failures
 from umbrameter.evaluation.guarantees import broken
 from umbrameter.evaluation.verdict import decide
 from umbrameter.records.metadata import SourceMetadata
-from umbrameter.report import figures
 from umbrameter.report.model import (
     AuditInfo,
     DataInfo,
@@ -26,7 +25,6 @@ from umbrameter.report.model import (
     TargetInfo,
 )
 from umbrameter.report.recommendation import recommend
-from umbrameter.report.selection import strongest
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.limits import expand
 from umbrameter.statistics.estimates import Metric, NotMeasured
@@ -34,7 +32,7 @@ from umbrameter.statistics.metrics import METRICS, ClassMetrics
 from umbrameter.statistics.repeats import Repeated, agreement, spread
 from umbrameter.steps.attack_models import fitted_labels
 from umbrameter.steps.controls import read_controls, read_likeness
-from umbrameter.steps.evaluations import read_evaluation, read_roc
+from umbrameter.steps.evaluations import read_evaluation
 from umbrameter.steps.guarantees import read_guarantee
 from umbrameter.steps.scores import ScoresMetadata, read_scores
 from umbrameter.steps.shadow_models import ShadowFitMetadata, ShadowMetadata
@@ -177,31 +175,6 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     )
 
 
-def drawn_figures(report: Report, store: Store, variants: Sequence[TrainedVariant]) -> dict[str, bytes]:
-    """Return the report's figures as PNG files by name.
-
-    Parameters
-    ----------
-    report
-        The report.
-    store, variants
-        See `assemble`.
-    """
-    doubt = unlearned(store, variants[0], report.target.n_classes)
-    # An attack that relies on shadow models which learned nothing has no curve to show.
-    measured = [m for m in variants[0].measurements if m.mitigation is None and not (doubt and m.attack.needs_shadows)]
-    curves = {m.attack.label: read_roc(store.open(m.evaluation.recipe.path)) for m in measured}
-    classes = {result.attack: result.by_class for result in strongest(report.results)}
-    drawn = {
-        "roc": figures.roc(
-            curves, report.target.n_nonmembers, f"{report.audit.name}: attacks on the unmitigated target"
-        ),
-        "class_precision": figures.class_precision(classes),
-        "mitigations": figures.mitigations(report),
-    }
-    return {name: figures.png(figure) for name, figure in drawn.items()}
-
-
 def unlearned(store: Store, variant: TrainedVariant, n_classes: int) -> str | None:
     """Return why a variant's shadow models are of no use, or None if they beat chance on their own training records.
 
@@ -275,6 +248,7 @@ def _shadows(spec: AuditSpec, store: Store, variant: TrainedVariant, cost: RunCo
         n_reused=len(paths) - n_trained,
         design=DESIGNS[spec.shadows.design],
         data=_source(spec),
+        recipe=variant.training.describe() if paths and spec.estimator is None else None,
         drawn=_drawn(store, variant),
         size=min((shadow.n_in for shadow in shadows), default=0),
         train_accuracy=float(np.mean([shadow.train_accuracy for shadow in shadows])) if shadows else None,

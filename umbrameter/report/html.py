@@ -22,6 +22,7 @@ from umbrameter.report.sentences import (
     likeness_sentence,
     observed,
     other_trainings,
+    recipe_note,
 )
 from umbrameter.report.templating import filled, or_not, unbroken
 from umbrameter.report.text import (
@@ -271,7 +272,7 @@ def _set_up(report: Report) -> dict[str, str]:
         "Data": f"{data.name}: {size}",
         "Target": f"{target.kind}: {target.description}, {target.n_classes:,} classes",
         "Shadow models": f"{shadows.n_models} models of {shadows.size:,} records each ({made}), {accuracy}; design: "
-        f"{shadows.design}; data: {shadows.data}"
+        f"{shadows.design}; data: {shadows.data}{recipe_note(shadows)}"
         if shadows.n_models
         else "none needed",
         **{f"What {r.attack} assumes": r.assumption for r in report.results},

@@ -93,6 +93,9 @@ class ShadowInfo(_Part):
     n_reused: int = Field(description="How many of them were reused from the store.")
     design: str = Field(description="How IN and OUT records were chosen.")
     data: str = Field(description="Where the shadow models' records come from.")
+    recipe: str | None = Field(
+        default=None, description="Their estimator, if it was read off the target; null if the spec gives one."
+    )
     drawn: DrawnInfo | None = Field(default=None, description="How the records were drawn; null for real ones.")
     size: int = Field(description="Number of IN records of a shadow model.")
     train_accuracy: float | None = Field(default=None, description="Mean accuracy on their IN records; a fraction.")

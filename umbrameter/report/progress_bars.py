@@ -1,12 +1,14 @@
 """An audit's progress on a terminal: one bar per stage, the current one at the bottom.
 
-Belongs here: how progress looks on a screen. Does not belong here: what is counted (`tasks.progress`).
+Belongs here: how progress looks on a screen. Does not belong here: what is counted (`umbrameter.running.progress`).
 """
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -86,3 +88,30 @@ def progress_on_stderr(debug: bool) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     yield
+
+
+@contextmanager
+def progress_shown(is_shown: bool = True) -> Iterator[None]:
+    """Show progress until the block ends, and leave the caller's logging as it was.
+
+    As bars on a terminal and in a notebook, as lines in a notebook without ipywidgets, and elsewhere not at all.
+
+    Parameters
+    ----------
+    is_shown
+        Whether to show any.
+    """
+    console = Console(stderr=True)
+    has_bars = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    if not is_shown or not (has_bars or console.is_jupyter):
+        yield
+        return
+    with LiveProgress(console) if has_bars else nullcontext(logging.StreamHandler(sys.stdout)) as shown:
+        names = ("umbrameter.progress", "umbrameter.audit") if has_bars else ("umbrameter.audit",)
+        for logger in map(logging.getLogger, names):
+            logger.addHandler(shown)
+        try:
+            yield
+        finally:
+            for logger in map(logging.getLogger, names):
+                logger.removeHandler(shown)

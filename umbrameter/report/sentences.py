@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scipy.special import ndtri
 
-from umbrameter.report.model import DrawnInfo, Guarantee, Likeness, LimitOutcome, Report, Result
+from umbrameter.report.model import DrawnInfo, Guarantee, Likeness, LimitOutcome, Report, Result, ShadowInfo
 from umbrameter.report.recommendation import leaks, measured_auc
 from umbrameter.report.selection import strongest
 from umbrameter.report.text import STATUS, control_name, figure, listed, metric_name, number, percent
@@ -126,6 +126,11 @@ def likeness_rows(likeness: Likeness) -> list[tuple[str, str, str, str]]:
         **({"same class on non-members": likeness.agreement} if likeness.agreement else {}),
     }
     return [(name, number(c.target), number(c.shadows), _ALIKE[c.is_alike]) for name, c in compared.items()]
+
+
+def recipe_note(shadows: ShadowInfo) -> str:
+    """Return that the shadow models' estimator was read off the target, and which it is; empty if the spec gave it."""
+    return "" if shadows.recipe is None else f"; recipe read off the target: {shadows.recipe}"
 
 
 def likeness_sentence(report: Report) -> str | None:

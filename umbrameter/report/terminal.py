@@ -25,6 +25,7 @@ from umbrameter.report.sentences import (
     likeness_sentence,
     observed,
     other_trainings,
+    recipe_note,
     summary_sentence,
 )
 from umbrameter.report.sweep_model import SweepReport, lines, queries
@@ -114,7 +115,7 @@ def _audited(report: Report) -> dict[str, str]:
     reused = f"{shadows.n_trained} trained, {shadows.n_reused} reused"
     made = f"{shadows.n_models} models of {shadows.size:,} records each ({reused})"
     known = f"{shadows.n_models} models" if shadows.n_models else "models that are not told apart (no model_id)"
-    shadow = f"{made if shadows.size else known}; {shadows.design}; data: {shadows.data}"
+    shadow = f"{made if shadows.size else known}; {shadows.design}; data: {shadows.data}{recipe_note(shadows)}"
     return {
         "Data": f"{data.name}: {data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes",
         "Target": f"{target.description}; accuracy {number(target.train_accuracy)} on {target.n_members:,} members, "

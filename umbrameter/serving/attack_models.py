@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from umbrameter.bundles import AttackModelBundle
-from umbrameter.persistence import LazyModels, load_model
+from umbrameter.bundles.lazy_models import LazyModels
+from umbrameter.persistence import load_model
 from umbrameter.typing import Floats
 
 INDEX = "bundle.json"

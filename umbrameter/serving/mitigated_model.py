@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from umbrameter.errors import DataError
 from umbrameter.mitigations import AnyMitigation, wrapped
 from umbrameter.mitigations.plan import MitigationPlan
 from umbrameter.persistence import load_model
+from umbrameter.records.own import MISSING, as_days
 from umbrameter.typing import Array, Floats
 
 INDEX = "mitigated_model.json"
@@ -129,9 +131,11 @@ class MitigatedModel:
         """Return a column as numbers; a category that was not in the training data gets a code of its own."""
         categories = self.index.categories.get(name)
         if categories is None:
-            return values
+            is_time = values.dtype.kind in "mM"
+            return np.asarray(as_days(pa.array(values)).to_numpy(zero_copy_only=False)) if is_time else values
         codes = {category: code for code, category in enumerate(categories)}
-        return np.array([codes.get(str(value), len(categories)) for value in values])
+        texts = [MISSING if value is None or value != value else str(value) for value in values]
+        return np.array([codes.get(text, len(categories)) for text in texts])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from umbrameter.spec.limits import ANY, AnyLimit, expand
 from umbrameter.spec.loading import checked, read_text, read_yaml
 from umbrameter.spec.required_attacks import required_attacks
 from umbrameter.store.artefacts import digest
-from umbrameter.targets import AnyTarget
+from umbrameter.targets import AnyTarget, Target
 
 
 class SplitSpec(BaseModel):
@@ -46,12 +46,16 @@ class ShadowSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    count: int = Field(16, ge=1, description="Number of shadow models.")
+    count: int = Field(
+        16, ge=0, description="Number of shadow models; 0 for attacks that need the target's answers alone."
+    )
     size: int | None = Field(
         None, ge=2, description="IN records of each model; as many as the target's members if unset."
     )
     estimator: Estimator | None = Field(
-        None, description="Their estimator; the target's if unset, which a target trained elsewhere does not have."
+        None,
+        description="Their estimator; the target's if unset, which for a target trained elsewhere is read off the "
+        "model where scikit-learn can make it again (kinds object, file and registry).",
     )
     data: AnyShadowData = Field(
         default_factory=lambda: Real(), description="Where their records come from; the unchanged pool if unset."
@@ -173,7 +177,7 @@ class AuditSpec(BaseModel):
 
     @model_validator(mode="after")
     def _shadowed(self) -> "AuditSpec":
-        if self.n_shadows and self.estimator is None:
+        if self.n_shadows and self.estimator is None and not self.target.brings_recipe:
             raise ValueError(
                 f"shadows.estimator is missing: the target, of kind {self.target.kind}, is not trained here; give "
                 "the shadow models an estimator as similar to the target as is known"
@@ -189,6 +193,23 @@ class AuditSpec(BaseModel):
                 f"shadows.data.kind={data.kind} queries the target, of which only stored answers are available; "
                 "choose other shadow data"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_shadows_if_needed(self) -> "AuditSpec":
+        needing = [attack.label for attack in self.attacks if attack.needs_shadows]
+        needing += [plan.label for plan in map(MitigationPlan, self.mitigations) if plan.learned and plan.label]
+        if needing and not self.shadows.count:
+            raise ValueError(
+                f"shadows.count=0: {', '.join(needing)} needs shadow models; raise shadows.count, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _answerable(self) -> "AuditSpec":
+        check_answers("target.estimator", self.target.estimator_here, self.target)
+        if self.shadows.estimator is not None:
+            check_answers("shadows.estimator", self.estimator, self.target)
         return self
 
     @model_validator(mode="after")
@@ -261,13 +282,14 @@ class AuditSpec(BaseModel):
 
     @property
     def estimator(self) -> Estimator | None:
-        """The shadow models' estimator; None if the spec gives none."""
-        return self.shadows.estimator or self.target.estimator_here
+        """The shadow models' estimator; None if the spec gives none, and it has to be read off the target."""
+        chosen = self.shadows.estimator
+        return self.target.estimator_here if chosen is None else chosen.resolved()
 
     @property
     def required_attacks(self) -> tuple[AnyAttack, ...]:
         """The attacks, including those that every mitigation must face; see `spec.required_attacks`."""
-        return required_attacks(self.attacks, self.mitigations)
+        return required_attacks(self.attacks, self.mitigations, has_shadows=self.shadows.count > 0)
 
     @property
     def learns_from_shadows(self) -> bool:
@@ -312,3 +334,30 @@ class AuditSpec(BaseModel):
             When the file is missing or is not a spec.
         """
         return cls.from_yaml(read_text(path), overrides)
+
+
+def check_answers(setting: str, estimator: Estimator | None, target: Target) -> None:
+    """Check that models of an estimator answer probabilities, or that only their labels are asked for.
+
+    Parameters
+    ----------
+    setting
+        Where the estimator is from, for the error.
+    estimator
+        The estimator, if there is one.
+    target
+        The target, which may be known to answer labels alone.
+
+    Raises
+    ------
+    ValueError
+        When they answer no probabilities, which would otherwise show only after training.
+    """
+    is_label_only = any(part.hides_confidences for part in target.released_answers)
+    if estimator is None or is_label_only or estimator.answers_probabilities:
+        return
+    raise ValueError(
+        f"{setting}={estimator.describe()} answers no probabilities (it has no predict_proba). Either wrap it: "
+        "{kind: calibrated, params: {estimator: {kind: ...}}}; or audit its labels alone: set target.answers to "
+        "[{kind: label_only}] and attacks to [{kind: gap}, {kind: label_only}]"
+    )

@@ -6,7 +6,9 @@ from umbrameter.attacks import AnyAttack, Confidence, Gap
 from umbrameter.mitigations import Mitigation
 
 
-def required_attacks(attacks: tuple[AnyAttack, ...], mitigations: Sequence[Mitigation]) -> tuple[AnyAttack, ...]:
+def required_attacks(
+    attacks: tuple[AnyAttack, ...], mitigations: Sequence[Mitigation], has_shadows: bool = True
+) -> tuple[AnyAttack, ...]:
     """Return a spec's attacks; with mitigations, at least one with per-class thresholds and one on labels alone.
 
     A mitigation that stops the attacks it was designed against may still fail against these.
@@ -15,6 +17,8 @@ def required_attacks(attacks: tuple[AnyAttack, ...], mitigations: Sequence[Mitig
     ----------
     attacks, mitigations
         Those of the spec.
+    has_shadows
+        Whether there are shadow models, on which per-class thresholds could be set.
 
     References
     ----------
@@ -29,6 +33,6 @@ def required_attacks(attacks: tuple[AnyAttack, ...], mitigations: Sequence[Mitig
     """
     if not mitigations:
         return attacks
-    by_class = () if any(attack.has_class_thresholds for attack in attacks) else (Confidence(),)
+    by_class = () if not has_shadows or any(attack.has_class_thresholds for attack in attacks) else (Confidence(),)
     by_label = () if any(not attack.uses_confidences for attack in attacks) else (Gap(),)
     return (*attacks, *by_class, *by_label)

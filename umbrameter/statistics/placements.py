@@ -197,7 +197,8 @@ def side_of(placed: Placed) -> Side:
         return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, *rest)
     kurtosis = n * float((deviations**4).sum()) / squares**2
     degrees, spread = 1 + 2 * n / max(kurtosis - 1, 1e-9), min(1.0, squares / ((n - 1) * room))
-    return Side(n, mean, floor, ceiling, spread, degrees, *_open_ends(deviations), *rest)
+    is_open_below, is_open_above = _open_ends(deviations)
+    return Side(n, mean, floor, ceiling, spread, degrees, is_open_below, is_open_above, *rest)
 
 
 def _open_ends(deviations: Floats) -> tuple[bool, bool]:

@@ -162,7 +162,7 @@ def _scaled(records: Records, X: Floats) -> Floats:
     is_category = np.isin(np.arange(records.n_features), records.categorical)
     # A constant feature has no range to divide by.
     width = np.where(high > low, high - low, 1)
-    numbers = ((X - low) / width)[:, ~is_category]
+    numbers = np.nan_to_num(((X - low) / width)[:, ~is_category], nan=-1.0)  # as far from 0 as 1 is
     # One-hot columns of sqrt(1/2): two categories differ in two of them, hence by a distance of 1.
     flags = [(X[:, [i]] == np.arange(high[i] + 1)) * np.sqrt(0.5) for i in records.categorical]
     return np.column_stack([numbers, *flags]).astype(np.float32)

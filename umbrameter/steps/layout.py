@@ -12,18 +12,20 @@ import numpy as np
 from umbrameter.attacks import AnyAttack, Input, NoisyLabels, Population, ReferenceLogits
 from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import PlanError
+from umbrameter.estimators import Estimator
 from umbrameter.evaluation.likeness import MOST_MODELS
 from umbrameter.mitigations import InTraining, LearnedPostHoc, PostHoc, answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.records.reader import Records
 from umbrameter.shadow_plan import ShadowPlan
-from umbrameter.spec.audit import AuditSpec
+from umbrameter.spec.audit import AuditSpec, check_answers
 from umbrameter.steps.attack_data import AttackData, class_chunks
 from umbrameter.steps.controls import CheckControls
 from umbrameter.steps.evaluations import EvaluateAttack
 from umbrameter.steps.guarantees import CheckGuarantee
 from umbrameter.steps.guards import GuardedAnswers, GuardFit
 from umbrameter.steps.inputs import Available, sources_of
+from umbrameter.steps.missing_values import refuse_missing
 from umbrameter.steps.reference_answers import ReferenceData
 from umbrameter.steps.scores import Scoring
 from umbrameter.steps.shadow_models import ShadowFit
@@ -69,6 +71,11 @@ class AuditInputs:
     unusable_shadow_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def estimator(self) -> Estimator | None:
+        """The shadow models' estimator: the spec's, or the one that was read off the target."""
+        return self.spec.estimator or (None if self.target is None else self.target.estimator)
+
+    @property
     def sizes(self) -> SplitMetadata:
         """Sizes of the split's parts."""
         return SplitMetadata.read(self.split)
@@ -107,6 +114,8 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     ------
     PlanError
         When the pool is too small for the shadow models.
+    DataError
+        When values are missing, and what is to be trained does not take that.
     SpecError
         When a mitigation does not fit the number of classes.
     """
@@ -114,10 +123,12 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     plans = (MitigationPlan(), *map(MitigationPlan, spec.mitigations))
     for plan in plans:  # on a uniform vector, so that a setting such as top_k's k is refused before any work
         answered(np.full((1, inputs.n_answers), 1 / inputs.n_answers, dtype=np.float32), _through(spec, plan))
-    shadow_plan = _shadow_plan(inputs)
+    shadow_plan, estimator = _shadow_plan(inputs), _estimator(inputs)
     variants: list[TrainedVariant] = []
     for mitigations, learned in _ways(plans):
-        training = Training(inputs.records.artefact.path, inputs.split.path, spec.estimator, mitigations, spec.seed)
+        training = Training(inputs.records.artefact.path, inputs.split.path, estimator, mitigations, spec.seed)
+        if spec.target.trained_here or shadow_plan is not None:
+            refuse_missing(training, inputs.records, spec.shadows.data if shadow_plan is not None else None)
         alike = [plan for plan in plans if plan.training == mitigations]
         served = [plan for plan in alike if plan.learned == learned]
         variant = _unguarded(inputs, training, shadow_plan, [plan for plan in alike if plan.learned is None])
@@ -136,13 +147,31 @@ def _shadow_plan(inputs: AuditInputs) -> ShadowPlan | None:
         )
     if not spec.n_shadows:
         return None
-    if spec.shadows.data.needs_pool and not sizes.n_pool:
+    if spec.shadows.data.needs_pool and not sizes.n_pool and spec.shadows.design != "audit":
         raise PlanError(
             f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
-            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file"
+            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file; or, as "
+            "only the owner can, train shadow models on the audited records: shadows.design: audit"
         )
     n = spec.n_shadows, inputs.shadow_size, sizes.n_audited, inputs.n_drawn
     return ShadowPlan.of(spec.shadows.design, *n, spec.seed, bool(_temperatures(inputs)))
+
+
+def _estimator(inputs: AuditInputs) -> Estimator | None:
+    spec, estimator = inputs.spec, inputs.estimator
+    if not spec.n_shadows:
+        return estimator
+    if estimator is None:
+        why_not = "" if inputs.target is None else inputs.target.why_not
+        raise PlanError(
+            f"shadows.estimator is missing, and none can be read off the target: {why_not}; give the shadow models an "
+            "estimator as similar to the target as is known"
+        )
+    try:
+        check_answers("shadows.estimator", estimator, spec.target)
+    except ValueError as error:
+        raise PlanError(str(error)) from None
+    return estimator
 
 
 def _through(spec: AuditSpec, plan: MitigationPlan) -> tuple[PostHoc, ...]:

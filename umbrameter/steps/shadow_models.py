@@ -24,7 +24,7 @@ from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import shadow_predictions
 from umbrameter.store.steps import key_of
 from umbrameter.targets.querying import ask, robustness_to_noise
-from umbrameter.typing import Bools, Classifier, Floats, Ints
+from umbrameter.typing import Answering, Bools, Classifier, Floats, Ints
 
 MOST_NOISY = 250
 """Most IN records, and most OUT records, about whose changed copies each shadow model is asked."""
@@ -112,7 +112,8 @@ class ShadowFit:
         """Write the prediction vectors, one row group per class, and the model's other answers."""
         records = with_drawn(store, self.training.records, self.drawn)
         rows = self.rows(store)
-        model = self.model or self.training.fit(records, rows.rows_in, self.seed)
+        fitted = self.model or self.training.fit(records, rows.rows_in, self.seed)
+        model, records = self.training.answering(fitted, records), self.training.reader(records)
         table, is_correct = self._answers(model, records, np.concatenate([rows.rows_in, rows.rows_out]), rows.rows_in)
         labels, is_in = np.asarray(table["label"]), np.asarray(table["is_in"])
         classes = np.unique(labels).tolist()
@@ -130,14 +131,14 @@ class ShadowFit:
             noises=self.noises,
         ).write(draft)
 
-    def _answers(self, model: Classifier, records: RecordReader, rows: Ints, rows_in: Ints) -> tuple[pa.Table, Bools]:
+    def _answers(self, model: Answering, records: RecordReader, rows: Ints, rows_in: Ints) -> tuple[pa.Table, Bools]:
         """Return a model's answers as a table, and which of them are correct."""
         predictions, labels = ask(model, records, rows, self.n_classes)
         columns = [np.full(len(rows), self.model_id), rows, labels, np.isin(rows, rows_in), vector_column(predictions)]
         is_correct = predictions.argmax(axis=1) == labels
         return pa.table(columns, schema=shadow_predictions(predictions.shape[1])), is_correct
 
-    def _write_robustness(self, draft: Draft, model: Classifier, records: RecordReader, rows: ShadowRows) -> None:
+    def _write_robustness(self, draft: Draft, model: Answering, records: RecordReader, rows: ShadowRows) -> None:
         """Write how well the model's labels of a sample of IN and OUT records withstand each noise."""
         # The plan has the rows in random order, so the first ones are a sample.
         sample = np.concatenate([rows.rows_in[:MOST_NOISY], rows.rows_out[:MOST_NOISY]])
@@ -162,7 +163,7 @@ class ShadowFit:
         training = steps[0].training
         records = with_drawn(store, training.records, steps[0].drawn)
         networks = [training.build(records, step.seed) for step in steps]
-        if not on_gpu() or not all_networks(networks):
+        if training.form != "matrix" or not on_gpu() or not all_networks(networks):
             yield from steps
             return
         rows = [step.rows(store).rows_in for step in steps]

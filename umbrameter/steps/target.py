@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from umbrameter.estimators import Estimator, Form
 from umbrameter.mitigations import PrivacyClaim
 from umbrameter.persistence import dump_model
 from umbrameter.records.parts import rows_of
@@ -13,6 +14,7 @@ from umbrameter.seeds import integer
 from umbrameter.steps.training import Training
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
+from umbrameter.targets.connection import Connection
 
 MODEL = "model.skops"
 """The file of a target that the audit trained."""
@@ -32,12 +34,16 @@ class TargetMetadata(Metadata):
     training_id
         A random name of the training, where its noise is secret: the key does not say which training it was. None for a
         target that each training makes alike.
+    form, columns
+        How records are given to the fitted model; see `umbrameter.estimators.Estimator`.
     """
 
     description: str
     is_trained_here: bool
     guarantee: PrivacyClaim | None = None
     training_id: str | None = None
+    form: Form = "matrix"
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,12 @@ class TargetFit:
         description = self.training.describe()
         training_id = uuid4().hex if seed is None else None
         TargetMetadata(
-            description=description, is_trained_here=True, guarantee=guarantee, training_id=training_id
+            description=description,
+            is_trained_here=True,
+            guarantee=guarantee,
+            training_id=training_id,
+            form=self.training.form,
+            columns=self.training.columns,
         ).write(draft)
 
 
@@ -98,10 +109,22 @@ class TargetIdentity:
         JSON-able facts that distinguish it from every other target.
     description
         A line about the target, for the report.
+    estimator, why_not
+        The recipe that was read off it, for shadow models; or None, and why there is none.
     """
 
     facts: Mapping[str, Any]
     description: str
+    estimator: Estimator | None = None
+    why_not: str = ""
+
+    @classmethod
+    def of(cls, connection: Connection) -> "TargetIdentity":
+        """Return the identity of a target that was reached."""
+        try:
+            return cls(connection.facts, connection.description, connection.estimator())
+        except ValueError as error:
+            return cls(connection.facts, connection.description, None, str(error))
 
     @property
     def recipe(self) -> Recipe:

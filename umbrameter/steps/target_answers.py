@@ -26,8 +26,10 @@ from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata
 from umbrameter.store.schemas import target_predictions
 from umbrameter.store.steps import key_of
+from umbrameter.targets.columns import Columns
 from umbrameter.targets.connection import Connection
 from umbrameter.targets.querying import BATCH, ask, robustness_to_noise
+from umbrameter.targets.source_models import OnSource
 from umbrameter.typing import Answering, Bools, Floats, Ints
 
 MOST_POPULATION = 20_000
@@ -98,10 +100,12 @@ class QueryStep(ABC):
         return -(-n // max(1, BATCH // Records.open(store, self.records).n_features))
 
     def reader(self, store: Store) -> RecordReader:
-        """Return the records as the target's model reads them: as the source has them, if it was trained elsewhere."""
+        """Return the records as the target's model reads them: as the source has them, or as a matrix."""
         records = Records.open(store, self.records)
-        is_as_source = self.connection is not None and getattr(self.connection.model, "reads_source", False)
-        return records.as_source if is_as_source else records
+        if self.connection is not None:
+            return records.as_source if getattr(self.connection.model, "reads_source", False) else records
+        is_matrix = TargetMetadata.read(store.open(self.target)).form == "matrix"
+        return records if is_matrix else records.as_source
 
     def model(self, store: Store) -> Answering:
         """Return the target's model, or its stored answers."""
@@ -109,8 +113,12 @@ class QueryStep(ABC):
         if self.connection is not None:
             external: Answering = self.connection.model
             return external
-        fitted: Answering = load_model(model_file(store.open(self.target)))
-        return fitted
+        artefact = store.open(self.target)
+        fitted: Answering = load_model(model_file(artefact))
+        meta = TargetMetadata.read(artefact)
+        if meta.form == "matrix":
+            return fitted
+        return OnSource(fitted, Columns.of(Records.open(store, self.records)), meta.form, meta.columns)
 
 
 def check_target(store: Store, target: str, answers: str) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from umbrameter.errors import DataError, UmbrameterError
-from umbrameter.estimators import Estimator
+from umbrameter.estimators import Estimator, Form, with_coded_weights
 from umbrameter.mitigations import InTraining, as_settings, wrapped
+from umbrameter.mitigations.label_only import LabelClassifier
 from umbrameter.records.reader import RecordReader
 from umbrameter.store.steps import key_of
-from umbrameter.typing import Classifier, Ints
+from umbrameter.targets.columns import Columns, given
+from umbrameter.targets.source_models import OnSource
+from umbrameter.typing import Answering, Classifier, Ints
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Training:
         return {
             "records": key_of(self.records),
             "split": key_of(self.split),
-            "estimator": self._estimator.model_dump(mode="json"),
+            "estimator": self._estimator.facts,
             "mitigations": as_settings(self.mitigations),
             "seed": self.seed,
             "versions": self._estimator.versions,
@@ -70,9 +73,35 @@ class Training:
         seed
             The model's own seed; None for random numbers that nobody can draw again.
         """
-        meta = records.metadata
-        model: Classifier = wrapped(self._estimator.build(seed, meta.categorical, meta.binary), self.mitigations)
-        return model
+        meta, estimator = records.metadata, self._estimator
+        built = estimator.build(seed, meta.categorical, meta.binary)
+        if estimator.form != "matrix":
+            built = with_coded_weights(built, meta.classes)
+        model: Classifier = wrapped(built, self.mitigations)
+        return model if estimator.answers_probabilities else LabelClassifier(model)
+
+    @property
+    def form(self) -> Form:
+        """How records are given to the model."""
+        return self._estimator.form
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The columns that the model reads, if it takes a frame and does not read all."""
+        return self._estimator.columns
+
+    def reader(self, records: RecordReader) -> RecordReader:
+        """Return the records as the model takes them."""
+        return records if self.form == "matrix" else records.as_source
+
+    def answering(self, model: Classifier, records: RecordReader) -> Answering:
+        """Return a fitted model so that it answers what `reader` returns."""
+        return model if self.form == "matrix" else OnSource(model, Columns.of(records), self.form, self.columns)
+
+    @property
+    def _advice(self) -> str:
+        # What a frame may hold and a matrix never does.
+        return "" if self.form == "matrix" else ", or set its takes to matrix to have text and categories encoded"
 
     def describe(self) -> str:
         """Return the estimator in a few words."""
@@ -94,7 +123,9 @@ class Training:
             When the estimator cannot be trained on them; the message has its parameters and the cause.
         """
         model = self.build(records, seed)
-        X, y = records.take(rows)
+        X, y = self.reader(records).take(rows)
+        if self.form != "matrix":
+            X = given(X, Columns.of(records), self.columns, as_frame=self.form == "frame")
         with warnings.catch_warnings():
             # How many iterations to run is the choice of whoever set the parameters, so no warning about it.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -104,7 +135,7 @@ class Training:
                 raise  # another worker may have more memory; our own errors say what to do
             except Exception as error:  # a user's estimator may raise anything, and would again
                 raise DataError(
-                    f"estimator={self.describe()} could not be trained on {len(rows)} "
-                    f"records: {type(error).__name__}: {error}; change its parameters or the data"
+                    f"estimator={self.describe()} could not be trained on {len(rows)} records: "
+                    f"{type(error).__name__}: {error}; change its parameters or the data{self._advice}"
                 ) from error
         return model

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 VERSIONS: Mapping[str, int] = {
-    "records": 5,
+    "records": 6,
     "split": 1,
     "identities": 1,
     "synthesised": 1,

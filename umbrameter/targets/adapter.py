@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from umbrameter.errors import DataError, TargetError, brief
+from umbrameter.estimators import Estimator, recipe_of
 from umbrameter.mitigations import LabelOnly, Rounding, TopK
 from umbrameter.predictions.probabilities import (
     check_single,
@@ -16,7 +17,7 @@ from umbrameter.predictions.probabilities import (
     place_of,
 )
 from umbrameter.targets.base import ReleasedAnswers
-from umbrameter.targets.columns import Columns, Rows, frame, masked, matrix, values
+from umbrameter.targets.columns import Columns, Rows, given, masked, values
 from umbrameter.typing import Array, Floats
 
 
@@ -72,6 +73,16 @@ class Adapted:
         pairs = sorted(zip(self.classes_.tolist(), map(str, self._labels), strict=True))
         return [label for place, label in pairs if place >= len(self.classes)]
 
+    def recipe(self) -> Estimator:
+        """Return the recipe by which the model can be trained again.
+
+        Raises
+        ------
+        ValueError
+            When it has none; see `umbrameter.estimators.recipe_of`.
+        """
+        return recipe_of(self.model)
+
     def predict_proba(self, X: Rows) -> Floats:
         """Return answers, shape (n_records, n_known), one column per entry of `classes_`.
 
@@ -99,11 +110,7 @@ class Adapted:
 
     def _model_input(self, X: Rows) -> Any:
         """Return records in the form that the model expects."""
-        names = getattr(self.model, "feature_names_in_", None)
-        if not self.columns.categories and names is None:
-            return matrix(X, self.columns)
-        table = frame(X, self.columns)
-        return table if names is None or not {*names} <= {*table.columns} else table[[*names]]
+        return given(X, self.columns, getattr(self.model, "feature_names_in_", None))
 
     def _vectors(self, answers: Array, n: int) -> Floats:
         """Return answers as vectors, labels as one-hot ones; refuse any other shape or type."""

@@ -32,6 +32,9 @@ class Target(BaseModel, ABC):
     can_be_queried: ClassVar[bool] = True
     """Whether it can be asked about any record."""
 
+    brings_recipe: ClassVar[bool] = False
+    """Whether the shadow models' estimator may be read off it, once it is connected."""
+
     @property
     def estimator_here(self) -> Estimator | None:
         """The estimator that the audit trains; None for a target trained elsewhere."""

@@ -6,7 +6,7 @@ such as changed copies, are a matrix with codes for text, and become such a tabl
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from umbrameter.records.own import is_vector, own_table
-from umbrameter.records.reader import Records
+from umbrameter.records.own import as_days, is_vector, matrix_schema, own_table
+from umbrameter.records.reader import RecordReader
 from umbrameter.store.arrow import vectors
 from umbrameter.typing import Array, Floats
 
@@ -46,10 +46,10 @@ class Columns:
     schema: pa.Schema | None = None
 
     @classmethod
-    def of(cls, records: Records) -> "Columns":
+    def of(cls, records: RecordReader) -> "Columns":
         """Return the columns of some records."""
         schema, names = records.schema, records.metadata.feature_names
-        kinds = [schema.field(0).type.value_type] * len(names) if is_vector(schema) else schema.types
+        kinds = [schema.field(0).type.value_type] * len(names) if is_vector(schema) else matrix_schema(schema).types
         is_integral = tuple(pa.types.is_integer(kind) for kind in kinds)
         return cls(names, records.metadata.categories, is_integral, schema)
 
@@ -90,11 +90,37 @@ def matrix(X: Rows, columns: Columns) -> Array:
     table = columns.table(X)
     if columns.is_vector:
         return vectors(table.column(0))
-    parts = [
-        column.cast(pa.float64(), safe=False) if pa.types.is_decimal(column.type) else column
-        for column in table.columns
-    ]
-    return np.column_stack([part.to_numpy() for part in parts])
+    return np.column_stack([_numbers(column) for column in table.columns])
+
+
+def _numbers(column: pa.ChunkedArray) -> Array:
+    if pa.types.is_temporal(column.type):
+        return np.asarray(as_days(column).to_numpy())
+    is_converted = pa.types.is_decimal(column.type) or pa.types.is_null(column.type) or column.null_count
+    return np.asarray((column.cast(pa.float64(), safe=False) if is_converted else column).to_numpy())
+
+
+def given(X: Rows, columns: Columns, names: Sequence[Any] | None, as_frame: bool = False) -> Any:
+    """Return records in the form that a model expects.
+
+    Parameters
+    ----------
+    X, columns
+        The records and their columns.
+    names
+        The columns that the model reads, in order; None if it was fitted without names.
+    as_frame
+        Whether to give a data frame, though neither names nor text require one.
+
+    Returns
+    -------
+    A data frame for models that know names, and for data with text; otherwise an array. A frame has the columns `names`
+    where the data have all of them, else the data's own.
+    """
+    if not columns.categories and names is None and not as_frame:
+        return matrix(X, columns)
+    table = frame(X, columns)
+    return table if names is None or not {*names} <= {*table.columns} else table[[*names]]
 
 
 def values(X: Rows, columns: Columns) -> list[list[Any]]:

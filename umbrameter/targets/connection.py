@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from umbrameter.errors import TargetError
+from umbrameter.estimators import Estimator
 from umbrameter.records.own import is_vector
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
@@ -78,6 +79,19 @@ class Connection:
 
     def __init__(self, facts: Mapping[str, Any], description: str, model: Any):
         self.facts, self.description, self.model = dict(facts), description, model
+
+    def estimator(self) -> Estimator:
+        """Return the recipe by which the target's model can be trained again.
+
+        Raises
+        ------
+        ValueError
+            When its model has none.
+        """
+        recipe: Callable[[], Estimator] | None = getattr(self.model, "recipe", None)
+        if recipe is None:
+            raise ValueError("this kind of target has none that could be read off it")
+        return recipe()
 
     def querying(self, purpose: str) -> AbstractContextManager[object]:
         """Return a context in which queries are recorded under a purpose, if the connection keeps a ledger."""

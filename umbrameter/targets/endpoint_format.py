@@ -53,15 +53,20 @@ def encoded(X: Rows, columns: Columns, offset: int = 0) -> list[list[Any]]:
     if isinstance(X, np.ndarray):
         _check_matrix(X, columns, offset)
     table = frame(X, columns)
-    # JSON has no decimal fractions: numbers of a column of objects become floats.
+    # JSON has no decimal fractions, dates or NaN: these become floats, texts and null.
     values = [
-        map(_plain, column.tolist()) if column.dtype == object else column.tolist() for _, column in table.items()
+        column.tolist() if column.dtype.kind in "biuf" and not column.hasnans else map(_plain, column.tolist())
+        for _, column in table.items()
     ]
     return [list(row) for row in zip(*values, strict=True)]
 
 
 def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else value
+    if value is None or value != value:
+        return None
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _check_matrix(X: Array, columns: Columns, offset: int) -> None:

@@ -1,7 +1,7 @@
 """A target passed from Python: any object that returns probabilities."""
 
 import uuid
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,8 @@ class GivenTarget(QueriedTarget):
     >>> GivenTarget(name="churn model").kind
     'object'
     """
+
+    brings_recipe: ClassVar[bool] = True
 
     kind: Literal["object"] = Field("object", description="A Python object, passed along with the spec.")
     name: str = Field("the model", min_length=1, description="Its name in reports.")

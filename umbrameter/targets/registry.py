@@ -1,6 +1,6 @@
 """A target from MLflow's model registry."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -16,6 +16,8 @@ class RegistryTarget(QueriedTarget):
     >>> RegistryTarget(model="models:/churn@champion").trusted
     False
     """
+
+    brings_recipe: ClassVar[bool] = True
 
     kind: Literal["registry"] = Field("registry", description="A model in MLflow's registry.")
     model: str = Field(

@@ -22,14 +22,15 @@ from sklearn.linear_model import LogisticRegression
 
 from tasks.cluster import Compute
 from tasks.external_targets import endpoint as endpoint_module
-from tasks.external_targets.budget import announce
 from tasks.external_targets.connectors import connect
 from tasks.external_targets.endpoint import FEWEST, WITNESSES
-from tasks.session import Session
+from tests.running.inline import driver
 from tests.tasks.external_targets.serving import FAULTS, Exchange, Fault, Server, named, serve, status
 from umbrameter.errors import TargetError, UmbrameterError
 from umbrameter.records.build import build
 from umbrameter.records.reader import Records
+from umbrameter.running.budget import announce
+from umbrameter.running.session import Session
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split
@@ -159,7 +160,7 @@ def make_all(
 
 def audit(prepared: Prepared, root: Path, url: str, **target: Any) -> list[bytes]:
     """Run an audit and return its figures, attack by attack."""
-    session = Session(prepared.spec(url=url, **target), str(root), Here())  # type: ignore[arg-type]
+    session = Session(prepared.spec(url=url, **target), str(root), driver(Here()))
     records, split, plan = laid_out(session)
     store = session.store
     context = ConnectionContext(store, records, draw_canaries(records, store.open(split), N_CANARIES))
@@ -199,7 +200,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         pq.write_table(pa.table({**{f"f{j}": X[rows, j] for j in range(6)}, "y": y[rows]}), folder / f"{name}.parquet")
     model = LogisticRegression(C=100).fit(X[:60], y[:60])
     found = Prepared(folder, model, frozenset(f"{abs(value):.9f}"[:7] for value in X.ravel()))
-    session = Session(found.spec(url="http://localhost"), str(folder / "root"), Here())  # type: ignore[arg-type]
+    session = Session(found.spec(url="http://localhost"), str(folder / "root"), driver(Here()))
     _, _, plan = laid_out(session)
     planned = plan(TargetIdentity({}, ""))
     make_all(session, planned, "shadows", "merges", "references")

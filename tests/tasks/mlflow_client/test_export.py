@@ -12,7 +12,7 @@ import yaml
 
 from tasks.mlflow_client.export import NONE, export
 from tasks.mlflow_client.inputs import inputs
-from tests.tasks.inline import Finished
+from tests.running.inline import Finished
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.errors import SpecError, StoreError
 from umbrameter.records.parts import audited_rows

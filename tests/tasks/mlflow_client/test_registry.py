@@ -337,3 +337,10 @@ def test_said_labels_that_the_data_do_not_have(registry: Registry, numbers: Reco
 )
 def test_only_classes_of_the_libraries_are_read_without_trust(name: str, is_safe: bool) -> None:
     assert _is_safe_class(name) is is_safe
+
+
+def test_the_recipe_is_read_off_a_model_of_scikit_learn(registry: Registry, people: Records) -> None:
+    target = RegistryTarget(model="models:/people@champion")
+    adapted, _ = load(target, Columns.of(people), people.classes, people.artefact.store.root, registry.uri)
+    recipe = adapted.recipe()
+    assert recipe.form == "frame" and recipe.make().get_params().keys() == mixed_pipeline().get_params().keys()

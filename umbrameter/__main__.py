@@ -1,0 +1,5 @@
+"""`python -m umbrameter` is the command `umbrameter`."""
+
+from umbrameter.cli import main
+
+main()

@@ -1,0 +1,211 @@
+"""What `umbrameter validate` says of a spec's data: what an audit would find, and how much work it would be.
+
+Belongs here: the look at the data, the plan, its sizes and times, in words. Does not belong here: the checks themselves
+(`records`, `steps`).
+"""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from umbrameter.errors import UmbrameterError
+from umbrameter.records.build import AnyData, build
+from umbrameter.records.metadata import SourceMetadata
+from umbrameter.records.parquet import open_source
+from umbrameter.records.reader import Records
+from umbrameter.spec.audit import AuditSpec
+from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.split import Split, SplitMetadata
+from umbrameter.steps.target import TargetIdentity
+from umbrameter.steps.target_answers import QueryStep
+from umbrameter.steps.training import Training
+from umbrameter.steps.variants import TrainedVariant
+from umbrameter.store.artefacts import Store
+from umbrameter.store.steps import Step
+
+PROBES = (100, 400)
+"""Records of the two trainings that times are estimated from."""
+
+SHOWN = 40
+"""Columns and classes that are listed, at most."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """An audit that has been laid out on its records, without any of its work.
+
+    Parameters
+    ----------
+    spec
+        The audit.
+    formats
+        What each file is, a line each.
+    records
+        The opened records.
+    sizes
+        The sizes of the split's parts.
+    variants
+        The planned targets with their steps, of the first repeat.
+    seconds
+        Estimated time of all trainings on one core; None if nothing is trained, or a few records cannot tell.
+    """
+
+    spec: AuditSpec
+    formats: tuple[str, ...]
+    records: Records
+    sizes: SplitMetadata
+    variants: tuple[TrainedVariant, ...]
+    seconds: float | None
+
+
+def preview(spec: AuditSpec, source: AnyData, store: Store, is_timed: bool = True) -> Preview:
+    """Read an audit's records, split them and lay the audit out.
+
+    Parameters
+    ----------
+    spec
+        The audit.
+    source
+        Its records, in files.
+    store
+        Where the records and the split are written.
+    is_timed
+        Whether to estimate the time of the trainings, by two small ones.
+
+    Raises
+    ------
+    DataError
+        When something is wrong with the data; the text has all of it.
+    PlanError
+        When the audit asks for more than the data hold.
+    """
+    formats = tuple(_formats(source))
+    records = Records.open(store, build(source, store, spec.membership).path)
+    step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
+    with store.write(step.recipe) as draft:
+        step.make(store, draft)
+    split = store.open(step.recipe.path)
+    target = None if spec.target.trained_here else TargetIdentity({}, "")
+    variants = lay_out(AuditInputs(spec.repeated()[0], records, split, target))
+    seconds = _seconds(spec, records, variants) if is_timed else None
+    return Preview(spec, formats, records, SplitMetadata.read(split), variants, seconds)
+
+
+def describe(spec: AuditSpec, source: AnyData) -> list[str]:
+    """Return what an audit would find, a line each; see `preview`."""
+    with tempfile.TemporaryDirectory(prefix="umbrameter-") as root:
+        store = Store(root)
+        return list(in_words(preview(spec, source, store), store))
+
+
+def in_words(found: Preview, store: Store) -> Iterator[str]:
+    """Yield what an audit would find, a line each; the store has the records."""
+    meta = SourceMetadata.read(found.records.artefact)
+    yield from (f"File {line}" for line in found.formats)
+    pairs = zip(meta.classes, meta.label_counts, strict=True)
+    classes = _listed([f"{value} ({n:,})" for value, n in pairs])
+    yield f"Records: {meta.n_records:,} with {meta.n_features:,} features, in {len(meta.classes)} classes: {classes}"
+    yield f"Columns: {_listed(_columns(found.records))}"
+    yield from (f"Warning: {warning}" for warning in meta.warnings)
+    s = found.sizes
+    unused = f", {s.n_unused:,} unused" if s.n_unused else ""
+    yield f"Split: {s.n_members:,} members, {s.n_nonmembers:,} non-members, {s.n_pool:,} in the pool{unused}"
+    repeats = f", {found.spec.repeats} times" if found.spec.repeats > 1 else ""
+    n_targets, n_shadows = _models(found.variants)
+    n_steps = len({step.recipe.path for variant in found.variants for step in _steps(variant)})
+    yield f"Work: {n_targets} targets and {n_shadows} shadow models to train, in {n_steps:,} steps{repeats}"
+    if found.seconds is not None:
+        yield f"Time: about {_duration(found.seconds)} of training on one core, besides reading and reporting"
+    yield from _queries(found, store)
+
+
+def _formats(source: AnyData) -> Iterator[str]:
+    for name, path in source.paths.items():
+        opened = open_source(path, f"data.{name}", source.csv)
+        kinds = Counter(file.format.describe() for file in opened.files)
+        for kind, n in kinds.items():
+            yield f"{path}: {kind}" + (f", {n} files" if n > 1 else "")
+
+
+def _columns(records: Records) -> list[str]:
+    """Return each column of the source with its type and what it becomes."""
+    texts = []
+    for field in records.schema:
+        is_category = field.name in records.metadata.categories
+        n = len(records.metadata.categories.get(field.name, ()))
+        is_time = str(field.type).startswith(("date", "time", "duration"))
+        became = f", {n} categories" if is_category else ", as days" if is_time else ""
+        kind = "text" if is_category else str(field.type)
+        texts.append(f"{field.name} ({kind}{became})")
+    return texts
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
+
+
+def _models(variants: Sequence[TrainedVariant]) -> tuple[int, int]:
+    own = [variant for variant in variants if variant.has_own_models]
+    n_targets = sum(not isinstance(variant.target, TargetIdentity) for variant in own)
+    return n_targets, sum(len(variant.trained) for variant in own)
+
+
+def _steps(variant: TrainedVariant) -> list[Step]:
+    steps: list[Step] = [variant.target, variant.query]
+    if variant.drawn is not None:
+        steps.append(variant.drawn)
+    for more in (variant.population, variant.noisy, variant.searches, variant.trained, variant.shadows):
+        steps.extend(more)
+    steps += [*variant.merges, *variant.references, *variant.controls, *variant.guarantees]
+    steps += variant.input_steps.values()
+    for measurement in variant.measurements:
+        steps += [measurement.scoring, measurement.evaluation, measurement.utility]
+    return steps
+
+
+def _queries(found: Preview, store: Store) -> Iterator[str]:
+    if found.spec.target.trained_here or not found.spec.target.can_be_queried:
+        return
+    needed = Counter[str]()
+    for step in {s.recipe.path: s for v in found.variants for s in _steps(v) if isinstance(s, QueryStep)}.values():
+        needed[step.purpose] += step.n_queries(store)
+    shares = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items())
+    yield f"Queries: {needed.total():,} at most ({shares}), and some to check that the model stays the same"
+
+
+def _seconds(spec: AuditSpec, records: Records, variants: Sequence[TrainedVariant]) -> float | None:
+    """Return the estimated time of all trainings, in seconds on one core: linear in the records of a model."""
+    total = 0.0
+    for variant in (variant for variant in variants if variant.has_own_models):
+        sizes = [shadow.plan.size for shadow in variant.trained]
+        if not isinstance(variant.target, TargetIdentity):
+            sizes.append(spec.n_members or records.n_records // 2)
+        if not sizes:
+            continue
+        times = [_time(variant.training, records, n) for n in PROBES]
+        if any(seconds is None for seconds in times):
+            return None
+        short, long = (seconds or 0.0 for seconds in times)
+        slope = max(0.0, long - short) / (PROBES[1] - PROBES[0])
+        total += sum(short + slope * max(0, size - PROBES[0]) for size in sizes)
+    return total * spec.repeats if total else None
+
+
+def _time(training: Training, records: Records, n: int) -> float | None:
+    """Return the seconds of training on about `n` records, the same share of each class; None if it fails."""
+    rows = np.argsort(records.labels(), kind="stable")[:: max(1, records.n_records // n)]
+    try:
+        training.fit(records, rows, 0)  # loads and compiles what the first training needs
+        start = time.perf_counter()
+        training.fit(records, rows, 0)
+    except (UmbrameterError, ValueError):
+        return None
+    return time.perf_counter() - start
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 100 else f"{max(1, round(seconds))} s"

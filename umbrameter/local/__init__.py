@@ -1,0 +1,1 @@
+"""Audits in this process and processes of its own, without an orchestrator: `umbrameter.audit`."""

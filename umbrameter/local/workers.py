@@ -1,0 +1,99 @@
+"""Local workers: this process, or processes of its own that import nothing but the library.
+
+Belongs here: where chunks run. Does not belong here: what a chunk is (`umbrameter.running`).
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from umbrameter.errors import ComputeError
+from umbrameter.store.steps import Step, perform
+
+if TYPE_CHECKING:  # imported where it is used: work that is all in the store needs no processes
+    from loky.process_executor import ProcessPoolExecutor
+
+
+class LocalWorkers:
+    """Worker processes on this machine, started at the first chunk; one worker is this process.
+
+    Parameters
+    ----------
+    n
+        How many; one per core if None.
+    """
+
+    models_a_task: int | None = None
+    trains_side_by_side = False
+
+    def __init__(self, n: int | None = None):
+        self._n = max(1, _n_cores() if n is None else n)
+        self._executor: ProcessPoolExecutor | None = None
+        self._lock, self._here = threading.Lock(), threading.Lock()
+
+    @property
+    def are_here(self) -> bool:
+        """Whether the work runs in this process."""
+        return self._n == 1
+
+    def n_workers(self) -> int:
+        """Return how many chunks run at once."""
+        return self._n
+
+    def start(self) -> None:
+        """Start the processes, each of which imports what every audit needs."""
+        if self.are_here:
+            return
+        executor = self._started()
+        for waiting in [executor.submit(_ready) for _ in range(self._n)]:
+            waiting.result()
+
+    def perform(self, root: str, steps: Sequence[Step]) -> list[str]:
+        """Run steps as one chunk, wait for it, and return the artefacts' paths.
+
+        Raises
+        ------
+        ComputeError
+            When a process dies.
+        UmbrameterError
+            Whatever a step itself raises.
+        """
+        if self.are_here:
+            with self._here:
+                return perform(root, steps)
+        from loky.process_executor import BrokenProcessPool
+
+        try:
+            paths: list[str] = self._started().submit(perform, root, tuple(steps)).result()
+            return paths
+        except BrokenProcessPool:
+            raise ComputeError(
+                "a worker process died, most likely for lack of memory; use fewer workers (workers=1, or --workers 1) "
+                "and run again: finished models are kept"
+            ) from None
+
+    def close(self) -> None:
+        """Stop the processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+
+    def _started(self) -> "ProcessPoolExecutor":
+        from loky.process_executor import ProcessPoolExecutor
+
+        with self._lock:
+            if self._executor is None:
+                # loky and not multiprocessing: it runs neither a script's lines nor a notebook's a second time.
+                self._executor = ProcessPoolExecutor(self._n)
+        return self._executor
+
+
+def _n_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ready() -> None:
+    """Import what every audit needs."""
+    import umbrameter.steps.scores
+    import umbrameter.steps.shadow_models  # noqa: F401

@@ -1,0 +1,1 @@
+"""A running audit: its order, its stages, and what a driver has to offer; the drivers are `local` and the flows."""
