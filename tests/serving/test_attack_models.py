@@ -7,7 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from umbrameter.bundles import AttackModelBundle
-from umbrameter.persistence import LazyModels, dump_model
+from umbrameter.bundles.lazy_models import LazyModels
+from umbrameter.persistence import dump_model
 from umbrameter.serving.attack_models import _load_pyfunc, write_bundle
 
 
