@@ -278,11 +278,8 @@ class StoredPredictions:
     def _membership(self, table: pa.Table, start: int) -> Bools:
         is_member = sides(table["is_member"])
         if is_member.null_count:
-            name, kind = (
-                self._role_columns["is_member"],
-                self._source.schema.field(self._role_columns["is_member"]).type,
-            )
-            others = other_values(self._source.to_table([name])[name])
+            name = self._role_columns["is_member"]
+            kind, others = table["is_member"].type, other_values(self._source.to_table([name])[name])
             raise FaultError(
                 f"has {name} of type {kind} with the values {listed(others)}, which say neither; expected {WRITTEN}, "
                 "and no others"
@@ -371,6 +368,8 @@ class StoredPredictions:
         if not self.rounded:
             take = "target.answers says" if self.name.startswith("target") else "--rounded takes"
             expected = f"confidences that sum to 1 within 0.001 ({take} rounded or cut-off ones)"
+            if self._answers.classes is not None:
+                expected += f"; the answers are {listed(self._answers.columns)}"
             first_bad(unsummed, start, predictions.sum(axis=1), expected)
         return predictions
 

@@ -83,7 +83,10 @@ def answer_columns(schema: pa.Schema, given: str | None, labels: Sequence[Any]) 
     lists = [name for name in schema.names if name == (given or "prediction") and _may_be_lists(schema, name)]
     prefix = given.removesuffix("*") if given and given.endswith("*") else "p_"
     named = {} if given and not given.endswith("*") else _by_class(schema, prefix)
-    by_class = _of_classes(named, labels, prefix)
+    numbered = {suffix: name for suffix, name in named.items() if re.fullmatch(r"-?\d+", suffix)}
+    worded = {suffix: name for suffix, name in named.items() if suffix not in numbered}
+    tried = [_of_classes(group, labels, prefix) for group in (numbered, worded, named) if group or not named]
+    by_class = next((entry for entry in tried if isinstance(entry, AnswerColumns)), tried[0])
     if lists and isinstance(by_class, AnswerColumns) and is_list(value_type(schema.field(lists[0]).type)):
         return (
             f"has the answers twice, in {lists[0]} and in {', '.join(by_class.columns)}; drop one of the two, or say "
@@ -111,17 +114,15 @@ def answer_columns(schema: pa.Schema, given: str | None, labels: Sequence[Any]) 
 
 
 def _by_class(schema: pa.Schema, prefix: str) -> dict[str, str]:
-    """Return the columns of numbers by the class in their names; of numbered and other ones, the numbered."""
-    named = {n.removeprefix(prefix): n for n in schema.names if n.startswith(prefix) and is_numeric(_type(schema, n))}
-    numbered = {suffix: name for suffix, name in named.items() if re.fullmatch(r"\d+", suffix)}
-    return numbered or named
+    """Return the columns of numbers by the class in their names."""
+    return {n.removeprefix(prefix): n for n in schema.names if n.startswith(prefix) and is_numeric(_type(schema, n))}
 
 
 def _of_classes(named: Mapping[str, str], labels: Sequence[Any], prefix: str) -> AnswerColumns | str:
     """Return columns named by the labels' classes, or numbered from 0 on; or what is wrong."""
     others = [label for label in labels if place_of(label, class_index(named)) is None]
     columns = [*named.values()]
-    if len(named) == 1 and len(others) == 1 and len(labels) <= 2:  # a column of one of two classes
+    if len(named) == 1 and len(others) == 1 and len(labels) == 2:  # a column of one of two classes
         classes = [*_class_names(others, labels), *_class_names(named, labels)]
         return AnswerColumns((columns[0],), tuple(classes), is_single=True)
     if len(named) > 1 and labels and not others:
