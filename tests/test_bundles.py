@@ -127,13 +127,13 @@ def test_what_has_an_entry_per_record_is_cut_down_to_the_rows() -> None:
     X, y = np.arange(40.0)[:, None], np.arange(40) % 2
     options: dict[str, Any] = {"sample_weight": X[:, 0].tolist(), "epochs": 3, "classes": [0, 1], "eval_set": [(X, y)]}
     shadows = ShadowModelBundle(Weighed, 10, num_models=2)
-    X_shadow, y_shadow = shadows.fit_transform(X, y, options)
+    X_shadow, y_shadow = shadows.fit_transform(X, y, fit_kwargs=options)
     for model in shadows.models_:
         rows, _, given = model.given
         assert given["sample_weight"].tolist() == rows[:, 0].tolist()
         assert given["epochs"] == 3 and given["classes"] == [0, 1] and given["eval_set"] is options["eval_set"]
     weights = np.arange(len(X_shadow))
-    attack = AttackModelBundle(Weighed, 2).fit(X_shadow, y_shadow, {"sample_weight": weights})
+    attack = AttackModelBundle(Weighed, 2).fit(X_shadow, y_shadow, fit_kwargs={"sample_weight": weights})
     for label, model in attack.models_.items():
         assert model.given[2]["sample_weight"].tolist() == weights[X_shadow[:, -1] == label].tolist()
 

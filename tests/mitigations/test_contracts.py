@@ -120,7 +120,7 @@ def test_every_kind_is_described_and_labels_tell_settings_apart() -> None:
         (lambda: Params({}), "at least 1"),
         (lambda: DPSGD(epsilon=1, sampling_rate=1.5), "less than or equal to 1"),
         (lambda: DPSGD(epsilon=1, noise_multiplier=1), r"epsilon=1\.0, noise_multiplier=1\.0"),
-        (lambda: Composition((TopK(1),)), "at least 2"),
+        (lambda: Composition(()), r"no mitigations; name at least one, such as Composition\(\(Rounding\(1\),\)\)"),
         (lambda: Composition((TopK(1), L2(0.1))), r"l2\(0\.1\) .* top_k\(1\)"),
         (lambda: Composition((TopK(1), MemGuard())), r"memguard\(1\)"),
         (lambda: Composition((Composition((TopK(1), TopK(1))), TopK(1))), "composition"),
@@ -134,6 +134,9 @@ def test_settings_out_of_range_are_refused(make: Any, text: str) -> None:
 def test_only_lists_in_a_list_are_compositions() -> None:
     one, several = {"kind": "top_k", "k": 1}, [{"kind": "top_k", "k": 2}, {"kind": "label_only"}]
     assert composed([one, several]) == [one, {"kind": "composition", "steps": several}]
+    assert composed([[one], several]) == [one, {"kind": "composition", "steps": several}] and composed([[]]) == [
+        {"kind": "composition", "steps": []}
+    ]
     assert composed("nothing of the kind") == "nothing of the kind" and composed(()) == []
 
 
@@ -144,6 +147,15 @@ def test_the_parts_of_a_composition_are_its_steps_and_of_anything_else_itself() 
     steps = (Params({"max_depth": 2}), MemGuard(), Rounding(2))
     assert Composition(steps).parts == steps and Composition(steps).label == " + ".join(s.label for s in steps)
     assert all(m.parts == (m,) for m in MITIGATIONS[:-1])
+    assert Composition(*steps) == Composition([*steps]) == Composition(steps=steps)
+
+
+def test_a_composition_of_one_answers_as_that_one() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = LogisticRegression(max_iter=500).fit(X, y)
+    for one in (Composition((Rounding(1),)), Composition(Rounding(1))):
+        assert one.label == "rounding(1)"
+        assert np.array_equal(one.wrap(model).predict_proba(X), Rounding(1).wrap(model).predict_proba(X))
 
 
 def test_only_private_training_claims_privacy_and_only_labels_hide_confidences() -> None:

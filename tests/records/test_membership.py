@@ -91,8 +91,14 @@ def test_ids_of_any_type(tmp_path: Path, theirs: pa.DataType, ours: pa.DataType)
         ({"person": [*SOME, 100], "is_member": [*IS_MEMBER, True]}, "has ids twice in its column 'person'; give each"),
         ({"person": [*SOME, None], "is_member": [*IS_MEMBER, True]}, "has rows without person; fill them"),
         ({"person": SOME, "is_member": [*IS_MEMBER[:3], None]}, "has rows without is_member; fill them"),
-        ({"person": SOME, "is_member": [1, 0, 2, 0]}, "has is_member of type int64; expected booleans"),
-        ({"person": SOME, "is_member": ["yes", "no", "yes", "no"]}, "has is_member of type string; expected booleans"),
+        (
+            {"person": SOME, "is_member": [1, 0, 2, 0]},
+            "has is_member of type int64 with the values 2; expected true and",
+        ),
+        (
+            {"person": SOME, "is_member": ["yes", "no", "val", "no"]},
+            "has is_member of type string with the values val; exp",
+        ),
         ({"person": SOME, "member": IS_MEMBER}, "has no column is_member; it has person, member"),
         ({"id": SOME, "is_member": IS_MEMBER}, "has no column person; it has id, is_member"),
         (
@@ -111,6 +117,15 @@ def test_no_table_there(tmp_path: Path) -> None:
     table = Membership(str(tmp_path / "none.parquet"), "person", "data.membership")
     with pytest.raises(DataError, match=r"data\.membership='.*none\.parquet' does not exist"):
         build(people(tmp_path), Store(tmp_path / "root"), table)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{True: 1, False: 0}, {True: 1.0, False: 0.0}, {True: "train", False: "test"}, {True: "Yes", False: "no"}],
+)
+def test_sides_however_they_are_written(tmp_path: Path, written: dict[bool, Any]) -> None:
+    records = known(tmp_path, people(tmp_path), person=SOME, is_member=[written[who] for who in IS_MEMBER])
+    assert parts(records) == EXPECTED
 
 
 def test_another_table_makes_other_records(tmp_path: Path) -> None:

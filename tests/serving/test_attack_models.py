@@ -7,8 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from umbrameter.bundles import AttackModelBundle
+from umbrameter.bundles.lazy_models import LazyModels
 from umbrameter.persistence import dump_model
-from umbrameter.serving.attack_models import LazyModels, _load_pyfunc, write_bundle
+from umbrameter.serving.attack_models import _load_pyfunc, write_bundle
 
 
 def test_a_model_is_loaded_when_it_is_asked_for() -> None:

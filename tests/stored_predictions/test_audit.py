@@ -240,7 +240,10 @@ def broken():
         ),
         "column": (target.drop_columns(["is_member"]), r"has no column is_member; it has label, record_id"),
         "no vectors": (target.drop_columns(["prediction"]), r"has no column prediction \(or p_0"),
-        "flag": (column(target, "is_member", pa.array(["yes"] * 100)), r"has is_member of type string; expected bool"),
+        "flag": (
+            column(target, "is_member", pa.array(["yes", "val"] * 50)),
+            r"has is_member .* the values val, which say",
+        ),
         "widths": (
             column(target, "prediction", pa.array(mixed)),
             r"has 3 in row 9 .* expected 5 confidences, as in row 0",
@@ -252,7 +255,7 @@ def broken():
         ),
         "flags": (
             column(target, "is_member", pa.array([0, 2] * 50)),
-            r"has is_member of type int64; expected booleans",
+            r"has is_member of type int64 with the values 2, which say neither; expected true and false, 1 and 0",
         ),
         "answers twice": (
             pa.table({f"p_{i}": vectors[:, i] for i in range(N_CLASSES)} | {n: target[n] for n in target.column_names}),
@@ -266,7 +269,7 @@ def broken():
             target.drop_columns(["prediction"])
             .append_column("p_0", pa.array(label))
             .append_column("p_2", pa.array(label)),
-            r"has columns p_0, p_2; expected p_0 to p_1 without gaps",
+            r"has columns p_0, p_2 and labels 0, 1, 2, 3, 4; expected p_0 to p_1 without gaps, or columns that",
         ),
     }
 
@@ -283,7 +286,7 @@ def test_what_is_no_parquet_or_of_other_classes(tmp_path):
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         StoredPredictions(tmp_path / "x.parquet")
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
+    with pytest.raises(DataError, match="does not exist; give a Parquet file or a folder"):
         StoredPredictions(tmp_path / "nowhere")
     target, shadow = audit(n=20)
     fewer = column(shadow, "prediction", vector_column(np.full((len(shadow), 2), 0.5, np.float32)))

@@ -193,7 +193,7 @@ def test_rounded_answers_are_read_where_it_is_said(tmp_path: Path) -> None:
 
 
 def test_no_file_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"target\.path='.*none\.parquet' cannot be read as Parquet"):
+    with pytest.raises(DataError, match=r"target\.path='.*none\.parquet' does not exist"):
         StoredTarget(path=str(tmp_path / "none.parquet")).read(3)
 
 

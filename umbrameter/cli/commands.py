@@ -154,26 +154,32 @@ def audit(
 @app.command(epilog=f"{SETTINGS}\n\n{EXIT_CODES}")
 def score(
     predictions: Annotated[
-        str, typer.Argument(metavar="PREDICTIONS", help="Parquet file or folder of the target's predictions.")
+        str, typer.Argument(metavar="PREDICTIONS", help="Table of the target's predictions: a file or a folder.")
     ],
     shadow: Annotated[str | None, typer.Option(help="The same for shadow models, with model_id.")] = None,
     spec: Annotated[str | None, typer.Option(help="YAML with attacks and limits, such as an audit's spec.")] = None,
     fail_on: FailOn = None,
     out: Annotated[str | None, typer.Option(help="Folder for report.json, report.html and figures.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NAME", help="A column of another name, such as label=target or prediction=proba_*."),
+    ] = None,
+    answers: Annotated[
+        str | None, typer.Option(help="The scale of predictions: probabilities (the default), percent or logits.")
+    ] = None,
     rounded: Annotated[bool, typer.Option(help="Predictions are rounded or truncated and need not sum to 1.")] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Audit stored predictions within seconds, without a model or a cluster."""
     from umbrameter.evaluation.decidable import sentences
-    from umbrameter.predictions.parquet import StoredPredictions
     from umbrameter.spec.limits import expand
     from umbrameter.spec.score import ScoreSpec
     from umbrameter.stored_predictions.audit import page_and_figures, score_stored
+    from umbrameter.stored_predictions.files import open_files
 
-    target = StoredPredictions(predictions, rounded=rounded)
-    others = None if shadow is None else StoredPredictions(shadow, "--shadow", rounded)
-    checked = ScoreSpec.load(spec, fail_on or ())
+    checked = ScoreSpec.load(spec, fail_on or (), column or (), answers)
+    target, others = open_files(predictions, shadow, checked, rounded)
     audit_report, curves = score_stored(target, others, checked)
     for line in sentences(expand(checked.limits), (audit_report.target.n_members, audit_report.target.n_nonmembers)):
         typer.echo(f"Limit {line}", err=True)

@@ -6,7 +6,7 @@ that another lets through.
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from umbrameter.mitigations.base import InTraining, LearnedPostHoc, Mitigation, wrapped
 
@@ -22,14 +22,28 @@ class Composition(Mitigation):
     >>> from umbrameter.mitigations import Rounding, TopK
     >>> Composition((TopK(3), Rounding(1))).label
     'top_k(3) + rounding(1)'
+    >>> Composition(TopK(3), Rounding(1)) == Composition((TopK(3), Rounding(1)))
+    True
     """
 
     kind: Literal["composition"] = Field("composition", description="Several mitigations, in order.")
     steps: tuple["SingleMitigation", ...] = Field(
-        min_length=2,
+        min_length=1,
         description="The mitigations, in order.",
         examples=[[{"kind": "top_k", "k": 3}, {"kind": "rounding", "decimals": 1}]],
     )
+
+    def __init__(self, *steps: Any, **settings: Any):
+        """Take the mitigations as one sequence, or one by one."""
+        are_single = bool(steps) and all(isinstance(step, Mitigation) for step in steps)
+        super().__init__(*([steps] if are_single else steps), **settings)
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _not_empty(cls, steps: Any) -> Any:
+        if isinstance(steps, list | tuple) and not steps:
+            raise ValueError("there are no mitigations; name at least one, such as Composition((Rounding(1),))")
+        return steps
 
     @model_validator(mode="after")
     def _in_order(self) -> "Composition":
@@ -71,7 +85,12 @@ class Composition(Mitigation):
 
 
 def composed(entries: Any) -> Any:
-    """Return a spec's mitigations with each list among them made a composition, all else unchanged."""
+    """Return a spec's mitigations with each list among them made a composition, all else unchanged.
+
+    A list of one mitigation is that mitigation, so that it shares its artefacts.
+    """
     if not isinstance(entries, list | tuple):
         return entries
-    return [{"kind": "composition", "steps": e} if isinstance(e, list | tuple) else e for e in entries]
+    lists = {i: entry for i, entry in enumerate(entries) if isinstance(entry, list | tuple)}
+    made = {i: e[0] if len(e) == 1 else {"kind": "composition", "steps": e} for i, e in lists.items()}
+    return [made.get(i, entry) for i, entry in enumerate(entries)]

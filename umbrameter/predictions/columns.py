@@ -1,50 +1,42 @@
 """Columns of Parquet by what their values can be, whatever the library that wrote them.
 
-Belongs here: types of Arrow, and folders whose names are columns. Does not belong here: which column has which role
-(`parquet`).
+Belongs here: types of Arrow. Does not belong here: which column has which role (`roles`).
 """
 
 import re
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from umbrameter.records.parquet import is_text, value_type
-
-
-def open_dataset(path: str) -> tuple[ds.Dataset, dict[str, set[str]]]:
-    """Open a file or a folder, with KEY=VALUE in the names of folders below the path as columns of text.
-
-    Parameters
-    ----------
-    path
-        Path of the Parquet file or folder.
-
-    Returns
-    -------
-    dataset
-        The rows, read when asked for.
-    keys
-        The values of each key.
-    """
-    files = ds.dataset(path, format="parquet")
-    base = path.partition("://")[2] or path
-    values: dict[str, set[str]] = {}
-    for part in {part for file in files.files for part in file.removeprefix(base).split("/")[:-1]}:
-        key, equals, value = part.partition("=")
-        if equals and key not in files.schema.names:
-            values.setdefault(key, set()).add(value)
-    if not values:
-        return files, values
-    # As text: a folder "01" is not 1, and a guessed type would depend on all folders.
-    scheme = ds.partitioning(pa.schema([(key, pa.string()) for key in sorted(values)]), flavor="hive")
-    return ds.dataset(path, format="parquet", partitioning=scheme, partition_base_dir=base), values
 
 
 def is_list(kind: pa.DataType) -> bool:
     """Return whether each value is a list."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Return whether values are numbers of any type."""
+    return bool(pa.types.is_integer(kind) or may_be_fraction(kind))
+
+
+def lists_in(texts: pa.Array) -> pa.Array:
+    """Return the lists of numbers that texts hold, as CSV files do.
+
+    Raises
+    ------
+    pa.ArrowInvalid
+        When a text is no such list.
+
+    Examples
+    --------
+    >>> lists_in(pa.array(["[0.25, 0.75]", "[1 0]", "[np.float64(0.5), np.float64(0.5)]"])).to_pylist()
+    [[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]
+    """
+    bare = pc.replace_substring_regex(texts.cast(pa.string()), r"[a-z]+(\.[a-z0-9]+)?\(|[\[\]()]", "")
+    return pc.split_pattern_regex(pc.utf8_trim_whitespace(bare), r"[,;\s]+").cast(pa.list_(pa.float64()))
 
 
 def may_be_fraction(kind: pa.DataType) -> bool:

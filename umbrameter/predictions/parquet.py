@@ -1,13 +1,14 @@
 """Stored predictions: read and check them in batches of rows.
 
-They are a Parquet file or folder with the columns `prediction`, lists of one length (or `p_0`, `p_1`, ...; of two
+They are a table with the columns `prediction`, lists of one length (or `p_0`, `p_1`, ..., or `p_no`, `p_yes`; of two
 classes also one number, the second's probability), `label` and `is_member`; optionally `record_id`, and `model_id` for
-shadow models' answers, where `is_member` marks IN records. Other columns are slices. Folders below the path whose
-names are such as `is_member=true` are columns.
+shadow models' answers, where `is_in`, or else `is_member`, marks IN records. Other columns are slices. Folders below
+the path whose names are such as `is_member=true` are columns.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,31 +18,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from umbrameter.errors import DataError, brief
-from umbrameter.predictions.columns import (
-    is_list,
-    is_number,
-    is_plain,
-    is_whole,
-    may_be_fraction,
-    open_dataset,
-    whole,
-)
-from umbrameter.predictions.probabilities import improbable, in_columns, listed
+from umbrameter.errors import DataError
+from umbrameter.predictions.checks import FaultError, first_bad, integers, labels, n_answers, numbers, refuse
+from umbrameter.predictions.columns import is_plain, is_whole, may_be_fraction, whole
+from umbrameter.predictions.probabilities import class_index, improbable, listed, place_of
+from umbrameter.predictions.roles import ROLES, AnswerColumns, Role, answer_columns, numbered_classes, role_columns
+from umbrameter.predictions.scales import Scale, as_probabilities, scale_of
 from umbrameter.predictions.vectors import Vectors
-from umbrameter.records.parquet import is_text, value_type
+from umbrameter.records.parquet import Source, open_source, value_type
+from umbrameter.records.sides import WRITTEN, other_values, sides
 from umbrameter.statistics.paired import distortion
 from umbrameter.typing import Array, Bools, Floats, Ints
 
-ROLES = ("prediction", "label", "is_member", "record_id", "model_id")
-
 BATCH = 2**22
 """Confidences read at once: 16 MiB as float32."""
-
-YES, NO = ("true", "1"), ("false", "0")
-"""How `is_member` may be written, in lower case."""
 
 MOST_SLICES = 50
 """Largest number of distinct values with which a further column is taken as a slice."""
@@ -66,53 +57,88 @@ class StoredPredictions:
     Parameters
     ----------
     path
-        Path of the Parquet file or folder.
+        Path of the file or folder.
     name
         The user's name for it in error messages, such as the spec setting or the command-line argument.
     rounded
         Whether answers are rounded or cut off, and therefore need not sum to 1.
+    columns
+        The columns by role, where they are not named by the role; of the answers also a start of names with a star for
+        the class, such as `proba_*`.
+    answers
+        The scale that the answers are on.
+    is_shadow
+        Whether they are shadow models' answers, so that `is_in` marks IN records where there is such a column.
 
     Raises
     ------
     DataError
-        When it cannot be read, or a column is missing or of the wrong type.
+        When it cannot be read, or a column is missing or of the wrong type; with all that is wrong.
     """
 
-    def __init__(self, path: str | Path, name: str = "PREDICTIONS", rounded: bool = False):
-        self.path, self.name, self.rounded = str(path), name, rounded
+    def __init__(
+        self,
+        path: str | Path,
+        name: str = "PREDICTIONS",
+        rounded: bool = False,
+        columns: Mapping[Role, str] | None = None,
+        answers: Scale = "probabilities",
+        is_shadow: bool = False,
+    ):
+        self.path, self.name, self.rounded, self.scale = str(path), name, rounded, answers
         self._transform: Callable[[Floats], Floats] | None = None
-        try:
-            self._data, keys = open_dataset(self.path)
-            self.n_records = self._data.count_rows()
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise self._error(f"cannot be read as Parquet ({brief(error)}); give a Parquet file or folder") from None
-        self._numbered = {key for key, values in keys.items() if all(map(is_number, values))}
-        self.columns = list(self._data.schema.names)
-        missing = [column for column in ("label", "is_member") if column not in self.columns]
-        self._p = sorted((c for c in self.columns if re.fullmatch(r"p_\d+", c)), key=lambda c: int(c[2:]))
-        missing += [] if "prediction" in self.columns or self._p else ["prediction (or p_0, p_1, ...)"]
-        if missing:
-            raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(self.columns)}")
-        if self._p and "prediction" in self.columns and is_list(self._type("prediction")):
-            raise self._error(f"has the answers twice, in prediction and in {', '.join(self._p)}; drop one of the two")
-        self._check_files({*self.columns} - {*keys})
-        if not self.n_records:
-            raise self._error("has no rows; store at least one member and one non-member")
-        self._n_stored = self._width()
-        self.n_classes = max(2, self._n_stored)
+        self._given = columns or {}
+        self._source: Source = open_source(self.path, name)
+        self.n_records, self._stored = self._source.n_rows, list(self._source.schema.names)
+        self._check_files()
+        self._role_columns = role_columns(self._stored, self._given, is_shadow)
+        self._n_stored = self.n_classes = 2  # until it is known
+        self._answers, unclear = self._find_answers()
+        faults = [*self._absent(is_shadow), *unclear]
+        if faults:
+            refuse([*(str(self._error(fault)) for fault in faults), *self.faults()])
 
-    def _check_files(self, columns: set[str]) -> None:
+    def _check_files(self) -> None:
         """Refuse files that have other columns than the first, which would be left out or filled up unseen."""
-        for file in self._data.get_fragments():
-            if odd := {*file.physical_schema.names} ^ columns:
+        for file in self._source.files:
+            if odd := {*file.columns} ^ {*self._source.files[0].columns}:
                 raise self._error(
                     f"has files of different columns: {', '.join(sorted(odd))} is not in both {file.path} and the "
                     "first file; write all files with the same columns"
                 )
 
+    def _find_answers(self) -> tuple[AnswerColumns, list[str]]:
+        """Return the columns of answers, none if they are absent or not clear, and what is wrong with them."""
+        try:
+            known = self._distinct_labels if "label" in self._role_columns else []
+        except FaultError:  # which `faults` names
+            known = []
+        found = answer_columns(self._source.schema, self._given.get("prediction"), known)
+        if not isinstance(found, AnswerColumns):
+            return AnswerColumns(()), [found] if found and known else []
+        try:
+            self._n_stored = self._width(found)
+        except FaultError as fault:
+            return AnswerColumns(()), [str(fault)]
+        self.n_classes = max(2, self._n_stored)
+        return found, []
+
+    def _absent(self, is_shadow: bool) -> Iterator[str]:
+        """Yield which columns are not there."""
+        lacking = [role for role in ("label", "is_member") if role not in self._role_columns]
+        for role, name in self._given.items():
+            is_there = name in self._stored or (is_shadow and role in self._role_columns)
+            if role != "prediction" and not is_there and (is_shadow or role != "model_id"):
+                lacking = [*(r for r in lacking if r != role), f"{name} (--column {role}={name})"]
+        given = self._given.get("prediction")
+        if answer_columns(self._source.schema, given, []) is None:
+            lacking.append(f"{given} (--column prediction={given})" if given else "prediction (or p_0, p_1, ...)")
+        if lacking:
+            yield f"has no column {', '.join(lacking)}; it has {', '.join(self._stored)}"
+
     def through(self, transform: Callable[[Floats], Floats]) -> "StoredPredictions":
         """Return the same records with answers that pass through a mitigation."""
-        changed = copy(self)  # shallow: the two share the dataset
+        changed = copy(self)  # shallow: the two share the files
         changed._transform = transform
         return changed
 
@@ -122,10 +148,12 @@ class StoredPredictions:
         Raises
         ------
         DataError
-            With the first bad row and what is wrong with it.
+            With the first bad row and what is wrong with it; `faults` returns all that is wrong.
         """
-        for part, start in self._tables(None):
-            yield self._checked(part, start)
+        for part, start in self._tables([*self._role_columns, *self._answers.columns, *self.slices]):
+            with self._named_faults():
+                batch = self._checked(part, start)
+            yield batch
 
     def answers(self) -> Iterator[Vectors]:
         """Yield the answers and labels of all rows in order, checked; other columns are not read.
@@ -135,29 +163,48 @@ class StoredPredictions:
         DataError
             With the first bad row and what is wrong with it.
         """
-        for part, start in self._tables([*(self._p or ["prediction"]), "label"]):
-            yield self._vectors(part, start)
+        for part, start in self._tables([*self._answers.columns, "label"]):
+            with self._named_faults():
+                vectors = self._vectors(part, start)
+            yield vectors
 
-    def _tables(self, columns: list[str] | None) -> Iterator[tuple[pa.Table, int]]:
-        """Yield batches of rows, with the number of each batch's first row."""
-        return self._in_batches(columns, max(1, BATCH // self.n_classes))
+    def faults(self) -> list[str]:
+        """Return all that is wrong with the rows: for each column the first fault, in the order of the rows."""
+        checks: dict[str, Callable[[pa.Table, int], Any]] = {
+            "label": self._codes if self._answers.columns else labels,
+            "is_member": self._membership,
+            "record_id": lambda table, start: integers(table, "record_id", start),
+            "model_id": lambda table, start: integers(table, "model_id", start),
+        }
+        checks = {role: check for role, check in checks.items() if role in self._role_columns}
+        checks |= {"prediction": self._predictions} if self._answers.columns else {}
+        found: dict[str, str] = {}
+        for part, start in self._tables([*self._role_columns, *self._answers.columns]):
+            for name, check in checks.items():
+                try:
+                    None if name in found else check(part, start)
+                except FaultError as fault:
+                    found[name] = str(self._error(str(fault)))
+        return [*found.values()]
 
-    def _in_batches(self, columns: list[str] | None, size: int) -> Iterator[tuple[pa.Table, int]]:
+    def _tables(self, columns: list[str]) -> Iterator[tuple[pa.Table, int]]:
+        """Yield batches of rows, with the number of each batch's first row; columns with a role are named by it."""
+        names = {column: self._role_columns.get(column, column) for column in columns}  # type: ignore[call-overload]
         start = 0
-        # Arrow reads ahead by default, which would hold many batches in memory
-        one_by_one = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
-        options = ds.ParquetFragmentScanOptions(pre_buffer=False)
-        for part in self._data.to_batches(
-            columns=columns, batch_size=size, fragment_scan_options=options, **one_by_one
-        ):
+        for part in self._source.batches([*names.values()], max(1, BATCH // self.n_classes)):
             if part.num_rows:
-                yield pa.Table.from_batches([part]), start
+                yield pa.Table.from_batches([part]).rename_columns([*names]), start
                 start += part.num_rows
+
+    @property
+    def columns(self) -> list[str]:
+        """The roles that have a column, the columns of answers, and all others."""
+        return [*self._role_columns, *self._answers.columns, *self._further]
 
     @property
     def has_ids(self) -> bool:
         """Whether there is a column `record_id`."""
-        return "record_id" in self.columns
+        return "record_id" in self._role_columns
 
     def record_ids(self) -> Ints | None:
         """Return the records' ids in order, or None without a column of them.
@@ -165,74 +212,90 @@ class StoredPredictions:
         Raises
         ------
         DataError
-            When an id is there twice.
+            When an id is there twice, or is no integer.
         """
         if not self.has_ids:
             return None
-        ids = self._integers(self._data.to_table(columns=["record_id"]), "record_id", 0)
+        with self._named_faults():
+            ids = np.concatenate([integers(part, "record_id", start) for part, start in self._tables(["record_id"])])
         distinct, counts = np.unique(ids, return_counts=True)
         if len(distinct) < len(ids):
             raise self._error(f"has record_id {distinct[counts.argmax()]} {counts.max()} times; expected each once")
         return ids
 
     @cached_property
+    def _distinct_labels(self) -> list[Any]:
+        parts = [pc.unique(labels(part, start)) for part, start in self._tables(["label"])]
+        return sorted({label for part in parts for label in part.to_pylist()})
+
+    @cached_property
     def classes(self) -> list[Any]:
         """The classes in the order of the confidences.
 
-        Labels 0 .. n_classes - 1 are the confidences' numbers. Others, text or integers without 0, are sorted, if there
-        are as many as confidences.
+        They are those that the columns of answers name, else those of `numbered_classes`.
 
         Raises
         ------
         DataError
-            When labels are text, and it is not clear which confidence is whose.
+            When it is not clear which confidence is whose.
         """
-        tables = self._tables(["label"])
-        labels = sorted({label for part, start in tables for label in pc.unique(self._labels(part, start)).to_pylist()})
-        is_text, are_as_many = isinstance(labels[0], str), len(labels) == self.n_classes
-        if is_text and (not are_as_many or (all(map(is_number, labels)) and labels != sorted(labels, key=int))):
-            raise self._error(
-                f"has the labels {listed(labels)} as text and {self.n_classes} confidences per record, and it is not "
-                f"clear whose is whose; store labels as integers 0 .. {self.n_classes - 1}, by the confidences' order"
-            )
-        are_numbers = not is_text and labels[0] >= 0 and labels[-1] < self.n_classes
-        are_sorted = are_as_many and not are_numbers and 0 not in labels
-        return labels if is_text or are_sorted else list(range(self.n_classes))
+        with self._named_faults():
+            return self._classes
 
-    def _labels(self, table: pa.Table, start: int) -> pa.Array:
-        """Return the labels as they are stored, as text or integers."""
-        if is_text(self._type("label")) and "label" not in self._numbered:
-            return self._complete(table["label"].cast(pa.string()).combine_chunks(), "label", start)
-        return pa.array(self._integers(table, "label", start))
+    @cached_property
+    def _classes(self) -> list[Any]:
+        if self._answers.classes is not None:
+            return sorted(self._answers.classes)
+        return numbered_classes(self._distinct_labels, self.n_classes, self._n_stored == 1)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read in a way that the file does not spell out, in sentences."""
+        if self._n_stored > 1:
+            return []
+        column, named = self._answers.columns[0], self._answers.classes
+        if named is None:
+            return [f"{column} is read as the probability of the class {self.classes[1]}, which sorts last of the two"]
+        return [f"{column} is read as the probability of the class {named[1]}, and the rest as that of {named[0]}"]
+
+    def _codes(self, table: pa.Table, start: int) -> Ints:
+        """Return the place of each record's label among the classes."""
+        stored = labels(table, start)
+        values, index = pc.unique(stored), class_index(self._classes)
+        places = [place_of(value, index) for value in values.to_pylist()]
+        known = np.array([-1 if place is None else place for place in places], dtype=np.int64)
+        codes: Ints = known[np.asarray(pc.index_in(stored, value_set=values))]
+        expected = f"labels 0 .. {self.n_classes - 1}, by the order of the confidences"
+        if self._answers.classes is not None:
+            expected = f"one of {listed(self._classes)}"
+        first_bad(codes < 0, start, np.asarray(stored), expected)
+        return codes
 
     def _vectors(self, table: pa.Table, start: int) -> Vectors:
-        stored = self._labels(table, start)
-        codes = pc.index_in(stored, value_set=pa.array(self.classes, type=stored.type))
-        expected = f"labels 0 .. {self.n_classes - 1}, by the order of the confidences"
-        self._first_bad(np.asarray(codes.is_null()), start, np.asarray(stored), expected)
-        return Vectors(self._predictions(table, start), np.asarray(codes).astype(np.int64))
+        codes = self._codes(table, start)
+        return Vectors(self._predictions(table, start), codes)
 
-    def _membership(self, table: pa.Table) -> Bools:
-        column, kind = table["is_member"], self._type("is_member")
-        texts = pc.utf8_lower(column.cast(pa.string())) if is_plain(kind) and not column.null_count else None
-        if texts is None or not pc.all(pc.is_in(texts, value_set=pa.array([*YES, *NO]))).as_py():
-            raise self._error(
-                f"has is_member of type {kind}; expected booleans (or true and false as text, or 1 and 0), none of "
-                "them null"
+    def _membership(self, table: pa.Table, start: int) -> Bools:
+        is_member = sides(table["is_member"])
+        if is_member.null_count:
+            name = self._role_columns["is_member"]
+            kind, others = table["is_member"].type, other_values(self._source.to_table([name])[name])
+            raise FaultError(
+                f"has {name} of type {kind} with the values {listed(others)}, which say neither; expected {WRITTEN}, "
+                "and no others"
             )
-        return np.asarray(pc.is_in(texts, value_set=pa.array(YES)))
+        return np.asarray(is_member)
 
     def _checked(self, table: pa.Table, start: int) -> Batch:
-        is_member = self._membership(table)
+        is_member = self._membership(table, start)
         vectors = self._vectors(table, start)
-        stored, labels = vectors.predictions, vectors.labels
+        stored, codes = vectors.predictions, vectors.labels
         predictions = stored if self._transform is None else self._transform(stored)
-        ids = self._integers(table, "record_id", start) if "record_id" in self.columns else None
         return Batch(
-            Vectors(predictions, labels),
+            Vectors(predictions, codes),
             is_member,
-            np.arange(start, start + len(labels)) if ids is None else ids,
-            self._integers(table, "model_id", start) if "model_id" in self.columns else None,
+            integers(table, "record_id", start) if self.has_ids else np.arange(start, start + len(codes)),
+            integers(table, "model_id", start) if "model_id" in self._role_columns else None,
             {name: self._slice(table[name]) for name in self.slices},
             distortion(predictions, stored),
         )
@@ -245,11 +308,13 @@ class StoredPredictions:
     @cached_property
     def no_slices(self) -> dict[str, str]:
         """Why the other columns without a role make no slices, by column."""
-        reasons = (
-            {"prediction": f"{self._p[0]} ... are the answers"} if self._p and "prediction" in self.columns else {}
-        )
+        answers, reasons = self._answers.columns, {}
+        if "prediction" in self._stored and "prediction" not in answers:
+            reasons["prediction"] = (
+                f"{answers[0]} ... are the answers" if len(answers) > 1 else f"{answers[0]} is the answer"
+            )
         for name in self._further:
-            kind = self._type(name)
+            kind = value_type(self._source.schema.field(name).type)
             if re.fullmatch(r"__index_level_\d+__", name):
                 reasons[name] = "an index of pandas"
             elif not is_plain(kind):
@@ -260,93 +325,74 @@ class StoredPredictions:
 
     @property
     def _further(self) -> list[str]:
-        return [column for column in self.columns if column not in ROLES and column not in self._p]
+        used = {*ROLES, *self._role_columns.values(), *self._answers.columns}
+        return [name for name in self._stored if name not in used]
 
     def _slice(self, column: pa.ChunkedArray) -> Array:
         """Return values as text; whole numbers have no fraction, whatever their type."""
         plain = whole(column) if may_be_fraction(value_type(column.type)) else column
         return np.asarray(plain.cast(pa.string()).fill_null("missing"))
 
-    def _type(self, name: str) -> pa.DataType:
-        return value_type(self._data.schema.field(name).type)
-
-    def _width(self) -> int:
-        if self._p:
-            expected = [f"p_{i}" for i in range(len(self._p))]
-            if self._p != expected:
-                raise self._error(
-                    f"has columns {', '.join(self._p)}; expected p_0 to p_{len(self._p) - 1} without gaps"
-                )
-            if len(self._p) == 1:
-                raise self._error("has p_0 alone; expected p_0 and p_1, or prediction, the second class's probability")
-            return len(self._p)
-        kind = self._type("prediction")
-        if not is_list(kind) and not pa.types.is_floating(kind):
-            raise self._error(f"has prediction of type {kind}; expected lists of numbers")
-        # plain lists have no fixed length: the first row sets it, and every other row is compared with it
-        first = self._data.head(1, columns=["prediction"])["prediction"][0]
-        width = len(first) if is_list(kind) and first.is_valid else 1
-        if width == 1:
-            self._refuse_labels()
+    def _width(self, answers: AnswerColumns) -> int:
+        """Return the number of answers per record; refuse one number per record if all are 0 or 1: labels."""
+        if len(answers.columns) > 1:
+            return len(answers.columns)
+        (name,) = answers.columns
+        first = next(part for part, _ in self._tables([name]))
+        width = n_answers(first[name], name)
+        if width > 1:
+            return width
+        kind = self._source.schema.field(name).type
+        columns = (numbers(part, [name], 1, pa.float64(), start) for part, start in self._tables([name]))
+        if all(np.isin(column, (0, 1)).all() for column in columns):
+            raise FaultError(
+                f"has {name} of type {kind}, one number per record and all 0 or 1: labels; expected lists of numbers, "
+                "or the probability of the second of two classes"
+            )
         return width
 
-    def _refuse_labels(self) -> None:
-        """Refuse one number per record if all are 0 or 1: labels, not probabilities."""
-        columns = (part["prediction"] for part, _ in self._in_batches(["prediction"], BATCH))
-        numbers = (pc.list_flatten(c) if is_list(c.type) else c for c in columns)
-        if all(pc.all(pc.is_in(n.cast(pa.float64()), value_set=pa.array([0.0, 1.0]))).as_py() for n in numbers):
-            raise self._error(
-                f"has prediction of type {self._type('prediction')}, one number per record and all 0 or 1: labels; "
-                "expected lists of numbers, or the probability of the second of two classes"
-            )
-
     def _predictions(self, table: pa.Table, start: int) -> Floats:
-        if self._p:
-            columns = [np.asarray(table[name].cast(pa.float32()).fill_null(np.nan)) for name in self._p]
-            predictions = np.column_stack(columns)
-        else:
-            column = table["prediction"].combine_chunks()
-            flat = self._flat(column, start) if is_list(column.type) else column
-            # In float32, 1 - p would round the first class's small probabilities to 0.
-            kind = pa.float64() if self._n_stored == 1 else pa.float32()
-            numbers = np.asarray(flat.cast(kind).fill_null(np.nan)).reshape(-1, self._n_stored)
-            predictions = in_columns(numbers, self.n_classes).astype(np.float32, copy=False)
+        # In float32, 1 - p would round the first class's small probabilities to 0.
+        kind = pa.float32() if self._n_stored > 1 and self.scale == "probabilities" else pa.float64()
+        stored = numbers(table, [*self._answers.columns], self._n_stored, kind, start)
+        predictions = as_probabilities(stored, self.scale)
+        if self._answers.is_single and self._answers.classes is not None:
+            predictions = predictions[:, np.argsort(np.array(self._answers.classes))]
+        predictions = predictions.astype(np.float32, copy=False)
         infinite, outside, unsummed = improbable(predictions)
-        self._first_bad(infinite, start, predictions, "finite confidences")
-        self._first_bad(outside, start, predictions, "confidences in [0, 1]")
+        bad = infinite | outside | (unsummed & (not self.rounded))
+        if bad.any() or (start == 0 and self.scale != "probabilities"):
+            self._check_scale(stored, bad, start)
+        first_bad(infinite, start, predictions, "finite confidences")
+        first_bad(outside, start, predictions, "confidences in [0, 1]")
         if not self.rounded:
             take = "target.answers says" if self.name.startswith("target") else "--rounded takes"
             expected = f"confidences that sum to 1 within 0.001 ({take} rounded or cut-off ones)"
-            self._first_bad(unsummed, start, predictions.sum(axis=1), expected)
+            if self._answers.classes is not None:
+                expected += f"; the answers are {listed(self._answers.columns)}"
+            first_bad(unsummed, start, predictions.sum(axis=1), expected)
         return predictions
 
-    def _flat(self, column: pa.Array, start: int) -> pa.Array:
-        lengths, width = np.asarray(pc.list_value_length(column).fill_null(0)), self._n_stored
-        self._first_bad(np.asarray(lengths != width), start, lengths, f"{width} confidences, as in row 0")
-        return column.flatten()
+    def _check_scale(self, stored: Floats, bad: Bools, start: int) -> None:
+        """Refuse answers that are on another scale, with what mends them."""
+        scale = scale_of(stored)
+        if scale is None or scale == self.scale or (scale != "probabilities" and not bad.any()):
+            return
+        if scale == "probabilities":
+            remedy = f"leave --answers {self.scale} out (in a spec, answers: {self.scale})"
+        elif self.name.startswith("target"):
+            remedy = "divide them by 100" if scale == "percent" else "store their softmax"
+        else:
+            remedy = f"add --answers {scale} (in a spec, answers: {scale})"
+        shown = np.array2string(stored[bad.argmax()], precision=4, threshold=8)
+        raise FaultError(f"has {shown} in row {start + int(bad.argmax())}: {scale}, not {self.scale}; {remedy}")
 
-    def _integers(self, table: pa.Table, name: str, start: int) -> Ints:
-        column, kind = table[name], self._type(name)
-        is_integral = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or name in self._numbered
-        if not is_integral and not may_be_fraction(kind):
-            raise self._error(f"has {name} of type {kind}; expected integers")
+    @contextmanager
+    def _named_faults(self) -> Iterator[None]:
         try:
-            return np.asarray(self._complete(whole(column), name, start)).astype(np.int64)
-        except pa.ArrowInvalid:
-            raise self._error(f"has {name} of type {kind} with values that are not whole; expected integers") from None
-
-    def _complete(self, column: Any, name: str, start: int) -> Any:
-        if column.null_count:
-            raise self._error(
-                f"has {column.null_count} rows without {name} from row {start} on; fill them or drop them"
-            )
-        return column
-
-    def _first_bad(self, bad: Bools, start: int, values: Array, expected: str) -> None:
-        if bad.any():
-            row = int(bad.argmax())
-            shown = np.array2string(np.asarray(values[row]), precision=4, threshold=8)
-            raise self._error(f"has {shown} in row {start + row} ({int(bad.sum())} such rows); expected {expected}")
+            yield
+        except FaultError as fault:
+            raise self._error(str(fault)) from None
 
     def _error(self, text: str) -> DataError:
         return DataError(f"{self.name}={self.path!r} {text}")

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from umbrameter.errors import DataError
 from umbrameter.records.parquet import open_source
+from umbrameter.records.sides import WRITTEN, other_values, sides
 from umbrameter.typing import Array
 
 
@@ -66,10 +67,11 @@ class Membership:
             raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(source.schema.names)}")
         kind = source.schema.field("is_member").type
         table: pa.Table = source.to_table([self.id, "is_member"])
-        if pa.types.is_integer(kind) and pc.all(pc.is_in(table["is_member"], pa.array([0, 1], kind))).as_py():
-            table, kind = table.set_column(1, "is_member", table["is_member"].cast(pa.bool_())), pa.bool_()
-        if not pa.types.is_boolean(kind):
-            raise self._error(f"has is_member of type {kind}; expected booleans")
+        if others := other_values(table["is_member"].drop_null()):
+            raise self._error(
+                f"has is_member of type {kind} with the values {', '.join(others[:8])}; expected {WRITTEN}"
+            )
+        table = table.set_column(1, "is_member", sides(table["is_member"]))
         empty = [name for name in table.column_names if table[name].null_count]
         if empty:
             raise self._error(f"has rows without {' and '.join(empty)}; fill them, or leave these rows out")

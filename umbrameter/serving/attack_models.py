@@ -4,7 +4,7 @@ A logged model holds this module's name, by which MLflow finds `_load_pyfunc`.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,44 +12,12 @@ from typing import Any
 import numpy as np
 
 from umbrameter.bundles import AttackModelBundle
+from umbrameter.bundles.lazy_models import LazyModels
 from umbrameter.persistence import load_model
-from umbrameter.typing import Classifier, Floats
+from umbrameter.typing import Floats
 
 INDEX = "bundle.json"
 """The file that names the classes with an attack model, and the number of classes."""
-
-
-class LazyModels(Mapping[int, Classifier]):
-    """Attack models by class, each loaded on every access and not kept.
-
-    Parameters
-    ----------
-    labels
-        The classes that have an attack model.
-    read
-        Loads a class's attack model from its skops file.
-    """
-
-    def __init__(self, labels: Sequence[int], read: Callable[[int], Classifier]):
-        self._labels, self._read = list(labels), read
-
-    def __getitem__(self, label: int) -> Classifier:
-        """Load a class's attack model."""
-        if label not in self._labels:
-            raise KeyError(label)
-        return self._read(label)
-
-    def __contains__(self, label: object) -> bool:
-        """Return whether a class has an attack model, without loading it."""
-        return label in self._labels
-
-    def __iter__(self) -> Iterator[int]:
-        """Iterate over the classes."""
-        return iter(self._labels)
-
-    def __len__(self) -> int:
-        """Return the number of attack models."""
-        return len(self._labels)
 
 
 class ServedAttack:

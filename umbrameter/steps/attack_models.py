@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+from umbrameter.bundles.lazy_models import LazyModels
 from umbrameter.mitigations import PostHoc, as_settings
 from umbrameter.persistence import dump_model, load_model
 from umbrameter.predictions.vectors import Vectors
-from umbrameter.serving.attack_models import LazyModels
 from umbrameter.steps.attack_data import read_classes
 from umbrameter.store.artefacts import Artefact, Draft, Recipe, Store
 from umbrameter.store.metadata import Metadata

@@ -26,6 +26,7 @@ from umbrameter.evaluation.utility import accuracies, utility_and_change
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
+from umbrameter.predictions.checks import refuse
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.predictions.probabilities import listed
 from umbrameter.report import figures, html
@@ -71,14 +72,24 @@ def score_stored(
     Raises
     ------
     DataError
-        When the predictions cannot be audited; the message says which row and why.
+        When the predictions cannot be audited; the message says which rows and why, with all that is wrong.
     """
-    started, clock = datetime.now(UTC), time.perf_counter()
     if shadow is not None and shadow.n_classes != predictions.n_classes:
         raise DataError(
             f"{shadow.name}={shadow.path!r} has {shadow.n_classes} confidences per record, and {predictions.path!r} "
             f"has {predictions.n_classes}; both must be of the same classes"
         )
+    try:
+        return _measured(predictions, shadow, spec)
+    except DataError:
+        refuse([*predictions.faults(), *([] if shadow is None else shadow.faults())])
+        raise
+
+
+def _measured(
+    predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
+) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
+    started, clock = datetime.now(UTC), time.perf_counter()
     if shadow is not None and shadow.classes != predictions.classes:
         raise DataError(
             f"{shadow.name}={shadow.path!r} has labels of the classes {listed(shadow.classes)}, and "
@@ -110,7 +121,7 @@ def score_stored(
             n_records=predictions.n_records,
             n_features=0,
             n_classes=predictions.n_classes,
-            warnings=_warnings(audited),
+            warnings=[*predictions.notes, *_warnings(audited)],
         ),
         target=_target(audited, predictions.n_classes),
         shadows=_shadow_info(known, shadow, likeness),
