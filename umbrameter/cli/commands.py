@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -23,6 +24,7 @@ from typer.exceptions import TyperException
 import umbrameter
 from umbrameter import checkout
 from umbrameter.cli.local import audit_locally, refuse_settings, works_locally
+from umbrameter.cli.start import announced, fast_imports
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
 from umbrameter.errors import SpecError, TrackingError, UmbrameterError
 
@@ -110,15 +112,18 @@ def audit(
         refuse_settings(cluster | {"tracking_uri": tracking_uri})
         raise typer.Exit(audit_locally(spec, root, settings or (), fail_on or (), workers, as_json, debug))
     try:
-        from umbrameter.report.progress_bars import progress_on_stderr
-
-        with progress_on_stderr(debug), checkout.load("tasks.server").temporary_server() as when_it_answers:
-            from umbrameter.spec.sweep import load
-
-            checked = load(spec, settings or (), fail_on or ())
-            name = "audit" if hasattr(checked, "target") else "sweep"
-            flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
+        typer.echo(f"umbrameter audit: {spec}", err=True)
+        with fast_imports():
+            from umbrameter.report.progress_bars import progress_on_stderr
+        with progress_on_stderr(debug) as say, ExitStack() as servers:
+            with fast_imports():
+                when_it_answers = servers.enter_context(checkout.load("tasks.server").temporary_server())
+                checked = announced(spec, settings or (), fail_on or (), say)
+                name = "audit" if hasattr(checked, "target") else "sweep"
+                flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
+                checkout.load("tasks.mlflow_client.runs")  # while the server starts, since it would be waited for
             _heed_ctrl_c()
+            say("Waiting for Prefect")
             with when_it_answers():
                 run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
     except TrackingError as error:
