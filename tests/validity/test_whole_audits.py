@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from tests.running.inline import audited
 from umbrameter.evaluation.controls import failures
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.report.sentences import likeness_sentence
 from umbrameter.report import Report, run_figures
+from umbrameter.report.sentences import likeness_sentence
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.store.arrow import vector_column

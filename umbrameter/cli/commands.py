@@ -24,8 +24,8 @@ from typer.exceptions import TyperException
 import umbrameter
 from umbrameter import checkout
 from umbrameter.cli.local import audit_locally, refuse_settings, works_locally
-from umbrameter.cli.start import announced, fast_imports
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
+from umbrameter.cli.start import announced, fast_imports
 from umbrameter.errors import SpecError, TrackingError, UmbrameterError
 
 app = typer.Typer(

@@ -51,9 +51,10 @@ def audit_locally(
         with fast_imports():
             # Imported here, since they take a second, so that the first line is on the screen before.
             from umbrameter.local.driver import audit_here
+            from umbrameter.spec.audit import AuditSpec
 
             checked = announced(spec, settings, fail_on, say)
-        if hasattr(checked, "target"):
+        if isinstance(checked, AuditSpec):
             run = audit_here(checked, root, workers)
         else:
             from umbrameter.running.sweep import write_sweep  # loads matplotlib

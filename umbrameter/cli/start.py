@@ -37,7 +37,7 @@ def announced(
 
     checked = load(spec, settings, fail_on)
     points = checked.points if isinstance(checked, Sweep) else ()
-    one = points[0].spec if points else checked
+    one = checked.points[0].spec if isinstance(checked, Sweep) else checked
     counts = {"points": len(points), "shadow models": one.n_shadows, "attacks": len(one.attacks)}
     counts |= {"mitigations": len(one.mitigations)}
     say(f"{checked.name}: {', '.join(f'{n} {what}' for what, n in counts.items() if n)}")
