@@ -118,9 +118,10 @@ def audit(
         with progress_on_stderr(debug) as say, ExitStack() as servers:
             with fast_imports():
                 when_it_answers = servers.enter_context(checkout.load("tasks.server").temporary_server())
+                compute = _compute(cluster)
                 checked = announced(spec, settings or (), fail_on or (), say)
                 name = "audit" if hasattr(checked, "target") else "sweep"
-                flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
+                flow = getattr(checkout.load(f"flows.{name}"), name)
                 checkout.load("tasks.mlflow_client.runs")  # while the server starts, since it would be waited for
             _heed_ctrl_c()
             say("Waiting for Prefect")
