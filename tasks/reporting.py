@@ -1,5 +1,6 @@
 """Show a finished run in Prefect, and log it to MLflow."""
 
+import logging
 import re
 from typing import Any
 
@@ -12,6 +13,8 @@ from umbrameter.report.sentences import summary_sentence
 from umbrameter.report.text import attacker_name, confidence, figure, intervals_note, mitigation_name
 from umbrameter.running.jobs import job
 from umbrameter.running.session import Session
+
+log = logging.getLogger("umbrameter.audit")
 
 
 def show_table(session: Session, folder: str) -> None:
@@ -55,6 +58,7 @@ def log_to_mlflow(session: Session, folder: str, tracking_uri: str | None) -> st
 @job("log to MLflow")
 def _log_to_mlflow(root: str, folder: str, tracking_uri: str | None) -> str:
     """Log the finished run to MLflow; the audit is complete on disk whatever happens here."""
+    log.info("Logging to MLflow")
     return str(tracking().log_run(root, folder, tracking_uri))
 
 

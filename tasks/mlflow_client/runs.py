@@ -52,6 +52,9 @@ from umbrameter.store.artefacts import Store
 PARAM_LENGTH = 500
 """Characters of a parameter's value that are kept; MLflow would take more, but nobody would read them."""
 
+MOST_METRICS = 900
+"""Figures in one call: MLflow takes 1,000 items, parameters and tags among them."""
+
 FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
 """Errors of a tracking store that is unreachable or full."""
 
@@ -148,8 +151,7 @@ def _log_points(client: mlflow.MlflowClient, experiment: str, store: Store, fold
     now = int(time.time() * 1000)
     series = [Metric(name, value, now, step) for name, value, step in sweep_series(report)]
     client.log_batch(run, metrics=series, params=_params({"axis": report.axis}))
-    for name in ("sweep.html", "sweep.json", *_figures(store, folder)):
-        _upload(client, run, name, store.read(f"{folder}/{name}"))
+    _upload(client, run, store, folder, ["sweep.html", "sweep.json", *_figures(store, folder)])
     client.set_terminated(run, "FINISHED")
     return run
 
@@ -232,16 +234,15 @@ def _log_parent(client: mlflow.MlflowClient, run: str, store: Store, folder: str
         "queries": float(report.ledger.queries),
         "fits": float(report.ledger.fits),
     }
-    worst = leaks(report.results).get(None)
+    worst, tags = leaks(report.results).get(None), []
     if report.recommendation is not None:
-        client.set_tag(run, "recommended_mitigation", report.recommendation.mitigation or "none suffices")
+        tags.append(RunTag("recommended_mitigation", report.recommendation.mitigation or "none suffices"))
     if worst is not None:
         metrics |= {f"strongest_{name}": value for name, value in flat_metrics(worst.result).items()}
-        client.set_tag(run, "strongest_attack", worst.result.attack)
-    client.log_batch(run, metrics=_metrics(metrics), params=_params(spec))
+        tags.append(RunTag("strongest_attack", worst.result.attack))
+    client.log_batch(run, metrics=_metrics(metrics), params=_params(spec), tags=tags)
     client.log_inputs(run, datasets=inputs(store, folder, report))
-    for name in ("report.html", "report.json", "spec.yaml", *_figures(store, folder)):
-        _upload(client, run, name, store.read(f"{folder}/{name}"))
+    _upload(client, run, store, folder, ["report.html", "report.json", "spec.yaml", *_figures(store, folder)])
 
 
 def _log_attack(
@@ -254,7 +255,6 @@ def _log_attack(
     result: Result,
     address: str,
 ) -> None:
-    run = _child(client, experiment, parent, f"attack:{result.attack}", result)
     now = int(time.time() * 1000)
     series = [
         Metric(f"class_{name}", metric.value, now, step)
@@ -262,11 +262,9 @@ def _log_attack(
         for name in ("accuracy", "precision", "recall", "auc")
         if isinstance(metric := getattr(entry, name), Interval)
     ]
-    for start in range(0, len(series), 1000):  # MLflow takes no more at a time
-        client.log_batch(run, metrics=series[start : start + 1000])
-    for name in _figures(store, folder):
-        if "mitigations" not in name:  # that figure compares mitigations, and is the parent's
-            _upload(client, run, name, store.read(f"{folder}/{name}"))
+    run = _child(client, experiment, parent, f"attack:{result.attack}", result, series)
+    # The figure of mitigations compares them, and is the parent's.
+    _upload(client, run, store, folder, [name for name in _figures(store, folder) if "mitigations" not in name])
     measured = read_run_artefacts(store, folder).without_mitigation().get(result.attack)
     if measured is not None and measured.attack_models:
         _log_models(run, store, measured.attack_models, report.target.n_classes, result, address)
@@ -278,20 +276,33 @@ def _log_mitigation(client: mlflow.MlflowClient, experiment: str, parent: str, r
     results = [r for r in report.results if r.mitigation == label]
     worst = leaks(results).get(label)
     strongest = results[0] if worst is None else worst.result
-    run = _child(client, experiment, parent, f"mitigation:{label}", strongest)
     tags = {"strongest_attack": strongest.attack, "strongest_attacker": strongest.attacker or ""}
     claims = mitigation_note(report, label)
     tags |= {"mlflow.note.content": claims} if claims else {}
-    client.log_batch(run, metrics=_metrics(mitigation_figures(report, label)), tags=[RunTag(*t) for t in tags.items()])
+    figures = _metrics(mitigation_figures(report, label))
+    run = _child(client, experiment, parent, f"mitigation:{label}", strongest, figures, tags)
     client.set_terminated(run, "FINISHED")
 
 
-def _child(client: mlflow.MlflowClient, experiment: str, parent: str, name: str, result: Result) -> str:
+def _child(
+    client: mlflow.MlflowClient,
+    experiment: str,
+    parent: str,
+    name: str,
+    result: Result,
+    more: Sequence[Metric],
+    more_tags: Mapping[str, str] | None = None,
+) -> str:
+    """Log a child run with a result's figures and more of them, and return its id; it is not ended yet."""
     tags = {"mlflow.parentRunId": parent, "attack": result.attack, "mitigation": mitigation_name(result)}
-    run: str = client.create_run(experiment, run_name=name, tags=tags).info.run_id
     absent = [f"{k}: {m.not_measured}" for k, m in result.metrics.items() if isinstance(m, NotMeasured)]
-    notes = [RunTag("not_measured", "; ".join(absent))] if absent else []
-    client.log_batch(run, metrics=_metrics(flat_metrics(result)), params=_params(result.params), tags=notes)
+    tags |= {"not_measured": "; ".join(absent)} if absent else {}
+    run: str = client.create_run(experiment, run_name=name, tags=tags | dict(more_tags or {})).info.run_id
+    figures = [*_metrics(flat_metrics(result)), *more]
+    # Each call is a transaction, and MLflow takes no more figures at a time.
+    for start in range(0, len(figures), MOST_METRICS):
+        params = [] if start else _params(result.params)
+        client.log_batch(run, metrics=figures[start : start + MOST_METRICS], params=params)
     return run
 
 
@@ -327,8 +338,11 @@ def _figures(store: Store, folder: str) -> list[str]:
     return [name for name in names if store.fs.get_file_info(f"{folder}/{name}").type.name == "File"]
 
 
-def _upload(client: mlflow.MlflowClient, run: str, name: str, content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, Path(name).name)
-        path.write_bytes(content)
-        client.log_artifact(run, str(path), artifact_path=str(Path(name).parent) if "/" in name else None)
+def _upload(client: mlflow.MlflowClient, run: str, store: Store, folder: str, names: Sequence[str]) -> None:
+    """Log files of the run's folder under their names there."""
+    with tempfile.TemporaryDirectory() as copies:
+        for name in names:
+            path = Path(copies, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(store.read(f"{folder}/{name}"))
+        client.log_artifacts(run, copies)

@@ -19,9 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from tests.running.inline import audited
 from umbrameter.evaluation.controls import failures
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.report import Report
+from umbrameter.report import Report, run_figures
 from umbrameter.report.sentences import likeness_sentence
-from umbrameter.running import reporting
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.store.arrow import vector_column
@@ -36,7 +35,7 @@ LIMITS = [{"preset": "owasp_aisvs"}, {"metric": "auc", "limit": 0.6, "source": "
 @pytest.fixture(autouse=True)
 def _without_figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Draw no figures, which take half of an audit's time and decide nothing."""
-    monkeypatch.setattr(reporting, "drawn_figures", lambda *_: {})
+    monkeypatch.setattr(run_figures, "drawn_figures", lambda *_: {})
     yield
 
 

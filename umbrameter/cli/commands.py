@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -19,10 +18,10 @@ from typer.exceptions import TyperException
 
 import umbrameter
 from umbrameter import checkout
+from umbrameter.cli.flow import amounts, audit_by_flow
 from umbrameter.cli.local import audit_locally, refuse_settings, works_locally
 from umbrameter.cli.runs import claims_in_words, is_sweep, print_found, read, root_and_folder, show, write
-from umbrameter.cli.stopping import heed_ctrl_c
-from umbrameter.errors import SpecError, TrackingError, UmbrameterError
+from umbrameter.errors import SpecError, UmbrameterError
 
 app = typer.Typer(
     help="Measure how much a trained classifier gives away about which records it was trained on.",
@@ -128,27 +127,11 @@ def audit(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
     }
-    cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": _amounts(resources or ())}
+    cluster |= {"memory": memory, "models_a_task": models_a_task, "resources": amounts(resources or ())}
     if works_locally(local):
         refuse_settings(cluster | {"tracking_uri": tracking_uri})
         raise typer.Exit(audit_locally(spec, root, settings or (), fail_on or (), workers, as_json, debug))
-    try:
-        from umbrameter.report.progress_bars import progress_on_stderr
-
-        with progress_on_stderr(debug), checkout.load("tasks.server").temporary_server() as when_it_answers:
-            from umbrameter.spec.sweep import load
-
-            checked = load(spec, settings or (), fail_on or ())
-            name = "audit" if hasattr(checked, "target") else "sweep"
-            flow, compute = getattr(checkout.load(f"flows.{name}"), name), _compute(cluster)
-            heed_ctrl_c()
-            with when_it_answers():
-                run = flow(checked, root=root, compute=compute, tracking_uri=tracking_uri)
-    except TrackingError as error:
-        if error.run is not None:
-            show(root, error.run, tracking_uri, as_json)
-        raise
-    raise typer.Exit(show(root, run, tracking_uri, as_json))
+    raise typer.Exit(audit_by_flow(spec, root, settings or (), fail_on or (), cluster, tracking_uri, as_json, debug))
 
 
 @app.command(epilog=f"{SETTINGS}\n\n{EXIT_CODES}")
@@ -387,26 +370,3 @@ def _fail(text: str, debug: bool, code: int = 1) -> NoReturn:
         traceback.print_exc()
     typer.echo(f"umbrameter: {text}", err=True)
     sys.exit(code)
-
-
-def _compute(settings: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return checkout.load("tasks.cluster").Compute(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"--{str(part).replace('_', '-')}={first['input']!r}: " for part in first["loc"])
-        raise SpecError(where + str(first["msg"]).removeprefix("Value error, ")) from None
-
-
-def _amounts(settings: Iterable[str]) -> dict[str, float]:
-    """Return `NAME=N` settings as numbers by name."""
-    amounts = {}
-    for setting in settings:
-        name, _, number = setting.partition("=")
-        try:
-            amounts[name] = float(number)
-        except ValueError:
-            raise SpecError(f"--resource {setting!r} must be NAME=N, such as GPU=1") from None
-    return amounts

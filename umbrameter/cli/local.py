@@ -7,6 +7,7 @@ import typer
 
 from umbrameter import checkout
 from umbrameter.cli.runs import show
+from umbrameter.cli.start import announced, fast_imports
 from umbrameter.errors import SpecError
 
 
@@ -43,18 +44,21 @@ def audit_locally(
     spec, root, settings, fail_on, workers, as_json, debug
         The command's arguments.
     """
-    from umbrameter.report.progress_bars import progress_on_stderr
+    typer.echo(f"umbrameter audit: {spec}", err=True)
+    with fast_imports():
+        from umbrameter.report.progress_bars import progress_on_stderr
+    with progress_on_stderr(debug) as say:
+        with fast_imports():
+            # Imported here, since they take a second, so that the first line is on the screen before.
+            from umbrameter.local.driver import audit_here
+            from umbrameter.spec.audit import AuditSpec
 
-    with progress_on_stderr(debug):
-        # Imported here, since they take a second, so that the first line is on the screen before.
-        from umbrameter.local.driver import audit_here
-        from umbrameter.running.sweep import write_sweep
-        from umbrameter.spec.sweep import Sweep, load
+            checked = announced(spec, settings, fail_on, say)
+        if isinstance(checked, AuditSpec):
+            run = audit_here(checked, root, workers)
+        else:
+            from umbrameter.running.sweep import write_sweep  # loads matplotlib
 
-        checked = load(spec, settings, fail_on)
-        if isinstance(checked, Sweep):
             runs = [audit_here(point.spec, root, workers) for point in checked.points]
             run = write_sweep(checked, root, runs)
-        else:
-            run = audit_here(checked, root, workers)
     return show(root, run, None, as_json, is_tracked=False)

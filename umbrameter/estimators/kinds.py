@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.compose import make_column_selector
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 
 from umbrameter.dotted_paths import PREFIXES_VARIABLE, allowed_prefixes, look_up, operator_prefixes
@@ -102,6 +101,8 @@ def has_interface(named: type) -> bool:
 
 def is_helper(named: type) -> bool:
     """Return whether a class is a part that is no estimator: one that selects columns, or divides records."""
+    from sklearn.compose import make_column_selector  # loads every linear model
+
     return issubclass(named, make_column_selector | BaseCrossValidator | BaseShuffleSplit)
 
 

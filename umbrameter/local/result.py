@@ -1,7 +1,7 @@
 """What an audit from Python returns: figures, pictures and files.
 
 Belongs here: the result as a value in a script or a notebook. Does not belong here: what a report says
-(`umbrameter.report`).
+(`umbrameter.report`). matplotlib is loaded where a picture is drawn, since it takes as long as a small audit.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,8 @@ from weakref import finalize
 
 from umbrameter import checkout
 from umbrameter.errors import StoreError
-from umbrameter.report import figures, run_figures
 from umbrameter.report.model import Report, Verdict, read_report
 from umbrameter.report.run_artefacts import read_run_artefacts
-from umbrameter.report.run_figures import drawn_figures
 from umbrameter.report.selection import stronger
 from umbrameter.report.sentences import finding
 from umbrameter.report.templating import filled
@@ -159,6 +157,8 @@ class AuditResult:
         """Write the page and its figures, unless they are there."""
         store = Store(self.root)
         if not store.fs.get_file_info(f"{self.folder}/report.html").is_file:
+            from umbrameter.report.run_figures import drawn_figures
+
             pictures = drawn_figures(self.report, store, read_run_artefacts(store, self.folder))
             store.put(self.folder, page_and_figures(self.report, pictures))
 
@@ -181,15 +181,21 @@ class Plots:
 
     def roc(self) -> "Picture":
         """Draw the ROC curves of the attacks on the unmitigated model, on logarithmic axes."""
+        from umbrameter.report import run_figures
+
         store = Store(self._result.root)
         return Picture(run_figures.roc(self._report, store, read_run_artefacts(store, self._result.folder)))
 
     def classes(self) -> "Picture":
         """Draw each class's attack precision under the strongest attacks."""
+        from umbrameter.report import run_figures
+
         return Picture(run_figures.class_precision(self._report))
 
     def mitigations(self) -> "Picture":
         """Draw how much each mitigation lets leak against the accuracy that it keeps."""
+        from umbrameter.report import figures
+
         return Picture(figures.mitigations(self._report))
 
 
@@ -206,6 +212,8 @@ class Picture:
         self.figure = figure
 
     def _repr_png_(self) -> bytes:
+        from umbrameter.report import figures
+
         return figures.png(self.figure)
 
     def save(self, path: str | Path) -> None:

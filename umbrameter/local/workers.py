@@ -3,6 +3,7 @@
 Belongs here: where chunks run. Does not belong here: what a chunk is (`umbrameter.running`).
 """
 
+import gc
 import os
 import threading
 from collections.abc import Sequence
@@ -94,6 +95,10 @@ def _n_cores() -> int:
 
 
 def _ready() -> None:
-    """Import what every audit needs."""
+    """Import what every audit needs, without looking for garbage among modules, which stay."""
+    gc.disable()
     import umbrameter.steps.scores
     import umbrameter.steps.shadow_models  # noqa: F401
+
+    gc.freeze()
+    gc.enable()

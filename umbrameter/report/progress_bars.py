@@ -1,4 +1,4 @@
-"""An audit's progress on a terminal: one bar per stage, the current one at the bottom.
+"""An audit's progress on a terminal: a clock for the whole, and one bar per stage, the current one at the bottom.
 
 Belongs here: how progress looks on a screen. Does not belong here: what is counted (`umbrameter.running.progress`).
 """
@@ -6,7 +6,7 @@ Belongs here: how progress looks on a screen. Does not belong here: what is coun
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from types import TracebackType
@@ -42,6 +42,12 @@ class LiveProgress(logging.Handler):
             TextColumn("{task.fields[remarks]}"),
             console=console,
         )
+        # Without a total it keeps moving, also while modules are loaded or results are logged.
+        self._whole = self._progress.add_task("audit", total=None, remarks="")
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(f"  {line}")
 
     def __enter__(self) -> "LiveProgress":
         """Start drawing."""
@@ -52,6 +58,7 @@ class LiveProgress(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave the bars on the screen as they are."""
+        self._progress.update(self._whole, total=1, completed=error is None)
         self._progress.stop()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -59,7 +66,7 @@ class LiveProgress(logging.Handler):
         stage = getattr(record, "stage", None)
         if stage is None:
             if getattr(record, "is_notice", False):
-                self._progress.console.print(f"  {record.getMessage()}")
+                self.say(record.getMessage())
             return
         if stage.name not in self._bars:
             self._bars[stage.name] = self._progress.add_task(stage.name, total=stage.total, remarks="")
@@ -70,8 +77,13 @@ class LiveProgress(logging.Handler):
 
 
 @contextmanager
-def progress_on_stderr(debug: bool) -> Iterator[None]:
-    """Show progress: as bars on a terminal, as lines elsewhere or when debugging."""
+def progress_on_stderr(debug: bool) -> Iterator[Callable[[str], object]]:
+    """Show progress: as bars on a terminal, as lines elsewhere or when debugging.
+
+    Yields
+    ------
+    A function that shows a line at once, before there is a stage.
+    """
     log = logging.getLogger("umbrameter")
     log.setLevel(logging.DEBUG if debug else logging.INFO)
     if debug:
@@ -82,12 +94,13 @@ def progress_on_stderr(debug: bool) -> Iterator[None]:
         with LiveProgress(console) as bars:
             for name in ("umbrameter.progress", "umbrameter.audit"):
                 logging.getLogger(name).addHandler(bars)
-            yield
+            yield bars.say
         return
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
-    yield
+    # By the handler alone: Prefect's, on the same logger, would miss the flow's run.
+    yield lambda line: handler.handle(logging.makeLogRecord({"msg": line}))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Belongs here: the first lines of an audit. Does not belong here: the stages that
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from umbrameter.evaluation.decidable import sentences
@@ -47,6 +48,8 @@ def prepare_records(session: Session) -> str:
 def _prepare_records(session: Session) -> str:
     """Check the records and write them as Parquet parts."""
     spec = session.spec
+    if session.driver.draws_figures:
+        session.begin("figures", lambda: import_module("umbrameter.report.run_figures"))
     with session.stage("prepare", 1):
         source = spec.data
         if isinstance(source, CatalogueData | GeneratedData):

@@ -7,7 +7,6 @@ import yaml
 from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
-from umbrameter.report.run_figures import drawn_figures
 from umbrameter.running.jobs import job
 from umbrameter.running.session import Session
 from umbrameter.steps.variants import TrainedVariant
@@ -43,6 +42,8 @@ def _write_report(session: Session, variants: Sequence[TrainedVariant], connecti
     figures: dict[str, bytes] = {}
     with session.stage("report", 0):
         if session.driver.draws_figures:
+            from umbrameter.report.run_figures import drawn_figures  # begun with the session; see `prepare_records`
+
             figures = drawn_figures(assemble(spec, store, variants, session.cost(n_sent)), store, artefacts)
     report = assemble(spec, store, variants, session.cost(n_sent))  # again, so that the figures' time is in its cost
     files = {

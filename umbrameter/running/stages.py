@@ -72,9 +72,8 @@ def _each_step_once(work: Sequence[Work]) -> list[Work]:
 def train_targets(session: Session, variants: Sequence[TrainedVariant]) -> None:
     """Train the target, and another one per training mitigation."""
     fits = [(v.title, v.target) for v in variants if v.has_own_models and isinstance(v.target, TargetFit)]
-    if any(session.store.find(fit.recipe) is None for _, fit in fits):
-        # Few workers are busy during this stage, so a slow import costs nothing here.
-        session.begin_tracking()
+    # Few workers are busy during this stage, so a slow import costs little here.
+    session.begin_tracking()
     chunks = [Chunk(f"train {title}", [fit]) for title, fit in fits]
     run_stage(session, "train target", [(stage_jobs.train_target, chunk) for chunk in chunks])
 
