@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 @pytest.fixture(autouse=True)
 def workers_find_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Path(__file__).resolve()
-    monkeypatch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here.parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", f"{here.parents[1]}{os.pathsep}{here.parents[2]}")
 
 
 def metas(root: Path, *steps: Note) -> list[dict[str, Any]]:

@@ -108,8 +108,8 @@ def test_a_disk_that_fills_up_on_a_worker(tmp_path: Path) -> None:
 def scheduler_and_worker(port: int) -> Iterator[None]:
     """Run a scheduler and a worker as processes of their own; kill both, hard, at the end."""
     dask = [sys.executable, "-m", "dask"]
-    here = Path(__file__).parent
-    path = {"PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])])}
+    here = Path(__file__).parents[1]
+    path = {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": os.environ | path}
     commands = [
         [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
