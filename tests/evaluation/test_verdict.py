@@ -109,13 +109,17 @@ def test_presets_are_limits_with_sources(name):
 def test_what_a_spec_may_say_of_limits():
     spec = AuditSpec.from_yaml(SPEC, ["limits=[{preset: owasp_aisvs}, {metric: recall, limit: 0.6, source: us}]"])
     assert len(expand(spec.limits)) == 4
-    with pytest.raises(ValidationError, match=r"is not a figure of an audit; did you mean auc\? The figures are auc, accuracy"):
+    with pytest.raises(
+        ValidationError, match=r"is not a figure of an audit; did you mean auc\? The figures are auc, accuracy"
+    ):
         Limit(metric="aoc", limit=1, source="s")
     with pytest.raises(SpecError, match=r"there is no attack 'lira'; the attacks are loss, shokri\(mlp\), any"):
         AuditSpec.from_yaml(SPEC, ["limits=[{metric: auc, attack: lira, limit: 0.6, source: us}]"])
     with pytest.raises(SpecError) as no:
         AuditSpec.from_yaml(SPEC, ["limits=[{metric: aux, limit: 1, source: us}]"])
-    assert str(no.value).startswith("limits[0].metric='aux': is not a figure of an audit; did you mean auc? The figures are auc,")
+    assert str(no.value).startswith(
+        "limits[0].metric='aux': is not a figure of an audit; did you mean auc? The figures are auc,"
+    )
     assert "\n" not in str(no.value)
     with pytest.raises(SpecError, match=r"^limits\[0\]\.preset='gdpr': "):
         AuditSpec.from_yaml(SPEC, ["limits=[{preset: gdpr}]"])
