@@ -20,7 +20,14 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 TREE = {"kind": "decision_tree", "params": {"max_depth": 4}}
 PURCHASES = {"kind": "generated", "records": 900, "features": 30, "classes": 3}
 SPECS: dict[str, dict[str, Any]] = {
-    "mitigations": yaml.safe_load((Path(__file__).parent / "small.yaml").read_text(encoding="utf8")),
+    "mitigations": {
+        "data": PURCHASES,
+        "split": {"members": 150, "nonmembers": 150},
+        "target": {"kind": "train", "estimator": {"kind": "random_forest", "params": {"n_estimators": 10}}},
+        "shadows": {"count": 2},
+        "attacks": [{"kind": "shokri", "model": {"kind": "logistic_regression"}}, {"kind": "loss"}],
+        "mitigations": [{"kind": "rounding", "decimals": 1}, {"kind": "params", "params": {"min_samples_leaf": 20}}],
+    },
     "online": {
         "data": PURCHASES,
         "split": {"members": 150, "nonmembers": 150},

@@ -236,7 +236,7 @@ def test_the_command_s_columns_and_answers_stand_above_the_spec_s(tmp_path, comm
             r"--column='target' must be ROLE=NAME; the roles are prediction, label, is_member, record_id",
         ),
         (["y=target"], None, "--column='y=target' must be ROLE=NAME"),
-        ([], "odds", r"answers='odds': Input should be 'probabilities', 'percent' or 'logits'"),
+        ([], "odds", r"answers='odds': expected one of probabilities, percent, logits"),
     ],
 )
 def test_options_that_are_none(columns: list[str], answers: str | None, said: str) -> None:
