@@ -17,15 +17,15 @@ from umbrameter.records.build import AnyData, build
 from umbrameter.records.metadata import SourceMetadata
 from umbrameter.records.parquet import open_source
 from umbrameter.records.reader import Records
+from umbrameter.running.stages import queries_of
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.layout import AuditInputs, lay_out
 from umbrameter.steps.split import Split, SplitMetadata
 from umbrameter.steps.target import TargetIdentity
-from umbrameter.steps.target_answers import QueryStep
 from umbrameter.steps.training import Training
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Step
+from umbrameter.store.steps import Step, ensure
 
 PROBES = (100, 400)
 """Records of the two trainings that times are estimated from."""
@@ -86,9 +86,7 @@ def preview(spec: AuditSpec, source: AnyData, store: Store, is_timed: bool = Tru
     formats = tuple(_formats(source))
     records = Records.open(store, build(source, store, spec.membership).path)
     step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
-    with store.write(step.recipe) as draft:
-        step.make(store, draft)
-    split = store.open(step.recipe.path)
+    split = store.open(ensure(store, step))
     target = None if spec.target.trained_here else TargetIdentity({}, "")
     variants = lay_out(AuditInputs(spec.repeated()[0], records, split, target))
     seconds = _seconds(spec, records, variants) if is_timed else None
@@ -171,7 +169,7 @@ def _queries(found: Preview, store: Store) -> Iterator[str]:
     if found.spec.target.trained_here or not found.spec.target.can_be_queried:
         return
     needed = Counter[str]()
-    for step in {s.recipe.path: s for v in found.variants for s in _steps(v) if isinstance(s, QueryStep)}.values():
+    for step in {step.recipe.path: step for variant in found.variants for step in queries_of(variant)}.values():
         needed[step.purpose] += step.n_queries(store)
     shares = "; ".join(f"{n:,} {purpose}" for purpose, n in needed.items())
     yield f"Queries: {needed.total():,} at most ({shares}), and some to check that the model stays the same"

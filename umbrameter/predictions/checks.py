@@ -1,7 +1,5 @@
 """Columns of stored predictions as arrays, or what is wrong with them."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,23 +9,12 @@ from umbrameter.predictions.columns import is_list, lists_in, may_be_fraction, w
 from umbrameter.records.parquet import is_text, value_type
 from umbrameter.typing import Array, Bools, Floats, Ints
 
+PREDICTIONS = "the predictions"
+"""What an error about several faults says has to be corrected."""
+
 
 class FaultError(DataError):
     """What is wrong with a column; whoever reads the file says which file it is."""
-
-
-def refuse(faults: Iterable[str]) -> None:
-    """Raise one error that says all that is wrong, unless there is nothing.
-
-    Raises
-    ------
-    DataError
-        When there are faults; a single one as it is, several as a list.
-    """
-    distinct = list(dict.fromkeys(faults))
-    if distinct:
-        lines = [f"the predictions need {len(distinct)} corrections:", *(f"  - {fault}" for fault in distinct)]
-        raise DataError(distinct[0] if len(distinct) == 1 else "\n".join(lines))
 
 
 def first_bad(bad: Bools, start: int, values: Array, expected: str) -> None:

@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from umbrameter.errors import DataError
-from umbrameter.predictions.checks import FaultError, first_bad, integers, labels, n_answers, numbers, refuse
+from umbrameter.predictions.checks import PREDICTIONS, FaultError, first_bad, integers, labels, n_answers, numbers
 from umbrameter.predictions.columns import is_plain, is_whole, may_be_fraction, whole
 from umbrameter.predictions.probabilities import class_index, improbable, listed, place_of
 from umbrameter.predictions.roles import ROLES, AnswerColumns, Role, answer_columns, numbered_classes, role_columns
 from umbrameter.predictions.scales import Scale, as_probabilities, scale_of
 from umbrameter.predictions.vectors import Vectors
-from umbrameter.records.parquet import Source, open_source, value_type
+from umbrameter.records.parquet import Source, open_source, refuse, value_type
 from umbrameter.records.sides import WRITTEN, other_values, sides
 from umbrameter.statistics.paired import distortion
 from umbrameter.typing import Array, Bools, Floats, Ints
@@ -96,7 +96,7 @@ class StoredPredictions:
         self._answers, unclear = self._find_answers()
         faults = [*self._absent(is_shadow), *unclear]
         if faults:
-            refuse([*(str(self._error(fault)) for fault in faults), *self.faults()])
+            refuse([*(str(self._error(fault)) for fault in faults), *self.faults()], PREDICTIONS)
 
     def _check_files(self) -> None:
         """Refuse files that have other columns than the first, which would be left out or filled up unseen."""

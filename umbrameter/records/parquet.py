@@ -6,7 +6,7 @@ columns mean (`columns`), or what their values may be (`encoding`).
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -162,17 +162,25 @@ class Source:
         return pa.Table.from_batches(self.batches(names, BATCH), pa.schema([self.schema.field(name) for name in names]))
 
 
-def refuse(faults: Sequence[str]) -> None:
-    """Raise one error that has all faults, unless there are none.
+def refuse(faults: Iterable[str], what: str = "the data") -> None:
+    """Raise one error that says all that is wrong, unless there is nothing.
+
+    Parameters
+    ----------
+    faults
+        What is wrong, a sentence each.
+    what
+        What has to be corrected, in the plural.
 
     Raises
     ------
     DataError
         When there are faults; a single one as it is, several as a list.
     """
-    if faults:
-        lines = [f"the data need {len(faults)} corrections:", *(f"  - {fault}" for fault in faults)]
-        raise DataError(faults[0] if len(faults) == 1 else "\n".join(lines))
+    distinct = list(dict.fromkeys(faults))
+    if distinct:
+        lines = [f"{what} need {len(distinct)} corrections:", *(f"  - {fault}" for fault in distinct)]
+        raise DataError(distinct[0] if len(distinct) == 1 else "\n".join(lines))
 
 
 def is_text(kind: pa.DataType) -> bool:

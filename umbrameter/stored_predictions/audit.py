@@ -26,9 +26,10 @@ from umbrameter.evaluation.utility import accuracies, utility_and_change
 from umbrameter.evaluation.verdict import decide
 from umbrameter.mitigations import answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
-from umbrameter.predictions.checks import refuse
+from umbrameter.predictions.checks import PREDICTIONS
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.predictions.probabilities import listed
+from umbrameter.records.parquet import refuse
 from umbrameter.report import figures, html
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.recommendation import recommend
@@ -82,7 +83,7 @@ def score_stored(
     try:
         return _measured(predictions, shadow, spec)
     except DataError:
-        refuse([*predictions.faults(), *([] if shadow is None else shadow.faults())])
+        refuse([*predictions.faults(), *([] if shadow is None else shadow.faults())], PREDICTIONS)
         raise
 
 

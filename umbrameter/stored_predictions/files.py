@@ -1,8 +1,9 @@
 """Open the files of an audit of stored predictions, and say all that is wrong with them at once."""
 
 from umbrameter.errors import DataError
-from umbrameter.predictions.checks import refuse
+from umbrameter.predictions.checks import PREDICTIONS
 from umbrameter.predictions.parquet import StoredPredictions
+from umbrameter.records.parquet import refuse
 from umbrameter.spec.score import ScoreSpec
 
 
@@ -34,5 +35,5 @@ def open_files(
             )
         except DataError as error:
             faults.append(str(error))
-    refuse(faults)
+    refuse(faults, PREDICTIONS)
     return opened[0], opened[1] if shadow is not None else None
