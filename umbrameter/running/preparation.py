@@ -48,8 +48,6 @@ def prepare_records(session: Session) -> str:
 def _prepare_records(session: Session) -> str:
     """Check the records and write them as Parquet parts."""
     spec = session.spec
-    if session.driver.draws_figures:
-        session.begin("figures", lambda: import_module("umbrameter.report.run_figures"))
     with session.stage("prepare", 1):
         source = spec.data
         if isinstance(source, CatalogueData | GeneratedData):
@@ -58,7 +56,10 @@ def _prepare_records(session: Session) -> str:
         is_stored = session.store.find(recipe) is not None
         if not is_stored:  # else the whole audit may be in the store, and needs no workers
             session.begin(WORKERS, session.workers.start)
+            if session.driver.draws_figures:
+                session.begin("figures", lambda: import_module("umbrameter.report.figures"))
         path = build(source, session.store, spec.membership).path
+        session.made_here.add(path)
         session.count({path}, set() if is_stored else {path})
     return path
 
