@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +55,16 @@ def finished(*arguments: str) -> Time:
 
 
 def silences(*arguments: str) -> tuple[float, float]:
-    """Run the command on a pipe; return the seconds until its first line, and the longest time without a line."""
+    """Run the command on a terminal; return the seconds until something is shown, and the longest without a change."""
+    ours, theirs = os.openpty()
     start = time.perf_counter()
     times = [start]
-    command = [*audit.COMMAND, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        times += [time.perf_counter() for _ in process.stderr]
-    times.append(time.perf_counter())
+    with subprocess.Popen([*audit.COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        with suppress(OSError):  # that is how the end of a terminal is read
+            while os.read(ours, 1 << 16):
+                times.append(time.perf_counter())
+    os.close(ours)
     return times[1] - start, float(np.diff(times).max())
 
 
@@ -140,7 +143,7 @@ def everything_stored(folder: Path) -> list[Row]:
         first, longest = silences(*command[2:], *more)
         lines = f"{what}, Adult with everything in the store: until the first line"
         rows.append(Row(lines, f"{first:.1f} s", "1 s", first, 1, None, True))
-        lines = f"{what}, Adult with everything in the store: longest time without a line"
+        lines = f"{what}, Adult with everything in the store: longest time without a change on the terminal"
         rows.append(Row(lines, f"{longest:.1f} s", "3 s", longest / 3, 1, None, True))
     return rows
 
