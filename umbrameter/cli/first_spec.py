@@ -175,7 +175,7 @@ def _lines(path: str, label: str, choice: _Choice) -> Iterator[str]:
     yield f"name: {name.strip('-_.') or 'table'}"
     yield "data:"
     yield "  kind: table"
-    yield f"  path: {json.dumps(path)}  # {source.files[0].format.describe()}; {source.n_rows:,} records"
+    yield f"  path: {json.dumps(path)}  # {source.describe()}; {source.n_rows:,} records"
     yield f"  label: {json.dumps(label)}"
     types = "; ".join(f"{field.name} {field.type}" for field in source.schema if field.name != label)
     yield f"  # columns: {types if len(types) < 900 else types[:900] + ' ...'}"

@@ -14,8 +14,8 @@ import numpy as np
 
 from umbrameter.errors import UmbrameterError
 from umbrameter.records.build import AnyData, build
+from umbrameter.records.in_words import found_in_words, listed
 from umbrameter.records.metadata import SourceMetadata
-from umbrameter.records.parquet import open_source
 from umbrameter.records.reader import Records
 from umbrameter.running.stages import queries_of
 from umbrameter.spec.audit import AuditSpec
@@ -30,9 +30,6 @@ from umbrameter.store.steps import Step, ensure
 PROBES = (100, 400)
 """Records of the two trainings that times are estimated from."""
 
-SHOWN = 40
-"""Columns and classes that are listed, at most."""
-
 
 @dataclass(frozen=True)
 class Preview:
@@ -42,8 +39,6 @@ class Preview:
     ----------
     spec
         The audit.
-    formats
-        What each file is, a line each.
     records
         The opened records.
     sizes
@@ -55,7 +50,6 @@ class Preview:
     """
 
     spec: AuditSpec
-    formats: tuple[str, ...]
     records: Records
     sizes: SplitMetadata
     variants: tuple[TrainedVariant, ...]
@@ -83,14 +77,13 @@ def preview(spec: AuditSpec, source: AnyData, store: Store, is_timed: bool = Tru
     PlanError
         When the audit asks for more than the data hold.
     """
-    formats = tuple(_formats(source))
     records = Records.open(store, build(source, store, spec.membership).path)
     step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
     split = store.open(ensure(store, step))
     target = None if spec.target.trained_here else TargetIdentity({}, "")
     variants = lay_out(AuditInputs(spec.repeated()[0], records, split, target))
     seconds = _seconds(spec, records, variants) if is_timed else None
-    return Preview(spec, formats, records, SplitMetadata.read(split), variants, seconds)
+    return Preview(spec, records, SplitMetadata.read(split), variants, seconds)
 
 
 def describe(spec: AuditSpec, source: AnyData) -> list[str]:
@@ -103,11 +96,10 @@ def describe(spec: AuditSpec, source: AnyData) -> list[str]:
 def in_words(found: Preview, store: Store) -> Iterator[str]:
     """Yield what an audit would find, a line each; the store has the records."""
     meta = SourceMetadata.read(found.records.artefact)
-    yield from (f"File {line}" for line in found.formats)
+    yield from map(": ".join, found_in_words(found.records).items())
     pairs = zip(meta.classes, meta.label_counts, strict=True)
-    classes = _listed([f"{value} ({n:,})" for value, n in pairs])
+    classes = listed([f"{value} ({n:,})" for value, n in pairs])
     yield f"Records: {meta.n_records:,} with {meta.n_features:,} features, in {len(meta.classes)} classes: {classes}"
-    yield f"Columns: {_listed(_columns(found.records))}"
     yield from (f"Warning: {warning}" for warning in meta.warnings)
     s = found.sizes
     unused = f", {s.n_unused:,} unused" if s.n_unused else ""
@@ -119,31 +111,6 @@ def in_words(found: Preview, store: Store) -> Iterator[str]:
     if found.seconds is not None:
         yield f"Time: about {_duration(found.seconds)} of training on one core, besides reading and reporting"
     yield from _queries(found, store)
-
-
-def _formats(source: AnyData) -> Iterator[str]:
-    for name, path in source.paths.items():
-        opened = open_source(path, f"data.{name}", source.csv)
-        kinds = Counter(file.format.describe() for file in opened.files)
-        for kind, n in kinds.items():
-            yield f"{path}: {kind}" + (f", {n} files" if n > 1 else "")
-
-
-def _columns(records: Records) -> list[str]:
-    """Return each column of the source with its type and what it becomes."""
-    texts = []
-    for field in records.schema:
-        is_category = field.name in records.metadata.categories
-        n = len(records.metadata.categories.get(field.name, ()))
-        is_time = str(field.type).startswith(("date", "time", "duration"))
-        became = f", {n} categories" if is_category else ", as days" if is_time else ""
-        kind = "text" if is_category else str(field.type)
-        texts.append(f"{field.name} ({kind}{became})")
-    return texts
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
 
 
 def _models(variants: Sequence[TrainedVariant]) -> tuple[int, int]:

@@ -197,6 +197,11 @@ class StoredPredictions:
                 start += part.num_rows
 
     @property
+    def format(self) -> str:
+        """The format of the files, with the dialect of CSV."""
+        return self._source.describe()
+
+    @property
     def columns(self) -> list[str]:
         """The roles that have a column, the columns of answers, and all others."""
         return [*self._role_columns, *self._answers.columns, *self._further]

@@ -115,6 +115,8 @@ class Look:
         Which features to leave out of the matrix, since they have one value or none, shape (n_features,).
     known
         Each row's part and place in the membership table, as far as known; see `Membership.look_up`.
+    formats
+        See `SourceMetadata`.
     """
 
     intake: Intake
@@ -124,6 +126,7 @@ class Look:
     dropped: Bools
     left_out: Bools
     known: dict[str, Array] | None
+    formats: dict[str, str]
 
     @property
     def schema(self) -> pa.Schema:
@@ -168,7 +171,8 @@ def look_at(source: AnyData, membership: Membership | None = None) -> Look:
     if left_out.all():
         faults.append("data.features: no column is left as a feature; each has the same value in every record, or none")
     warnings = ([source.note] if source.note else []) + _oddities(census, left_out) + warnings
-    return Look(intake, census, tuple(faults), tuple(warnings), dropped, left_out, known)
+    formats = {name: part.describe() for name, part in opened.items()}
+    return Look(intake, census, tuple(faults), tuple(warnings), dropped, left_out, known, formats)
 
 
 def _intake(source: AnyData, opened: Mapping[str, Source]) -> tuple[Intake, list[str]]:
@@ -392,4 +396,5 @@ def _metadata(look: Look, label_counts: Ints) -> SourceMetadata:
         missing=_missing(look),
         warnings=look.warnings,
         is_known=look.known is not None,
+        formats=look.formats,
     )

@@ -6,6 +6,7 @@ columns mean (`columns`), or what their values may be (`encoding`).
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -103,6 +104,11 @@ class Source:
     def n_rows(self) -> int:
         """The number of rows."""
         return sum(file.n_rows for file in self.files)
+
+    def describe(self) -> str:
+        """Return the formats of the files in a few words: of CSV, the dialect."""
+        kinds = Counter(file.format.describe() for file in self.files)
+        return "; ".join(kind + (f", {n} files" if n > 1 else "") for kind, n in kinds.items())
 
     def _kind(self, name: str) -> pa.DataType:
         kinds = [file.schema.field(name).type for file in self.files if file.kind(name) is not None]

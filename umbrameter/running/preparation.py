@@ -11,6 +11,7 @@ from typing import Any
 
 from umbrameter.evaluation.decidable import sentences
 from umbrameter.records.build import build, records_recipe
+from umbrameter.records.in_words import found_in_words
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import CatalogueData, GeneratedData
 from umbrameter.running import stage_jobs
@@ -60,6 +61,8 @@ def _prepare_records(session: Session) -> str:
             session.begin(WORKERS, session.workers.start)
         path = build(source, session.store, spec.membership).path
         session.count({path}, set() if is_stored else {path})
+    found = found_in_words(Records.open(session.store, path))
+    log.info(". ".join(map(": ".join, found.items())), extra={"is_notice": True})
     return path
 
 

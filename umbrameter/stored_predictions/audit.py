@@ -122,6 +122,7 @@ def _measured(
             n_records=predictions.n_records,
             n_features=0,
             n_classes=predictions.n_classes,
+            files={f.name: f.format for f in (predictions, shadow) if f is not None},
             warnings=[*predictions.notes, *_warnings(audited)],
         ),
         target=_target(audited, predictions.n_classes),
