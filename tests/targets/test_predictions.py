@@ -18,7 +18,8 @@ from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.target_answers import StoredQuery

@@ -17,9 +17,11 @@ from umbrameter.records.build import AnyData, build
 from umbrameter.records.in_words import found_in_words, listed
 from umbrameter.records.metadata import SourceMetadata
 from umbrameter.records.reader import Records
+from umbrameter.running.refusals import all_at_once, unknown_target
 from umbrameter.running.stages import queries_of
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import Split, SplitMetadata
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.training import Training
@@ -77,12 +79,14 @@ def preview(spec: AuditSpec, source: AnyData, store: Store, is_timed: bool = Tru
     PlanError
         When the audit asks for more than the data hold.
     """
-    records = Records.open(store, build(source, store, spec.membership).path)
-    step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
-    split = store.open(ensure(store, step))
-    target = None if spec.target.trained_here else TargetIdentity({}, "")
+    with all_at_once(spec, lambda: source):
+        records = Records.open(store, build(source, store, spec.membership).path)
+        step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
+        split = store.open(ensure(store, step))
+    target = unknown_target(spec)
     variants = lay_out(AuditInputs(spec.repeated()[0], records, split, target))
-    seconds = _seconds(spec, records, variants) if is_timed else None
+    # A recipe that will be read off the target is not known yet.
+    seconds = _seconds(spec, records, variants) if is_timed and spec.estimator is not None else None
     return Preview(spec, records, SplitMetadata.read(split), variants, seconds)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
-from umbrameter.errors import DataError, brief
+from umbrameter.errors import DataError, brief, in_one
 from umbrameter.records.csv_tables import CsvTable
 from umbrameter.records.formats import Format, open_format
 from umbrameter.records.sources import CsvSettings
@@ -183,10 +183,8 @@ def refuse(faults: Iterable[str], what: str = "the data") -> None:
     DataError
         When there are faults; a single one as it is, several as a list.
     """
-    distinct = list(dict.fromkeys(faults))
-    if distinct:
-        lines = [f"{what} need {len(distinct)} corrections:", *(f"  - {fault}" for fault in distinct)]
-        raise DataError(distinct[0] if len(distinct) == 1 else "\n".join(lines))
+    if (error := in_one(faults, what)) is not None:
+        raise error
 
 
 def is_text(kind: pa.DataType) -> bool:
