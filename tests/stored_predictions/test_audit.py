@@ -233,7 +233,10 @@ def broken():
         "sum": (with_vectors(4, 0.3), r"has 1.5 in row 4 .* expected confidences that sum to 1 within 0.001"),
         "outside": (with_vectors(5, [1.5, -0.5, 0, 0, 0]), r"has .* in row 5 .* expected confidences in \[0, 1\]"),
         "label": (column(target, "label", pa.array(label)), r"has 5 in row 7 .* expected labels 0 \.\. 4"),
-        "float label": (column(target, "label", pa.array(label + 0.5)), r"has label of type double with .* not whole"),
+        "float label": (
+            column(target, "label", pa.array(label + 0.5)),
+            r"has the labels 0.5, 1.5, .* 5 confidences",
+        ),
         "one side": (
             column(target, "is_member", pa.array(np.ones(100, bool))),
             r"has only members .* needs members and",

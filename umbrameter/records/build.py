@@ -57,6 +57,7 @@ def records_recipe(source: AnyData, membership: Membership | None = None) -> Rec
     }
     if membership is not None:
         facts |= {"membership": _digests(membership.path, membership.setting), "id": membership.id}
+        facts |= {} if membership.member == "is_member" else {"member": membership.member}
     return Recipe("records", facts)
 
 

@@ -108,7 +108,8 @@ def errors_of(inputs: AuditInputs, is_split: bool = True) -> list[UmbrameterErro
     checks.append(partial(estimator_of, inputs))
     if inputs.estimator is not None and (spec.target.trained_here or spec.n_shadows):
         records, shadow_data = inputs.records, spec.shadows.data if spec.n_shadows else None
-        for mitigations in dict.fromkeys(plan.training for plan in plans_of(spec)):
+        ways = [plan.training for plan in plans_of(spec)]
+        for mitigations in (way for i, way in enumerate(ways) if way not in ways[:i]):
             training = Training(records.artefact.path, inputs.split.path, inputs.estimator, mitigations, spec.seed)
             checks.append(partial(refuse_values, training, records, shadow_data))
     return errors_in(*checks)

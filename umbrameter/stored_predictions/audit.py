@@ -28,7 +28,7 @@ from umbrameter.mitigations import answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.predictions.checks import PREDICTIONS
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.predictions.probabilities import listed
+from umbrameter.predictions.probabilities import class_index, listed, place_of
 from umbrameter.records.parquet import refuse
 from umbrameter.report import figures, html
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
@@ -91,7 +91,7 @@ def _measured(
     predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
 ) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
     started, clock = datetime.now(UTC), time.perf_counter()
-    if shadow is not None and shadow.classes != predictions.classes:
+    if shadow is not None and not _are_alike(shadow.classes, predictions.classes):
         raise DataError(
             f"{shadow.name}={shadow.path!r} has labels of the classes {listed(shadow.classes)}, and "
             f"{predictions.path!r} of {listed(predictions.classes)}; store the labels of both as integers 0 .. "
@@ -150,6 +150,12 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
         "report.html": html.render(report, drawn).encode(),
         **{f"figures/{name}.png": content for name, content in drawn.items()},
     }
+
+
+def _are_alike(classes: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Return whether two files' classes are the same in one order, however their labels are written."""
+    index = class_index(others)
+    return [place_of(label, index) for label in classes] == [*range(len(others))]
 
 
 @dataclass(frozen=True)
