@@ -148,7 +148,7 @@ def _signature(index: ModelIndex, known: RecordsMetadata, features: pa.Schema | 
 
 def _kind(field: pa.Field, known: RecordsMetadata) -> DataType | AnyType:
     """Return the type of MLflow's that a column of the source is given as."""
-    if field.name in known.categories:
+    if field.name in known.categories and not pa.types.is_dictionary(field.type):
         return DataType.string
     if pa.types.is_boolean(field.type):
         return DataType.boolean
@@ -156,7 +156,9 @@ def _kind(field: pa.Field, known: RecordsMetadata) -> DataType | AnyType:
         return DataType.long
     if pa.types.is_date(field.type) or pa.types.is_timestamp(field.type):
         return DataType.datetime
-    return AnyType() if pa.types.is_temporal(field.type) else DataType.double  # type: ignore[no-untyped-call]
+    # MLflow has no type for pandas' categories, nor for times of day and durations.
+    is_any = pa.types.is_dictionary(field.type) or pa.types.is_temporal(field.type)
+    return AnyType() if is_any else DataType.double  # type: ignore[no-untyped-call]
 
 
 def _example(index: ModelIndex, known: RecordsMetadata, features: pa.Schema | None) -> Any:

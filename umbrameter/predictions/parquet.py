@@ -68,8 +68,7 @@ class StoredPredictions:
     rounded
         Whether answers are rounded or cut off, and therefore need not sum to 1.
     columns
-        The columns by role, where they are not named by the role; of the answers also a start of names with a star for
-        the class, such as `proba_*`.
+        The columns by role, where they have other names; of the answers also `proba_*`, with a star for the class.
     answers
         The scale that the answers are on.
     is_shadow

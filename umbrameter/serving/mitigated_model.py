@@ -86,15 +86,15 @@ def load(folder: Path) -> "MitigatedModel":
     """Load a model that `write` wrote."""
     index = ModelIndex.model_validate_json((folder / INDEX).read_text(encoding="utf8"))
     classifier, plan = load_model((folder / MODEL).read_bytes()), MitigationPlan(index.mitigation)
-    features = None
-    if index.form != "matrix":
-        features = pa.ipc.read_schema(pa.py_buffer((folder / FEATURES).read_bytes()))
-        columns = Columns(index.feature_names, index.categories, (), features)
-        classifier = OnSource(classifier, columns, index.form, index.columns)
     if plan.learned is not None:
         guard = plan.learned.restore(load_model((folder / GUARD).read_bytes()), index.guard_seed)
         classifier = guard.wrap(classifier)
-    return MitigatedModel(wrapped(classifier, plan.answers), index, features)
+    mitigated = wrapped(classifier, plan.answers)
+    if index.form == "matrix":
+        return MitigatedModel(mitigated, index)
+    features = pa.ipc.read_schema(pa.py_buffer((folder / FEATURES).read_bytes()))
+    columns = Columns(index.feature_names, index.categories, (), features)
+    return MitigatedModel(OnSource(mitigated, columns, index.form, index.columns), index, features)
 
 
 class MitigatedModel:
@@ -135,7 +135,7 @@ class MitigatedModel:
         return answers
 
     def encoded(self, model_input: Any) -> Rows:
-        """Return records as the classifier reads them: shape (n_records, n_features), or a table of the source's columns."""
+        """Return records as the classifier reads them: shape (n_records, n_features), or as a table of the source."""
         if self.features is not None:
             self._check_columns(model_input, required_columns(self.features, self.index.columns))
             return as_source(model_input, self.features, self.index.categories)
