@@ -15,7 +15,7 @@ from umbrameter.report.sentences import likeness_sentence
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.statistics.metrics import measure
 from umbrameter.store.arrow import vector_column
-from umbrameter.stored_predictions.audit import page_and_figures, score_stored
+from umbrameter.stored_predictions.audit import report_files, score_stored
 
 
 def by_attack(report):
@@ -323,7 +323,7 @@ def test_mitigations_are_measured_by_two_attackers_and_those_of_the_training_are
     for result in trained:
         assert "acts in the training, and stored predictions cannot be retrained" in str(result.metrics["auc"])
     assert report.recommendation is not None
-    pages = page_and_figures(report, {})
+    pages = report_files(report, {})
     assert "figures/mitigations.png" in pages and b"What mitigations cost" in pages["report.html"]
 
 

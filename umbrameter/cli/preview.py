@@ -27,7 +27,7 @@ from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.training import Training
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Step, ensure
+from umbrameter.store.steps import ensure
 
 PROBES = (100, 400)
 """Records of the two trainings that times are estimated from."""
@@ -110,7 +110,7 @@ def in_words(found: Preview, store: Store) -> Iterator[str]:
     yield f"Split: {s.n_members:,} members, {s.n_nonmembers:,} non-members, {s.n_pool:,} in the pool{unused}"
     repeats = f", {found.spec.repeats} times" if found.spec.repeats > 1 else ""
     n_targets, n_shadows = _models(found.variants)
-    n_steps = len({step.recipe.path for variant in found.variants for step in _steps(variant)})
+    n_steps = len({path for variant in found.variants for path in variant.steps})
     yield f"Work: {n_targets} targets and {n_shadows} shadow models to train, in {n_steps:,} steps{repeats}"
     if found.seconds is not None:
         yield f"Time: about {_duration(found.seconds)} of training on one core, besides reading and reporting"
@@ -121,19 +121,6 @@ def _models(variants: Sequence[TrainedVariant]) -> tuple[int, int]:
     own = [variant for variant in variants if variant.has_own_models]
     n_targets = sum(not isinstance(variant.target, TargetIdentity) for variant in own)
     return n_targets, sum(len(variant.trained) for variant in own)
-
-
-def _steps(variant: TrainedVariant) -> list[Step]:
-    steps: list[Step] = [variant.target, variant.query]
-    if variant.drawn is not None:
-        steps.append(variant.drawn)
-    for more in (variant.population, variant.noisy, variant.searches, variant.trained, variant.shadows):
-        steps.extend(more)
-    steps += [*variant.merges, *variant.references, *variant.controls, *variant.guarantees]
-    steps += variant.input_steps.values()
-    for measurement in variant.measurements:
-        steps += [measurement.scoring, measurement.evaluation, measurement.utility]
-    return steps
 
 
 def _queries(found: Preview, store: Store) -> Iterator[str]:

@@ -4,7 +4,6 @@ Belongs here: where chunks run. Does not belong here: what a chunk is (`umbramet
 """
 
 import gc
-import os
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,7 +28,11 @@ class LocalWorkers:
     trains_side_by_side = False
 
     def __init__(self, n: int | None = None):
-        self._n = max(1, _n_cores() if n is None else n)
+        if n is None:
+            from loky import cpu_count  # which heeds a container's quota, and what this process may use
+
+            n = cpu_count()
+        self._n = max(1, n)
         self._executor: ProcessPoolExecutor | None = None
         self._lock, self._here = threading.Lock(), threading.Lock()
 
@@ -87,11 +90,6 @@ class LocalWorkers:
                 # loky and not multiprocessing: it runs neither a script's lines nor a notebook's a second time.
                 self._executor = ProcessPoolExecutor(self._n)
         return self._executor
-
-
-def _n_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ready() -> None:

@@ -318,3 +318,17 @@ def _ledger(report: Report) -> dict[str, Any]:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
+
+
+def page_and_figures(report: Report, figures: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a report that a reader opens, by name.
+
+    Parameters
+    ----------
+    report
+        The report.
+    figures
+        Its figures, as PNG files by name.
+    """
+    pictures = {f"figures/{name}.png": content for name, content in figures.items()}
+    return {"report.html": render(report, figures).encode(), **pictures}

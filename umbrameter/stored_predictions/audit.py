@@ -30,7 +30,8 @@ from umbrameter.predictions.checks import PREDICTIONS
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.predictions.probabilities import class_index, listed, place_of
 from umbrameter.records.parquet import refuse
-from umbrameter.report import figures, html
+from umbrameter.report import figures
+from umbrameter.report.html import page_and_figures
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.recommendation import recommend
 from umbrameter.report.selection import strongest
@@ -136,7 +137,7 @@ def _measured(
     return report, {name: roc_curve(values, audited.is_member)[:2] for name, values in audited.scores.items()}
 
 
-def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
+def report_files(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
     """Return a report's files by name: `report.json`, `report.html` and figures."""
     classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
@@ -145,11 +146,7 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
     }
     if any(result.mitigation for result in report.results):
         drawn["mitigations"] = figures.png(figures.mitigations(report))
-    return {
-        "report.json": report.model_dump_json(indent=1).encode(),
-        "report.html": html.render(report, drawn).encode(),
-        **{f"figures/{name}.png": content for name, content in drawn.items()},
-    }
+    return {"report.json": report.model_dump_json(indent=1).encode(), **page_and_figures(report, drawn)}
 
 
 def _are_alike(classes: Sequence[Any], others: Sequence[Any]) -> bool:
