@@ -1,16 +1,19 @@
 """Local workers: what they make, and what happens when one dies."""
 
 import os
+import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import loky
+import numpy as np
 import pytest
 
 from tests.note_step import Note
 from umbrameter.errors import ComputeError, DataError
 from umbrameter.local.workers import LocalWorkers
-from umbrameter.store.artefacts import Store
+from umbrameter.store.artefacts import Draft, Recipe, Store
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -45,3 +48,30 @@ def test_there_is_a_worker_for_each_core_unless_said_otherwise() -> None:
         assert LocalWorkers().n_workers() == 1
     finally:
         os.sched_setaffinity(0, given)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A step after which its process keeps 400 MB more, up to 800, a moment after loky last looked."""
+
+    name: str
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe("words", {"name": self.name})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        if len(KEPT) < 2:
+            KEPT.append(np.ones(50 * 2**20))
+        time.sleep(1.1)
+        draft.meta["pid"] = os.getpid()
+
+
+KEPT: list[object] = []
+
+
+@pytest.mark.slow
+def test_a_process_that_keeps_much_goes_on(tmp_path: Path) -> None:
+    with closing(LocalWorkers(2)) as workers:
+        paths = [workers.perform(str(tmp_path), [Grown(name)])[0] for name in "abcdefgh"]
+    assert len({Store(tmp_path).open(path).meta["pid"] for path in paths}) <= 2

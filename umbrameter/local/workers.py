@@ -8,11 +8,17 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from joblib import cpu_count
+
 from umbrameter.errors import ComputeError
 from umbrameter.store.steps import Step, perform
 
 if TYPE_CHECKING:  # imported where it is used: work that is all in the store needs no processes
     from loky.process_executor import ProcessPoolExecutor
+
+
+KEEPS_GROWING = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
+"""Environment of the processes: loky would restart one that grows by 300 MB, as by torch, or records that it keeps."""
 
 
 class LocalWorkers:
@@ -28,11 +34,8 @@ class LocalWorkers:
     trains_side_by_side = False
 
     def __init__(self, n: int | None = None):
-        if n is None:
-            from loky import cpu_count  # which heeds a container's quota, and what this process may use
-
-            n = cpu_count()
-        self._n = max(1, n)
+        # joblib's is loky's, which heeds a container's quota and what this process may use.
+        self._n = max(1, cpu_count() if n is None else n)
         self._executor: ProcessPoolExecutor | None = None
         self._lock, self._here = threading.Lock(), threading.Lock()
 
@@ -88,7 +91,7 @@ class LocalWorkers:
         with self._lock:
             if self._executor is None:
                 # loky and not multiprocessing: it runs neither a script's lines nor a notebook's a second time.
-                self._executor = ProcessPoolExecutor(self._n)
+                self._executor = ProcessPoolExecutor(self._n, env=KEEPS_GROWING)
         return self._executor
 
 
