@@ -7,6 +7,7 @@ the store already holds.
 import logging
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from umbrameter import __version__
 from umbrameter.errors import ComputeError, brief
 from umbrameter.store.artefacts import digest
-from umbrameter.store.steps import Step, perform
+from umbrameter.store.steps import Step, paths_of, perform
 
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
-    from distributed import Client, Future, LocalCluster, Security
+    from distributed import Client, LocalCluster, Security
+    from distributed import Future as DaskFuture
 
 log = logging.getLogger("umbrameter.cluster")
 
@@ -124,6 +126,8 @@ class Cluster:
         self._client: Client | None = None
         self._lock = threading.Lock()  # many threads may ask for the workers first; one starts them
         self._open = ExitStack()
+        self._aside = threading.Lock()
+        self.made_here: set[str] = set()
 
     def __enter__(self) -> "Cluster":
         """Return the cluster; nothing is started yet."""
@@ -134,11 +138,6 @@ class Cluster:
     ) -> None:
         """Stop the workers; work that still runs after an error is abandoned."""
         self._open.close()
-
-    @property
-    def are_here(self) -> bool:
-        """Whether the work runs in this process."""
-        return self.compute.workers == 0
 
     @property
     def models_a_task(self) -> int | None:
@@ -173,12 +172,15 @@ class Cluster:
         from distributed import CancelledError, KilledWorker
         from distributed.client import FutureCancelledError
 
+        if self._perform_here(root, steps):
+            return list(paths_of(steps))
         client = self._connected()
         # Named by the work, so that Dask runs a chunk once even if it is submitted twice at a time.
         key = f"{steps[0].recipe.kind}-{digest([step.recipe.key for step in steps])[:24]}"
         resources = self.compute.resources or None
         # The longest chunks first, so that all workers end at about the same time.
         options = {"key": key, "resources": resources, "priority": len(steps)}
+        self.made_here.update(paths_of(steps) if self.compute.workers == 0 else ())
         future = client.submit(perform, root, tuple(steps), pure=True, **options)
         try:
             return self._result(client, future)
@@ -193,7 +195,34 @@ class Cluster:
         finally:
             future.release()
 
-    def _result(self, client: "Client", future: "Future[list[str]]") -> list[str]:
+    def _perform_here(self, root: str, steps: Sequence[Step]) -> bool:
+        """Run steps in this process if local workers are not there yet and nothing else runs here; return whether so.
+
+        The first steps of an audit, such as training the target, wait for each other, not for two processes to start.
+        """
+        is_started = self._client is not None or self.compute.dask is not None
+        if is_started or self.compute.workers == 0 or self.compute.memory or not self._aside.acquire(blocking=False):
+            return False
+        done = Future[None]()
+
+        def run() -> None:
+            with suppress(InvalidStateError):  # cancelled by then
+                try:
+                    perform(root, steps)
+                    done.set_result(None)
+                except Exception as error:
+                    done.set_exception(error)
+                finally:
+                    self._aside.release()
+
+        # A thread that the end of the process does not wait for: after Ctrl-C, nobody needs what it makes.
+        threading.Thread(target=run, name="chunk", daemon=True).start()
+        self._open.callback(done.cancel)
+        done.result()
+        self.made_here.update(paths_of(steps))
+        return True
+
+    def _result(self, client: "Client", future: "DaskFuture[list[str]]") -> list[str]:
         """Wait for a future; raise an error when the local workers have ended and none came back.
 
         Dask restarts a worker that dies, but gives up on one that dies while it starts; its work then waits for ever.

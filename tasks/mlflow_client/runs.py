@@ -15,7 +15,7 @@ import mlflow
 import numpy as np
 import pyarrow as pa
 import yaml
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,13 +47,16 @@ from umbrameter.report.text import mitigation_name
 from umbrameter.serving import attack_models
 from umbrameter.statistics.estimates import Interval, NotMeasured
 from umbrameter.steps.attack_models import model_files
-from umbrameter.store.artefacts import Store
+from umbrameter.store.artefacts import Store, digest
 
 PARAM_LENGTH = 500
 """Characters of a parameter's value that are kept; MLflow would take more, but nobody would read them."""
 
 MOST_METRICS = 900
 """Figures in one call: MLflow takes 1,000 items, parameters and tags among them."""
+
+MODELS = "artefacts"
+"""The tag of a logged model with the digest of what it was made from."""
 
 FAILURES = (MlflowException, SQLAlchemyError, OSError, pa.ArrowException)
 """Errors of a tracking store that is unreachable or full."""
@@ -267,7 +270,7 @@ def _log_attack(
     _upload(client, run, store, folder, [name for name in _figures(store, folder) if "mitigations" not in name])
     measured = read_run_artefacts(store, folder).without_mitigation().get(result.attack)
     if measured is not None and measured.attack_models:
-        _log_models(run, store, measured.attack_models, report.target.n_classes, result, address)
+        _log_models(client, experiment, run, store, measured.attack_models, report.target.n_classes, result, address)
     client.set_terminated(run, "FINISHED")
 
 
@@ -315,11 +318,26 @@ def _params(nested: Mapping[str, Any]) -> list[Param]:
     return [Param(key, without_secrets(str(value))[:PARAM_LENGTH]) for key, value in flatten(nested)]
 
 
-def _log_models(run: str, store: Store, paths: Sequence[str], n_classes: int, result: Result, address: str) -> None:
-    """Log an attack's models as one MLflow model: prediction vector and label in, P(OUT) and P(IN) out.
+def _log_models(
+    client: mlflow.MlflowClient,
+    experiment: str,
+    run: str,
+    store: Store,
+    paths: Sequence[str],
+    n_classes: int,
+    result: Result,
+    address: str,
+) -> None:
+    """Log an attack's models as one MLflow model, or link the one that an earlier run of the experiment has logged.
 
-    Their files are copied as they are: skops would take a minute to write a hundred forests anew.
+    It takes a prediction vector and a label, and returns P(OUT) and P(IN). The models' files are copied as they are:
+    skops would take a minute to write a hundred forests anew.
     """
+    tag = digest([*paths])
+    for model in client.search_logged_models([experiment], f"tags.{MODELS} = '{tag}'"):
+        if model.status == LoggedModelStatus.READY:  # or else a killed run's
+            client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
+            return
     versions = Estimator.model_validate(result.params["attack"]["model"]).versions
     # `log_model` has no client: it logs to the current run at the current address.
     with tempfile.TemporaryDirectory() as name, at(address), mlflow.start_run(run_id=run):
@@ -330,6 +348,7 @@ def _log_models(run: str, store: Store, paths: Sequence[str], n_classes: int, re
             data_path=name,
             signature=infer_signature(np.zeros((1, n_classes + 1)), np.zeros((1, 2))),
             pip_requirements=[f"{name}=={v}" for name, v in {**versions, "umbrameter": __version__}.items()],
+            tags={MODELS: tag},
         )
 
 

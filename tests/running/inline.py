@@ -31,7 +31,7 @@ NOWHERE = "http://127.0.0.1:9"
 class Here:
     """Workers who make steps where they are asked for."""
 
-    are_here = True
+    made_here: frozenset[str] = frozenset()
     models_a_task: int | None = None
     trains_side_by_side = False
 

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from tests.outside import StretchedQuery
 from tests.running.inline import Finished, TaskRun, audited
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
+from umbrameter.report import Report
+from umbrameter.report.run_artefacts import RunArtefacts
+from umbrameter.report.run_figures import DrawFigures
 from umbrameter.running import stages
 from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, QueryStep, TargetQuery
 from umbrameter.store.steps import kind_of
@@ -209,9 +212,13 @@ def test_the_second_run_has_the_same_figures_in_a_folder_of_its_own(everything: 
     assert (again.report.ledger.fits, again.report.ledger.queries) == (0, 0)
 
 
-def test_what_is_there_is_one_chunk(again: Finished) -> None:
-    by_variant = Counter(run.chunk.title.partition(" of ")[2] for run in again.graph.of("fit_shadow_models"))
-    assert {*by_variant.values()} == {1} and len(by_variant) == 4
+def test_what_is_there_is_one_chunk_of_each_job(again: Finished) -> None:
+    made = [run for run in again.graph.runs if run.chunk is not None]
+    twice = {"merge_attack_data"}  # before and after a guard
+    assert {name for name, n in Counter(run.name for run in made).items() if n > 1} == twice
+    (models,) = again.graph.of("fit_shadow_models")
+    assert models.chunk.title == "shadow models 0-2 of the target and 3 more"
+    assert len(models.makes) == 12 and models.value is True
 
 
 def test_one_shadow_model_that_is_gone_is_made_again_alone(everything: Finished, tmp_path: Path) -> None:
@@ -225,8 +232,33 @@ def test_one_shadow_model_that_is_gone_is_made_again_alone(everything: Finished,
         mended = audited(everything.session.spec, tmp_path / "copy")
     assert mended.session.made == {first}
     states = [(len(run.makes), run.value) for run in mended.graph.of("fit_shadow_models")][:2]
-    assert states == [(2, True), (1, False)]
+    assert states == [(11, True), (1, False)]
     assert mended.report.results_json() == everything.report.results_json()
+
+
+def test_figures_are_drawn_once_for_the_same_results(everything: Finished, again: Finished) -> None:
+    artefacts = RunArtefacts.of(everything.variants)
+    drawn = DrawFigures(everything.report, artefacts)
+    assert DrawFigures(again.report, artefacts).recipe == drawn.recipe
+    stored = everything.session.store.find(drawn.recipe)
+    assert stored is not None and len(stored.files) == 3
+    for name in stored.files:
+        for finished in (everything, again):
+            assert Path(finished.root, finished.folder, "figures", name).read_bytes() == stored.data(name)
+
+
+@pytest.mark.parametrize("change", ["a figure", "the name", "the number of non-members"])
+def test_other_results_get_figures_of_their_own(everything: Finished, change: str) -> None:
+    changed = everything.report.model_dump(mode="json")
+    if change == "a figure":
+        changed["results"][0]["metrics"]["auc"]["value"] += 1e-9
+    elif change == "the name":
+        changed["audit"]["name"] = "another"
+    else:
+        changed["target"]["n_nonmembers"] += 1
+    artefacts = RunArtefacts.of(everything.variants)
+    recipes = [DrawFigures(r, artefacts).recipe for r in (everything.report, Report.model_validate(changed))]
+    assert recipes[0] != recipes[1]
 
 
 # Queries

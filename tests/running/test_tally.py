@@ -235,7 +235,7 @@ def test_the_cost_tells_what_was_made_from_what_was_there_by_stage(session: Sess
         "first": {paths["a"]},
         "second": {paths["b"]},
     }
-    assert cost.n_sent == 7 and cost.works_here
+    assert cost.n_sent == 7 and cost.made_here == set()
     assert all(0 <= stage.seconds <= cost.seconds for stage in cost.stages.values())
     assert cost.peak_rss_mb > 10 and datetime.fromisoformat(cost.started).tzinfo is not None
 

@@ -33,7 +33,7 @@ def audit_here(
     root
         Where artefacts and run folders are stored.
     workers
-        Worker processes: one per core if None, and this process alone if 1, or if there are no shadow models to train.
+        Worker processes, this one among them: one per core if None, one if there are no shadow models to train.
     model
         The fitted classifier, for a target of kind `object`.
     tracking_uri
@@ -46,17 +46,21 @@ def audit_here(
 
 
 @contextmanager
-def session(spec: AuditSpec, root: str, workers: int | None = None, draws_figures: bool = True) -> Iterator[Session]:
+def session(spec: AuditSpec, root: str, n_workers: int | None = None, draws_figures: bool = True) -> Iterator[Session]:
     """Open a session on this machine; its processes are stopped at the end of the block, however it ends.
 
     Parameters
     ----------
-    spec, root, workers, draws_figures
+    spec, root, draws_figures
         See `audit_here`.
+    n_workers
+        Its `workers`.
     """
-    n = 1 if workers == 0 or (workers is None and not spec.n_shadows) else workers
-    with closing(LocalWorkers(n)) as here, closing(LocalGraph(here.n_workers())) as graph:
-        opened = Session(spec, root, Driver(here, graph, _connect, _locate, draws_figures=draws_figures))
+    n = 1 if n_workers == 0 or (n_workers is None and not spec.n_shadows) else n_workers
+    workers = LocalWorkers(n)
+    # The processes are stopped first, since the threads wait for them.
+    with closing(LocalGraph(workers.n_workers() - 1)) as graph, closing(workers):
+        opened = Session(spec, root, Driver(workers, graph, _connect, _locate, draws_figures=draws_figures))
         yield opened
         opened.wait()
 

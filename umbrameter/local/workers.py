@@ -1,4 +1,4 @@
-"""Local workers: this process, or processes of its own that import nothing but the library.
+"""Local workers: this process, and others that import nothing but the library.
 
 Belongs here: where chunks run. Does not belong here: what a chunk is (`umbrameter.running`).
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from joblib import cpu_count
 
 from umbrameter.errors import ComputeError
-from umbrameter.store.steps import Step, perform
+from umbrameter.store.steps import Step, paths_of, perform
 
 if TYPE_CHECKING:  # imported where it is used: work that is all in the store needs no processes
     from loky.process_executor import ProcessPoolExecutor
@@ -22,7 +22,7 @@ KEEPS_GROWING = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 
 
 class LocalWorkers:
-    """Worker processes on this machine, started at the first chunk; one worker is this process.
+    """Workers on this machine: the thread that makes this object, and processes, started at the first chunk for them.
 
     Parameters
     ----------
@@ -37,12 +37,8 @@ class LocalWorkers:
         # joblib's is loky's, which heeds a container's quota and what this process may use.
         self._n = max(1, cpu_count() if n is None else n)
         self._executor: ProcessPoolExecutor | None = None
-        self._lock, self._here = threading.Lock(), threading.Lock()
-
-    @property
-    def are_here(self) -> bool:
-        """Whether the work runs in this process."""
-        return self._n == 1
+        self._lock, self._owner = threading.Lock(), threading.get_ident()
+        self.made_here: set[str] = set()
 
     def n_workers(self) -> int:
         """Return how many chunks run at once."""
@@ -50,14 +46,15 @@ class LocalWorkers:
 
     def start(self) -> None:
         """Start the processes, each of which imports what every audit needs."""
-        if self.are_here:
-            return
-        executor = self._started()
-        for waiting in [executor.submit(_ready) for _ in range(self._n)]:
-            waiting.result()
+        if self._n > 1:
+            executor = self._started()
+            for waiting in [executor.submit(_ready) for _ in range(self._n - 1)]:
+                waiting.result()
 
     def perform(self, root: str, steps: Sequence[Step]) -> list[str]:
         """Run steps as one chunk, wait for it, and return the artefacts' paths.
+
+        The thread that made this object runs them itself: a process fewer has to start, and Ctrl-C interrupts it.
 
         Raises
         ------
@@ -66,9 +63,9 @@ class LocalWorkers:
         UmbrameterError
             Whatever a step itself raises.
         """
-        if self.are_here:
-            with self._here:
-                return perform(root, steps)
+        if self._n == 1 or threading.get_ident() == self._owner:
+            self.made_here.update(paths_of(steps))
+            return perform(root, steps)
         from loky.process_executor import BrokenProcessPool
 
         try:
@@ -91,7 +88,7 @@ class LocalWorkers:
         with self._lock:
             if self._executor is None:
                 # loky and not multiprocessing: it runs neither a script's lines nor a notebook's a second time.
-                self._executor = ProcessPoolExecutor(self._n, env=KEEPS_GROWING)
+                self._executor = ProcessPoolExecutor(self._n - 1, env=KEEPS_GROWING)
         return self._executor
 
 

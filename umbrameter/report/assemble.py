@@ -98,8 +98,8 @@ class RunCost:
         Paths of the artefacts that it found in the store.
     cpu_seconds
         CPU time of this process, from start to end.
-    works_here
-        Whether this process also does the workers' work.
+    made_here
+        Paths of the artefacts that were made in this process, and whose CPU time is therefore part of its own.
     peak_rss_mb
         Largest resident memory of this process, MiB.
     n_sent
@@ -112,7 +112,7 @@ class RunCost:
     made: frozenset[str]
     reused: frozenset[str]
     cpu_seconds: float
-    works_here: bool
+    made_here: frozenset[str]
     peak_rss_mb: float
     n_sent: int | None = None
 
@@ -343,7 +343,7 @@ def _ledger(store: Store, cost: RunCost) -> Ledger:
     cpu = {name: sum(costs[path].cpu_seconds for path in stage.made) for name, stage in cost.stages.items()}
     asked = sum(QueryMetadata.read(artefact).queries for artefact in artefacts.values())
     # Work done in this process already counts in its stage, so it is taken off the process's own time.
-    here = sum(seconds for name, seconds in cpu.items() if cost.works_here or name == "prepare")
+    here = sum(costs[path].cpu_seconds for path in cost.made & cost.made_here)
     worker = max((made.peak_rss_mb for made in costs.values()), default=0.0)
     return Ledger(
         queries=asked if cost.n_sent is None else cost.n_sent,

@@ -3,7 +3,7 @@
 Belongs here: what a driver has to offer. Does not belong here: the drivers (`umbrameter.local`, and `tasks` for flows).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +19,8 @@ class Workers(Protocol):
     """Where the heavy work runs."""
 
     @property
-    def are_here(self) -> bool:
-        """Whether the work runs in this process."""
+    def made_here(self) -> Set[str]:
+        """The paths of the artefacts that were made in this process."""
 
     @property
     def models_a_task(self) -> int | None:

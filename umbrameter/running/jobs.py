@@ -3,9 +3,11 @@
 Belongs here: what a job is, and how it runs without an orchestrator. Does not belong here: what jobs do.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -71,30 +73,74 @@ class Graph(Protocol):
 
 
 class LocalGraph:
-    """Runs chunks in threads, which wait for workers, and any other job at once.
+    """Runs chunks in the thread that waits for them and in others, and any other job at once.
 
     What a stage reads was made by an earlier stage, which is waited for, so no job has to wait for another.
 
     Parameters
     ----------
     n_threads
-        How many chunks run at once.
+        How many chunks run at once besides the one that the waiting thread runs.
     """
 
-    def __init__(self, n_threads: int = 1) -> None:
-        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="chunk")
+    def __init__(self, n_threads: int = 0) -> None:
+        self._n_threads = n_threads
+        self._pool = ThreadPoolExecutor(max(1, n_threads), thread_name_prefix="chunk")
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def submit(self, job: Job[Returned], reads: Iterable[str], *arguments: Any) -> Submitted[Returned]:
-        """Run a job."""
+        """Run a job; a chunk begins when one of those submitted is waited for."""
+        run = _Run(self, partial(job.function, *arguments))
         if job.makes_chunk:
-            return self._pool.submit(job.function, *arguments)
-        done = Future[Returned]()
-        done.set_result(job.function(*arguments))
-        return done
+            self._waiting.append(run)
+        else:
+            run()
+        return run
 
     def note(self, submitted: Submitted[Any], paths: Iterable[str]) -> None:
         """Do nothing, since nothing waits."""
 
+    def help(self) -> bool:
+        """Run the next waiting chunk here, and the others beside it; return whether there was one."""
+        mine = self._next()  # before the other threads look: a single chunk needs no other process
+        if mine is None:
+            return False
+        for _ in range(min(self._n_threads, len(self._waiting))):
+            self._pool.submit(self._run_all)
+        mine()
+        return True
+
+    def _run_all(self) -> None:
+        while (run := self._next()) is not None:
+            run()
+
+    def _next(self) -> Callable[[], None] | None:
+        try:
+            return self._waiting.popleft()
+        except IndexError:  # asking first whether there is one would be too early
+            return None
+
     def close(self) -> None:
         """Give up chunks that have not begun, and wait for the others."""
-        self._pool.shutdown(cancel_futures=True)
+        self._waiting.clear()
+        self._pool.shutdown()
+
+
+class _Run(Generic[Returned]):
+    """A job that a local graph runs, and its result."""
+
+    def __init__(self, graph: LocalGraph, function: Callable[[], Returned]) -> None:
+        self._graph, self._function = graph, function
+        self._done = Future[Returned]()
+
+    def __call__(self) -> None:
+        try:
+            self._done.set_result(self._function())
+        except Exception as error:
+            self._done.set_exception(error)
+
+    def result(self) -> Returned:
+        """Help until it is done, and return its result, or raise its error."""
+        while not self._done.done() and self._graph.help():
+            pass
+        return self._done.result()

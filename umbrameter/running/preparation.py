@@ -50,15 +50,16 @@ def prepare_records(session: Session) -> str:
 def _prepare_records(session: Session) -> str:
     """Check the records and write them as Parquet parts."""
     spec = session.spec
-    if session.driver.draws_figures:
-        session.begin("figures", lambda: import_module("umbrameter.report.run_figures"))
     with session.stage("prepare", 1):
         source = located(session)
         recipe = records_recipe(source, spec.membership)
         is_stored = session.store.find(recipe) is not None
         if not is_stored:  # else the whole audit may be in the store, and needs no workers
             session.begin(WORKERS, session.workers.start)
+            if session.driver.draws_figures:
+                session.begin("figures", lambda: import_module("umbrameter.report.figures"))
         path = build(source, session.store, spec.membership).path
+        session.made_here.add(path)
         session.count({path}, set() if is_stored else {path})
     found = found_in_words(Records.open(session.store, path))
     log.info(". ".join(map(": ".join, found.items())), extra={"is_notice": True})

@@ -20,7 +20,7 @@ from umbrameter.running.progress import Stage
 from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import QueryStep
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Step, peak_rss_mb, perform
+from umbrameter.store.steps import Step, paths_of, peak_rss_mb, perform
 from umbrameter.targets.connection import Connection
 
 log = logging.getLogger("umbrameter.audit")
@@ -72,6 +72,8 @@ class Session:
         self.driver, self.workers, self.graph = driver, driver.workers, driver.graph
         self.made: set[str] = set()
         self.reused: set[str] = set()
+        self.made_here: set[str] = set()
+        self._found: set[str] = set()
         self._stages: dict[str, Stage] = {}
         self._stage: Stage | None = None
         self._lock, self._querying = threading.Lock(), threading.Lock()
@@ -116,12 +118,13 @@ class Session:
             The connection to a target trained elsewhere: steps that query it run in this process, others on the
             workers.
         """
-        missing = self._missing(steps)
+        missing = self.missing(steps)
         queries = [] if connection is None else [step for step in missing if isinstance(step, QueryStep)]
         others = [step for step in missing if step not in queries]
         if queries and connection is not None:
             with self._querying:  # one by one: the target's own setting says how many requests run at once
                 _query(self.store.root, queries, connection)
+            self.made_here.update(paths_of(queries))
         if others:
             self.workers.perform(self.store.root, others)
         self.count({step.recipe.path for step in steps}, {step.recipe.path for step in missing})
@@ -146,7 +149,7 @@ class Session:
         seconds
             Training time of one shadow model; None for other steps. On GPUs, each worker trains its share side by side.
         """
-        missing = self._missing(steps)
+        missing = self.missing(steps)
         paths = {step.recipe.path for step in missing}
         stored = tuple(step for step in steps if step.recipe.path not in paths)
         largest, n_workers, fixed = len(missing), self.workers.n_workers() if missing else 1, None
@@ -162,8 +165,17 @@ class Session:
             missing = missing[size:]
         return ([stored] if stored else []) + chunks
 
-    def _missing(self, steps: Sequence[AnyStep]) -> list[AnyStep]:
-        return [step for step in steps if self.store.find(step.recipe) is None]
+    def missing(self, steps: Sequence[AnyStep]) -> list[AnyStep]:
+        """Return the steps whose artefacts are not in the store; each that is there is looked up once."""
+        missing = []
+        for step in steps:
+            if step.recipe.path in self._found:
+                continue
+            if self.store.find(step.recipe) is None:
+                missing.append(step)
+            else:
+                self._found.add(step.recipe.path)
+        return missing
 
     @contextmanager
     def stage(self, name: str, n_steps: int) -> Iterator[None]:
@@ -192,7 +204,7 @@ class Session:
             made=frozenset(self.made),
             reused=frozenset(self.reused),
             cpu_seconds=time.process_time(),
-            works_here=self.workers.are_here,
+            made_here=frozenset(self.made_here | self.workers.made_here),
             peak_rss_mb=peak_rss_mb(),
             n_sent=n_sent,
         )

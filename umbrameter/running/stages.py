@@ -42,7 +42,7 @@ def run_stage(session: Session, name: str, work: Sequence[Work], connection: Con
     connection
         The connection to a target trained elsewhere; None if the stage does not query it.
     """
-    work = _each_step_once(work)
+    work = _stored_together(session, _each_step_once(work))
     if not work:
         return
     with session.stage(name, sum(len(chunk.steps) for _, chunk in work)):
@@ -67,6 +67,22 @@ def _each_step_once(work: Sequence[Work]) -> list[Work]:
         if steps:
             distinct.append((stage_job, Chunk(chunk.title, list(steps.values()))))
     return distinct
+
+
+def _stored_together(session: Session, work: Sequence[Work]) -> list[Work]:
+    """Join the chunks of a job that are in the store already: a task run each would cost more than their reuse."""
+    stored: dict[Job[bool], list[Chunk]] = {}
+    others: list[Work] = []
+    for stage_job, chunk in work:
+        if session.missing(chunk.steps):
+            others.append((stage_job, chunk))
+        else:
+            stored.setdefault(stage_job, []).append(chunk)
+    together = []
+    for stage_job, chunks in stored.items():
+        more = f" and {len(chunks) - 1} more" if len(chunks) > 1 else ""
+        together.append((stage_job, Chunk(chunks[0].title + more, [step for c in chunks for step in c.steps])))
+    return [*together, *others]
 
 
 def train_targets(session: Session, variants: Sequence[TrainedVariant]) -> None:

@@ -29,6 +29,7 @@ VERSIONS: Mapping[str, int] = {
     "utility": 1,
     "guarantees": 2,
     "controls": 4,
+    "figures": 1,
 }
 
 OUTSIDE = 0

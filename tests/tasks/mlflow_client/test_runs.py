@@ -1,6 +1,7 @@
 """A real audit in a real MLflow: every figure with its bounds, models that load, nothing about single records."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -143,6 +144,27 @@ def test_attack_models_load_and_score_as_stored(runs: dict[str, Run], finished: 
         mlflow.set_tracking_uri(before)
     assert pyfunc.metadata.signature is not None
     assert np.allclose(np.asarray(pyfunc.predict(X.astype(np.float64)))[:, 1], scores.scores, atol=1e-6)
+
+
+def test_a_second_run_of_the_same_models_links_them(runs: dict[str, Run], finished: Any, tmp_path: Path) -> None:
+    root, folder, _ = finished
+    client = client_of(root)
+    experiment = runs["parent"].info.experiment_id
+    before = client.search_logged_models([experiment])
+    later = f"{folder}-later"
+    shutil.copytree(root / folder, root / later)
+    parent = log_run(str(root), later)
+    try:
+        children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
+        again = {run.info.run_name: run.outputs.model_outputs for run in children}
+        for name, run in runs.items():
+            of_first = client.get_run(run.info.run_id).outputs.model_outputs
+            assert name == "parent" or [m.model_id for m in again[name]] == [m.model_id for m in of_first]
+        assert any(again.values())
+        assert {m.model_id for m in client.search_logged_models([experiment])} == {m.model_id for m in before}
+    finally:
+        for run in (*children, client.get_run(parent)):
+            client.delete_run(run.info.run_id)
 
 
 def test_no_record_leaves_the_store(runs: dict[str, Run], finished: Any) -> None:
