@@ -39,8 +39,8 @@ reference: $(STAMP)  ## write docs/reference.md, the page of all settings, from 
 test: $(STAMP)  ## run all tests, slow ones too (TEST_ARGS="-n 4 -m 'not slow'" chooses)
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
-torch: torch-venv  ## test the example with PyTorch in docs/targets.md, in an environment of its own
-	@$(TORCH_VENV)/bin/python -m pytest -q tests/flows/test_page.py tests/targets/test_adapter.py
+torch: torch-venv  ## test PyTorch and skorch, in an environment of their own
+	@$(TORCH_VENV)/bin/python -m pytest -q tests/flows/test_page.py tests/targets/test_adapter.py tests/estimators/test_skorch.py
 
 torch-venv:
 	@$(MAKE) --no-print-directory VENV=$(TORCH_VENV) RINGS=networks,pipeline,torch,test $(TORCH_VENV)/.installed

@@ -57,7 +57,7 @@ def source_of(data: CatalogueData | GeneratedData | ParquetData | SidesData, roo
     if isinstance(data, GeneratedData):
         sizes = (data.records, data.features, data.classes)
         path = write_generated(data.like, *sizes, data.density, data.distinctness, data.seed, root)
-        return ParquetData(path=str(path), label="y", duplicates="drop")
+        return ParquetData(path=str(path), label="y", duplicates="drop", numeric_label="classes")
     return data
 
 

@@ -82,6 +82,7 @@ class Entry:
     def data(self, path: Path, note: str | None = None) -> ParquetData:
         """Return the settings for reading the file at a path, and a note for the report."""
         settings = {"label": self.label, "ignore": self.ignore, "duplicates": self.duplicates, "note": note}
+        settings["numeric_label"] = "classes"
         return ParquetData.model_validate({"path": str(path)} | settings)
 
 

@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +53,22 @@ class Note:
             "ignores_sigint": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
             "malloc_trim": os.environ.get("MALLOC_TRIM_THRESHOLD_"),
         }
+
+
+@dataclass(frozen=True)
+class Word:
+    """Write what it reads and its own name; or fail, with an error of one kind."""
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    error: type[Exception] | None = field(default=None, compare=False)
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe("words", {"name": self.name, "inputs": [*self.inputs]})
+
+    def make(self, store: Store, draft: Draft) -> None:
+        if self.error is not None:
+            raise self.error("target.url='x' is wrong; correct it")
+        words = [store.open(path).data("word.txt") for path in self.inputs]
+        draft.data("word.txt", b" ".join([*words, self.name.encode()]))

@@ -2,11 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class UmbrameterError(Exception):
-    """Base of all errors that the user can fix: shown without a traceback, with exit code 1."""
+    """Base of all errors that the user can fix: shown without a traceback, with exit code 1.
+
+    Of an error that says several things, `parts` are the errors that say one each.
+    """
+
+    parts: tuple["UmbrameterError", ...] = ()
 
 
 class SpecError(UmbrameterError):
@@ -41,6 +46,49 @@ class TrackingError(UmbrameterError):
 
 class MissingRingError(UmbrameterError):
     """An optional dependency is not installed; the message has the command that installs it."""
+
+
+def errors_in(*checks: Callable[[], object]) -> list[UmbrameterError]:
+    """Return the errors that checks raise, each of which is made whatever the others say."""
+    errors = []
+    for check in checks:
+        try:
+            check()
+        except UmbrameterError as error:
+            errors.append(error)
+    return errors
+
+
+def in_one(errors: Iterable[UmbrameterError | str], what: str) -> UmbrameterError | None:
+    r"""Return one error that says all that is wrong, or None if there is nothing.
+
+    Parameters
+    ----------
+    errors
+        What is wrong: errors, or sentences about the data.
+    what
+        What has to be corrected, in the plural.
+
+    Returns
+    -------
+    A single error as it is; several as a list, in an error of the first one's type.
+
+    Examples
+    --------
+    >>> in_one(["a is empty", "b is empty", PlanError("a is empty")], "the data")
+    DataError('the data need 2 corrections:\n  - a is empty\n  - b is empty')
+    """
+    distinct: dict[str, UmbrameterError] = {}
+    for error in errors:
+        whole = DataError(error) if isinstance(error, str) else error
+        distinct |= {str(part): part for part in whole.parts or (whole,) if str(part) not in distinct}
+    parts = tuple(distinct.values())
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    lines = [f"{what} need {len(parts)} corrections:", *(f"  - {text}" for text in distinct)]
+    error = type(parts[0])("\n".join(lines))
+    error.parts = parts
+    return error
 
 
 def brief(error: BaseException, most: int = 200) -> str:

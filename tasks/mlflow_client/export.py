@@ -7,15 +7,21 @@ Belongs here: from a run's folder to a model's folder. Does not belong here: how
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 from umbrameter import __version__
 from umbrameter.errors import SpecError, StoreError, one_of
 from umbrameter.records.metadata import RecordsMetadata
+from umbrameter.records.own import own_table
+from umbrameter.records.reader import Records
 from umbrameter.report import Report, Result
 from umbrameter.report.model import read_report
 from umbrameter.report.model_card import card
@@ -67,21 +73,19 @@ def export(root: str, folder: str, mitigation: str | None, to: str) -> str:
     for answers in artefacts.target_predictions:
         if store.open(answers).facts.get("target") == key_of(paths.target):
             check_target(store, paths.target, answers)
-    if TargetMetadata.read(store.open(paths.target)).form != "matrix":
-        raise SpecError(
-            f"RUN={folder!r}: its target takes records as their source has them, and only targets that take a matrix "
-            "can be exported; set target.estimator.takes to matrix, or wrap the model in Python: TopK(3).wrap(model)"
-        )
+    target, records = TargetMetadata.read(store.open(paths.target)), Records.open(store, artefacts.records)
+    features = None if target.form == "matrix" else records.schema
     with tempfile.TemporaryDirectory() as data, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        index = _index(store, artefacts.records, report, result)
+        index = _index(records.metadata, target, report, result)
         guard = None if paths.guard is None else guard_file(store.open(paths.guard))
-        mitigated_model.write(Path(data), index, model_file(store.open(paths.target)), guard)
+        mitigated_model.write(Path(data), index, model_file(store.open(paths.target)), guard, features)
         mlflow.pyfunc.save_model(
             path=to,
             loader_module=mitigated_model.__name__,
             data_path=data,
-            signature=_signature(index),
+            signature=_signature(index, records.metadata, features),
+            input_example=_example(index, records.metadata, features),
             pip_requirements=_requirements(store, folder),
             metadata={
                 "mitigation": name,
@@ -110,8 +114,7 @@ def _chosen(report: Report, mitigation: str | None) -> str:
     return mitigation
 
 
-def _index(store: Store, records: str, report: Report, result: Result) -> ModelIndex:
-    known = RecordsMetadata.read(store.open(records))
+def _index(known: RecordsMetadata, target: TargetMetadata, report: Report, result: Result) -> ModelIndex:
     return ModelIndex.model_validate(
         {
             "mitigation": result.params.get("mitigation"),
@@ -120,11 +123,13 @@ def _index(store: Store, records: str, report: Report, result: Result) -> ModelI
             "feature_names": known.feature_names,
             "categories": known.categories,
             "precision": known.precision,
+            "form": target.form,
+            "columns": target.columns,
         }
     )
 
 
-def _signature(index: ModelIndex) -> ModelSignature:
+def _signature(index: ModelIndex, known: RecordsMetadata, features: pa.Schema | None) -> ModelSignature:
     """Return the model's signature: named columns (categories as text) or one vector per record in, vectors out."""
     names = index.feature_names
     answers = Schema([TensorSpec(np.dtype("float64"), (-1, len(index.classes)))])
@@ -134,7 +139,39 @@ def _signature(index: ModelIndex) -> ModelSignature:
     columns: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.string if name in index.categories else DataType.double, name) for name in names
     ]
+    if features is not None:
+        required = mitigated_model.required_columns(features, index.columns)
+        kinds = [_kind(field, known) for field in features]
+        columns = [ColSpec(kind, f.name, f.name in required) for kind, f in zip(kinds, features, strict=True)]
     return ModelSignature(inputs=Schema(columns), outputs=answers)
+
+
+def _kind(field: pa.Field, known: RecordsMetadata) -> DataType | AnyType:
+    """Return the type of MLflow's that a column of the source is given as."""
+    if field.name in known.categories and not pa.types.is_dictionary(field.type):
+        return DataType.string
+    if pa.types.is_boolean(field.type):
+        return DataType.boolean
+    if pa.types.is_integer(field.type) and field.name not in known.missing:  # pandas has no integers with gaps
+        return DataType.long
+    if pa.types.is_date(field.type) or pa.types.is_timestamp(field.type):
+        return DataType.datetime
+    # MLflow has no type for pandas' categories, nor for times of day and durations.
+    is_any = pa.types.is_dictionary(field.type) or pa.types.is_temporal(field.type)
+    return AnyType() if is_any else DataType.double  # type: ignore[no-untyped-call]
+
+
+def _example(index: ModelIndex, known: RecordsMetadata, features: pa.Schema | None) -> Any:
+    """Return a made-up record, of which each number is in the middle of its range."""
+    middle = (np.array(known.low) + np.array(known.high)) / 2
+    row = np.where(known.integral, np.floor(middle), middle)
+    row[[*known.categorical]] = np.array(known.high)[[*known.categorical]]
+    if index.feature_names[0].endswith("[0]"):
+        return row[None].astype(index.precision)
+    if features is not None:
+        return own_table(row[None], features, known.categories).to_pandas()
+    texts = {name: known.categories[name][-1] for name in known.categories}
+    return pd.DataFrame([dict(zip(index.feature_names, row.tolist(), strict=True)) | texts])
 
 
 def _requirements(store: Store, folder: str) -> list[str]:

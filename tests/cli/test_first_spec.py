@@ -46,7 +46,7 @@ def test_a_messy_table_gets_a_spec_that_needs_no_edit(command: Command, tmp_path
     assert data["ignore"] == ["name", "id"] and data["duplicates"] == "drop" and 1 < data["smallest_class"] < 100
     code, out, _ = command("validate", spec)
     for words in (
-        "people.csv: CSV, delimiter ',', header, utf-8",
+        "Files: path: CSV, delimiter ',', header, utf-8",
         "Records: 597 with 4 features, in 2 classes: no (",
         "since (timestamp[us], as days)",
         "Warning: column empty is without any value, and left out",
@@ -62,11 +62,19 @@ def test_a_messy_table_gets_a_spec_that_needs_no_edit(command: Command, tmp_path
 
 
 @pytest.mark.pipeline
-def test_init_then_audit(command: Command, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("default")  # in one process, Prefect keeps listening to our log after its flow
+@pytest.mark.parametrize("driver", ["flow", "local"])
+def test_init_then_audit(command: Command, tmp_path: Path, driver: str) -> None:
     spec = tmp_path / "spec.yaml"
     assert command("init", messy(tmp_path), "--label", "y", "--out", spec)[0] == 0
-    code, out, err = command("audit", spec, "--root", tmp_path / "root", "--workers", 0, "--json")
-    assert code == 0 and json.loads(out)["target"]["n_members"] == 150, err
+    local = ["--local"] if driver == "local" else []
+    code, out, err = command("audit", spec, "--root", tmp_path / "root", "--workers", 0, "--json", *local)
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["target"]["n_members"] == 150
+    assert report["data"]["files"] == {"path": "CSV, delimiter ',', header, utf-8"}
+    assert report["data"]["columns"]["since"] == "timestamp[us], as days"
+    assert "Files: path: CSV, delimiter ',', header, utf-8. Columns: pay (double), city (text, 3 categories), " in err
 
 
 def columns(n: int, **more: Any) -> str:

@@ -97,6 +97,12 @@ def test_shadow_models_are_the_model_s_own_kind(with_pool: bool) -> None:
     assert again.report.results_json() == result.report.results_json()
 
 
+def test_labels_of_a_model_that_names_its_classes_are_classes() -> None:
+    y = np.arange(3 * N) % 40 * 7
+    result = audit(forest(X[IN], y[IN]), members=(X[IN], y[IN]), nonmembers=(X[OUT], y[OUT]), progress=False)
+    assert result.report.data.n_classes == 40
+
+
 def test_finished_work_in_a_root_is_reused(tmp_path: Path) -> None:
     model = forest(X[IN], Y[IN])
     first, again = (audit(model, (X[IN], Y[IN]), (X[OUT], Y[OUT]), root=tmp_path, progress=False) for _ in range(2))

@@ -225,12 +225,14 @@ THREE = np.arange(N) % 3
         (THREE.astype(float), [0, 1, 2]),
         (THREE + 1, [1, 2, 3]),
         (THREE * 10 - 5, [-5, 5, 15]),
+        (np.array([0.5, 10.5, 1.0])[THREE], [0.5, 1.0, 10.5]),
+        (np.float32([0.1, 0.2, 0.3])[THREE], [0.1, 0.2, 0.3]),
         (pa.array(THREE).cast(pa.decimal128(19, 0)), [0, 1, 2]),
         (pa.array(THREE).dictionary_encode(), [0, 1, 2]),
         (pa.array(np.array(["a", "b", "c"])[THREE], pa.large_string()), ["a", "b", "c"]),
         (pa.array(np.array(["0", "1", "2"])[THREE]).dictionary_encode(), ["0", "1", "2"]),
     ],
-    ids=["floats", "from 1", "gaps", "decimals", "dictionary", "text", "digits"],
+    ids=["floats", "from 1", "gaps", "fractions", "float32", "decimals", "dictionary", "text", "digits"],
 )
 def test_labels_that_name_the_confidences_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: Any, classes: list[Any]
@@ -238,7 +240,8 @@ def test_labels_that_name_the_confidences_in_order(
     monkeypatch.setattr(parquet, "BATCH", 2 * 3)  # so that no batch has all classes
     found = stored(tmp_path, prediction=vector_column(ANSWERS[:, :3]), label=labels, rounded=True)
     assert found.classes == classes
-    assert np.concatenate([v.labels for v in found.answers()]).tolist() == THREE.tolist()
+    codes = np.argsort(np.argsort([0.5, 10.5, 1.0]))[THREE] if 10.5 in classes else THREE
+    assert np.concatenate([v.labels for v in found.answers()]).tolist() == codes.tolist()
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,8 @@ def test_labels_that_name_the_confidences_in_order(
         (np.array(["2", "10", "1"])[THREE], "the labels 1, 10, 2 as text"),  # sorted as text, or as numbers?
         (THREE * 2, r"has 4 in row 2 .* labels 0 \.\. 2, by the order of the confidences"),
         (np.where(THREE == 1, -1, THREE), r"has -1 in row 1 "),
-        (np.where(THREE == 1, 0.5, THREE), "label of type double with values that are not whole"),
+        (np.where(THREE == 1, np.inf, THREE), "has inf in row 1 .* expected labels of classes"),
+        (THREE + 0.5 * (np.arange(N) < 3), r"the labels 0.0, 0.5, 1.0, 1.5, 2.0, 2.5 and 3 confidences .* integers 0"),
         (np.array([0.0, np.nan, 2.0])[THREE], "has 8 rows without label from row 0 on"),
         (pa.array(["a", "b", None, "c"] * 6 + ["a"]), "has 6 rows without label from row 0 on"),
     ],
@@ -321,8 +325,12 @@ def changed(row: int, values: Any) -> pa.Array:
         ({"prediction": pa.array([*ANSWERS[:9].tolist(), None, *ANSWERS[10:].tolist()])}, r"has 0 in row 9 "),
         ({"label": np.where(np.arange(N) == 6, -1, COLUMNS["label"])}, r"has -1 in row 6 .*0 \.\. 11"),
         ({"label": pa.array([1] * 24 + [None])}, r"1 rows without label"),
-        ({"record_id": np.linspace(0, 1, N)}, r"record_id of type double"),
-        ({"model_id": ["a"] * N}, r"model_id of type string"),
+        (
+            {"record_id": np.linspace(0, 1, N)},
+            r"record_id of type double .* not whole; expected whole",
+        ),
+        ({"model_id": [[1]] * N}, r"model_id of type list.* expected whole numbers, text or UUIDs"),
+        ({"model_id": ["a"] * (N - 1) + [None]}, r"1 rows without model_id"),
         ({"is_member": pa.array([True] * 24 + [None])}, r"is_member .*null"),
     ],
 )

@@ -186,6 +186,56 @@ def test_a_label_of_measurements_is_asked_about_and_the_advice_works(store, parq
         _data(path, bins=[2, 1])
 
 
+def shared(n_values: int, n: int, kind: str) -> Any:
+    """Return n whole numbers that are marks of a test, or numbers of classes."""
+    rng = np.random.default_rng(n_values)
+    if kind == "marks":
+        return np.clip(rng.normal(60, 18, n).round(), 0, 100).astype(int)
+    if kind == "by size":  # as of classes that are numbered from the largest to the smallest
+        weights = 1 / np.arange(1, n_values + 1)
+        return np.append(np.arange(n_values), rng.choice(n_values, n - n_values, p=weights / weights.sum()))
+    weights = rng.dirichlet(np.full(n_values, 3.0))
+    return np.append(np.arange(n_values), rng.choice(n_values, n - n_values, p=weights))
+
+
+@pytest.mark.parametrize(
+    ("y", "is_asked"),
+    [
+        (np.arange(1000) % 200, True),  # 200 different whole numbers in 1,000 records
+        (np.random.default_rng(0).integers(0, 200, 1000), True),
+        (np.random.default_rng(0).integers(17, 91, 5000), True),  # no class is numbered 17 without a 0 or a 1
+        (shared(101, 6000, "marks"), True),
+        (np.random.default_rng(0).poisson(30, 5000), True),
+        (np.arange(5010) % 30, False),  # Location-30
+        (shared(100, 6000, "classes"), False),  # Purchase-100
+        (shared(100, 6000, "classes") + 1, False),
+        (shared(100, 6000, "classes").astype(float), False),
+        (shared(100, 20000, "by size"), False),
+        (np.arange(60) % 20 * 7, False),  # few
+    ],
+)  # fmt: skip
+def test_whole_numbers_are_asked_about_unless_they_look_like_numbers_of_classes(store, parquet, y, is_asked):
+    path = parquet(numbers(len(y), y=y))
+    if is_asked:
+        text = refusal(store, path)
+        assert f"{len({*y.tolist()})} different values in {len(y)} records look like regression" in text
+        assert "data.numeric_label: classes" in text
+    answered = built(store, path, **({"numeric_label": "classes"} if is_asked else {}))
+    assert answered.classes == sorted({*y.tolist()})
+    assert [answered.classes[code] for code in answered.labels()] == y.tolist()
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_fractions_are_classes_where_that_is_said(store, parquet, kind):
+    y = np.array([0.5, 1.5, -0.0, 0.0] * 9, dtype=kind)
+    path = parquet(numbers(36, y=y))
+    assert "holds 0.5" in refusal(store, path)
+    infinite = parquet(numbers(36, y=np.where(np.arange(36) == 3, np.inf, y)), "infinite.parquet")
+    assert "holds inf" in refusal(store, infinite, numeric_label="classes")
+    records = built(store, path, numeric_label="classes")
+    assert records.classes == [0.0, 0.5, 1.5] and records.labels().tolist() == [1, 2, 0, 0] * 9
+
+
 def test_small_classes_are_left_out_and_named(store, parquet):
     path = parquet(numbers(y=["rare", "u", "v"] + ["u", "v", "v"] * 9))
     records = built(store, path, smallest_class=2)

@@ -203,3 +203,10 @@ def test_report_without_results_and_shadow_models_is_still_a_page(report):
     text = Page(render(report.model_copy(update={"results": [], "shadows": shadows}), {})).text
     assert "none needed" in text
     assert "No figures by class." in text
+
+
+def test_what_was_found_in_the_files_is_part_of_the_set_up(report):
+    found = {"files": {"members": "CSV, delimiter tab"}, "columns": {"born": "date32[day], as days", "plan": "text"}}
+    shown = Page(render(report.model_copy(update={"data": report.data.model_copy(update=found)}), {})).text
+    assert "members: CSV, delimiter tab" in shown and "born (date32[day], as days), plan (text)" in shown
+    assert "Columns" not in render(report, {})

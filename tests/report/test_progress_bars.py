@@ -37,10 +37,12 @@ def test_a_bar_a_stage_that_says_what_is_done_reused_and_left() -> None:
 def test_a_notice_is_printed_above_the_bars() -> None:
     out = io.StringIO()
     with LiveProgress(Console(file=out, force_terminal=True, width=100, color_system=None)) as live:
-        record = logging.LogRecord("umbrameter.audit", logging.INFO, "", 0, "2,400 queries", None, None)
+        record = logging.LogRecord(
+            "umbrameter.audit", logging.INFO, "", 0, "2,400 queries, born (date32[day])", None, None
+        )
         record.is_notice = True
         live.emit(record)
-    assert "2,400 queries" in out.getvalue()
+    assert "2,400 queries, born (date32[day])" in out.getvalue()
 
 
 def test_a_finished_stage_has_nothing_left_and_other_records_are_none_of_its_business() -> None:

@@ -149,17 +149,6 @@ def audited(spec: AuditSpec, root: Path, model: Any = None) -> Finished:
     return Finished(session, graph, graph.of("plan_audit")[-1].value, folder)
 
 
-def all_steps(variants: Sequence[TrainedVariant]) -> dict[str, Step]:
-    """Return every step of an audit by its path."""
-    steps: list[Step] = []
-    for v in variants:
-        measured = [step for m in v.measurements for step in (m.scoring, m.evaluation)]
-        steps += [v.target, v.query, *v.population, *v.noisy, *v.searches, *v.trained, *v.shadows, *v.merges]
-        steps += [*v.references, *v.input_steps.values(), *measured, *(entry.utility for entry in v.entries)]
-        steps += [*v.controls, *v.guarantees, *filter(None, [v.drawn, v.guard])]
-    return {step.recipe.path: step for step in steps}
-
-
 def people(path: Path, n: int = 240) -> Path:
     """Write records of three classes with a number, a whole number and a category."""
     rng = np.random.default_rng(5)

@@ -114,6 +114,31 @@ def test_records_are_prepared_once_and_the_second_run_reuses_them(tmp_path: Path
         session.wait()
 
 
+def test_what_was_found_in_the_files_is_said_whether_they_are_read_or_were_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [f"{i},5;{'äb'[i % 2]};0{i % 7};{i % 2}" for i in range(40)]
+    (tmp_path / "people.csv").write_text("\n".join(["pay;town;zip;y", *rows]) + "\n", encoding="cp1252")
+    text = TRAINED.replace("kind: parquet", "kind: table").replace("people.parquet", "people.csv")
+    spec = AuditSpec.from_yaml(text.replace("FOLDER", str(tmp_path)), ["split.members=9"])
+    said = []
+    for _ in range(2):
+        session, _ = opened(spec, tmp_path / "root")
+        with caplog.at_level(logging.INFO, "umbrameter.audit"):
+            preparation.prepare_records(session)
+        session.wait()
+        said.append(next(line for line in reversed(caplog.messages) if line.startswith("Files")))
+        caplog.clear()
+    assert (
+        said
+        == [
+            "Files: path: CSV, delimiter ';', header, cp1252, decimal comma. "
+            "Columns: pay (double), town (text, 2 categories), zip (text, 7 categories)"
+        ]
+        * 2
+    )
+
+
 def test_every_repeat_has_a_split_of_its_own(tmp_path: Path) -> None:
     session, graph = opened(spec(tmp_path, TRAINED, "repeats=3"), tmp_path / "root")
     records = preparation.prepare_records(session)
@@ -152,10 +177,8 @@ def test_limits_that_cannot_be_decided_are_said_before_anything_is_trained(
     with caplog.at_level(logging.INFO, "umbrameter.audit"):
         preparation.announce_limits(session, splits)
     notices = [record for record in caplog.records if getattr(record, "is_notice", False)]
-    lines = [record.getMessage() for record in notices]
-    assert len(lines) == 3 and all(
-        line.startswith("Limit ") and "with 60 members and 60 non-members" in line for line in lines
-    )
+    lines = [line for record in notices if (line := record.getMessage()).startswith("Limit ")]
+    assert len(lines) == 3 and all("with 60 members and 60 non-members" in line for line in lines)
     assert "it can fail" in lines[0] and "CANNOT BE MEASURED" in lines[1] and "CANNOT BE MEASURED" in lines[2]
 
 
@@ -254,7 +277,7 @@ def test_the_queries_are_announced_before_any_is_made(
         variants = planned(session, records, splits, connection)
         asked = model.n_asked
         preparation.announce_queries(session, variants, connection)
-    (notice,) = [record for record in caplog.records if getattr(record, "is_notice", False)]
+    notice = [record for record in caplog.records if getattr(record, "is_notice", False)][-1]
     assert model.n_asked == asked
     counts = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", notice.getMessage())}
     assert {480, 1920, 480 + 1920} <= counts  # each record, its label and those of 3 copies, and both together

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.outside import StretchedQuery
-from tests.running.inline import Finished, TaskRun, all_steps, audited
+from tests.running.inline import Finished, TaskRun, audited
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.report import Report
 from umbrameter.report.run_artefacts import RunArtefacts
@@ -69,7 +69,7 @@ def before(finished: Finished, run: TaskRun) -> set[UUID]:
 def test_every_step_is_in_some_task_and_no_task_has_others(everything: Finished) -> None:
     made = {path for run in chunks(everything) for path in run.makes}
     splits = {path for path in made if kind_of(path) == "split"}
-    assert made - splits == {*all_steps(everything.variants)}
+    assert made - splits == {path for variant in everything.variants for path in variant.steps}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_other_results_get_figures_of_their_own(everything: Finished, change: st
 
 def test_the_queries_of_a_variant_are_all_steps_that_ask_its_target(everything: Finished) -> None:
     for variant in everything.variants:
-        asking = {path for path, step in all_steps([variant]).items() if isinstance(step, QueryStep)}
+        asking = {path for path, step in variant.steps.items() if isinstance(step, QueryStep)}
         queries = stages.queries_of(variant)
         assert {step.recipe.path for step in queries} == asking
         assert len(queries) == len({step.recipe.path for step in queries})

@@ -13,6 +13,7 @@ import pytest
 
 from tasks import audits
 from tasks.cluster import Compute
+from tests.note_step import Word
 from tests.running.inline import Here, driver
 from umbrameter.errors import TargetError
 from umbrameter.running.session import WORKERS, Session, free_folder
@@ -60,21 +61,6 @@ class Asked(Connection):
         self.noted.append((self.purpose, name))
         if self.fails:
             raise TargetError("target.url='x' does not answer")
-
-
-@dataclass(frozen=True)
-class Word:
-    """A step that asks nobody."""
-
-    name: str
-    inputs: tuple[str, ...] = ()
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe("words", {"name": self.name})
-
-    def make(self, store: Store, draft: Draft) -> None:
-        draft.data("word.txt", self.name.encode())
 
 
 @dataclass(frozen=True)

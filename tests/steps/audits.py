@@ -22,7 +22,8 @@ from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.shadow_data import Marginal, ModelBased
 from umbrameter.spec.audit import AuditSpec, ShadowSpec, SplitSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.target_answers import QueryStep

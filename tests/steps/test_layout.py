@@ -14,7 +14,8 @@ from umbrameter.records.build import build
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import Split, SplitMetadata
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.variants import Measurement, TrainedVariant

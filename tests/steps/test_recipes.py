@@ -25,7 +25,8 @@ from umbrameter.records.noise import Noise
 from umbrameter.records.sources import ParquetData, SidesData
 from umbrameter.shadow_data import Noisy
 from umbrameter.spec.audit import AuditSpec, ShadowSpec, SplitSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.scores import Scoring, read_scores
 from umbrameter.steps.shadow_models import ShadowFit
 from umbrameter.steps.target import TargetFit, TargetIdentity, TargetMetadata

@@ -14,7 +14,8 @@ from umbrameter.mitigations.plan import MitigationPlan
 from umbrameter.shadow_data import Marginal
 from umbrameter.spec.audit import AuditSpec, ShadowSpec
 from umbrameter.steps.attack_models import AttackFit
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.target_answers import StoredQuery, TargetQuery
 from umbrameter.steps.variants import Measurement, TrainedVariant
 from umbrameter.store.steps import paths_of

@@ -15,7 +15,7 @@ from umbrameter.report.sentences import likeness_sentence
 from umbrameter.spec.score import ScoreSpec
 from umbrameter.statistics.metrics import measure
 from umbrameter.store.arrow import vector_column
-from umbrameter.stored_predictions.audit import page_and_figures, score_stored
+from umbrameter.stored_predictions.audit import report_files, score_stored
 
 
 def by_attack(report):
@@ -233,7 +233,10 @@ def broken():
         "sum": (with_vectors(4, 0.3), r"has 1.5 in row 4 .* expected confidences that sum to 1 within 0.001"),
         "outside": (with_vectors(5, [1.5, -0.5, 0, 0, 0]), r"has .* in row 5 .* expected confidences in \[0, 1\]"),
         "label": (column(target, "label", pa.array(label)), r"has 5 in row 7 .* expected labels 0 \.\. 4"),
-        "float label": (column(target, "label", pa.array(label + 0.5)), r"has label of type double with .* not whole"),
+        "float label": (
+            column(target, "label", pa.array(label + 0.5)),
+            r"has the labels 0.5, 1.5, .* 5 confidences",
+        ),
         "one side": (
             column(target, "is_member", pa.array(np.ones(100, bool))),
             r"has only members .* needs members and",
@@ -320,7 +323,7 @@ def test_mitigations_are_measured_by_two_attackers_and_those_of_the_training_are
     for result in trained:
         assert "acts in the training, and stored predictions cannot be retrained" in str(result.metrics["auc"])
     assert report.recommendation is not None
-    pages = page_and_figures(report, {})
+    pages = report_files(report, {})
     assert "figures/mitigations.png" in pages and b"What mitigations cost" in pages["report.html"]
 
 

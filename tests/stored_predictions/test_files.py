@@ -1,5 +1,6 @@
 """Files as people have them: each written in one way gives the figures of the plain one, or says what mends it."""
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,10 @@ ONE = {"label": CODES, "is_member": MEMBER}
         {"label": CODES == 1, "is_member": MEMBER, "p_True": P_YES, "p_False": 1 - P_YES},
         {"label": CODES * 2.0, "is_member": MEMBER, "p_2": P_YES, "p_0": 1 - P_YES},
         {"label": CODES * 2 - 1, "is_member": MEMBER, "p_1": P_YES, "p_-1": 1 - P_YES},
+        {"label": CODES + 0.5, "is_member": MEMBER, "p_1.5": P_YES, "p_0.5": 1 - P_YES},
+        {"label": CODES + 0.5, "is_member": MEMBER, "prediction": BOTH.tolist()},
+        {"label": np.float32([0.1, 0.2])[CODES], "is_member": MEMBER, "p_0.2": P_YES, "p_0.1": 1 - P_YES},
+        NAMED | {"record_id": [f"r{i}" for i in range(N)]},
         NAMED | {"p_2023": 1.0, "p_2024": 0.5, "p_value": None},
         ONE | {"prediction": P_YES, "p_value": 0.5},
         {"label": NAMES, "is_member": MEMBER, "p_yes": P_YES},
@@ -202,7 +207,7 @@ def test_shadow_models_may_mark_in_records_by_is_in(tmp_path) -> None:
 
 
 def test_all_that_is_wrong_with_both_files_is_said_at_once(tmp_path, command) -> None:
-    shapes = {"x": NAMED | {"is_member": "maybe", "p_yes": 7.0, "record_id": "a"}, "y": NAMED | {"model_id": "m"}}
+    shapes = {"x": NAMED | {"is_member": "maybe", "p_yes": 7.0, "record_id": 0.5}, "y": NAMED | {"model_id": 0.5}}
     for name, columns in shapes.items():
         pd.DataFrame(columns).to_parquet(tmp_path / f"{name}.parquet")
     code, _, err = command("score", tmp_path / "x.parquet", "--shadow", tmp_path / "y.parquet")
@@ -213,7 +218,7 @@ def test_all_that_is_wrong_with_both_files_is_said_at_once(tmp_path, command) ->
     pd.DataFrame(shapes["y"]).drop(columns=["is_member"]).to_parquet(tmp_path / "y.parquet")
     _, _, err = command("score", tmp_path / "x.parquet", "--shadow", tmp_path / "y.parquet")
     for part in ("x.parquet' has no column label; it has", "has is_member of type string with the values maybe",
-                 "y.parquet' has no column is_member", "y.parquet' has model_id of type string"):  # fmt: skip
+                 "y.parquet' has no column is_member", "y.parquet' has model_id of type double"):  # fmt: skip
         assert part in err
 
 
@@ -248,3 +253,75 @@ def test_a_scale_and_columns_in_a_spec_that_are_none(tmp_path) -> None:
     (tmp_path / "s.yaml").write_text("{columns: {lable: y}, answers: odds}")
     with pytest.raises(SpecError, match=r"columns\.lable(.|\n)*answers='odds'"):
         ScoreSpec.load(tmp_path / "s.yaml")
+
+
+def identified(kind: str, numbers: Any) -> Any:
+    """Return ids of a kind for some numbers."""
+    if kind == "UUID":
+        return [uuid.UUID(int=10**30 + int(number)) for number in numbers]
+    if kind == "UUID as text":
+        return [str(uuid.UUID(int=10**30 + int(number))) for number in numbers]
+    if kind == "large":
+        return np.asarray(numbers, np.uint64) + np.uint64(2**63)
+    if kind == "day":
+        return pd.Timestamp("2020-01-01") + pd.to_timedelta(np.asarray(numbers), unit="D")
+    return [f"r{number}" for number in numbers] if kind == "text" else np.asarray(numbers).astype(kind)
+
+
+@pytest.mark.parametrize(
+    ("target_ids", "shadow_ids", "model_ids", "labels"),
+    [
+        ("int64", "int64", "text", ("int64", "int64")),
+        ("text", "text", "UUID", ("text", "text")),
+        ("UUID", "UUID as text", "int64", ("float", "float")),
+        ("UUID as text", "UUID", "UUID as text", ("int64", "bool")),
+        ("int32", "str", "str", ("str", "int64")),
+        ("large", "large", "large", ("bool", "str")),
+        ("day", "day", "day", ("float", "str")),
+    ],
+)
+def test_ids_and_labels_of_any_kind_give_one_report(tmp_path, target_ids, shadow_ids, model_ids, labels) -> None:
+    rng = np.random.default_rng(5)
+    names = {"text": NAMES, "int64": CODES, "bool": CODES == 1, "str": CODES.astype(str), "float": CODES + 0.5}
+    names |= {"str": (CODES + 0.5).astype(str)} if "float" in labels else {}
+
+    target = {"is_member": MEMBER, "prediction": BOTH.tolist()}
+    shadows = []
+    is_in = np.zeros(N, bool)
+    for i, model in enumerate((11, 2, 7, 10)):  # each record is IN and OUT
+        order, is_in = rng.permutation(N), ~is_in if i % 2 else rng.permutation(N) < N // 2
+        p = 1 / (1 + np.exp(-(rng.normal(size=N) + (2 * CODES - 1) * (1 + 2 * is_in))))
+        shadows.append((model, order, is_in, np.column_stack([1 - p, p])))
+
+    def scored(ids: tuple[str, str, str], label: tuple[str, str]) -> list[float]:
+        pd.DataFrame(target | {"label": names[label[0]], "record_id": identified(ids[0], np.arange(N) * 3)}).to_parquet(
+            tmp_path / "x.parquet"
+        )
+        parts = [
+            pd.DataFrame({"label": names[label[1]][order], "is_in": is_in[order], "prediction": p[order].tolist(),
+                          "record_id": identified(ids[1], order * 3), "model_id": identified(ids[2], [model] * N)})
+            for model, order, is_in, p in shadows
+        ]  # fmt: skip
+        pd.concat(parts).to_parquet(tmp_path / "y.parquet")
+        spec = ScoreSpec(attacks=({"kind": "loss"}, {"kind": "rmia", "mode": "online"}))
+        report = score_stored(*open_files(str(tmp_path / "x.parquet"), str(tmp_path / "y.parquet"), spec), spec)[0]
+        found = [result.metrics["auc"].value for result in report.results]
+        assert report.shadows.n_models == 4 and report.controls["copies"].status == "pass"
+        return found
+
+    plain = scored(("int64", "int64", "int64"), ("int64", "int64"))
+    assert scored((target_ids, shadow_ids, model_ids), labels) == pytest.approx(plain, abs=1e-6)
+
+
+def test_a_text_id_that_is_there_twice_is_named(tmp_path) -> None:
+    pd.DataFrame(NAMED | {"record_id": ["a", *map(str, range(1, N - 1)), "a"]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="record_id a 2 times"):
+        open_files(str(tmp_path / "x.parquet"), None, ScoreSpec())[0].record_ids()
+
+
+def test_files_whose_labels_are_of_other_classes_are_refused(tmp_path) -> None:
+    pd.DataFrame(NAMED).to_parquet(tmp_path / "x.parquet")
+    pd.DataFrame(NUMBERED).to_parquet(tmp_path / "y.parquet")
+    opened = open_files(str(tmp_path / "x.parquet"), str(tmp_path / "y.parquet"), ScoreSpec())
+    with pytest.raises(DataError, match=r"has labels of the classes 0, 1, and .* of no, yes"):
+        score_stored(*opened, ScoreSpec())

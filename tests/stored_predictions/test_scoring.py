@@ -26,10 +26,10 @@ from umbrameter.attacks import (
 )
 from umbrameter.errors import DataError
 from umbrameter.estimators import Estimator
-from umbrameter.predictions.parquet import MOST_SLICES, StoredPredictions
+from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.store.arrow import vector_column
 from umbrameter.stored_predictions import scoring
-from umbrameter.stored_predictions.scoring import Shadows, missing, read_shadows, score_rows
+from umbrameter.stored_predictions.scoring import MOST_SLICES, Shadows, missing, read_shadows, score_rows
 from umbrameter.typing import Floats
 
 N, N_CLASSES, N_MODELS = 60, 3, 8

@@ -5,20 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from umbrameter.errors import DataError
 from umbrameter.mitigations import Rounding
 from umbrameter.predictions.parquet import StoredPredictions
 from umbrameter.records.build import build
-from umbrameter.records.membership import Membership
 from umbrameter.records.parts import rows_of
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import PARTS, Split
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.target_answers import StoredQuery
@@ -35,6 +37,7 @@ LABELS = np.arange(N) % 3
 ROWS = RNG.permutation(N)[:N_KNOWN]  # which record each stored answer is of
 IS_MEMBER = np.arange(N_KNOWN) % 8 < 5
 ANSWERS = RNG.dirichlet(np.ones(3), N_KNOWN).astype(np.float32)
+CLASSES = ["amber", "blue", "coral"]
 SPEC = """
 name: stored
 shadows: {estimator: {kind: logistic_regression}}
@@ -64,19 +67,22 @@ def stored(folder: Path, **columns: Any) -> str:
     return str(path)
 
 
-def prepared(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact]:
+def prepared(data: ParquetData, asked: StoredTarget, folder: Path, **split: Any) -> tuple[Records, Artefact]:
     store = Store(folder / "root")
-    records = build(data, store, Membership(path, "record_id", "target.path"))
+    records = build(data, store, asked.membership)
     step = Split(records.path, split.get("members"), split.get("nonmembers"), 0)
     return Records.open(store, records.path), store.open(ensure(store, step))
 
 
-def looked_up(data: ParquetData, path: str, folder: Path, **split: Any) -> tuple[Records, Artefact, pa.Table]:
+def looked_up(
+    data: ParquetData, path: str, folder: Path, asked: StoredTarget | None = None, **split: Any
+) -> tuple[Records, Artefact, pa.Table]:
     """Return records, split and the answers that an audit works with."""
-    records, dealt = prepared(data, path, folder, **split)
+    asked = asked or StoredTarget(path=path)
+    records, dealt = prepared(data, asked, folder, **split)
     target, store = TargetIdentity({"kind": "predictions"}, ""), records.artefact.store
     ensure(store, target)
-    connection = StoredTarget(path=path).connect(ConnectionContext(store, records, np.empty((0, 2))))
+    connection = asked.connect(ConnectionContext(store, records, np.empty((0, 2))))
     query = StoredQuery(target.recipe.path, records.artefact.path, dealt.path, connection=connection)
     ensure(store, query)
     return records, dealt, store.open(query.recipe.path).table("predictions.parquet")
@@ -118,8 +124,7 @@ def test_ids_may_be_text_and_other_columns_anything(data: ParquetData, tmp_path:
     names = [str(value) for value in IDS[ROWS]]
     path = stored(tmp_path, record_id=names, model_id=["production"] * N_KNOWN)
     assert looked_up(data, path, tmp_path)[2].equals(expected)
-    with pytest.raises(DataError, match="has record_id of type string; expected integers"):
-        list(StoredPredictions(path).batches())  # of `umbrameter score`
+    assert StoredPredictions(path).record_ids().tolist() == names  # type: ignore[union-attr]
 
 
 def test_fewer_members_than_are_stored(data: ParquetData, tmp_path: Path) -> None:
@@ -187,14 +192,14 @@ def test_stored_answers_that_cannot_be_used(
 def test_rounded_answers_are_read_where_it_is_said(tmp_path: Path) -> None:
     rounded = [[0.3, 0.3, 0.3]] * N_KNOWN
     path = stored(tmp_path, prediction=rounded)
-    assert StoredTarget(path=path, answers=(Rounding(decimals=1),)).read(3).predictions.shape == (N_KNOWN, 3)
+    assert StoredTarget(path=path, answers=(Rounding(decimals=1),)).read(CLASSES).predictions.shape == (N_KNOWN, 3)
     with pytest.raises(DataError, match="expected confidences that sum to 1"):
-        StoredTarget(path=path).read(3)
+        StoredTarget(path=path).read(CLASSES)
 
 
 def test_no_file_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"target\.path='.*none\.parquet' does not exist"):
-        StoredTarget(path=str(tmp_path / "none.parquet")).read(3)
+        StoredTarget(path=str(tmp_path / "none.parquet")).read(CLASSES)
 
 
 # The audit
@@ -204,7 +209,7 @@ def test_an_audit_of_stored_answers(data: ParquetData, tmp_path: Path) -> None:
     path = stored(tmp_path)
     settings = [f"data={data.model_dump_json(exclude_none=True)}", f"target={{kind: predictions, path: {path}}}"]
     spec = AuditSpec.from_yaml(SPEC, [*settings, "attacks=[{kind: loss}, {kind: gap}]"])
-    records, dealt = prepared(data, path, tmp_path)
+    records, dealt = prepared(data, StoredTarget(path=path), tmp_path)
     store = records.artefact.store
     connection = StoredTarget(path=path).connect(ConnectionContext(store, records, np.empty((0, 2))))
     target = TargetIdentity(connection.facts, connection.description)
@@ -231,7 +236,7 @@ def test_what_needs_other_answers_is_not_measured(data: ParquetData, tmp_path: P
     path = stored(tmp_path)
     settings = [f"data={data.model_dump_json(exclude_none=True)}", f"target={{kind: predictions, path: {path}}}"]
     spec = AuditSpec.from_yaml(SPEC, [*settings, "shadows.size=10"])
-    records, dealt = prepared(data, path, tmp_path)
+    records, dealt = prepared(data, StoredTarget(path=path), tmp_path)
     found = lay_out(AuditInputs(spec, records, dealt, TargetIdentity({}, "")))[0]
     assert [measurement.attack.kind for measurement in found.measurements] == ["loss", "gap"]
     assert {u.attack.kind for u in found.unmeasurable} == {"label_only", "quantile"}
@@ -244,3 +249,62 @@ def _paths(variant: TrainedVariant) -> tuple[str, str, str]:
     query = variant.query
     assert isinstance(query, StoredQuery)
     return query.target, query.records, query.split
+
+
+# Files as people have them
+
+
+@pytest.mark.parametrize("form", ["columns", "CSV", "percent", "logits", "named", "text"])
+def test_answers_in_another_dress_are_the_same(data: ParquetData, tmp_path: Path, form: str) -> None:
+    expected = looked_up(data, stored(tmp_path), tmp_path)[2]
+    names, path = np.array(["amber", "blue", "coral"]), tmp_path / "other.parquet"
+    table: dict[str, Any] = {"record_id": IDS[ROWS], "label": LABELS[ROWS], "is_member": IS_MEMBER}
+    table |= {f"p_{i}": ANSWERS[:, i].astype(np.float64) for i in range(3)}
+    settings: dict[str, Any] = {}
+    if form in ("columns", "CSV"):
+        renamed = {"record_id": "who", "label": "truth", "is_member": "in_training"}
+        table = {renamed.get(name, name.replace("p_", "q_")): values for name, values in table.items()}
+        settings["columns"] = renamed | {"prediction": "q_*"}
+    elif form in ("percent", "logits"):
+        scaled = {"percent": lambda p: 100 * p, "logits": lambda p: np.log(p) + 3}[form]
+        table |= {f"p_{i}": scaled(table[f"p_{i}"]) for i in range(3)}
+        settings["scale"] = form
+    elif form == "named":  # in another order than the data's
+        columns = {f"p_{names[i]}": table.pop(f"p_{i}") for i in (2, 0, 1)}
+        table |= columns | {"label": names[LABELS[ROWS]]}
+    else:
+        table |= {"label": names[LABELS[ROWS]]}
+    if form == "CSV":
+        path = tmp_path / "other.csv"
+        pd.DataFrame(table).to_csv(path, sep=";", index=False)
+    else:
+        pq.write_table(pa.table(table), path)
+    target = StoredTarget(path=str(path), **settings)
+    found = looked_up(data, str(path), tmp_path, target)[2]
+    assert found.drop_columns("prediction").equals(expected.drop_columns("prediction"))
+    vectors = [np.array(t["prediction"].to_pylist()) for t in (found, expected)]
+    assert np.allclose(*vectors, atol=1e-6)
+
+
+def test_settings_are_called_as_the_spec_calls_them(data: ParquetData, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no column truth \(target.columns: \{label: truth\}\)"):
+        StoredTarget(path=stored(tmp_path), columns={"label": "truth"}).read(CLASSES)
+    percent = pa.FixedSizeListArray.from_arrays(100 * ANSWERS.ravel(), 3)
+    with pytest.raises(DataError, match=r"percent, not probabilities; set target\.scale: percent"):
+        StoredTarget(path=stored(tmp_path, prediction=percent)).read(CLASSES)
+    with pytest.raises(DataError, match=r"probabilities, not percent; leave target\.scale: percent out"):
+        StoredTarget(path=stored(tmp_path), scale="percent").read(CLASSES)
+    with pytest.raises(ValidationError, match="say scale: percent"):
+        StoredTarget(path="x", answers="percent")
+    with pytest.raises(DataError, match=r"has no column in_training; it has record_id, prediction"):
+        target = StoredTarget(path=stored(tmp_path), columns={"is_member": "in_training"})
+        looked_up(data, target.path, tmp_path, target)
+
+
+def test_answers_that_name_other_classes_are_refused_or_behind_the_data_s(data: ParquetData, tmp_path: Path) -> None:
+    columns = {f"p_{name}": ANSWERS[:, i] for i, name in enumerate(["coral", "dust", "amber"])}
+    path = stored(tmp_path, prediction=None, label=np.array(["amber", "coral"])[LABELS[ROWS] % 2], **columns)
+    with pytest.raises(DataError, match="does not know the class blue, which records have"):
+        StoredTarget(path=path).read(CLASSES)
+    answers = StoredTarget(path=path).read(["amber", "coral"])
+    assert answers.other_classes == ["dust"] and np.allclose(answers.predictions, ANSWERS[:, [2, 0, 1]])

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,41 +17,19 @@ from tasks import progress
 from tasks.external_targets.handover import ModelHandle
 from tasks.prefect_graph import RunGraph, as_task
 from tasks.server import temporary_server
+from tests.note_step import Word
 from tests.running.inline import driver
 from umbrameter.errors import ComputeError, SpecError
 from umbrameter.running.session import Chunk, Session
 from umbrameter.running.stage_jobs import split_records
 from umbrameter.running.stages import run_stage
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.store.artefacts import Draft, Recipe, Store
+from umbrameter.store.artefacts import Store
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
 
 SPEC = Path(__file__).parents[1] / "flows" / "small.yaml"
 RUNNER = ThreadPoolTaskRunner(max_workers=16)
-
-
-@dataclass(frozen=True)
-class Word:
-    """A step that writes what it reads and its own name; or fails some times, with an error of one kind."""
-
-    name: str
-    reads: tuple[str, ...] = ()
-    error: type[Exception] | None = field(default=None, compare=False)
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe("words", {"name": self.name, "reads": [*self.reads]})
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.reads
-
-    def make(self, store: Store, draft: Draft) -> None:
-        if self.error is not None:
-            raise self.error("target.url='x' is wrong; correct it")
-        words = [store.open(path).data("word.txt") for path in self.reads]
-        draft.data("word.txt", b" ".join([*words, self.name.encode()]))
 
 
 @pytest.fixture(scope="module", autouse=True)

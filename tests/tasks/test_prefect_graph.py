@@ -1,13 +1,13 @@
 """Stage tasks: one for each stage, what their states say, and which failures are worth another try."""
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from prefect.states import Failed
 
 from tasks.prefect_graph import as_task
+from tests.note_step import Word
 from tests.running.inline import driver
 from umbrameter import errors
 from umbrameter.errors import ComputeError, UmbrameterError
@@ -15,26 +15,10 @@ from umbrameter.running import stage_jobs
 from umbrameter.running.jobs import Job
 from umbrameter.running.session import Chunk, Session
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.store.artefacts import Draft, Recipe, Store
 
 TASKS = {name: as_task(value) for name, value in vars(stage_jobs).items() if isinstance(value, Job)}
 SPEC = AuditSpec.load(Path(__file__).parents[1] / "flows" / "small.yaml")
 KNOWN = [error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, UmbrameterError)]
-
-
-@dataclass(frozen=True)
-class Word:
-    """A step that writes its own name."""
-
-    name: str
-    inputs: tuple[str, ...] = ()
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe("words", {"name": self.name})
-
-    def make(self, store: Store, draft: Draft) -> None:
-        draft.data("word.txt", self.name.encode())
 
 
 def is_worth_retrying(error: Exception) -> bool:

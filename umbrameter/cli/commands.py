@@ -158,7 +158,7 @@ def score(
     from umbrameter.evaluation.decidable import sentences
     from umbrameter.spec.limits import expand
     from umbrameter.spec.score import ScoreSpec
-    from umbrameter.stored_predictions.audit import page_and_figures, score_stored
+    from umbrameter.stored_predictions.audit import report_files, score_stored
     from umbrameter.stored_predictions.files import open_files
 
     checked = ScoreSpec.load(spec, fail_on or (), column or (), answers)
@@ -168,7 +168,7 @@ def score(
         typer.echo(f"Limit {line}", err=True)
     places = {}
     if out is not None:
-        write(out, page_and_figures(audit_report, curves))
+        write(out, report_files(audit_report, curves))
         places = {"Report": f"{out}/report.html"}
     raise typer.Exit(print_found(audit_report, places, audit_report.model_dump_json(indent=1) if as_json else None))
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from umbrameter.cli.preview import preview
 from umbrameter.errors import DataError, PlanError
 from umbrameter.records.build import Look, look_at
-from umbrameter.records.faults import FEW_ALIKE, MANY_CLASSES, label_faults, quartiles
+from umbrameter.records.faults import MANY_CLASSES, label_faults, quartiles
 from umbrameter.records.parquet import open_source, refuse
 from umbrameter.records.sources import ParquetData
 from umbrameter.spec.audit import AuditSpec
@@ -29,6 +29,9 @@ FEWEST = 100
 
 N_SHADOWS = 16
 """Shadow models of the spec."""
+
+MEASURED = "the label looks like a measurement: cut into classes; if each number is a class, numeric_label: classes"
+"""Why a label is cut into bins."""
 
 ID_NAMES = r"(?i)(.*[_ ])?(id|uuid|guid|index|key|nr|no|number)|Unnamed: \d+"
 """Names of columns that are identifiers if each record has its own value."""
@@ -135,7 +138,7 @@ def _identifiers(look: Look) -> dict[str, str]:
         if len(values) > max(MANY_CLASSES, survey.n_rows / 2):
             found[name] = f"text with {len(values):,} different values in {survey.n_rows:,} records: an identifier?"
     for i, field in enumerate(look.intake.schema):
-        has_all = census.high[i] - census.low[i] == survey.n_rows - 1 and survey.n_rows > FEW_ALIKE
+        has_all = census.high[i] - census.low[i] == survey.n_rows - 1 and survey.n_rows > 2
         if pa.types.is_integer(field.type) and has_all and (re.fullmatch(ID_NAMES, field.name) or _counts(look, i)):
             found[field.name] = "numbers the records"
     return found
@@ -158,7 +161,7 @@ def _settings(look: Look) -> dict[str, tuple[object, str]]:
         n = survey.missing[intake.columns.label][1]
         settings["missing"] = ({"label": "drop"}, f"{n} records have no label")
     if any("regression" in fault for fault in label_faults(survey, intake.settings)):
-        settings["bins"] = (quartiles(survey.labels), "the label is a measurement: cut into classes at its quartiles")
+        settings["bins"] = (quartiles(survey.labels), MEASURED)
     return settings
 
 
@@ -175,7 +178,7 @@ def _lines(path: str, label: str, choice: _Choice) -> Iterator[str]:
     yield f"name: {name.strip('-_.') or 'table'}"
     yield "data:"
     yield "  kind: table"
-    yield f"  path: {json.dumps(path)}  # {source.files[0].format.describe()}; {source.n_rows:,} records"
+    yield f"  path: {json.dumps(path)}  # {source.describe()}; {source.n_rows:,} records"
     yield f"  label: {json.dumps(label)}"
     types = "; ".join(f"{field.name} {field.type}" for field in source.schema if field.name != label)
     yield f"  # columns: {types if len(types) < 900 else types[:900] + ' ...'}"

@@ -14,24 +14,23 @@ import numpy as np
 
 from umbrameter.errors import UmbrameterError
 from umbrameter.records.build import AnyData, build
+from umbrameter.records.in_words import found_in_words, listed
 from umbrameter.records.metadata import SourceMetadata
-from umbrameter.records.parquet import open_source
 from umbrameter.records.reader import Records
+from umbrameter.running.refusals import all_at_once, unknown_target
 from umbrameter.running.stages import queries_of
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import Split, SplitMetadata
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.training import Training
 from umbrameter.steps.variants import TrainedVariant
 from umbrameter.store.artefacts import Store
-from umbrameter.store.steps import Step, ensure
+from umbrameter.store.steps import ensure
 
 PROBES = (100, 400)
 """Records of the two trainings that times are estimated from."""
-
-SHOWN = 40
-"""Columns and classes that are listed, at most."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,6 @@ class Preview:
     ----------
     spec
         The audit.
-    formats
-        What each file is, a line each.
     records
         The opened records.
     sizes
@@ -55,7 +52,6 @@ class Preview:
     """
 
     spec: AuditSpec
-    formats: tuple[str, ...]
     records: Records
     sizes: SplitMetadata
     variants: tuple[TrainedVariant, ...]
@@ -83,14 +79,15 @@ def preview(spec: AuditSpec, source: AnyData, store: Store, is_timed: bool = Tru
     PlanError
         When the audit asks for more than the data hold.
     """
-    formats = tuple(_formats(source))
-    records = Records.open(store, build(source, store, spec.membership).path)
-    step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
-    split = store.open(ensure(store, step))
-    target = None if spec.target.trained_here else TargetIdentity({}, "")
+    with all_at_once(spec, lambda: source):
+        records = Records.open(store, build(source, store, spec.membership).path)
+        step = Split(records.artefact.path, spec.n_members, spec.n_nonmembers, spec.seed)
+        split = store.open(ensure(store, step))
+    target = unknown_target(spec)
     variants = lay_out(AuditInputs(spec.repeated()[0], records, split, target))
-    seconds = _seconds(spec, records, variants) if is_timed else None
-    return Preview(spec, formats, records, SplitMetadata.read(split), variants, seconds)
+    # A recipe that will be read off the target is not known yet.
+    seconds = _seconds(spec, records, variants) if is_timed and spec.estimator is not None else None
+    return Preview(spec, records, SplitMetadata.read(split), variants, seconds)
 
 
 def describe(spec: AuditSpec, source: AnyData) -> list[str]:
@@ -103,66 +100,27 @@ def describe(spec: AuditSpec, source: AnyData) -> list[str]:
 def in_words(found: Preview, store: Store) -> Iterator[str]:
     """Yield what an audit would find, a line each; the store has the records."""
     meta = SourceMetadata.read(found.records.artefact)
-    yield from (f"File {line}" for line in found.formats)
+    yield from map(": ".join, found_in_words(found.records).items())
     pairs = zip(meta.classes, meta.label_counts, strict=True)
-    classes = _listed([f"{value} ({n:,})" for value, n in pairs])
+    classes = listed([f"{value} ({n:,})" for value, n in pairs])
     yield f"Records: {meta.n_records:,} with {meta.n_features:,} features, in {len(meta.classes)} classes: {classes}"
-    yield f"Columns: {_listed(_columns(found.records))}"
     yield from (f"Warning: {warning}" for warning in meta.warnings)
     s = found.sizes
     unused = f", {s.n_unused:,} unused" if s.n_unused else ""
     yield f"Split: {s.n_members:,} members, {s.n_nonmembers:,} non-members, {s.n_pool:,} in the pool{unused}"
     repeats = f", {found.spec.repeats} times" if found.spec.repeats > 1 else ""
     n_targets, n_shadows = _models(found.variants)
-    n_steps = len({step.recipe.path for variant in found.variants for step in _steps(variant)})
+    n_steps = len({path for variant in found.variants for path in variant.steps})
     yield f"Work: {n_targets} targets and {n_shadows} shadow models to train, in {n_steps:,} steps{repeats}"
     if found.seconds is not None:
         yield f"Time: about {_duration(found.seconds)} of training on one core, besides reading and reporting"
     yield from _queries(found, store)
 
 
-def _formats(source: AnyData) -> Iterator[str]:
-    for name, path in source.paths.items():
-        opened = open_source(path, f"data.{name}", source.csv)
-        kinds = Counter(file.format.describe() for file in opened.files)
-        for kind, n in kinds.items():
-            yield f"{path}: {kind}" + (f", {n} files" if n > 1 else "")
-
-
-def _columns(records: Records) -> list[str]:
-    """Return each column of the source with its type and what it becomes."""
-    texts = []
-    for field in records.schema:
-        is_category = field.name in records.metadata.categories
-        n = len(records.metadata.categories.get(field.name, ()))
-        is_time = str(field.type).startswith(("date", "time", "duration"))
-        became = f", {n} categories" if is_category else ", as days" if is_time else ""
-        kind = "text" if is_category else str(field.type)
-        texts.append(f"{field.name} ({kind}{became})")
-    return texts
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
-
-
 def _models(variants: Sequence[TrainedVariant]) -> tuple[int, int]:
     own = [variant for variant in variants if variant.has_own_models]
     n_targets = sum(not isinstance(variant.target, TargetIdentity) for variant in own)
     return n_targets, sum(len(variant.trained) for variant in own)
-
-
-def _steps(variant: TrainedVariant) -> list[Step]:
-    steps: list[Step] = [variant.target, variant.query]
-    if variant.drawn is not None:
-        steps.append(variant.drawn)
-    for more in (variant.population, variant.noisy, variant.searches, variant.trained, variant.shadows):
-        steps.extend(more)
-    steps += [*variant.merges, *variant.references, *variant.controls, *variant.guarantees]
-    steps += variant.input_steps.values()
-    for measurement in variant.measurements:
-        steps += [measurement.scoring, measurement.evaluation, measurement.utility]
-    return steps
 
 
 def _queries(found: Preview, store: Store) -> Iterator[str]:

@@ -6,7 +6,7 @@ those with the scikit-learn interface are called.
 
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.estimators.kinds import KINDS, LIBRARIES, NETWORKS, PARTS
-from umbrameter.estimators.libraries import seeded, with_coded_weights
+from umbrameter.estimators.libraries import global_seed, seeded, with_coded_weights
 from umbrameter.estimators.recipe import SCALED, SPARSE, Estimator, Form, read_bytes, recipe_of
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SPARSE",
     "Estimator",
     "Form",
+    "global_seed",
     "read_bytes",
     "recipe_of",
     "seeded",

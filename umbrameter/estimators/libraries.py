@@ -1,7 +1,8 @@
 """What the audit decides for every estimator, whichever library it is from: seed, one thread, no output, no cache."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +14,7 @@ QUIET: Mapping[str, Mapping[str, Any]] = {
     "lightgbm": {"n_jobs": 1, "verbosity": -1, "deterministic": True, "force_col_wise": True},
     "xgboost": {"n_jobs": 1, "verbosity": 0},
     "catboost": {"thread_count": 1, "verbose": False, "allow_writing_files": False},
+    "skorch": {"verbose": 0},
 }
 """Settings, by package, with which equal data and seeds give equal models, and nothing is printed or written."""
 
@@ -40,7 +42,8 @@ def settled(estimator: Any, seed: int | None) -> Any:
     for part in parts(estimator):
         package = type(part).__module__.partition(".")[0]
         params = part.get_params(deep=False)
-        part.set_params(**QUIET.get(package, {}))
+        if hasattr(part, "fit"):  # skorch's callbacks are parts, too
+            part.set_params(**QUIET.get(package, {}))
         if package not in QUIET:
             reset = {"n_jobs": None, "memory": None} if package in ("sklearn", "imblearn") else {"n_jobs": 1}
             part.set_params(**{name: value for name, value in reset.items() if params.get(name) is not None})
@@ -52,6 +55,44 @@ def settled(estimator: Any, seed: int | None) -> Any:
         if package == "catboost":  # its get_params lists what was set alone
             part.set_params(random_seed=seed)
     return seeded(estimator, seed)
+
+
+def is_skorch(estimator: Any) -> bool:
+    """Return whether an estimator's class is one of skorch, or inherits one."""
+    return any(base.__module__.startswith("skorch.") for base in type(estimator).__mro__)
+
+
+@contextmanager
+def global_seed(estimator: Any, seed: int | None) -> Iterator[None]:
+    """Seed torch until the block ends, if an estimator or a part of it is of skorch, which has no `random_state`.
+
+    Parameters
+    ----------
+    estimator
+        What is trained in the block.
+    seed
+        The seed; None for random numbers that nobody can draw again.
+    """
+    if not any(map(is_skorch, parts(estimator))):
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng():
+        if seed is None:
+            torch.seed()
+        else:
+            torch.manual_seed(seed)
+        yield
+
+
+def fitted_modules(estimator: Any) -> list[str]:
+    """Return the parameters that are modules of torch with weights, which skorch trains in place and clones keep."""
+    return [
+        name
+        for name, value in estimator.get_params(deep=False).items()
+        if not isinstance(value, type) and callable(getattr(value, "state_dict", None)) and value.state_dict()
+    ]
 
 
 def seeded(estimator: Any, seed: int | None) -> Any:

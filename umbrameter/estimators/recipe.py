@@ -26,7 +26,7 @@ from sklearn.utils import get_tags
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.errors import brief
 from umbrameter.estimators.kinds import KINDS, LIBRARIES, PARTS, PIPELINE, class_of, full_path
-from umbrameter.estimators.libraries import parts, settled, versions
+from umbrameter.estimators.libraries import fitted_modules, is_skorch, parts, settled, versions
 from umbrameter.estimators.values import (
     NotPlainError,
     canonical,
@@ -318,10 +318,17 @@ def recipe_of(estimator: Any) -> Estimator:
             f"{', '.join(prefit)}='prefit' needs fitted parts, and shadow models are trained anew on other records: "
             "set it to a number of folds"
         )
+    if modules := [name for part in parts(estimator) for name in fitted_modules(part)]:
+        raise ValueError(
+            f"{', '.join(modules)} of {type(estimator).__name__} holds weights, with which shadow models would begin; "
+            "give its class, importable from a module, with its parameters as module__..."
+        )
     names = getattr(estimator, "feature_names_in_", None)
     classes = getattr(estimator, "classes_", None)
     is_fitted_without = names is None and classes is not None and len(classes) > 0
-    reads = {"takes": "array"} if is_fitted_without else {"takes": "frame"}
+    # skorch takes a frame's columns for arguments of the network.
+    is_array = is_fitted_without or is_skorch(estimator)
+    reads = {"takes": "array" if is_array else "frame"}
     columns = {} if names is None else {"columns": tuple(map(str, names))}
     try:
         written = plain_estimator(estimator)

@@ -124,6 +124,8 @@ def audit(
         else:
             data = _data({n: side for n, side in sides.items() if side is not None or n != "pool"}, place)
             settings = {"name": name, "seed": seed, "data": data, "mitigations": [*mitigations], "limits": [*limits]}
+            if hasattr(model, "classes_"):  # which says what the labels are
+                data["numeric_label"] = "classes"
             settings["target"] = {"kind": "object", "name": name, "answers": [*answers]}
             spec, target = checked(AuditSpec, settings | _shadowed(shadows, pool, estimator, attacks)), model
         with progress_shown(progress):

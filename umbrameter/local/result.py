@@ -13,13 +13,13 @@ from weakref import finalize
 
 from umbrameter import checkout
 from umbrameter.errors import StoreError
+from umbrameter.report.html import page_and_figures
 from umbrameter.report.model import Report, Verdict, read_report
 from umbrameter.report.run_artefacts import read_run_artefacts
 from umbrameter.report.selection import stronger
 from umbrameter.report.sentences import finding
 from umbrameter.report.templating import filled
 from umbrameter.report.text import STATUS, attacker_name, figure, metric_name, mitigation_name
-from umbrameter.running.reporting import page_and_figures
 from umbrameter.statistics.estimates import Interval, LowerBound
 from umbrameter.store.artefacts import Store
 

@@ -4,16 +4,21 @@ Belongs here: where chunks run. Does not belong here: what a chunk is (`umbramet
 """
 
 import gc
-import os
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from joblib import cpu_count
 
 from umbrameter.errors import ComputeError
 from umbrameter.store.steps import Step, paths_of, perform
 
 if TYPE_CHECKING:  # imported where it is used: work that is all in the store needs no processes
     from loky.process_executor import ProcessPoolExecutor
+
+
+KEEPS_GROWING = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
+"""Environment of the processes: loky would restart one that grows by 300 MB, as by torch, or records that it keeps."""
 
 
 class LocalWorkers:
@@ -29,7 +34,8 @@ class LocalWorkers:
     trains_side_by_side = False
 
     def __init__(self, n: int | None = None):
-        self._n = max(1, _n_cores() if n is None else n)
+        # joblib's is loky's, which heeds a container's quota and what this process may use.
+        self._n = max(1, cpu_count() if n is None else n)
         self._executor: ProcessPoolExecutor | None = None
         self._lock, self._owner = threading.Lock(), threading.get_ident()
         self.made_here: set[str] = set()
@@ -82,13 +88,8 @@ class LocalWorkers:
         with self._lock:
             if self._executor is None:
                 # loky and not multiprocessing: it runs neither a script's lines nor a notebook's a second time.
-                self._executor = ProcessPoolExecutor(self._n - 1)
+                self._executor = ProcessPoolExecutor(self._n - 1, env=KEEPS_GROWING)
         return self._executor
-
-
-def _n_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ready() -> None:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from umbrameter.errors import DataError
-from umbrameter.predictions.columns import is_list, lists_in, may_be_fraction, whole
+from umbrameter.predictions.columns import is_list, is_whole, lists_in, may_be_fraction, whole
 from umbrameter.records.parquet import is_text, value_type
 from umbrameter.typing import Array, Bools, Floats, Ints
 
@@ -42,7 +42,7 @@ def first_bad(bad: Bools, start: int, values: Array, expected: str) -> None:
         raise FaultError(f"has {shown} in row {start + row} ({int(bad.sum())} such rows); expected {expected}")
 
 
-def integers(table: pa.Table, name: str, start: int) -> Ints:
+def integers(table: pa.Table, name: str, start: int, expected: str = "integers") -> Ints:
     """Return a column of whole numbers as int64, shape (n_records,).
 
     Raises
@@ -52,26 +52,63 @@ def integers(table: pa.Table, name: str, start: int) -> Ints:
     """
     column, kind = table[name], value_type(table[name].type)
     if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or may_be_fraction(kind)):
-        raise FaultError(f"has {name} of type {kind}; expected integers")
+        raise FaultError(f"has {name} of type {kind}; expected {expected}")
     try:
         return np.asarray(_complete(whole(column), name, start)).astype(np.int64)
     except pa.ArrowInvalid:
-        raise FaultError(f"has {name} of type {kind} with values that are not whole; expected integers") from None
+        raise FaultError(f"has {name} of type {kind} with values that are not whole; expected {expected}") from None
 
 
-def labels(table: pa.Table, start: int) -> pa.Array:
-    """Return labels as they are stored: text, booleans or integers.
+def ids(table: pa.Table, name: str, start: int) -> Array:
+    """Return a column of ids, shape (n_records,): whole numbers as int64, text and all else that has a text as text.
 
     Raises
     ------
     FaultError
-        When labels are missing, or are fractions.
+        When ids are missing, or are fractions, lists or bytes.
+    """
+    column, kind = table[name], value_type(table[name].type)
+    if isinstance(kind, pa.UuidType):
+        texts = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    elif is_text(kind) or pa.types.is_temporal(kind) or pa.types.is_uint64(kind):  # of which int64 holds half
+        texts = column.cast(kind).cast(pa.string()).combine_chunks()
+    else:
+        return integers(table, name, start, "whole numbers, text or UUIDs")
+    return np.asarray(_complete(texts, name, start), dtype=object)
+
+
+def places_among(known: Array, others: Array) -> Ints:
+    """Return the place of each of some ids among known ones, which are distinct, or -1; numbers equal their texts.
+
+    Examples
+    --------
+    >>> places_among(np.array([7, 3, 5]), np.array([5, 7, 8])), places_among(np.array([7, 3]), np.array(["3", "x"]))
+    (array([ 2,  0, -1]), array([ 1, -1]))
+    """
+    wanted, values = pa.array(others), pa.array(known)
+    if wanted.type != values.type:
+        wanted, values = wanted.cast(pa.string()), values.cast(pa.string())
+    return np.asarray(pc.index_in(wanted, value_set=values).fill_null(-1)).astype(np.int64)
+
+
+def labels(table: pa.Table, start: int) -> pa.Array:
+    """Return labels as they are stored: text, booleans, integers, or fractions as float64.
+
+    Raises
+    ------
+    FaultError
+        When labels are missing, or are infinite.
     """
     column, kind = table["label"], value_type(table["label"].type)
     if is_text(kind) or pa.types.is_boolean(kind):
         plain = column.cast(pa.string() if is_text(kind) else kind)
         return _complete(plain.combine_chunks(), "label", start)
-    return pa.array(integers(table, "label", start))
+    if not may_be_fraction(kind) or is_whole(column):
+        return pa.array(integers(table, "label", start))
+    # By way of text, so that 0.1 is one label, whatever the precision.
+    numbers = np.asarray(column.cast(kind).cast(pa.string()).cast(pa.float64()))
+    first_bad(np.isinf(numbers), start, numbers, "labels of classes")
+    return _complete(pa.array(numbers, from_pandas=True), "label", start)
 
 
 def numbers(table: pa.Table, columns: list[str], width: int, kind: pa.DataType, start: int) -> Floats:

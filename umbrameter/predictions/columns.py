@@ -4,12 +4,14 @@ Belongs here: types of Arrow. Does not belong here: which column has which role 
 """
 
 import re
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from umbrameter.records.parquet import is_text, value_type
+from umbrameter.typing import Array
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -48,6 +50,32 @@ def is_plain(kind: pa.DataType) -> bool:
     """Return whether values are text, or anything else that Arrow writes as text: numbers, booleans, dates, times."""
     is_scalar = pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
     return is_text(kind) or bool(is_scalar and not pa.types.is_interval(kind))
+
+
+def no_slice(field: pa.Field, parts: Callable[[str], Iterable[pa.ChunkedArray]]) -> str | None:
+    """Return why the values of a column make no slices, or None if they do.
+
+    Parameters
+    ----------
+    field
+        The column.
+    parts
+        Returns its values, part by part, by its name.
+    """
+    kind = value_type(field.type)
+    if re.fullmatch(r"__index_level_\d+__", field.name):
+        return "an index of pandas"
+    if not is_plain(kind):
+        return f"of type {kind}"
+    if may_be_fraction(kind) and not all(map(is_whole, parts(field.name))):
+        return "holds fractions"
+    return None
+
+
+def slice_of(column: pa.ChunkedArray) -> Array:
+    """Return values as text; whole numbers have no fraction, whatever their type."""
+    plain = whole(column) if may_be_fraction(value_type(column.type)) else column
+    return np.asarray(plain.cast(pa.string()).fill_null("missing"))
 
 
 def whole(column: pa.ChunkedArray) -> pa.ChunkedArray:

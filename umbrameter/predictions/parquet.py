@@ -6,7 +6,6 @@ shadow models' answers, where `is_in`, or else `is_member`, marks IN records. Ot
 the path whose names are such as `is_member=true` are columns.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -20,22 +19,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from umbrameter.errors import DataError
-from umbrameter.predictions.checks import PREDICTIONS, FaultError, first_bad, integers, labels, n_answers, numbers
-from umbrameter.predictions.columns import is_plain, is_whole, may_be_fraction, whole
+from umbrameter.predictions.checks import PREDICTIONS, FaultError, first_bad, ids, labels, n_answers, numbers
+from umbrameter.predictions.columns import no_slice, slice_of
 from umbrameter.predictions.probabilities import class_index, improbable, listed, place_of
-from umbrameter.predictions.roles import ROLES, AnswerColumns, Role, answer_columns, numbered_classes, role_columns
+from umbrameter.predictions.roles import (
+    COMMAND,
+    ROLES,
+    AnswerColumns,
+    Role,
+    SettingNames,
+    answer_columns,
+    numbered_classes,
+    role_columns,
+)
 from umbrameter.predictions.scales import Scale, as_probabilities, scale_of
 from umbrameter.predictions.vectors import Vectors
-from umbrameter.records.parquet import Source, open_source, refuse, value_type
+from umbrameter.records.parquet import Source, open_source, refuse
 from umbrameter.records.sides import WRITTEN, other_values, sides
 from umbrameter.statistics.paired import distortion
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 BATCH = 2**22
 """Confidences read at once: 16 MiB as float32."""
-
-MOST_SLICES = 50
-"""Largest number of distinct values with which a further column is taken as a slice."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Batch:
 
     vectors: Vectors
     is_member: Bools
-    record_ids: Ints
-    model_ids: Ints | None
+    record_ids: Array
+    model_ids: Array | None
     slices: dict[str, Array]
     distances: Floats
     """L1 distance of each answer from the stored one, shape (n_records,)."""
@@ -63,12 +68,13 @@ class StoredPredictions:
     rounded
         Whether answers are rounded or cut off, and therefore need not sum to 1.
     columns
-        The columns by role, where they are not named by the role; of the answers also a start of names with a star for
-        the class, such as `proba_*`.
+        The columns by role, where they have other names; of the answers also `proba_*`, with a star for the class.
     answers
         The scale that the answers are on.
     is_shadow
         Whether they are shadow models' answers, so that `is_in` marks IN records where there is such a column.
+    settings
+        How errors name the settings.
 
     Raises
     ------
@@ -84,8 +90,10 @@ class StoredPredictions:
         columns: Mapping[Role, str] | None = None,
         answers: Scale = "probabilities",
         is_shadow: bool = False,
+        settings: SettingNames = COMMAND,
     ):
         self.path, self.name, self.rounded, self.scale = str(path), name, rounded, answers
+        self.settings = settings
         self._transform: Callable[[Floats], Floats] | None = None
         self._given = columns or {}
         self._source: Source = open_source(self.path, name)
@@ -113,7 +121,7 @@ class StoredPredictions:
             known = self._distinct_labels if "label" in self._role_columns else []
         except FaultError:  # which `faults` names
             known = []
-        found = answer_columns(self._source.schema, self._given.get("prediction"), known)
+        found = answer_columns(self._source.schema, self._given.get("prediction"), known, self.settings)
         if not isinstance(found, AnswerColumns):
             return AnswerColumns(()), [found] if found and known else []
         try:
@@ -129,10 +137,13 @@ class StoredPredictions:
         for role, name in self._given.items():
             is_there = name in self._stored or (is_shadow and role in self._role_columns)
             if role != "prediction" and not is_there and (is_shadow or role != "model_id"):
-                lacking = [*(r for r in lacking if r != role), f"{name} (--column {role}={name})"]
+                lacking = [*(r for r in lacking if r != role), f"{name} ({self.settings.column(role, name)})"]
         given = self._given.get("prediction")
         if answer_columns(self._source.schema, given, []) is None:
-            lacking.append(f"{given} (--column prediction={given})" if given else "prediction (or p_0, p_1, ...)")
+            said = (
+                f"{given} ({self.settings.column('prediction', given)})" if given else "prediction (or p_0, p_1, ...)"
+            )
+            lacking.append(said)
         if lacking:
             yield f"has no column {', '.join(lacking)}; it has {', '.join(self._stored)}"
 
@@ -173,8 +184,8 @@ class StoredPredictions:
         checks: dict[str, Callable[[pa.Table, int], Any]] = {
             "label": self._codes if self._answers.columns else labels,
             "is_member": self._membership,
-            "record_id": lambda table, start: integers(table, "record_id", start),
-            "model_id": lambda table, start: integers(table, "model_id", start),
+            "record_id": lambda table, start: ids(table, "record_id", start),
+            "model_id": lambda table, start: ids(table, "model_id", start),
         }
         checks = {role: check for role, check in checks.items() if role in self._role_columns}
         checks |= {"prediction": self._predictions} if self._answers.columns else {}
@@ -197,6 +208,11 @@ class StoredPredictions:
                 start += part.num_rows
 
     @property
+    def format(self) -> str:
+        """The format of the files, with the dialect of CSV."""
+        return self._source.describe()
+
+    @property
     def columns(self) -> list[str]:
         """The roles that have a column, the columns of answers, and all others."""
         return [*self._role_columns, *self._answers.columns, *self._further]
@@ -206,22 +222,24 @@ class StoredPredictions:
         """Whether there is a column `record_id`."""
         return "record_id" in self._role_columns
 
-    def record_ids(self) -> Ints | None:
-        """Return the records' ids in order, or None without a column of them.
+    def record_ids(self) -> Array | None:
+        """Return the records' ids in order, see `ids`; or None without a column of them.
 
         Raises
         ------
         DataError
-            When an id is there twice, or is no integer.
+            When an id is there twice, or is none; see `ids`.
         """
         if not self.has_ids:
             return None
         with self._named_faults():
-            ids = np.concatenate([integers(part, "record_id", start) for part, start in self._tables(["record_id"])])
-        distinct, counts = np.unique(ids, return_counts=True)
-        if len(distinct) < len(ids):
-            raise self._error(f"has record_id {distinct[counts.argmax()]} {counts.max()} times; expected each once")
-        return ids
+            named = np.concatenate([ids(part, "record_id", start) for part, start in self._tables(["record_id"])])
+        counts = pc.value_counts(pa.array(named))
+        most = np.asarray(counts.field("counts"))
+        if len(most) < len(named):
+            twice = counts.field("values")[int(most.argmax())]
+            raise self._error(f"has record_id {twice} {most.max()} times; expected each once")
+        return named
 
     @cached_property
     def _distinct_labels(self) -> list[Any]:
@@ -294,9 +312,9 @@ class StoredPredictions:
         return Batch(
             Vectors(predictions, codes),
             is_member,
-            integers(table, "record_id", start) if self.has_ids else np.arange(start, start + len(codes)),
-            integers(table, "model_id", start) if "model_id" in self._role_columns else None,
-            {name: self._slice(table[name]) for name in self.slices},
+            ids(table, "record_id", start) if self.has_ids else np.arange(start, start + len(codes)),
+            ids(table, "model_id", start) if "model_id" in self._role_columns else None,
+            {name: slice_of(table[name]) for name in self.slices},
             distortion(predictions, stored),
         )
 
@@ -308,30 +326,18 @@ class StoredPredictions:
     @cached_property
     def no_slices(self) -> dict[str, str]:
         """Why the other columns without a role make no slices, by column."""
-        answers, reasons = self._answers.columns, {}
-        if "prediction" in self._stored and "prediction" not in answers:
-            reasons["prediction"] = (
-                f"{answers[0]} ... are the answers" if len(answers) > 1 else f"{answers[0]} is the answer"
-            )
-        for name in self._further:
-            kind = value_type(self._source.schema.field(name).type)
-            if re.fullmatch(r"__index_level_\d+__", name):
-                reasons[name] = "an index of pandas"
-            elif not is_plain(kind):
-                reasons[name] = f"of type {kind}"
-            elif may_be_fraction(kind) and not all(is_whole(part[name]) for part, _ in self._tables([name])):
-                reasons[name] = "holds fractions"
-        return reasons
+        answers = self._answers.columns
+        is_beside = "prediction" in self._stored and "prediction" not in answers
+        beside = f"{answers[0]} ... are the answers" if len(answers) > 1 else f"{answers[0]} is the answer"
+        fields = [self._source.schema.field(name) for name in self._further]
+        reasons = {field.name: no_slice(field, lambda n: (t[n] for t, _ in self._tables([n]))) for field in fields}
+        found = {name: reason for name, reason in reasons.items() if reason is not None}
+        return ({"prediction": beside} if is_beside else {}) | found
 
     @property
     def _further(self) -> list[str]:
         used = {*ROLES, *self._role_columns.values(), *self._answers.columns}
         return [name for name in self._stored if name not in used]
-
-    def _slice(self, column: pa.ChunkedArray) -> Array:
-        """Return values as text; whole numbers have no fraction, whatever their type."""
-        plain = whole(column) if may_be_fraction(value_type(column.type)) else column
-        return np.asarray(plain.cast(pa.string()).fill_null("missing"))
 
     def _width(self, answers: AnswerColumns) -> int:
         """Return the number of answers per record; refuse one number per record if all are 0 or 1: labels."""
@@ -366,8 +372,7 @@ class StoredPredictions:
         first_bad(infinite, start, predictions, "finite confidences")
         first_bad(outside, start, predictions, "confidences in [0, 1]")
         if not self.rounded:
-            take = "target.answers says" if self.name.startswith("target") else "--rounded takes"
-            expected = f"confidences that sum to 1 within 0.001 ({take} rounded or cut-off ones)"
+            expected = f"confidences that sum to 1 within 0.001 ({self.settings.rounded} rounded or cut-off ones)"
             if self._answers.classes is not None:
                 expected += f"; the answers are {listed(self._answers.columns)}"
             first_bad(unsummed, start, predictions.sum(axis=1), expected)
@@ -378,12 +383,9 @@ class StoredPredictions:
         scale = scale_of(stored)
         if scale is None or scale == self.scale or (scale != "probabilities" and not bad.any()):
             return
+        remedy = self.settings.scale.format(scale=scale)
         if scale == "probabilities":
-            remedy = f"leave --answers {self.scale} out (in a spec, answers: {self.scale})"
-        elif self.name.startswith("target"):
-            remedy = "divide them by 100" if scale == "percent" else "store their softmax"
-        else:
-            remedy = f"add --answers {scale} (in a spec, answers: {scale})"
+            remedy = self.settings.no_scale.format(scale=self.scale)
         shown = np.array2string(stored[bad.argmax()], precision=4, threshold=8)
         raise FaultError(f"has {shown} in row {start + int(bad.argmax())}: {scale}, not {self.scale}; {remedy}")
 

@@ -21,6 +21,39 @@ Role: TypeAlias = Literal["prediction", "label", "is_member", "record_id", "mode
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
+
+@dataclass(frozen=True)
+class SettingNames:
+    """How errors name the settings of stored predictions.
+
+    Parameters
+    ----------
+    columns
+        Says that a `role` has the column `name`.
+    scale, no_scale
+        Say that the answers are on a `scale`, or no longer that they are.
+    rounded
+        Says that answers need not sum to 1.
+    """
+
+    columns: str
+    scale: str
+    no_scale: str
+    rounded: str
+
+    def column(self, role: str, name: str) -> str:
+        """Return how to say that a role has a column."""
+        return self.columns.format(role=role, name=name)
+
+
+COMMAND = SettingNames(
+    columns="--column {role}={name}",
+    scale="add --answers {scale} (in a spec, answers: {scale})",
+    no_scale="leave --answers {scale} out (in a spec, answers: {scale})",
+    rounded="--rounded takes",
+)
+"""The settings of `umbrameter score`."""
+
 SINGLE = ("prediction", "p", "probability", "proba", "score")
 """Names of a column with one number per record: the second of two classes' probability."""
 
@@ -66,7 +99,9 @@ class AnswerColumns:
     is_single: bool = False
 
 
-def answer_columns(schema: pa.Schema, given: str | None, labels: Sequence[Any]) -> AnswerColumns | str | None:
+def answer_columns(
+    schema: pa.Schema, given: str | None, labels: Sequence[Any], settings: SettingNames = COMMAND
+) -> AnswerColumns | str | None:
     """Return the columns of answers, or what is wrong with them, or None if there are none.
 
     A column per class is named by the class, `p_no` and `p_yes`, or by its number, `p_0`, `p_1`, ...
@@ -78,7 +113,9 @@ def answer_columns(schema: pa.Schema, given: str | None, labels: Sequence[Any]) 
     given
         The user's column of answers, or a start of names with a star for the class, such as `proba_*`; or None.
     labels
-        The distinct labels; integers, booleans or text.
+        The distinct labels; numbers, booleans or text.
+    settings
+        How errors name the settings.
     """
     lists = [name for name in schema.names if name == (given or "prediction") and _may_be_lists(schema, name)]
     prefix = given.removesuffix("*") if given and given.endswith("*") else "p_"
@@ -90,7 +127,7 @@ def answer_columns(schema: pa.Schema, given: str | None, labels: Sequence[Any]) 
     if lists and isinstance(by_class, AnswerColumns) and is_list(value_type(schema.field(lists[0]).type)):
         return (
             f"has the answers twice, in {lists[0]} and in {', '.join(by_class.columns)}; drop one of the two, or say "
-            f"which: --column prediction={lists[0]}"
+            f"which: {settings.column('prediction', lists[0])}"
         )
     if isinstance(by_class, AnswerColumns):
         return by_class
@@ -102,7 +139,8 @@ def answer_columns(schema: pa.Schema, given: str | None, labels: Sequence[Any]) 
     if "prediction" in single or len(single) == 1:
         return AnswerColumns(("prediction" if "prediction" in single else single[0],), is_single=True)
     if single:
-        return f"has {' and '.join(single)}, and either may be the answer; say which: --column prediction={single[0]}"
+        which = settings.column("prediction", single[0])
+        return f"has {' and '.join(single)}, and either may be the answer; say which: {which}"
     if named:
         return by_class
     if (name := given or "prediction") not in schema.names:
@@ -151,8 +189,8 @@ def _class_names(names: Iterable[Any], labels: Sequence[Any]) -> list[Any]:
 def numbered_classes(labels: Sequence[Any], n_classes: int, is_single: bool) -> list[Any]:
     """Return the classes of confidences that no column names, in the order of the confidences.
 
-    Labels 0 .. n_classes - 1 are the confidences' numbers. Others, text or integers without 0, are sorted, if there are
-    as many as confidences.
+    Labels 0 .. n_classes - 1 are the confidences' numbers. Others (text, fractions, integers without 0) are sorted, if
+    there are as many as confidences.
 
     Raises
     ------
@@ -160,20 +198,22 @@ def numbered_classes(labels: Sequence[Any], n_classes: int, is_single: bool) -> 
         When it is not clear which confidence is whose.
     """
     is_text, are_as_many = isinstance(labels[0], str), len(labels) == n_classes
+    has_fractions = any(isinstance(label, float) and not label.is_integer() for label in labels)
     if is_single and len(labels) > 2:
         raise FaultError(
             "has one number per record, the probability of the second of two classes, and the labels "
             f"{listed(labels)}; store the confidences of all {len(labels)} classes"
         )
-    if is_text and (not are_as_many or (all(map(is_number, labels)) and labels != sorted(labels, key=int))):
+    is_unclear = is_text and all(map(is_number, labels)) and labels != sorted(labels, key=int)
+    if is_unclear or ((is_text or has_fractions) and not are_as_many):
         raise FaultError(
-            f"has the labels {listed(labels)} as text and {n_classes} confidences per record, and it is not clear "
-            f"whose is whose; store labels as integers 0 .. {n_classes - 1}, by the confidences' order, or a column "
-            "for each class, named p_ and the class"
+            f"has the labels {listed(labels)}{' as text' if is_text else ''} and {n_classes} confidences per record, "
+            f"and it is not clear whose is whose; store labels as integers 0 .. {n_classes - 1}, by the confidences' "
+            "order, or a column for each class, named p_ and the class"
         )
-    are_numbers = not is_text and labels[0] >= 0 and labels[-1] < n_classes
+    are_numbers = not (is_text or has_fractions) and labels[0] >= 0 and labels[-1] < n_classes
     are_sorted = are_as_many and not are_numbers and 0 not in labels
-    return list(labels) if is_text or are_sorted else list(range(n_classes))
+    return list(labels) if is_text or has_fractions or are_sorted else list(range(n_classes))
 
 
 def _may_be_lists(schema: pa.Schema, name: str) -> bool:

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from umbrameter.errors import DataError
 from umbrameter.records.columns import columns_of
-from umbrameter.records.encoding import EXACT, EXACT_DOUBLE, Census, Intake
+from umbrameter.records.encoding import EXACT_DOUBLE, Census, Intake
 from umbrameter.records.faults import faults_of, infinite_faults
 from umbrameter.records.lists import with_vectors
 from umbrameter.records.membership import Membership
 from umbrameter.records.metadata import SourceMetadata
+from umbrameter.records.oddities import oddities_of, overlaps
 from umbrameter.records.own import CONSTANT, unfit_fields
 from umbrameter.records.parquet import Source, decoded, is_text, joined, list_files, open_source, refuse, value_type
 from umbrameter.records.reader import FEATURES, OWN, OWN_COLUMNS, PRINTS, ROW_GROUP
@@ -56,6 +57,7 @@ def records_recipe(source: AnyData, membership: Membership | None = None) -> Rec
     }
     if membership is not None:
         facts |= {"membership": _digests(membership.path, membership.setting), "id": membership.id}
+        facts |= {} if membership.member == "is_member" else {"member": membership.member}
     return Recipe("records", facts)
 
 
@@ -87,6 +89,21 @@ def build(source: AnyData, store: Store, membership: Membership | None = None) -
     cpu = time.thread_time()
     look = look_at(source, membership)
     refuse(look.faults)
+    return write_records(look, store, recipe, cpu)
+
+
+def write_records(look: "Look", store: Store, recipe: Recipe, cpu: float) -> Artefact:
+    """Write what was looked at as an artefact.
+
+    Parameters
+    ----------
+    look
+        The source, and which of its rows and features to leave out.
+    store, recipe
+        Where to write it.
+    cpu
+        CPU time of this thread before the look, in seconds.
+    """
     with store.write(recipe) as draft:
         label_counts = _write(look, draft)
         if look.known is not None:
@@ -115,6 +132,8 @@ class Look:
         Which features to leave out of the matrix, since they have one value or none, shape (n_features,).
     known
         Each row's part and place in the membership table, as far as known; see `Membership.look_up`.
+    formats
+        See `SourceMetadata`.
     """
 
     intake: Intake
@@ -124,6 +143,7 @@ class Look:
     dropped: Bools
     left_out: Bools
     known: dict[str, Array] | None
+    formats: dict[str, str]
 
     @property
     def schema(self) -> pa.Schema:
@@ -167,8 +187,9 @@ def look_at(source: AnyData, membership: Membership | None = None) -> Look:
     left_out = _left_out(source, census)
     if left_out.all():
         faults.append("data.features: no column is left as a feature; each has the same value in every record, or none")
-    warnings = ([source.note] if source.note else []) + _oddities(census, left_out) + warnings
-    return Look(intake, census, tuple(faults), tuple(warnings), dropped, left_out, known)
+    warnings = ([source.note] if source.note else []) + oddities_of(census, left_out) + warnings
+    formats = {name: part.describe() for name, part in opened.items()}
+    return Look(intake, census, tuple(faults), tuple(warnings), dropped, left_out, known, formats)
 
 
 def _intake(source: AnyData, opened: Mapping[str, Source]) -> tuple[Intake, list[str]]:
@@ -225,7 +246,7 @@ def _without_repeats(
             "non-member; set data.duplicates to drop (keeps the first) or keep"
         )
     warnings.append(f"{text}; {'these were left out' if source.duplicates == 'drop' else 'these were kept'}")
-    warnings += [] if known is None else _overlaps(first, known["part"])
+    warnings += [] if known is None else overlaps(first, known["part"])
     return unlabelled | (repeats & (source.duplicates == "drop")), warnings
 
 
@@ -239,13 +260,6 @@ def _left_out(source: AnyData, census: Census) -> Bools:
     is_exact &= [not pa.types.is_decimal(field.type) for field in census.intake.schema]
     has_one = census.is_constant & is_exact if source.leaves_out_constant else False
     return np.asarray(is_empty | has_one)
-
-
-def _overlaps(first: Ints, part: Ints) -> list[str]:
-    """Return warnings about records of one part that repeat records of another."""
-    names = ("members", "non-members", "records of the pool")
-    counts = {(a, b): int(((part[first] == a) & (part == b)).sum()) for a, b in ((0, 1), (0, 2), (1, 2))}
-    return [f"{n} {names[b]} repeat {names[a]}" for (a, b), n in counts.items() if n]
 
 
 def _type_faults(schema: pa.Schema, ident: str | None, slices: Sequence[str]) -> list[str]:
@@ -285,46 +299,6 @@ def _repeated_ids(intake: Intake, name: str) -> list[str]:
                 "records, or name another column"
             ]
     return []
-
-
-def _oddities(census: Census, left_out: Bools) -> list[str]:
-    names = np.array(census.intake.feature_names)
-    largest = np.maximum(np.abs(census.low), np.abs(census.high))
-    constant, empty = names[census.is_constant & ~left_out], census.is_empty
-    same = names[left_out & ~empty]
-    wide = names[~empty & census.integral & (largest > EXACT) & (census.intake.precision == "float32")]
-    used, index = census.intake.columns.used, census.intake.source.index
-    unused = np.array([name for name in index if name not in used])
-    warnings = []
-    if len(unused):
-        warnings.append(f"{_listed(unused)} the index of a data frame and no feature")
-    if empty.any():
-        warnings.append(f"{_listed(names[empty])} without any value, and left out")
-    if len(same):
-        warnings.append(f"{_listed(same)} the same in every record, and left out")
-    if len(constant):
-        warnings.append(f"{_listed(constant)} the same in every record, which no model can learn from")
-    if len(wide):
-        warnings.append(f"{_listed(wide)} beyond 2**24, where float32 rounds integers")
-    return warnings + _missing_in_words(census.intake)
-
-
-def _missing_in_words(intake: Intake) -> list[str]:
-    """Return what became of missing values, a sentence per treatment."""
-    missing, n_rows, filled = intake.survey.missing, intake.survey.n_rows, [*intake.fills]
-    kept = [name for name, n in intake.lacking.items() if name not in intake.fills and n < n_rows]
-    own = [name for name in intake.columns.categories if name in missing and missing[name][1] < n_rows]
-    treatments = {"stay missing": kept, "are the column's median": filled, "are a category of their own": own}
-    return [
-        f"missing values {treatment} in {', '.join(f'{name} ({missing[name][1]})' for name in names)}"
-        for treatment, names in treatments.items()
-        if names
-    ]
-
-
-def _listed(names: Array) -> str:
-    shown = ", ".join(names[:5].tolist()) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"column{'s' if len(names) > 1 else ''} {shown} {'are' if len(names) > 1 else 'is'}"
 
 
 def _write(look: Look, draft: Draft) -> Ints:
@@ -392,4 +366,5 @@ def _metadata(look: Look, label_counts: Ints) -> SourceMetadata:
         missing=_missing(look),
         warnings=look.warnings,
         is_known=look.known is not None,
+        formats=look.formats,
     )

@@ -202,15 +202,20 @@ def _note_missing(batch: pa.RecordBatch, start: int, missing_by_column: dict[str
 
 
 def _classes(labels: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(sorted(int(v) if isinstance(v, float) else v for v in labels))
+    has_fractions = any(isinstance(v, float) and not v.is_integer() for v in labels)
+    # Adding 0.0 turns -0.0 into 0.0.
+    return tuple(sorted((v + 0.0 if has_fractions else int(v)) if isinstance(v, float) else v for v in labels))
 
 
 def _code(plain: pa.Array, values: Sequence[Any]) -> Ints:
     """Return each value's position among the sorted values; -1 for those that are not among them."""
     if not values:
         return np.full(len(plain), -1, dtype=np.int32)
-    if pa.types.is_floating(plain.type):  # whole numbers, as checked; -0.0 and 0.0 are one class
-        plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain).cast(pa.int64())
+    if pa.types.is_floating(plain.type):
+        plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
+        # -0.0 and 0.0 are one class.
+        are_whole = not isinstance(values[0], float)
+        plain = plain.cast(pa.int64()) if are_whole else pc.add(plain, pa.scalar(0.0, plain.type))
     codes: Ints = np.asarray(pc.index_in(plain, pa.array(values, plain.type)).fill_null(-1))
     return codes.astype(np.int32)
 

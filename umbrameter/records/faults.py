@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from typing import Any
+
+import numpy as np
 
 from umbrameter.records.columns import Columns
 from umbrameter.records.own import MISSING
@@ -17,10 +20,20 @@ MANY_CATEGORIES = 1000
 """A text column with more distinct values than this, and than half the rows, is taken for an identifier."""
 
 MANY_CLASSES = 20
-"""A numeric label with more distinct values than this is taken for a measurement if few records share each."""
+"""Up to so many different numbers are classes, whatever else they look like."""
 
-FEW_ALIKE = 3
-"""Records that share a class on average; below, a numeric label is taken for a measurement."""
+FEW_ALIKE = 10
+"""Records that share a number on average; below, numbers look like measurements."""
+
+ROUGH = 0.5
+"""The least mean squared step from one number's count to the next, in variances of the counts, of class numbers.
+
+In any order that has nothing to do with the counts it is about 2, with a standard deviation of 2 / sqrt(n_values) (von
+Neumann, 1941). The counts of a measurement rise and fall with it, so that it is near 0.
+"""
+
+SORTED = 0.9
+"""Rank correlation of numbers with their counts from which on classes were numbered by size, and steps are small."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +110,15 @@ def _missing_faults(survey: Survey, columns: Columns, settings: TableData) -> li
 def label_faults(survey: Survey, settings: TableData) -> list[str]:
     """Return what is wrong with the labels, a sentence each."""
     labels, name = survey.labels, settings.label
-    are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in labels)
-    broken = [v for v in labels if isinstance(v, float) and not (v.is_integer() and abs(v) < 2**63)]
-    if broken or (are_numbers and len(labels) > MANY_CLASSES and labels.total() < FEW_ALIKE * len(labels)):
+    are_classes = settings.numeric_label == "classes"
+    broken = [v for v in labels if isinstance(v, float) and not (isfinite(v) if are_classes else is_whole(v))]
+    if broken or not (are_classes or are_class_numbers(labels)):
         held = f"holds {broken[0]!r}" if broken else f"holds {len(labels)} different numbers"
         return [
             f"data.label={name!r} {held}; expected classes (integers or text), not measurements: {len(labels)} "
             f"different values in {labels.total()} records look like regression, and only classifiers are audited. Cut "
-            f"them into classes with data.bins: {quartiles(labels)}, or write them as text if each is a class"
+            f"them into classes with data.bins: {quartiles(labels)}, or say that each is a class with "
+            "data.numeric_label: classes (from Python, give them as text)"
         ]
     kept = [value for value, n in labels.items() if n >= settings.smallest_class]
     if len(kept) > 1:
@@ -113,6 +127,37 @@ def label_faults(survey: Survey, settings: TableData) -> list[str]:
     rare = f" with at least {settings.smallest_class} records" if settings.smallest_class > 1 else ""
     how_many = "one class" if kept else "no class"
     return [f"data.label={name!r} has only {how_many}{rare}{only}; a classifier needs two or more"]
+
+
+def is_whole(value: float) -> bool:
+    """Return whether a float is a whole number of 64 bits."""
+    return value.is_integer() and abs(value) < 2**63
+
+
+def are_class_numbers(labels: Counter[Any]) -> bool:
+    """Return whether labels, given with the number of their records, are no numbers or look like numbers of classes.
+
+    Few numbers are. Many are if they run from 0 or 1 without a gap, each for many records, and if their counts do not
+    rise and fall smoothly with them, as those of ages or marks do.
+
+    Examples
+    --------
+    >>> are_class_numbers(Counter({i: 30 + i * 7 % 11 for i in range(100)}))
+    True
+    >>> are_class_numbers(Counter({i: 30 + i * 7 % 11 for i in range(17, 117)}))
+    False
+    """
+    values = sorted(value for value in labels if isinstance(value, int | float) and not isinstance(value, bool))
+    if len(values) < len(labels) or len(values) <= MANY_CLASSES:
+        return True
+    first, n = int(values[0]), len(values)
+    if values != [*range(first, first + n)] or first not in (0, 1) or labels.total() < FEW_ALIKE * n:
+        return False
+    counts = np.array([labels[value] for value in values], dtype=np.float64)
+    if counts.std() == 0:
+        return True
+    is_by_size = abs(np.corrcoef(values, counts.argsort().argsort())[0, 1]) > SORTED
+    return bool(is_by_size) or float(np.mean(np.diff(counts) ** 2) / counts.var()) >= ROUGH
 
 
 def quartiles(labels: Counter[Any]) -> list[float]:

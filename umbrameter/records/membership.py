@@ -24,11 +24,14 @@ class Membership:
         The table's column of ids, whose values are those of the data's id column.
     setting
         The spec's setting that names the table, for errors.
+    member
+        The table's column that says which are members.
     """
 
     path: str
     id: str
     setting: str
+    member: str = "is_member"
 
     def look_up(self, ids: pa.ChunkedArray) -> dict[str, Array]:
         """Return each record's part (0 member, 1 non-member, 2 neither) and its row in the table (-1 for none).
@@ -56,22 +59,22 @@ class Membership:
             example = unknown[0].as_py()
             raise self._error(f"has {n_unknown} ids that no record has, such as {example!r}; correct the table")
         rows = np.asarray(positions.fill_null(-1)).astype(np.int64)
-        is_member = np.asarray(table["is_member"])
+        is_member = np.asarray(table[self.member])
         part = np.where(rows < 0, 2, np.where(is_member[rows], 0, 1)).astype(np.int8)
         return {"part": part, "place": rows}
 
     def _table(self) -> pa.Table:
         source = open_source(self.path, self.setting)
-        missing = [name for name in (self.id, "is_member") if name not in source.schema.names]
+        missing = [name for name in (self.id, self.member) if name not in source.schema.names]
         if missing:
             raise self._error(f"has no column {', '.join(missing)}; it has {', '.join(source.schema.names)}")
-        kind = source.schema.field("is_member").type
-        table: pa.Table = source.to_table([self.id, "is_member"])
-        if others := other_values(table["is_member"].drop_null()):
+        kind = source.schema.field(self.member).type
+        table: pa.Table = source.to_table([self.id, self.member])
+        if others := other_values(table[self.member].drop_null()):
             raise self._error(
-                f"has is_member of type {kind} with the values {', '.join(others[:8])}; expected {WRITTEN}"
+                f"has {self.member} of type {kind} with the values {', '.join(others[:8])}; expected {WRITTEN}"
             )
-        table = table.set_column(1, "is_member", sides(table["is_member"]))
+        table = table.set_column(1, self.member, sides(table[self.member]))
         empty = [name for name in table.column_names if table[name].null_count]
         if empty:
             raise self._error(f"has rows without {' and '.join(empty)}; fill them, or leave these rows out")

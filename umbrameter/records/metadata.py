@@ -62,7 +62,10 @@ class SourceMetadata(RecordsMetadata):
         Oddities of the data that did not stop the audit, a sentence each.
     is_known
         Whether the source says which records are members.
+    formats
+        The format of the files, with the dialect of CSV, by the setting that names them.
     """
 
     warnings: tuple[str, ...]
     is_known: bool
+    formats: dict[str, str] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ columns mean (`columns`), or what their values may be (`encoding`).
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
-from umbrameter.errors import DataError, brief
+from umbrameter.errors import DataError, brief, in_one
 from umbrameter.records.csv_tables import CsvTable
 from umbrameter.records.formats import Format, open_format
 from umbrameter.records.sources import CsvSettings
@@ -104,6 +105,11 @@ class Source:
         """The number of rows."""
         return sum(file.n_rows for file in self.files)
 
+    def describe(self) -> str:
+        """Return the formats of the files in a few words: of CSV, the dialect."""
+        kinds = Counter(file.format.describe() for file in self.files)
+        return "; ".join(kind + (f", {n} files" if n > 1 else "") for kind, n in kinds.items())
+
     def _kind(self, name: str) -> pa.DataType:
         kinds = [file.schema.field(name).type for file in self.files if file.kind(name) is not None]
         if not kinds and any(name in file.schema.names for file in self.files):
@@ -177,10 +183,8 @@ def refuse(faults: Iterable[str], what: str = "the data") -> None:
     DataError
         When there are faults; a single one as it is, several as a list.
     """
-    distinct = list(dict.fromkeys(faults))
-    if distinct:
-        lines = [f"{what} need {len(distinct)} corrections:", *(f"  - {fault}" for fault in distinct)]
-        raise DataError(distinct[0] if len(distinct) == 1 else "\n".join(lines))
+    if (error := in_one(faults, what)) is not None:
+        raise error
 
 
 def is_text(kind: pa.DataType) -> bool:

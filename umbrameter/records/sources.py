@@ -121,6 +121,11 @@ class TableData(BaseModel):
     smallest_class: int = Field(
         1, ge=1, description="Records of classes with fewer than this are left out.", examples=[20]
     )
+    numeric_label: Literal["ask", "classes"] = Field(
+        "ask",
+        description="Whether a label's numbers are classes: `ask` stops where they look like measurements; `classes` "
+        "takes each number as a class.",
+    )
     bins: tuple[float, ...] = Field(
         (), description="Cuts a numeric label into classes at these values.", examples=[[10, 20]]
     )

@@ -12,7 +12,9 @@ from umbrameter import __version__
 from umbrameter.evaluation.controls import failures
 from umbrameter.evaluation.guarantees import broken
 from umbrameter.evaluation.verdict import decide
+from umbrameter.records.in_words import columns_in_words
 from umbrameter.records.metadata import SourceMetadata
+from umbrameter.records.reader import Records
 from umbrameter.report.model import (
     AuditInfo,
     DataInfo,
@@ -131,7 +133,8 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
     """
     for variant in variants:
         check_target(store, variant.target.recipe.path, variant.query.recipe.path)
-    records = SourceMetadata.read(store.open(variants[0].training.records))
+    artefact = store.open(variants[0].training.records)
+    records, schema = SourceMetadata.read(artefact), Records(artefact).schema
     classes = [str(name) for name in records.classes]
     # The results are the first repeat's; the other repeats give the spread.
     firsts = [variant for variant in variants if not variant.repeat]
@@ -161,6 +164,8 @@ def assemble(spec: AuditSpec, store: Store, variants: Sequence[TrainedVariant], 
             n_records=records.n_records,
             n_features=records.n_features,
             n_classes=len(classes),
+            files=records.formats,
+            columns=columns_in_words(schema, records.categories),
             warnings=[*records.warnings],
         ),
         target=_target(spec, store, firsts[0], len(classes)),

@@ -7,6 +7,7 @@ Belongs here: what goes into which table, as text. Does not belong here: markup 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from umbrameter.records.in_words import in_brackets
 from umbrameter.report.model import DrawnInfo, LimitOutcome, Report
 from umbrameter.report.not_measured import not_measured
 from umbrameter.report.recommendation import leaks
@@ -270,6 +271,8 @@ def _set_up(report: Report) -> dict[str, str]:
     size = f"{data.n_records:,} records, {data.n_features:,} features, {data.n_classes:,} classes"
     return {
         "Data": f"{data.name}: {size}",
+        **({"Files": "; ".join(map(": ".join, data.files.items()))} if data.files else {}),
+        **({"Columns": in_brackets(data.columns)} if data.columns else {}),
         "Target": f"{target.kind}: {target.description}, {target.n_classes:,} classes",
         "Shadow models": f"{shadows.n_models} models of {shadows.size:,} records each ({made}), {accuracy}; design: "
         f"{shadows.design}; data: {shadows.data}{recipe_note(shadows)}"
@@ -315,3 +318,17 @@ def _ledger(report: Report) -> dict[str, Any]:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
+
+
+def page_and_figures(report: Report, figures: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a report that a reader opens, by name.
+
+    Parameters
+    ----------
+    report
+        The report.
+    figures
+        Its figures, as PNG files by name.
+    """
+    pictures = {f"figures/{name}.png": content for name, content in figures.items()}
+    return {"report.html": render(report, figures).encode(), **pictures}

@@ -49,6 +49,12 @@ class DataInfo(_Part):
     n_records: int = Field(description="Number of records.")
     n_features: int = Field(description="Number of features, before any encoding.")
     n_classes: int = Field(description="Number of classes.")
+    files: dict[str, str] = Field(
+        default={}, description="The format of the files, with the dialect of CSV, by the setting that names them."
+    )
+    columns: dict[str, str] = Field(
+        default={}, description="The type of each column that models may read, and what it becomes, by name."
+    )
     warnings: list[str] = Field(default=[], description="Oddities of the data that did not stop the audit.")
 
 

@@ -47,7 +47,7 @@ class LiveProgress(logging.Handler):
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
-        self._progress.console.print(f"  {line}")
+        self._progress.console.print(f"  {line}", markup=False)  # types, such as timestamp[us], have brackets
 
     def __enter__(self) -> "LiveProgress":
         """Start drawing."""

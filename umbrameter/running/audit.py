@@ -3,6 +3,7 @@
 from typing import Any
 
 from umbrameter.running import preparation, reporting, stages
+from umbrameter.running.refusals import all_at_once
 from umbrameter.running.session import Session
 
 
@@ -18,8 +19,9 @@ def run_audit(session: Session, model: Any = None, tracking_uri: str | None = No
     tracking_uri
         MLflow's address, for a target that is registered there and does not name one.
     """
-    records = preparation.prepare_records(session)
-    splits = preparation.split_records(session, records)
+    with all_at_once(session.spec, lambda: preparation.located(session)):
+        records = preparation.prepare_records(session)
+        splits = preparation.split_records(session, records)
     preparation.announce_limits(session, splits)
     with preparation.connect_target(session, records, splits, model, tracking_uri) as connection:
         variants = preparation.plan_audit(session, records, splits, connection)

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from umbrameter.evaluation.decidable import sentences
-from umbrameter.records.build import build, records_recipe
+from umbrameter.records.build import AnyData, build, records_recipe
+from umbrameter.records.in_words import found_in_words
 from umbrameter.records.reader import Records
 from umbrameter.records.sources import CatalogueData, GeneratedData
 from umbrameter.running import stage_jobs
@@ -19,7 +20,8 @@ from umbrameter.running.jobs import job
 from umbrameter.running.session import WORKERS, Chunk, Session
 from umbrameter.running.stages import queries_of, run_stage
 from umbrameter.spec.limits import expand
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import Split, SplitMetadata
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.variants import TrainedVariant
@@ -49,9 +51,7 @@ def _prepare_records(session: Session) -> str:
     """Check the records and write them as Parquet parts."""
     spec = session.spec
     with session.stage("prepare", 1):
-        source = spec.data
-        if isinstance(source, CatalogueData | GeneratedData):
-            source = session.driver.locate(source, session.store.root)
+        source = located(session)
         recipe = records_recipe(source, spec.membership)
         is_stored = session.store.find(recipe) is not None
         if not is_stored:  # else the whole audit may be in the store, and needs no workers
@@ -61,7 +61,15 @@ def _prepare_records(session: Session) -> str:
         path = build(source, session.store, spec.membership).path
         session.made_here.add(path)
         session.count({path}, set() if is_stored else {path})
+    found = found_in_words(Records.open(session.store, path))
+    log.info(". ".join(map(": ".join, found.items())), extra={"is_notice": True})
     return path
+
+
+def located(session: Session) -> AnyData:
+    """Return where an audit's records are; those of a named data set are found or made first."""
+    data = session.spec.data
+    return session.driver.locate(data, session.store.root) if isinstance(data, CatalogueData | GeneratedData) else data
 
 
 def split_records(session: Session, records: str) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """Write an audit's report into its run folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import yaml
 
-from umbrameter.report import Report, html
 from umbrameter.report.assemble import assemble
+from umbrameter.report.html import page_and_figures
 from umbrameter.report.run_artefacts import FILE, RunArtefacts
 from umbrameter.running.jobs import job
 from umbrameter.running.session import Session
@@ -56,17 +56,3 @@ def _write_report(session: Session, variants: Sequence[TrainedVariant], connecti
     }
     store.put(folder, files)
     return folder
-
-
-def page_and_figures(report: Report, figures: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of a run's folder that a reader opens, by name.
-
-    Parameters
-    ----------
-    report
-        The run's report.
-    figures
-        Its figures, as PNG files by name.
-    """
-    pictures = {f"figures/{name}.png": content for name, content in figures.items()}
-    return {"report.html": html.render(report, figures).encode(), **pictures}

@@ -12,16 +12,20 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from umbrameter.errors import DataError
+from umbrameter.estimators import Form
 from umbrameter.mitigations import AnyMitigation, wrapped
 from umbrameter.mitigations.plan import MitigationPlan
 from umbrameter.persistence import load_model
-from umbrameter.records.own import MISSING, as_days
+from umbrameter.records.own import MISSING, as_days, is_left_out, is_vector
+from umbrameter.serving.source_tables import as_source
+from umbrameter.targets.columns import Columns, Rows
+from umbrameter.targets.source_models import OnSource
 from umbrameter.typing import Array, Floats
 
 INDEX = "mitigated_model.json"
 """The file with all that is needed to query the model, except the model itself."""
 
-MODEL, GUARD = "model.skops", "guard.skops"
+MODEL, GUARD, FEATURES = "model.skops", "guard.skops", "features.arrow"
 
 
 class ModelIndex(BaseModel):
@@ -37,6 +41,8 @@ class ModelIndex(BaseModel):
         The classes that the columns of answers stand for.
     feature_names, categories, precision
         The columns of the records; see `records.metadata.RecordsMetadata`.
+    form, columns
+        How records are given to the model, and the columns that it reads, if not all; see `estimators.Estimator`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,9 +53,13 @@ class ModelIndex(BaseModel):
     feature_names: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]
     precision: str
+    form: Form = "matrix"
+    columns: tuple[str, ...] | None = None
 
 
-def write(folder: Path, index: ModelIndex, model: bytes, guard: bytes | None) -> None:
+def write(
+    folder: Path, index: ModelIndex, model: bytes, guard: bytes | None, features: pa.Schema | None = None
+) -> None:
     """Write a model so that `load` finds it.
 
     Parameters
@@ -61,10 +71,14 @@ def write(folder: Path, index: ModelIndex, model: bytes, guard: bytes | None) ->
     model, guard
         Contents of skops files: the model, trained under any mitigations of the training; and the learned part of a
         learned mitigation, or None.
+    features
+        The features' columns as the source has them; None for a model that takes a matrix.
     """
     (folder / MODEL).write_bytes(model)
     if guard is not None:
         (folder / GUARD).write_bytes(guard)
+    if features is not None:
+        (folder / FEATURES).write_bytes(features.serialize().to_pybytes())
     (folder / INDEX).write_text(index.model_dump_json(), encoding="utf8")
 
 
@@ -75,7 +89,12 @@ def load(folder: Path) -> "MitigatedModel":
     if plan.learned is not None:
         guard = plan.learned.restore(load_model((folder / GUARD).read_bytes()), index.guard_seed)
         classifier = guard.wrap(classifier)
-    return MitigatedModel(wrapped(classifier, plan.answers), index)
+    mitigated = wrapped(classifier, plan.answers)
+    if index.form == "matrix":
+        return MitigatedModel(mitigated, index)
+    features = pa.ipc.read_schema(pa.py_buffer((folder / FEATURES).read_bytes()))
+    columns = Columns(index.feature_names, index.categories, (), features)
+    return MitigatedModel(OnSource(mitigated, columns, index.form, index.columns), index, features)
 
 
 class MitigatedModel:
@@ -87,10 +106,12 @@ class MitigatedModel:
         The fitted classifier, wrapped in all mitigations of its answers.
     index
         The mitigation and the columns.
+    features
+        The features' columns as the source has them; None for a model that takes a matrix.
     """
 
-    def __init__(self, classifier: Any, index: ModelIndex):
-        self.classifier, self.index = classifier, index
+    def __init__(self, classifier: Any, index: ModelIndex, features: pa.Schema | None = None):
+        self.classifier, self.index, self.features = classifier, index, features
 
     def predict(self, model_input: Any, params: Any = None) -> Floats:
         """Return mitigated prediction vectors, shape (n_records, n_classes); MLflow calls this.
@@ -106,26 +127,32 @@ class MitigatedModel:
         Raises
         ------
         DataError
-            When a column is missing, or the array has another number of columns.
+            When a column is missing, or the array has another number of columns, or a column is of another type.
         """
         known = self.classifier.predict_proba(self.encoded(model_input))
         answers = np.zeros((len(known), len(self.index.classes)), known.dtype)
         answers[:, self.classifier.classes_] = known  # a class that was not in the training data gets 0
         return answers
 
-    def encoded(self, model_input: Any) -> Array:
-        """Return records as the classifier reads them, shape (n_records, n_features)."""
+    def encoded(self, model_input: Any) -> Rows:
+        """Return records as the classifier reads them: shape (n_records, n_features), or as a table of the source."""
+        if self.features is not None:
+            self._check_columns(model_input, required_columns(self.features, self.index.columns))
+            return as_source(model_input, self.features, self.index.categories)
         names, precision = self.index.feature_names, self.index.precision
         if not hasattr(model_input, "columns") or names[0].endswith("[0]"):  # records that are vectors: pixels[0], ...
             array = np.asarray(model_input, dtype=precision)
             if array.ndim != 2 or array.shape[1] != len(names):
                 raise DataError(f"records have shape {array.shape}; expected (n_records, {len(names)})")
             return array
-        missing = [name for name in names if name not in model_input.columns]
-        if missing:
-            raise DataError(f"records lack {_listed(missing)}; expected the columns {_listed(names)}")
+        self._check_columns(model_input, names)
         columns = [self._column(name, np.asarray(model_input[name])) for name in names]
         return np.column_stack(columns).astype(precision)
+
+    def _check_columns(self, model_input: Any, names: Sequence[str]) -> None:
+        missing = [name for name in names if name not in getattr(model_input, "columns", names)]
+        if missing:
+            raise DataError(f"records lack {_listed(missing)}; expected the columns {_listed(names)}")
 
     def _column(self, name: str, values: Array) -> Array:
         """Return a column as numbers; a category that was not in the training data gets a code of its own."""
@@ -136,6 +163,21 @@ class MitigatedModel:
         codes = {category: code for code, category in enumerate(categories)}
         texts = [MISSING if value is None or value != value else str(value) for value in values]
         return np.array([codes.get(text, len(categories)) for text in texts])
+
+
+def required_columns(features: pa.Schema, columns: Sequence[str] | None) -> list[str]:
+    """Return the columns that records must have.
+
+    Parameters
+    ----------
+    features
+        The features' columns as the source has them.
+    columns
+        Those that the model reads; None for all.
+    """
+    if is_vector(features):
+        return []
+    return [f.name for f in features if not is_left_out(f) and (columns is None or f.name in columns)]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,107 +4,43 @@ An artefact's path follows from its recipe, and a recipe from the spec and the p
 can be laid out at once, checked, and looked up in the store. No step is performed here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from umbrameter.attacks import AnyAttack, Input, NoisyLabels, Population, ReferenceLogits
+from umbrameter.attacks import AnyAttack, NoisyLabels
 from umbrameter.attacks.inputs import of_kind
-from umbrameter.errors import PlanError
-from umbrameter.estimators import Estimator
+from umbrameter.errors import in_one
 from umbrameter.evaluation.likeness import MOST_MODELS
-from umbrameter.mitigations import InTraining, LearnedPostHoc, PostHoc, answered
+from umbrameter.mitigations import InTraining, LearnedPostHoc, PostHoc
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
-from umbrameter.records.reader import Records
 from umbrameter.shadow_plan import ShadowPlan
-from umbrameter.spec.audit import AuditSpec, check_answers
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.attack_data import AttackData, class_chunks
 from umbrameter.steps.controls import CheckControls
 from umbrameter.steps.evaluations import EvaluateAttack
+from umbrameter.steps.feasibility import (
+    AuditInputs,
+    errors_of,
+    estimator_of,
+    needs_population,
+    passed_through,
+    plans_of,
+    shadow_plan_of,
+    temperatures_of,
+)
 from umbrameter.steps.guarantees import CheckGuarantee
 from umbrameter.steps.guards import GuardedAnswers, GuardFit
 from umbrameter.steps.inputs import Available, sources_of
-from umbrameter.steps.missing_values import refuse_missing
 from umbrameter.steps.reference_answers import ReferenceData
 from umbrameter.steps.scores import Scoring
 from umbrameter.steps.shadow_models import ShadowFit
 from umbrameter.steps.shadow_records import ShadowRecords, Synthesis, drawing_steps
-from umbrameter.steps.split import SplitMetadata
-from umbrameter.steps.target import TargetFit, TargetIdentity
+from umbrameter.steps.target import TargetFit
 from umbrameter.steps.target_answers import NoisyQuery, PopulationQuery, StoredQuery, TargetQuery
 from umbrameter.steps.training import Training
 from umbrameter.steps.utility import MeasureUtility
 from umbrameter.steps.variants import Measurement, TrainedVariant, Unmeasurable
-from umbrameter.store.artefacts import Artefact
 from umbrameter.store.steps import paths_of
-
-FEWEST_POPULATION = 100
-"""Fewest records of the pool that an attack can learn from."""
-
-
-@dataclass(frozen=True)
-class AuditInputs:
-    """Everything that an audit is laid out from.
-
-    Parameters
-    ----------
-    spec
-        The audit.
-    records
-        The opened records.
-    split
-        The opened `split` artefact.
-    target
-        The target's identity, if it was trained elsewhere.
-    repeat
-        Number of this repeat of the audit, from 0; the spec has its seed.
-    unusable_shadow_data
-        Paths of `shadow_records` artefacts with too few records, each with the reason.
-    """
-
-    spec: AuditSpec
-    records: Records
-    split: Artefact
-    target: TargetIdentity | None = None
-    repeat: int = 0
-    unusable_shadow_data: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def estimator(self) -> Estimator | None:
-        """The shadow models' estimator: the spec's, or the one that was read off the target."""
-        return self.spec.estimator or (None if self.target is None else self.target.estimator)
-
-    @property
-    def sizes(self) -> SplitMetadata:
-        """Sizes of the split's parts."""
-        return SplitMetadata.read(self.split)
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return len(self.records.classes)
-
-    @property
-    def n_answers(self) -> int:
-        """Number of elements of a prediction vector: the data's classes, and those that only the target knows."""
-        return self.n_classes + len(() if self.target is None else self.target.facts.get("other_classes", ()))
-
-    @property
-    def shadow_size(self) -> int:
-        """Number of IN records of each shadow model."""
-        return self.spec.shadows.size or self.sizes.n_members
-
-    @property
-    def n_drawn(self) -> int:
-        """Largest number of records that shadow models can take theirs from."""
-        n_records = self.spec.shadows.records or 2 * self.shadow_size
-        return self.spec.shadows.data.n_drawn(n_records, self.sizes.n_pool)
-
-    @property
-    def attack_inputs(self) -> frozenset[Input]:
-        """The inputs of all attacks."""
-        return frozenset[Input]().union(*(attack.inputs for attack in self.spec.required_attacks))
 
 
 def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
@@ -115,20 +51,21 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
     PlanError
         When the pool is too small for the shadow models.
     DataError
-        When values are missing, and what is to be trained does not take that.
+        When what is to be trained does not take missing values or text, and there are some.
     SpecError
         When a mitigation does not fit the number of classes.
     """
-    spec = inputs.spec
-    plans = (MitigationPlan(), *map(MitigationPlan, spec.mitigations))
-    for plan in plans:  # on a uniform vector, so that a setting such as top_k's k is refused before any work
-        answered(np.full((1, inputs.n_answers), 1 / inputs.n_answers, dtype=np.float32), _through(spec, plan))
-    shadow_plan, estimator = _shadow_plan(inputs), _estimator(inputs)
+    if (error := in_one(errors_of(inputs), "the spec and the data")) is not None:
+        raise error
+    spec, plans, shadow_plan, estimator = (
+        inputs.spec,
+        plans_of(inputs.spec),
+        shadow_plan_of(inputs),
+        estimator_of(inputs),
+    )
     variants: list[TrainedVariant] = []
     for mitigations, learned in _ways(plans):
         training = Training(inputs.records.artefact.path, inputs.split.path, estimator, mitigations, spec.seed)
-        if spec.target.trained_here or shadow_plan is not None:
-            refuse_missing(training, inputs.records, spec.shadows.data if shadow_plan is not None else None)
         alike = [plan for plan in plans if plan.training == mitigations]
         served = [plan for plan in alike if plan.learned == learned]
         variant = _unguarded(inputs, training, shadow_plan, [plan for plan in alike if plan.learned is None])
@@ -136,55 +73,6 @@ def lay_out(inputs: AuditInputs) -> tuple[TrainedVariant, ...]:
             variant = _guarded(inputs, variant, learned, served)
         variants.append(_with_measurements(inputs, variant, variants[0] if variants else variant, served))
     return tuple(variants)
-
-
-def _shadow_plan(inputs: AuditInputs) -> ShadowPlan | None:
-    spec, sizes = inputs.spec, inputs.sizes
-    if spec.target.can_be_queried and _population(inputs) and sizes.n_pool < FEWEST_POPULATION:
-        raise PlanError(
-            f"an attack learns from non-members of the pool, and {sizes.n_pool} records are left after members and "
-            f"non-members (needs {FEWEST_POPULATION}); lower split.members or split.nonmembers, or leave the attack out"
-        )
-    if not spec.n_shadows:
-        return None
-    if spec.shadows.data.needs_pool and not sizes.n_pool and spec.shadows.design != "audit":
-        raise PlanError(
-            f"shadows.data.kind={spec.shadows.data.kind} needs records that are neither members nor non-members, and "
-            "there are none; give a pool, or shadow data made from less: model_based, or marginal with a file; or, as "
-            "only the owner can, train shadow models on the audited records: shadows.design: audit"
-        )
-    n = spec.n_shadows, inputs.shadow_size, sizes.n_audited, inputs.n_drawn
-    return ShadowPlan.of(spec.shadows.design, *n, spec.seed, bool(_temperatures(inputs)))
-
-
-def _estimator(inputs: AuditInputs) -> Estimator | None:
-    spec, estimator = inputs.spec, inputs.estimator
-    if not spec.n_shadows:
-        return estimator
-    if estimator is None:
-        why_not = "" if inputs.target is None else inputs.target.why_not
-        raise PlanError(
-            f"shadows.estimator is missing, and none can be read off the target: {why_not}; give the shadow models an "
-            "estimator as similar to the target as is known"
-        )
-    try:
-        check_answers("shadows.estimator", estimator, spec.target)
-    except ValueError as error:
-        raise PlanError(str(error)) from None
-    return estimator
-
-
-def _through(spec: AuditSpec, plan: MitigationPlan) -> tuple[PostHoc, ...]:
-    """Return the mitigations that answers pass through: the target's own, then the plan's."""
-    return (*spec.target.released_answers, *plan.answers)
-
-
-def _population(inputs: AuditInputs) -> bool:
-    return bool(of_kind(inputs.attack_inputs, Population))
-
-
-def _temperatures(inputs: AuditInputs) -> list[float]:
-    return sorted({entry.temperature for entry in of_kind(inputs.attack_inputs, ReferenceLogits)})
 
 
 def _ways(plans: Sequence[MitigationPlan]) -> list[tuple[tuple[InTraining, ...], LearnedPostHoc | None]]:
@@ -219,7 +107,7 @@ def _unguarded(
         guard=None,
         target=target,
         query=TargetQuery(*places) if can_query else StoredQuery(*places),
-        population=(PopulationQuery(*places, spec.seed),) if can_query and _population(inputs) else (),
+        population=(PopulationQuery(*places, spec.seed),) if can_query and needs_population(inputs) else (),
         noisy=tuple(NoisyQuery(*places, noise, spec.seed) for noise in noises) if can_query else (),
         trained=shadows,
         shadows=shadows,
@@ -265,7 +153,9 @@ def _references(
     if not trained:
         return ()
     shadow_plan, drawn, split = trained[0].plan, trained[0].drawn, inputs.split.path
-    ways = [(_through(inputs.spec, plan), temperature) for plan in plans for temperature in _temperatures(inputs)]
+    ways = [
+        (passed_through(inputs.spec, plan), temperature) for plan in plans for temperature in temperatures_of(inputs)
+    ]
     return tuple(ReferenceData(paths, *way, split, shadow_plan, drawn) for way in ways)
 
 
@@ -282,7 +172,7 @@ def _with_measurements(
     before = {m.attack.label: m.scoring.recipe.path for m in unmitigated.measurements if m.mitigation is None}
     answers, records = variant.query.recipe.path, variant.training.records
     for plan in plans:
-        through = _through(spec, plan)
+        through = passed_through(spec, plan)
         utility = MeasureUtility(answers, through, unmitigated.query.recipe.path if plan.mitigation else None)
         for attack in spec.required_attacks:
             reason = _unmeasurable(inputs, variant, attack, plan)
@@ -292,7 +182,7 @@ def _with_measurements(
             for attacker in _attackers(attack, plan, variant, unmitigated):
                 is_static = attacker == "static"
                 # A static attacker trains shadow models as if there were no mitigation.
-                known = (unmitigated, _through(spec, MitigationPlan())) if is_static else (variant, through)
+                known = (unmitigated, passed_through(spec, MitigationPlan())) if is_static else (variant, through)
                 sources, steps = sources_of(_available(attack, variant, through, *known))
                 scoring = Scoring(attack, through, known[1], answers, sources, records, spec.seed)
                 base = before.get(attack.label) if plan.mitigation else None
@@ -313,7 +203,7 @@ def _controls(spec: AuditSpec, variant: TrainedVariant, measurements: Sequence[M
     scores = paths_of([m.scoring for m in measurements if m.mitigation is None])
     training, shadows = variant.training, paths_of(variant.shadows[:MOST_MODELS])
     places = (variant.query.recipe.path, training.records, training.split)
-    released, is_taught = _through(spec, MitigationPlan()), spec.shadows.data.asks
+    released, is_taught = passed_through(spec, MitigationPlan()), spec.shadows.data.asks
     return CheckControls(scores, *places, training.seed, shadows, released, is_taught)
 
 

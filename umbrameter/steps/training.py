@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from umbrameter.errors import DataError, UmbrameterError
-from umbrameter.estimators import Estimator, Form, with_coded_weights
+from umbrameter.estimators import Estimator, Form, global_seed, with_coded_weights
 from umbrameter.mitigations import InTraining, as_settings, wrapped
 from umbrameter.mitigations.label_only import LabelClassifier
 from umbrameter.records.reader import RecordReader
@@ -130,7 +130,8 @@ class Training:
             # How many iterations to run is the choice of whoever set the parameters, so no warning about it.
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:
-                model.fit(X, y)
+                with global_seed(model, seed):
+                    model.fit(X, y)
             except (MemoryError, UmbrameterError):
                 raise  # another worker may have more memory; our own errors say what to do
             except Exception as error:  # a user's estimator may raise anything, and would again

@@ -142,6 +142,16 @@ class TrainedVariant:
         return (*self.measurements, *self.unmeasurable)
 
     @property
+    def steps(self) -> dict[str, Step]:
+        """All of the variant's steps by path, those that it shares with other variants too."""
+        steps: list[Step] = [self.target, self.query, *self.population]
+        steps += [step for step in (self.drawn, self.guard) if step is not None]
+        steps += [*self.noisy, *self.searches, *self.trained, *self.shadows, *self.merges, *self.references]
+        steps += [step for m in self.measurements for step in (*m.input_steps, m.scoring, m.evaluation)]
+        steps += [*(entry.utility for entry in self.entries), *self.controls, *self.guarantees]
+        return {step.recipe.path: step for step in steps}
+
+    @property
     def input_steps(self) -> dict[str, Step]:
         """The steps that single attacks need in addition to the variant's, by path."""
         return {step.recipe.path: step for measurement in self.measurements for step in measurement.input_steps}

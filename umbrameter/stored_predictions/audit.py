@@ -28,9 +28,10 @@ from umbrameter.mitigations import answered
 from umbrameter.mitigations.plan import Attacker, MitigationPlan
 from umbrameter.predictions.checks import PREDICTIONS
 from umbrameter.predictions.parquet import StoredPredictions
-from umbrameter.predictions.probabilities import listed
+from umbrameter.predictions.probabilities import class_index, listed, place_of
 from umbrameter.records.parquet import refuse
-from umbrameter.report import figures, html
+from umbrameter.report import figures
+from umbrameter.report.html import page_and_figures
 from umbrameter.report.model import AS_STORED, AuditInfo, DataInfo, Ledger, Report, Result, ShadowInfo, TargetInfo
 from umbrameter.report.recommendation import recommend
 from umbrameter.report.selection import strongest
@@ -91,7 +92,7 @@ def _measured(
     predictions: StoredPredictions, shadow: StoredPredictions | None, spec: ScoreSpec
 ) -> tuple[Report, dict[str, tuple[Floats, Floats]]]:
     started, clock = datetime.now(UTC), time.perf_counter()
-    if shadow is not None and shadow.classes != predictions.classes:
+    if shadow is not None and not _are_alike(shadow.classes, predictions.classes):
         raise DataError(
             f"{shadow.name}={shadow.path!r} has labels of the classes {listed(shadow.classes)}, and "
             f"{predictions.path!r} of {listed(predictions.classes)}; store the labels of both as integers 0 .. "
@@ -122,6 +123,7 @@ def _measured(
             n_records=predictions.n_records,
             n_features=0,
             n_classes=predictions.n_classes,
+            files={f.name: f.format for f in (predictions, shadow) if f is not None},
             warnings=[*predictions.notes, *_warnings(audited)],
         ),
         target=_target(audited, predictions.n_classes),
@@ -135,7 +137,7 @@ def _measured(
     return report, {name: roc_curve(values, audited.is_member)[:2] for name, values in audited.scores.items()}
 
 
-def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
+def report_files(report: Report, curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, bytes]:
     """Return a report's files by name: `report.json`, `report.html` and figures."""
     classes = {result.attack: result.by_class for result in strongest(report.results)}
     drawn = {
@@ -144,11 +146,13 @@ def page_and_figures(report: Report, curves: Mapping[str, tuple[Floats, Floats]]
     }
     if any(result.mitigation for result in report.results):
         drawn["mitigations"] = figures.png(figures.mitigations(report))
-    return {
-        "report.json": report.model_dump_json(indent=1).encode(),
-        "report.html": html.render(report, drawn).encode(),
-        **{f"figures/{name}.png": content for name, content in drawn.items()},
-    }
+    return {"report.json": report.model_dump_json(indent=1).encode(), **page_and_figures(report, drawn)}
+
+
+def _are_alike(classes: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Return whether two files' classes are the same in one order, however their labels are written."""
+    index = class_index(others)
+    return [place_of(label, index) for label in classes] == [*range(len(others))]
 
 
 @dataclass(frozen=True)

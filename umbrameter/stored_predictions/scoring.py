@@ -6,8 +6,10 @@ report (`audit`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import expit
 
 from umbrameter.attacks import (
@@ -24,10 +26,10 @@ from umbrameter.attacks.inputs import of_kind
 from umbrameter.errors import DataError
 from umbrameter.evaluation.likeness import MOST_MODELS, ShadowAnswers, overlap
 from umbrameter.evaluation.utility import AnswerQuality
-from umbrameter.predictions.parquet import MOST_SLICES, Batch, StoredPredictions
+from umbrameter.predictions.checks import places_among
+from umbrameter.predictions.parquet import Batch, StoredPredictions
 from umbrameter.seeds import generator
 from umbrameter.steps.scores import SAMPLE
-from umbrameter.store.arrow import places
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 MOST_SHADOW_VECTORS = 200_000
@@ -35,6 +37,9 @@ MOST_SHADOW_VECTORS = 200_000
 
 MOST_SAMPLED = 20_000
 """The target's vectors that are kept, at most; sampled at random."""
+
+MOST_SLICES = 50
+"""Largest number of distinct values with which a further column is taken as a slice."""
 
 UNKNOWN_OVERLAP = 0.5
 """Assumed overlap of shadow models' training sets of which no audited record is part: as of halves of one pool."""
@@ -50,7 +55,7 @@ class Audited:
     Parameters
     ----------
     labels, is_member, record_ids
-        Shape (n_records,).
+        Shape (n_records,); for ids see `predictions.checks.ids`.
     quality
         How good the answers are.
     confidence
@@ -75,7 +80,7 @@ class Audited:
 
     labels: Ints
     is_member: Bools
-    record_ids: Ints
+    record_ids: Array
     quality: AnswerQuality
     confidence: Floats
     distances: Floats
@@ -124,21 +129,22 @@ def read_shadows(
     rng, share = generator(seed, "shadow-sample"), min(1.0, MOST_SHADOW_VECTORS / shadow.n_records)
     sampled: list[Vectors] = []
     parts: list[tuple[Ints, Ints, Floats, Bools, Ints]] = []
-    named: set[int] = set()
+    models: dict[Any, int] = {}
     trained: dict[int, Floats] = {}
     for batch in shadow.batches():
         # each row by itself, so that one pass is enough; the sample has about the size asked for
         is_sampled = rng.random(len(batch.is_member)) < share
         sample = batch.vectors.where(is_sampled)
         sampled.append(replace(sample, is_in=batch.is_member[is_sampled]))
-        named.update([] if batch.model_ids is None else np.unique(batch.model_ids).tolist())
-        if audited is not None and batch.model_ids is not None:
-            rows = np.isin(batch.record_ids, audited)
+        model = None if batch.model_ids is None else _numbered(batch.model_ids, models)
+        if audited is not None and model is not None:
+            places = places_among(audited, batch.record_ids)
+            rows = places >= 0
             answers = batch.vectors.where(rows)
             logits = np.column_stack([answers.logit(t).astype(np.float32) for t in temperatures])
             predicted = answers.predictions.argmax(axis=1)
-            parts.append((batch.model_ids[rows], batch.record_ids[rows], logits, batch.is_member[rows], predicted))
-            _add_trained(trained, batch.model_ids[batch.is_member], batch.vectors.where(batch.is_member))
+            parts.append((model[rows], places[rows], logits, batch.is_member[rows], predicted))
+            _add_trained(trained, model[batch.is_member], batch.vectors.where(batch.is_member))
     vectors = replace(_joined(sampled), is_in=np.concatenate([v.is_in for v in sampled if v.is_in is not None]))
     lacking = [
         *(["record_id in the target's predictions"] if audited is None else []),
@@ -146,15 +152,25 @@ def read_shadows(
     ]
     rule = "record_id in both files and model_id in the shadow predictions tell which answers are of one record"
     if not parts or audited is None or lacking:
-        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {rule}", len(named))
-    models, ids, logits, is_in, predicted = (np.concatenate(column) for column in zip(*parts, strict=True))
-    names, model = np.unique(models, return_inverse=True)
-    place = _places(audited, model, ids)
+        return Shadows(vectors, f"there is no {', and no '.join(lacking)}; {rule}", len(models))
+    numbers, record, logits, is_in, predicted = (np.concatenate(column) for column in zip(*parts, strict=True))
+    # In the order of their names, whichever of them the file begins with.
+    rank = np.argsort([models[name] for name in sorted(models)])
+    ranks, model = np.unique(rank[numbers], return_inverse=True)
+    place = _places(len(audited), model, record)
     if isinstance(place, str):
-        return Shadows(vectors, place, len(named))
+        return Shadows(vectors, place, len(models))
     references = {t: References(x[place], is_in[place]) for t, x in zip(temperatures, logits.T, strict=True)}
-    totals = [trained[name] for name in names.tolist() if name in trained]
-    return Shadows(vectors, references, len(named), _compared(references[1.0], predicted[place], totals))
+    by_rank = {int(rank[number]): figures for number, figures in trained.items()}
+    totals = [by_rank[name] for name in ranks.tolist() if name in by_rank]
+    return Shadows(vectors, references, len(models), _compared(references[1.0], predicted[place], totals))
+
+
+def _numbered(ids: Array, numbers: dict[Any, int]) -> Ints:
+    """Return ids as numbers, shape (n_records,); new ones are added to the numbers."""
+    coded = pa.array(ids).dictionary_encode()
+    known = [numbers.setdefault(name, len(numbers)) for name in coded.dictionary.to_pylist()]
+    return np.asarray(np.array(known, dtype=np.int64)[np.asarray(coded.indices)])
 
 
 def _add_trained(totals: dict[int, Floats], models: Ints, answers: Vectors) -> None:
@@ -180,16 +196,15 @@ def _compared(references: References, predicted: Ints, totals: Sequence[Floats])
     )
 
 
-def _places(audited: Ints, model: Ints, ids: Ints) -> Ints | str:
+def _places(n_audited: int, model: Ints, record: Ints) -> Ints | str:
     """Return each row's place by model and audited record, or why they are incomplete."""
     n_models = int(model.max(initial=-1)) + 1
-    record = places(audited, ids)
-    counts = np.zeros((n_models, len(audited)), dtype=np.int32)
+    counts = np.zeros((n_models, n_audited), dtype=np.int32)
     np.add.at(counts, (model, record), 1)  # counts duplicates, which counts[model, record] += 1 would not
     if n_models == 0 or (counts != 1).any():
         return "each shadow model must answer about each audited record exactly once (by model_id and record_id)"
     place = np.empty(counts.shape, dtype=np.int64)
-    place[model, record] = np.arange(len(ids))
+    place[model, record] = np.arange(len(record))
     return place
 
 

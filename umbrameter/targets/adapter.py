@@ -99,7 +99,7 @@ class Adapted:
             message = masked(brief(error, 5000), values(X, self.columns))[:300]
             raise TargetError(
                 f"{self.name} could not answer {len(X)} records: {type(error).__name__}: {message}; check that the "
-                "data have the features it was trained on, of the same names and types"
+                f"data have the features it was trained on, of the same names and types{_precision(message)}"
             ) from None  # the model's own text may repeat the records
         return self._vectors(answers, len(X))
 
@@ -141,3 +141,8 @@ class Adapted:
                 "target.answers"
             )
         return np.eye(len(self._labels), dtype=np.float32)[np.array(places, dtype=np.int64)]
+
+
+def _precision(message: str) -> str:
+    """Return what to do where a network complains about the type of its numbers; else nothing."""
+    return ": give numbers as float32, which networks of torch read" if "dtype" in message else ""

@@ -88,8 +88,8 @@ def matrix(X: Rows, columns: Columns) -> Array:
     if isinstance(X, np.ndarray) and columns.schema is None:
         return X
     table = columns.table(X)
-    if columns.is_vector:
-        return vectors(table.column(0))
+    if columns.is_vector:  # torch warns of arrays that cannot be written to
+        return np.require(vectors(table.column(0)), requirements="W")
     return np.column_stack([_numbers(column) for column in table.columns])
 
 

@@ -32,7 +32,8 @@ from umbrameter.records.reader import Records
 from umbrameter.running.budget import announce
 from umbrameter.running.session import Session
 from umbrameter.spec.audit import AuditSpec
-from umbrameter.steps.layout import AuditInputs, lay_out
+from umbrameter.steps.feasibility import AuditInputs
+from umbrameter.steps.layout import lay_out
 from umbrameter.steps.split import Split
 from umbrameter.steps.target import TargetIdentity
 from umbrameter.steps.variants import TrainedVariant

@@ -7,12 +7,13 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from tasks.mlflow_client.export import NONE, export
 from tasks.mlflow_client.inputs import inputs
-from tests.running.inline import Finished
+from tests.running.inline import Finished, audited
 from umbrameter.dotted_paths import PREFIXES_VARIABLE
 from umbrameter.errors import SpecError, StoreError
 from umbrameter.records.parts import audited_rows
@@ -20,6 +21,7 @@ from umbrameter.records.reader import Records
 from umbrameter.report import Report
 from umbrameter.report.model import Recommendation
 from umbrameter.report.run_artefacts import FILE
+from umbrameter.spec.audit import AuditSpec
 from umbrameter.steps.target_answers import read_answers
 from umbrameter.targets.columns import Columns, frame
 from umbrameter.typing import Floats
@@ -198,3 +200,102 @@ def test_inputs_hold_neither_paths_nor_records(everything: Finished) -> None:
     said = " ".join(f"{entry.dataset.source} {entry.dataset.schema} {entry.dataset.profile}" for entry in found)
     assert everything.root not in said and "/" not in said.replace('"', "")
     assert isinstance(everything.report, Report)
+
+
+# Models that take records as their source has them
+
+N = 240
+FRAME_SPEC = """
+name: frames
+data: {kind: table, path: PATH, label: y, missing: {label: drop}}
+split: {members: 80, nonmembers: 80}
+target:
+  kind: train
+  estimator:
+    steps:
+      - kind: columns
+        params:
+          transformers:
+            - [numbers, {steps: [imputer, scaler]}, [height, count, flag, gaps]]
+            - [texts, {kind: one_hot, params: {handle_unknown: ignore}}, [plan, size]]
+      - {kind: logistic_regression}
+attacks: [{kind: loss}]
+shadows: {count: 0}
+mitigations: [{kind: rounding, decimals: 1}]
+"""
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, pd.DataFrame]:
+    """Return an audit of a target that takes the frame as it is, and the frame."""
+    folder, rng = tmp_path_factory.mktemp("frames"), np.random.default_rng(0)
+    y = np.arange(N) % 3
+    size = pd.Categorical(np.array(["S", "M", "L"])[y], categories=["S", "M", "L", "XL"], ordered=True)
+    table = pd.DataFrame(
+        {
+            "height": rng.normal(170 + 10 * y, 8).astype(np.float32),
+            "count": rng.integers(0, 9, N),
+            "flag": rng.random(N) < 0.5,
+            "gaps": np.where(rng.random(N) < 0.2, np.nan, rng.normal(size=N) + y),
+            "plan": np.where(rng.random(N) < 0.1, None, np.array(["basic", "plus"])[rng.integers(0, 2, N)]),
+            "size": size,
+            "since": pd.Timestamp("2020-01-01 06:00") + pd.to_timedelta(rng.integers(0, 900, N), unit="D"),
+            "constant": 7,
+            "y": np.array(["low", "middle", "top"])[y],
+        }
+    )
+    table.to_parquet(folder / "people.parquet")
+    spec = AuditSpec.from_yaml(FRAME_SPEC.replace("PATH", str(folder / "people.parquet")))
+    return audited(spec, folder / "root"), table
+
+
+@pytest.mark.parametrize("name", [NONE, "rounding(1)"])
+def test_a_model_of_frames_answers_frames_as_the_audit_measured(
+    frames: tuple[Finished, pd.DataFrame], tmp_path: Path, name: str
+) -> None:
+    finished, table = frames
+    assert export(finished.root, finished.folder, name, str(tmp_path / "model")) == name
+    variant = finished.variants[0]
+    measurement = next(m for m in variant.measurements if (m.mitigation or NONE) == name)
+    store = finished.session.store
+    measured = read_answers(store.open(variant.query.recipe.path), measurement.plan.answers).vectors.predictions
+    rows = audited_rows(store.open(variant.training.split))
+    asked = table.drop(columns="y").iloc[rows]
+    found = answers(tmp_path / "model", asked)
+    assert found.shape == measured.shape == (160, 3) and np.allclose(found, measured, atol=1e-6)
+    # In any order, as text, one by one, and without what the audit left out.
+    turned = asked[asked.columns[::-1]].drop(columns="constant").assign(size=asked["size"].astype(str))
+    assert np.allclose(answers(tmp_path / "model", turned), measured, atol=1e-6)
+    assert np.allclose(answers(tmp_path / "model", asked[:1]), measured[:1], atol=1e-6)
+    with pytest.raises(Exception, match="gaps"):
+        answers(tmp_path / "model", asked.drop(columns="gaps"))
+
+
+def test_a_model_of_frames_says_its_columns_types_and_an_example(
+    frames: tuple[Finished, pd.DataFrame], tmp_path: Path
+) -> None:
+    finished, table = frames
+    export(finished.root, finished.folder, NONE, str(tmp_path / "model"))
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    columns = {
+        spec.name: (getattr(spec.type, "name", "any"), spec.required) for spec in model.metadata.get_input_schema()
+    }
+    assert columns == {
+        "height": ("double", True),
+        "count": ("long", True),
+        "flag": ("boolean", True),
+        "gaps": ("double", True),
+        "plan": ("string", True),
+        "size": ("any", True),
+        "since": ("datetime", True),
+        "constant": ("long", False),
+    }
+    example = model.input_example
+    assert answers(tmp_path / "model", example).shape == (1, 3)
+    numbers = table[["height", "gaps"]].to_numpy()
+    assert not (np.abs(numbers - example[["height", "gaps"]].to_numpy()) < 1e-9).any()  # it is nobody's record
+
+
+def test_a_matrix_model_has_an_example_too(exported: dict[str, Path]) -> None:
+    model = mlflow.pyfunc.load_model(str(exported[NONE]))
+    assert answers(exported[NONE], model.input_example).shape == (1, 3)
