@@ -25,10 +25,10 @@ VERSIONS: Mapping[str, int] = {
     "guards": 1,
     "guarded_answers": 1,
     "scores": 4,
-    "evaluations": 5,
+    "evaluations": 6,
     "utility": 1,
     "guarantees": 2,
-    "controls": 4,
+    "controls": 5,
 }
 
 OUTSIDE = 0
