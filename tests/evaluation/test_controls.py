@@ -12,6 +12,8 @@ from umbrameter.evaluation import controls
 from umbrameter.evaluation.controls import Control, _gain, failures, near_copies
 from umbrameter.evaluation.verdict import decide
 from umbrameter.spec.limits import Limit
+from umbrameter.statistics.intervals import auc
+from umbrameter.statistics.placements import Auc
 
 N = 1000
 MEMBER = np.arange(2 * N) < N
@@ -24,16 +26,29 @@ def rng(seed=0):
 def test_a_sound_null_audit_passes_and_broken_membership_statistics_would_not(monkeypatch):
     scores = rng().normal(size=2 * N)
     assert controls.permuted_labels(scores, MEMBER, rng(1)).status == "pass"
-    good = controls.intervals.auc
+    bounds = Auc.bounds
 
-    def too_sure(*sides):
-        found = good(*sides)
-        middle = found.value
-        return found.model_copy(update={"low": (found.low + middle) / 2, "high": (found.high + middle) / 2})
+    def too_sure(auc, alpha):
+        low, high, method = bounds(auc, alpha)
+        return (low + auc.value) / 2, (high + auc.value) / 2, method
 
-    monkeypatch.setattr(controls.intervals, "auc", too_sure)
+    monkeypatch.setattr(Auc, "bounds", too_sure)
     found = controls.permuted_labels(scores, MEMBER, rng(1))
     assert found.status == "fail" and found.figures["alarm_rate"] > 0.2
+
+
+@pytest.mark.parametrize("decimals", [None, 0, 1])
+@pytest.mark.parametrize("n", [6, 400, 3000])  # few, all, and a sample of the records
+def test_permutations_at_once_are_those_one_by_one(n, decimals):
+    scores, is_member = rng(2).normal(size=2 * n), rng(3).random(2 * n) < 0.4
+    scores = scores if decimals is None else scores.round(decimals)
+    found, draws, misses = controls.permuted_labels(scores, is_member, rng(4)), rng(4), 0
+    rows = controls.some_of_each(is_member, draws, controls.PERMUTED)
+    for _ in range(controls.N_NULL):
+        permuted = draws.permutation(is_member[rows])
+        interval = auc(scores[rows][permuted], scores[rows][~permuted])
+        misses += not interval.low <= 0.5 <= interval.high
+    assert found.figures["alarm_rate"] == misses / controls.N_NULL
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0])

@@ -1,5 +1,6 @@
-"""Shared by whole audits: one Prefect server, and one empty MLflow database that new roots get a copy of."""
+"""Shared by whole audits: one Prefect server, one empty MLflow database that new roots get a copy of, and no figures."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from prefect.settings import PREFECT_API_URL
 
 from tasks.mlflow_client import runs, tracking_store
 from tasks.server import temporary_server
+from umbrameter.report import run_figures
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +47,24 @@ def copied_database(empty_database: Path) -> Iterator[None]:
         for module in (tracking_store, runs):
             patch.setattr(module, "make_default", copied)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures() -> Iterator[None]:
+    """Draw no figures, half of a small audit's time; commands in processes of their own draw them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_figures, "drawn_figures", lambda *_: {})
+        yield
+
+
+@pytest.fixture
+def at_hand(server: str, empty_database: Path) -> Callable[[Path], dict[str, str]]:
+    """Put the empty database into a command's root; return the environment in which it uses the server, too."""
+
+    def environment(root: Path) -> dict[str, str]:
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / "mlflow.db").exists():
+            shutil.copy(empty_database, root)
+        return os.environ | {"PREFECT_API_URL": server}
+
+    return environment

@@ -189,7 +189,7 @@ def test_the_endpoint_gives_the_same_and_its_ledger_is_the_servers_count(
 
 
 def test_killed_in_the_middle_and_run_again_no_record_is_asked_twice(
-    folder: Path, served: int, given: Report, tmp_path: Path
+    folder: Path, served: int, given: Report, tmp_path: Path, at_hand: Callable[[Path], dict[str, str]]
 ) -> None:
     with counting(served) as (url, counted):
         target = {"kind": "endpoint", "url": url, "batch_size": 100, "concurrency": 1}
@@ -197,7 +197,8 @@ def test_killed_in_the_middle_and_run_again_no_record_is_asked_twice(
         path.write_text(yaml.safe_dump(spec(folder, target)))
         command = [*COMMAND, "audit", str(path), "--root", str(root), "--workers", "0"]
         counted.kill_after = 9
-        counted.victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        counted.victim = subprocess.Popen(command, env=at_hand(root), **quiet)
         assert counted.victim.wait(120) == -signal.SIGKILL
         counted.kill_after = None
         before = sum(counted.rows.values())

@@ -14,6 +14,7 @@ from scipy.stats import t as student
 from umbrameter.errors import DataError
 from umbrameter.statistics.estimates import Interval, NotMeasured, NotReachable
 from umbrameter.statistics.intervals import auc, clopper_pearson, difference, precision, proportion, tpr_at_fpr
+from umbrameter.statistics.placements import aucs_of
 
 INF = float("inf")
 untimed = settings(deadline=None)
@@ -168,6 +169,20 @@ def test_auc_interval_is_that_of_all_pairs_one_by_one(sizes, decimals, shift):
     interval = auc(members, nonmembers, 0.9)
     assert (interval.low, interval.high) == pytest.approx(naive_auc_interval(members, nonmembers, 0.9), abs=1e-9)
     assert interval.method == "Clopper-Pearson of placements, both sides"
+
+
+@pytest.mark.parametrize("n_levels", [1, 2, 5, 40])
+@pytest.mark.parametrize("sides", [(1, 1), (5, 60), (30, 30)])
+def test_aucs_of_many_sets_are_those_one_by_one(sides, n_levels):
+    rng = np.random.default_rng([*sides, n_levels])
+    levels = np.unique(rng.integers(0, n_levels, sum(sides)), return_inverse=True)[1]
+    drawn = np.split(np.array([rng.permutation(levels) for _ in range(50)]), [sides[0]], axis=1)
+    counts = ([np.bincount(row, minlength=levels.max() + 1) for row in side] for side in drawn)
+    for found, *scores in zip(aucs_of(*map(np.array, counts)), *drawn, strict=True):
+        interval = auc(*scores, 0.9)
+        low, high, method = found.bounds(1 - 0.9)
+        assert (found.value, method) == (interval.value, interval.method)
+        assert (low, high) == pytest.approx((interval.low, interval.high), abs=1e-12)
 
 
 @untimed

@@ -26,7 +26,11 @@ from umbrameter.store.artefacts import Store
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from note_step import Note
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.filterwarnings("default")]
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("light_workers"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +51,10 @@ def test_in_this_process(tmp_path: Path) -> None:
 
 
 def test_local_processes_one_thread_each_and_nothing_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)  # Dask leaves it behind after a cluster of its own
-    with Cluster(Compute(workers=2)) as cluster:
+    with caplog.at_level("INFO", logger="umbrameter"), Cluster(Compute(workers=2, memory="1.5GiB")) as cluster:
         assert cluster.n_workers() == 2
         cluster.perform(str(tmp_path), [Note("a")])
         children = psutil.Process().children(recursive=True)
@@ -58,6 +62,7 @@ def test_local_processes_one_thread_each_and_nothing_left_behind(
     assert meta["pid"] != os.getpid()
     assert (meta["threads"], meta["ignores_sigint"], meta["malloc_trim"]) == (1, True, None)
     assert psutil.wait_procs([child for child in children if "spawn_main" in str(child)], timeout=10)[1] == []
+    assert "2 worker processes, up to 1.5 GiB of memory each" in caplog.text
 
 
 def test_what_the_work_says_arrives_as_it_is_and_workers_are_stopped(tmp_path: Path) -> None:
@@ -66,14 +71,6 @@ def test_what_the_work_says_arrives_as_it_is_and_workers_are_stopped(tmp_path: P
         pid = metas(tmp_path, Note("fine"))[0]["pid"]
         cluster.perform(str(tmp_path), [Note("a", fate="refuse")])
     assert not psutil.pid_exists(pid)
-
-
-def test_a_dead_worker_costs_its_piece_alone(tmp_path: Path) -> None:
-    steps = [Note("before"), Note("a", str(tmp_path), "die once")]
-    with Cluster(Compute(workers=1)) as cluster:
-        cluster.perform(str(tmp_path), steps)
-    before, after = metas(tmp_path, *steps)
-    assert before["pid"] != after["pid"]
 
 
 def test_a_work_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:

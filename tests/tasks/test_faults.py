@@ -20,7 +20,12 @@ from umbrameter.store.artefacts import Store
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from note_step import Note
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("light_workers"),
+]
 
 
 def made(root: Path, *steps: Note) -> bool:
@@ -48,10 +53,12 @@ def in_background(action: Callable[[], object]) -> tuple[threading.Thread, list[
     return thread, errors
 
 
-def test_a_worker_killed_twice_in_a_row(tmp_path: Path) -> None:
+def test_a_worker_killed_twice_in_a_row_costs_its_piece_alone(tmp_path: Path) -> None:
+    steps = [Note("before"), Note("a", str(tmp_path), "die twice")]
     with Cluster(Compute(workers=1)) as cluster:
-        cluster.perform(str(tmp_path), [Note("a", str(tmp_path), "die twice")])
-    assert made(tmp_path, Note("a", str(tmp_path), "die twice"))
+        cluster.perform(str(tmp_path), steps)
+    before, after = (dict(Store(tmp_path).open(step.recipe.path).meta) for step in steps)
+    assert before["pid"] != after["pid"]
 
 
 def test_all_workers_killed_at_once(tmp_path: Path) -> None:
@@ -87,12 +94,6 @@ def test_work_is_given_up_when_no_local_worker_is_left(tmp_path: Path, monkeypat
         until(lambda: not cluster._connected().nthreads())
         with pytest.raises(ComputeError, match=r"all local workers ended .* \(--memory\), and run again"):
             cluster.perform(str(tmp_path), [Note("a")])
-
-
-def test_memory_of_local_workers_is_stated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="umbrameter"), Cluster(Compute(workers=2, memory="1.5GiB")) as cluster:
-        cluster.perform(str(tmp_path), [Note("a")])
-    assert "2 worker processes, up to 1.5 GiB of memory each" in caplog.text
 
 
 def test_a_disk_that_fills_up_on_a_worker(tmp_path: Path) -> None:

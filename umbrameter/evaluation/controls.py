@@ -18,6 +18,7 @@ from umbrameter.statistics import intervals
 from umbrameter.statistics.epsilon import epsilon_lower_bound
 from umbrameter.statistics.estimates import NotMeasured
 from umbrameter.statistics.metrics import FPRS
+from umbrameter.statistics.placements import aucs_of
 from umbrameter.typing import Array, Bools, Floats, Ints
 
 STRICT = 0.998
@@ -37,6 +38,9 @@ PLANTED = 0.05
 
 N_NULL = 200
 """Number of permutations of membership."""
+
+AT_ONCE = 50
+"""Permutations whose intervals are computed together, few enough to stay in the cache."""
 
 SAMPLE = 2_000
 """Records per side that the blind baseline learns from or is tested on, at most."""
@@ -84,11 +88,14 @@ def permuted_labels(scores: Floats, is_member: Bools, rng: np.random.Generator) 
     """
     rows = some_of_each(is_member, rng, PERMUTED)
     scores, is_member = scores[rows], is_member[rows]
+    order = scores.argsort()
+    first, n_tied = np.unique(scores[order], return_index=True, return_counts=True)[1:]
     alarms = 0
-    for _ in range(N_NULL):
-        permuted = rng.permutation(is_member)
-        auc = intervals.auc(scores[permuted], scores[~permuted])
-        alarms += not auc.low <= 0.5 <= auc.high
+    for _ in range(N_NULL // AT_ONCE):
+        permuted = np.stack([rng.permutation(is_member) for _ in range(AT_ONCE)])[:, order]
+        members = np.add.reduceat(permuted, first, axis=1, dtype=np.int64)
+        bounds = (auc.bounds(0.05) for auc in aucs_of(members, n_tied - members))
+        alarms += sum(not low <= 0.5 <= high for low, high, _ in bounds)
     # the number of intervals that miss is about binomial; a sound audit exceeds `most` once in a thousand
     share, most = alarms / N_NULL, binom.ppf(0.999, N_NULL, 2 * 0.05) / N_NULL
     text = f"{share:.1%} of {N_NULL} audits with membership permuted at random find a leak; about 5 % should"

@@ -5,13 +5,13 @@ here: what a figure is called and how it is reported (`intervals`, `paired`, `su
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, log, sqrt
 
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from umbrameter.typing import Floats, Ints
+from umbrameter.typing import Bools, Floats, Ints
 
 FEWEST = 10
 """Records per side below which the spread of their placements is itself too uncertain to rely on."""
@@ -29,7 +29,11 @@ class Placed:
     Parameters
     ----------
     values
-        Shape (n_records,).
+        The placements that there are, shape (n_sets, n_levels): of one set of records, or of many that are as large.
+    counts
+        How many records have each, shape (n_sets, n_levels).
+    lowest, highest
+        The smallest and the largest value that a record has, shape (n_sets,), like all that follows.
     floor, ceiling
         The smallest and the largest value that any record could have.
     step_below, step_above
@@ -37,10 +41,13 @@ class Placed:
     """
 
     values: Floats
-    floor: float
-    ceiling: float
-    step_below: float
-    step_above: float
+    counts: Ints
+    lowest: Floats
+    highest: Floats
+    floor: Floats
+    ceiling: Floats
+    step_below: Floats
+    step_above: Floats
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ class Side:
     is_alike
         Whether all records have the same placement.
     step_below, step_above
-        See `Placed`; for scores the largest step between two neighbouring scores that only the other side has.
+        How much further than every record of this side an unseen one may lie: for scores the largest step between two
+        neighbouring scores that only the other side has.
     """
 
     n_records: int
@@ -144,13 +152,22 @@ def auc_of(members: Floats, nonmembers: Floats) -> Auc:
     members, nonmembers
         Scores, shapes (n_members,) and (n_nonmembers,), at least one each, without NaN.
     """
+    return aucs_of(*_counted(*_levels(members, nonmembers)))[0]
+
+
+def aucs_of(members: Ints, nonmembers: Ints) -> list[Auc]:
+    """Return the AUC of each of many sets of scores, all with as many members and as many non-members.
+
+    Parameters
+    ----------
+    members, nonmembers
+        How many records have each level, one distinct score, in rising order, shape (n_sets, n_levels); on one side or
+        the other, each set has all levels.
+    """
     wins, losses = _both_placed(members, nonmembers)
-    doubled = np.rint(2 * len(nonmembers) * wins.values)  # whole numbers, so that their order does not count
-    return Auc(
-        value=float(doubled.sum() / (2 * len(members) * len(nonmembers))),
-        members=side_of(wins),
-        nonmembers=side_of(losses),
-    )
+    pairs = 2 * int(members[0].sum()) * int(nonmembers[0].sum())
+    # Pairs count in halves, so that neither the order of records nor rounding shows.
+    return [Auc(round(pairs * a.mean) / pairs, a, b) for a, b in zip(sides_of(wins), sides_of(losses), strict=True)]
 
 
 def auc_difference_of(one: Sequence[Floats], other: Sequence[Floats], alpha: float) -> tuple[float, float, float]:
@@ -163,10 +180,10 @@ def auc_difference_of(one: Sequence[Floats], other: Sequence[Floats], alpha: flo
     alpha
         The chance that the bounds miss.
     """
-    changes = [_change(*side) for side in zip(_both_placed(*one), _both_placed(*other), strict=True)]
-    value = float(changes[0].values.mean())
-    low, high = combined(value, [side_of(change) for change in changes], alpha)
-    return value, max(-1.0, low), min(1.0, high)
+    changes = [_change(*side) for side in zip(_of_records(*one), _of_records(*other), strict=True)]
+    sides = [sides_of(change)[0] for change in changes]
+    low, high = combined(sides[0].mean, sides, alpha)
+    return sides[0].mean, max(-1.0, low), min(1.0, high)
 
 
 def combined(value: float, sides: Sequence[Side], alpha: float) -> tuple[float, float]:
@@ -183,81 +200,105 @@ def combined(value: float, sides: Sequence[Side], alpha: float) -> tuple[float, 
     return value - below, value + above
 
 
-def side_of(placed: Placed) -> Side:
-    """Return what placements, or changes of placements, say about their mean."""
-    values, floor, ceiling = placed.values, placed.floor, placed.ceiling
-    n, mean = len(values), float(values.mean())
-    deviations = values - mean
-    squared = deviations**2
-    squares, room = float(squared.sum()), (mean - floor) * (ceiling - mean)
-    is_alike = bool(values.max() == values.min())
-    rest = (is_alike, placed.step_below, placed.step_above)
-    if is_alike or room <= 0:
-        at_an_end = values[0] in (floor, ceiling)  # two-valued as far as one can see: its variance is known
-        return Side(n, mean, floor, ceiling, float(at_an_end), np.inf, True, True, *rest)
-    kurtosis = n * float((deviations**4).sum()) / squares**2
-    degrees, spread = 1 + 2 * n / max(kurtosis - 1, 1e-9), min(1.0, squares / ((n - 1) * room))
-    is_open_below, is_open_above = _open_ends(deviations)
-    return Side(n, mean, floor, ceiling, spread, degrees, is_open_below, is_open_above, *rest)
+def sides_of(placed: Placed) -> list[Side]:
+    """Return what the placements of each set, or changes of placements, say about their mean."""
+    n, floor, ceiling = int(placed.counts[0].sum()), placed.floor, placed.ceiling
+    mean = (placed.values * placed.counts).sum(axis=1) / n
+    deviations = placed.values - mean[:, None]
+    squared = deviations * deviations * placed.counts
+    cubed = squared * deviations
+    squares, room = squared.sum(axis=1), (mean - floor) * (ceiling - mean)
+    is_alike = placed.lowest == placed.highest
+    is_flat = is_alike | (room <= 0)
+    at_an_end = (placed.lowest == floor) | (placed.highest == ceiling)  # two-valued as far as one can see
+    with np.errstate(divide="ignore", invalid="ignore"):  # where it is flat
+        kurtosis = n * (cubed * deviations).sum(axis=1) / squares**2
+        degrees = np.where(is_flat, np.inf, 1 + 2 * n / np.maximum(kurtosis - 1, 1e-9))
+        spread = np.where(is_flat, at_an_end, np.minimum(1.0, squares / ((n - 1) * room)))
+    is_open_below, is_open_above = (is_flat | is_open for is_open in _open_ends(cubed))
+    rest = (is_open_below, is_open_above, is_alike, placed.step_below, placed.step_above)
+    columns = (column.tolist() for column in (mean, floor, ceiling, spread, degrees, *rest))
+    return [Side(n, *row) for row in zip(*columns, strict=True)]
 
 
-def _open_ends(deviations: Floats) -> tuple[bool, bool]:
+def _open_ends(cubed: Floats) -> tuple[Bools, Bools]:
     """Return whether the longer tail, which a sample may have missed, is below or above the mean; both if alike."""
-    cubed = deviations**2 * deviations  # a power of a negative number costs tens of times as much
-    skewness, rounding = float(cubed.sum()), 1e-9 * float(np.abs(cubed).sum())
+    skewness, rounding = cubed.sum(axis=1), 1e-9 * np.abs(cubed).sum(axis=1)
     return skewness <= rounding, skewness >= -rounding
 
 
 def _change(before: Placed, after: Placed) -> Placed:
     """Return how far each record's placement moves, and how far one could."""
     values = after.values - before.values
+    lowest, highest = values.min(axis=1), values.max(axis=1)
     floor, ceiling = after.floor - before.ceiling, after.ceiling - before.floor
-    if np.ptp(values):
-        furthest = float(np.abs(values).max())
-        unseen = [furthest * (FURTHER if is_open else 1) for is_open in _open_ends(values - values.mean())]
-        below, above = (max(furthest, min(pair)) for pair in zip(unseen, (-floor, ceiling), strict=True))
-        steps = max(after.step_below, before.step_above), max(after.step_above, before.step_below)
-        return Placed(values, -below, above, *steps)
+    if (lowest != highest).all():
+        furthest = np.maximum(-lowest, highest)
+        ends = _open_ends((values - values.mean()) ** 3)
+        unseen = [furthest * np.where(is_open, FURTHER, 1.0) for is_open in ends]
+        below, above = (np.maximum(furthest, np.minimum(*pair)) for pair in zip(unseen, (-floor, ceiling), strict=True))
+        steps = [np.maximum(after.step_below, before.step_above), np.maximum(after.step_above, before.step_below)]
+        return Placed(values, after.counts, lowest, highest, -below, above, *steps)
     # No record moves unlike the others, so one that would is not known to stop short of where there is room.
-    still = float(values[0])
-    if floor == ceiling:
-        floor, ceiling = -1.0, 1.0
-    return Placed(values, floor, ceiling, still - floor, ceiling - still)
+    is_fixed = floor == ceiling
+    floor, ceiling = np.where(is_fixed, -1.0, floor), np.where(is_fixed, 1.0, ceiling)
+    return Placed(values, after.counts, lowest, highest, floor, ceiling, lowest - floor, ceiling - lowest)
 
 
-def _both_placed(members: Floats, nonmembers: Floats) -> tuple[Placed, Placed]:
+def _levels(members: Floats, nonmembers: Floats) -> tuple[Ints, Ints]:
+    """Return the place of each record's score among the distinct scores of both sides."""
+    level = np.unique(np.concatenate([members, nonmembers]), return_inverse=True)[1]
+    return level[: len(members)], level[len(members) :]
+
+
+def _counted(*levels: Ints) -> list[Ints]:
+    """Return how many records of each side have each level, as of one set."""
+    n_levels = 1 + max(int(side.max()) for side in levels)
+    return [np.bincount(side, minlength=n_levels)[None] for side in levels]
+
+
+def _of_records(members: Floats, nonmembers: Floats) -> list[Placed]:
+    """Return members' and non-members' placements, record by record."""
+    levels = _levels(members, nonmembers)
+    wins, losses = _both_placed(*_counted(*levels))
+    places = (levels[0], losses.values.shape[1] - 1 - levels[1])
+    return [
+        replace(placed, values=placed.values[:, place], counts=np.ones((1, len(place)), np.int64))
+        for placed, place in zip((wins, losses), places, strict=True)
+    ]
+
+
+def _both_placed(members: Ints, nonmembers: Ints) -> tuple[Placed, Placed]:
     """Return members' and non-members' placements, 1 for a member above all and for a non-member below all.
 
-    The share of the other side that a record beats, ties counting half, is the same for all records of one level, one
-    distinct score; so one sort of both sides tells it for both.
+    The share of the other side that a record beats, ties counting half, is the same for all records of one level. The
+    numbers of records at each level tell it: of members in rising order of their scores, of non-members in falling.
     """
-    n_members, scores = len(members), np.concatenate([members, nonmembers])
-    order = scores.argsort()
-    ascending = scores[order]
-    is_last = np.ones(len(scores), dtype=bool)
-    is_last[:-1] = ascending[1:] != ascending[:-1]
-    level_of_record = np.empty(len(scores), np.intp)
-    level_of_record[order] = is_last.cumsum() - is_last
-    upto = is_last.nonzero()[0] + 1
-    members_upto = (order < n_members).cumsum()[is_last]
-    beaten, lost_to = _doubled(upto - members_upto), 2 * n_members - _doubled(members_upto)
+    n_members, n_nonmembers = int(members[0].sum()), int(nonmembers[0].sum())
+    beaten, lost_to = _doubled(nonmembers), 2 * n_members - _doubled(members)
     return (
-        _placed(level_of_record[:n_members], beaten, len(nonmembers)),
-        _placed(len(upto) - 1 - level_of_record[n_members:], lost_to[::-1], n_members),
+        _placed(beaten / (2 * n_nonmembers), members),
+        _placed(lost_to[:, ::-1] / (2 * n_members), nonmembers[:, ::-1]),
     )
 
 
-def _doubled(upto: Ints) -> Ints:
-    """Return twice the records below each level, those at the level counting half, from those up to each level."""
-    doubled = upto.copy()
-    doubled[1:] += upto[:-1]
-    return doubled
+def _doubled(counts: Ints) -> Ints:
+    """Return twice the records below each level, those at the level counting half."""
+    return 2 * counts.cumsum(axis=1) - counts
 
 
-def _placed(levels: Ints, doubled: Ints, n_others: int) -> Placed:
-    """Return the placements of records at some levels, from twice the number of others that each level beats."""
-    attainable = doubled / (2 * n_others)
-    steps = attainable[1:] - attainable[:-1]
-    first, last = levels.min(), levels.max()
-    missed = float(steps[:first].max(initial=0.0)), float(steps[last:].max(initial=0.0))
-    return Placed(attainable[levels], float(attainable[0]), float(attainable[-1]), *missed)
+def _placed(attainable: Floats, counts: Ints) -> Placed:
+    """Return the placements of the records that there are at each of all attainable ones, which rise."""
+    is_there, steps, rows = counts > 0, np.diff(attainable, axis=1), np.arange(len(counts))
+    first, last = is_there.argmax(axis=1), steps.shape[1] - is_there[:, ::-1].argmax(axis=1)
+    place, below, above = np.arange(steps.shape[1]), slice(first.max()), slice(last.min(), None)
+    return Placed(
+        values=attainable,
+        counts=counts,
+        lowest=attainable[rows, first],
+        highest=attainable[rows, last],
+        floor=attainable[:, 0],
+        ceiling=attainable[:, -1],
+        step_below=steps[:, below].max(axis=1, where=place[below] < first[:, None], initial=0.0),
+        step_above=steps[:, above].max(axis=1, where=place[above] >= last[:, None], initial=0.0),
+    )

@@ -25,11 +25,11 @@ VERSIONS: Mapping[str, int] = {
     "guards": 1,
     "guarded_answers": 1,
     "scores": 4,
-    "evaluations": 5,
+    "evaluations": 6,
     "utility": 1,
     "guarantees": 2,
-    "controls": 4,
     "figures": 1,
+    "controls": 5,
 }
 
 OUTSIDE = 0

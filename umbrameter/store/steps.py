@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from umbrameter.store.artefacts import Draft, Recipe, Store
 from umbrameter.store.metadata import Cost
@@ -48,12 +49,19 @@ def perform(root: str, steps: Sequence[Step]) -> list[str]:
         costs at most one step; steps performed side by side (on a GPU) count as one.
     """
     store = Store(root)
-    with threadpool_limits(1):  # steps run in parallel already; BLAS threads of their own would compete
+    # Steps run in parallel already; BLAS threads of their own would compete.
+    with _thread_pools(len(sys.modules)).limit(limits=1):
         missing = [step for step in steps if store.find(step.recipe) is None]
         together = getattr(missing[0], "together", None) if missing else None
         for step in missing if together is None else together(store, missing):
             ensure(store, step)
     return [step.recipe.path for step in steps]
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(n_modules: int) -> ThreadpoolController:
+    """Return the loaded libraries that have threads; looked for anew, which takes long, once modules were imported."""
+    return ThreadpoolController()
 
 
 def ensure(store: Store, step: Step) -> str:
