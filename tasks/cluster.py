@@ -7,7 +7,6 @@ the store already holds.
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +20,7 @@ from umbrameter.store.artefacts import digest
 from umbrameter.store.steps import Step, paths_of, perform
 
 if TYPE_CHECKING:  # imported where it is used: an audit whose work is all in the store needs no cluster
-    from distributed import Client, LocalCluster, Security
-    from distributed import Future as DaskFuture
+    from distributed import Client, Future, LocalCluster, Security
 
 log = logging.getLogger("umbrameter.cluster")
 
@@ -126,7 +124,6 @@ class Cluster:
         self._client: Client | None = None
         self._lock = threading.Lock()  # many threads may ask for the workers first; one starts them
         self._open = ExitStack()
-        self._aside = threading.Lock()
         self.made_here: set[str] = set()
 
     def __enter__(self) -> "Cluster":
@@ -172,8 +169,6 @@ class Cluster:
         from distributed import CancelledError, KilledWorker
         from distributed.client import FutureCancelledError
 
-        if self._perform_here(root, steps):
-            return list(paths_of(steps))
         client = self._connected()
         # Named by the work, so that Dask runs a chunk once even if it is submitted twice at a time.
         key = f"{steps[0].recipe.kind}-{digest([step.recipe.key for step in steps])[:24]}"
@@ -195,34 +190,7 @@ class Cluster:
         finally:
             future.release()
 
-    def _perform_here(self, root: str, steps: Sequence[Step]) -> bool:
-        """Run steps in this process if local workers are not there yet and nothing else runs here; return whether so.
-
-        The first steps of an audit, such as training the target, wait for each other, not for two processes to start.
-        """
-        is_started = self._client is not None or self.compute.dask is not None
-        if is_started or self.compute.workers == 0 or self.compute.memory or not self._aside.acquire(blocking=False):
-            return False
-        done = Future[None]()
-
-        def run() -> None:
-            with suppress(InvalidStateError):  # cancelled by then
-                try:
-                    perform(root, steps)
-                    done.set_result(None)
-                except Exception as error:
-                    done.set_exception(error)
-                finally:
-                    self._aside.release()
-
-        # A thread that the end of the process does not wait for: after Ctrl-C, nobody needs what it makes.
-        threading.Thread(target=run, name="chunk", daemon=True).start()
-        self._open.callback(done.cancel)
-        done.result()
-        self.made_here.update(paths_of(steps))
-        return True
-
-    def _result(self, client: "Client", future: "DaskFuture[list[str]]") -> list[str]:
+    def _result(self, client: "Client", future: "Future[list[str]]") -> list[str]:
         """Wait for a future; raise an error when the local workers have ended and none came back.
 
         Dask restarts a worker that dies, but gives up on one that dies while it starts; its work then waits for ever.

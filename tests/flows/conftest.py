@@ -1,4 +1,4 @@
-"""Shared by whole audits: one Prefect server, one empty MLflow database that new roots get a copy of, and no figures."""
+"""Shared by whole audits: a Prefect server, an empty MLflow database that new roots get a copy of, and no figures."""
 
 import os
 import shutil
