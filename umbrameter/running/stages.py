@@ -82,7 +82,7 @@ def _stored_together(session: Session, work: Sequence[Work]) -> list[Work]:
     for stage_job, chunks in stored.items():
         more = f" and {len(chunks) - 1} more" if len(chunks) > 1 else ""
         together.append((stage_job, Chunk(chunks[0].title + more, [step for c in chunks for step in c.steps])))
-    return [*together, *others]
+    return [*others, *together]
 
 
 def train_targets(session: Session, variants: Sequence[TrainedVariant]) -> None:
