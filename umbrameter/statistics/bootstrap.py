@@ -48,10 +48,8 @@ def bootstrap_auc(
     tail = fraction_left(confidence) / 2
     rng = np.random.default_rng(seed)
     levels, place = np.unique(np.concatenate([above, below]), return_inverse=True)
-    sides = place[: len(above)], place[len(above) :]
-    counts = [np.bincount(side, minlength=len(levels)) for side in sides]
-    drawn = ([_resampled(*side, rng) for side in zip(sides, counts, strict=True)] for _ in range(n_resamples))
-    aucs = np.array([_auc_of_counts(*resample) for resample in drawn])
+    counts = [np.bincount(part, minlength=len(levels)) for part in (place[: len(above)], place[len(above) :])]
+    aucs = np.array([_auc_of_counts(*(_resampled(c, rng) for c in counts)) for _ in range(n_resamples)])
     low, high = np.quantile(aucs, [tail, 1 - tail])
     value = _auc_of_counts(*counts)
     method = f"stratified bootstrap, {n_resamples:,} resamples"
@@ -67,9 +65,6 @@ def _auc_of_counts(above: Ints | Floats, below: Ints | Floats) -> float:
     return float((above * beaten).sum() / (above.sum() * below.sum()))
 
 
-def _resampled(levels: Ints, counts: Ints, rng: np.random.Generator) -> Ints:
-    """Return the counts of a resample: n draws with replacement, or one multinomial draw over few distinct scores."""
-    n = len(levels)
-    if MOST_TIED * np.count_nonzero(counts) < n:
-        return rng.multinomial(n, counts / n)
-    return np.bincount(levels[rng.integers(n, size=n)], minlength=len(counts))
+def _resampled(counts: Ints, rng: np.random.Generator) -> Ints:
+    """Return the counts of a resample: n draws with replacement are one multinomial draw over distinct scores."""
+    return rng.multinomial(counts.sum(), counts / counts.sum())
