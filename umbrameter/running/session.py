@@ -166,16 +166,15 @@ class Session:
         return ([stored] if stored else []) + chunks
 
     def missing(self, steps: Sequence[AnyStep]) -> list[AnyStep]:
-        """Return the steps whose artefacts are not in the store; each that is there is looked up once."""
-        missing = []
-        for step in steps:
-            if step.recipe.path in self._found:
-                continue
-            if self.store.find(step.recipe) is None:
-                missing.append(step)
-            else:
-                self._found.add(step.recipe.path)
-        return missing
+        """Return the steps whose artefacts are not in the store."""
+        return [step for step in steps if not self.is_stored(step)]
+
+    def is_stored(self, step: Step) -> bool:
+        """Return whether a step's artefact is in the store; one that is there is looked up once."""
+        path = step.recipe.path
+        if path not in self._found and self.store.find(step.recipe) is not None:
+            self._found.add(path)
+        return path in self._found
 
     @contextmanager
     def stage(self, name: str, n_steps: int) -> Iterator[None]:

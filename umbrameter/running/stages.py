@@ -74,10 +74,10 @@ def _stored_together(session: Session, work: Sequence[Work]) -> list[Work]:
     stored: dict[Job[bool], list[Chunk]] = {}
     others: list[Work] = []
     for stage_job, chunk in work:
-        if session.missing(chunk.steps):
-            others.append((stage_job, chunk))
-        else:
+        if all(map(session.is_stored, chunk.steps)):
             stored.setdefault(stage_job, []).append(chunk)
+        else:
+            others.append((stage_job, chunk))
     together = []
     for stage_job, chunks in stored.items():
         more = f" and {len(chunks) - 1} more" if len(chunks) > 1 else ""
