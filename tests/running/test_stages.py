@@ -245,6 +245,12 @@ def test_figures_are_drawn_once_for_the_same_results(everything: Finished, again
     for name in stored.files:
         for finished in (everything, again):
             assert Path(finished.root, finished.folder, "figures", name).read_bytes() == stored.data(name)
+    for finished in (everything, again):
+        page = Path(finished.root, finished.folder, "report.html").read_text()
+        captions = [
+            page.index(text) for text in ("<figcaption>True-positive", "<figcaption>The share", "<figcaption>The AUC")
+        ]
+        assert captions == sorted(captions)
 
 
 @pytest.mark.parametrize("change", ["a figure", "the name", "the number of non-members"])

@@ -51,6 +51,10 @@ def _evaluations(report: Report, artefacts: RunArtefacts) -> dict[str, str]:
     return {attack: paths[attack].evaluation for attack in measured}
 
 
+NAMES = ("roc", "class_precision", "mitigations")
+"""The figures, in the order in which a page shows them."""
+
+
 @dataclass(frozen=True)
 class DrawFigures:
     """Draw all figures of a run as PNG files.
@@ -87,12 +91,12 @@ class DrawFigures:
         """Write one PNG file a figure."""
         from umbrameter.report import figures
 
-        drawn = {
-            "roc": roc(self.report, store, self.artefacts),
-            "class_precision": class_precision(self.report),
-            "mitigations": figures.mitigations(self.report),
-        }
-        for name, figure in drawn.items():
+        drawn = (
+            roc(self.report, store, self.artefacts),
+            class_precision(self.report),
+            figures.mitigations(self.report),
+        )
+        for name, figure in zip(NAMES, drawn, strict=True):
             draft.data(f"{name}.png", figures.png(figure))
 
 
@@ -105,4 +109,4 @@ def drawn_figures(report: Report, store: Store, artefacts: RunArtefacts) -> dict
         See `roc`.
     """
     stored = store.open(ensure(store, DrawFigures(report, artefacts)))
-    return {name.removesuffix(".png"): stored.data(name) for name in sorted(stored.files)}
+    return {name: stored.data(f"{name}.png") for name in NAMES}
